@@ -1,0 +1,135 @@
+package provider
+
+import (
+	"context"
+	"time"
+)
+
+// Batcher is the capability of a store to read and write many entries in as
+// few round trips as it can.
+type Batcher interface {
+	// GetMany looks up keys and returns one [Result] for each, in their order.
+	// Repeated keys are fine. With an error that concerns the whole call it
+	// still returns a result for each key, as far as it got: the error of a key
+	// that could not be asked for is set in its result.
+	GetMany(ctx context.Context, keys []Key) ([]Result, error)
+
+	// SetMany stores items, each as Set would. One item that is refused does not
+	// keep the others from being stored: the errors of all are joined, and
+	// those that match [ErrTooLarge] leave nothing under their key.
+	SetMany(ctx context.Context, items []Item) error
+}
+
+// Result is the answer of [Batcher.GetMany] for one key, with the meaning of
+// the results of [CacheProvider.Get].
+type Result struct {
+	Entry Entry
+	Found bool
+	Err   error
+}
+
+// Item is an entry to be stored by [Batcher.SetMany].
+type Item struct {
+	Key   Key
+	Entry Entry
+	TTL   time.Duration
+}
+
+// InProcess is the capability of a store whose calls never wait: neither for a
+// network nor for a disk. The cache calls such a store directly, without a
+// deadline, a goroutine or a circuit breaker around it.
+type InProcess interface {
+	// InProcess marks the store and does nothing.
+	InProcess()
+}
+
+// Inspector is the capability of a store to be looked at. Looking counts as no
+// hit, keeps no entry alive and returns no values.
+type Inspector interface {
+	// Has reports whether there is a live entry under key.
+	Has(ctx context.Context, key Key) (bool, error)
+
+	// Stats returns the store's statistics.
+	Stats(ctx context.Context) (Stats, error)
+
+	// List returns a page of the live entries.
+	List(ctx context.Context, options ListOptions) (Page, error)
+}
+
+// Unknown stands for a number that a store does not know.
+const Unknown int64 = -1
+
+// Stats are the statistics of a store. Each is [Unknown] where the store
+// cannot tell.
+type Stats struct {
+	// Entries is the number of entries stored. A store that removes expired
+	// entries lazily may count some of those.
+	Entries int64
+	// Weight is their total weight, in the unit of the store's bound: bytes, or
+	// what its weigher returns.
+	Weight int64
+	// MaxEntries and MaxWeight are the bounds; zero means unbounded.
+	MaxEntries, MaxWeight int64
+	// Hits and Misses count answers of Get since the store was made.
+	Hits, Misses int64
+	// Evictions counts entries removed to stay within the bounds, and
+	// Expirations those removed because their TTL had ended.
+	Evictions, Expirations int64
+
+	_ struct{}
+}
+
+// Sort is the order of a listing.
+type Sort int
+
+// Orders of a listing. Ties are broken by scope and name.
+const (
+	// SortName sorts by scope and name.
+	SortName Sort = iota
+	// SortBiggest sorts by weight, the heaviest first.
+	SortBiggest
+	// SortNewest sorts by the time of storing, the latest first.
+	SortNewest
+)
+
+// ListOptions choose a page of a listing. The zero value lists the first
+// [DefaultPageSize] entries of all scopes by name.
+type ListOptions struct {
+	// Scope limits the listing to one scope; empty: all scopes.
+	Scope string
+	// Prefix limits the listing to names that begin with it.
+	Prefix string
+	// Sort is the order.
+	Sort Sort
+	// Offset skips that many entries; negative is an error.
+	Offset int
+	// Limit is the size of the page; zero means [DefaultPageSize], negative is
+	// an error.
+	Limit int
+
+	_ struct{}
+}
+
+// DefaultPageSize is the size of a page of a listing where none is given.
+const DefaultPageSize = 100
+
+// Page is a part of a listing.
+type Page struct {
+	// Entries are the entries of the page.
+	Entries []Info
+	// Total is the number of entries that the whole listing has.
+	Total int
+}
+
+// Info describes a stored entry.
+type Info struct {
+	Key Key
+	// Weight is the entry's weight in the unit of the store's bound, or
+	// [Unknown].
+	Weight int64
+	// Absent is that of the entry.
+	Absent bool
+	// StoredAt is when the entry was stored, ExpiresAt when it expires; the zero
+	// ExpiresAt means never.
+	StoredAt, ExpiresAt time.Time
+}
