@@ -1,0 +1,84 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrNotFound says that the source has nothing under the key. A load function
+// returns it, alone or wrapped, to have the absence cached for
+// [ScopeOptions.NegativeTTL]; [Wrap] returns an error that matches it for as
+// long as the absence is cached. A bulk load does not return it: it leaves the
+// id out of its result. Test with [errors.Is].
+var ErrNotFound = errors.New("readthrough: not found")
+
+// ErrInvalidationPending says that the store could not confirm an
+// invalidation. [CachedScope.Invalidate] and its kin return it when the store
+// failed, hung, or is being left alone after failures.
+//
+// The invalidation is not lost: it is retried until the store confirms it, and
+// until then this process neither reads nor fills the keys through the store,
+// so its own readers are correct from the moment that the call returns. Other
+// processes that share the store may read the old entry until the retry
+// succeeds, at most until its TTL ends. Test with [errors.Is]; the cause is
+// wrapped too.
+var ErrInvalidationPending = errors.New("readthrough: invalidation pending")
+
+// ErrClosed is returned by every call on a closed cache and its scopes, and to
+// the readers whose loads were under way when it was closed.
+var ErrClosed = errors.New("readthrough: cache closed")
+
+// ErrLoadTimeout is returned to the readers of a load that took longer than
+// [ScopeOptions.LoadTimeout]. It matches [context.DeadlineExceeded] too.
+var ErrLoadTimeout = fmt.Errorf("readthrough: load timeout: %w", context.DeadlineExceeded)
+
+// ErrGoexit is returned to the readers of a load that ended its goroutine with
+// [runtime.Goexit], as a failed [testing.T.FailNow] does.
+var ErrGoexit = errors.New("readthrough: load function called runtime.Goexit")
+
+// ErrRecursiveLoad is returned when a load function reads, with its context,
+// the very key that it is loading. Waiting for it would wait forever.
+var ErrRecursiveLoad = errors.New("readthrough: load function reads the key that it is loading")
+
+// ErrTypeMismatch says that the value under a key is not of the type that the
+// reader asks for. It is reported to [Options.OnError] and never returned: the
+// reader gets what its own load function returns.
+var ErrTypeMismatch = errors.New("readthrough: value of another type")
+
+// ErrUnexpectedID says that a bulk load returned ids that it was not asked for.
+// They are ignored and reported to [Options.OnError]; the error is never
+// returned.
+var ErrUnexpectedID = errors.New("readthrough: load returned ids that it was not asked for")
+
+// PanicError is the error that the readers of a load get when the load function
+// panicked.
+type PanicError struct {
+	// Value is what the load function panicked with.
+	Value any
+	// Stack is the stack of the goroutine that panicked, as
+	// [runtime/debug.Stack] formats it.
+	Stack []byte
+
+	_ struct{}
+}
+
+// Error returns the value and the stack.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("readthrough: load function panicked: %v\n\n%s", e.Value, e.Stack)
+}
+
+// Unwrap returns the value that the load function panicked with if it is an
+// error, and nil otherwise.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// absentError is what a read of a cached absence returns: it matches both
+// ErrNotFound and the error by which the scope's loads say the same.
+type absentError struct{ scope error }
+
+func (e *absentError) Error() string { return e.scope.Error() }
+
+func (e *absentError) Unwrap() []error { return []error{e.scope, ErrNotFound} }

@@ -1,0 +1,51 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// Memoize returns load behind the cache: a function of the same shape that does
+// what [Wrap] does, with the key that key returns for the id. Wrap a repository
+// method once, where the repository is made, and call the result:
+//
+//	getMaintenance := readthrough.Memoize(scope, maintenanceKey, repo.Get)
+//
+// A bad argument is an error of every call of the function.
+func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
+	options = slices.Clone(options)
+	return func(ctx context.Context, id ID) (T, error) {
+		var none T
+		if key == nil {
+			return none, errors.New("readthrough: key: must not be nil")
+		}
+		k := key(id)
+		lives, err := checkRead(ctx, s, k, load != nil, options)
+		if err != nil {
+			return none, err
+		}
+		stored := s.flights.stored.Load()
+		if entry, found := s.get(ctx, k); found {
+			if value, err, ok := hit[T](s, k, entry); ok {
+				return value, err
+			}
+		}
+		return missOf(ctx, s, k, stored, id, load, lives)
+	}
+}
+
+// missOf is miss for a load function that takes an id. It is a function of its
+// own so that the id and the closure are only allocated on a miss.
+func missOf[ID, T any](ctx context.Context, s *CachedScope, key string, stored uint64, id ID, load func(context.Context, ID) (T, error), lives lifetimes) (T, error) {
+	return miss(ctx, s, key, stored, func(ctx context.Context) (T, error) { return load(ctx, id) }, lives)
+}
+
+// MemoizeMany is [Memoize] for a load function of many ids: it returns a function
+// of the same shape that does what [WrapMany] does.
+func MemoizeMany[ID comparable, T any](s *CachedScope, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) func(context.Context, []ID) (map[ID]T, error) {
+	options = slices.Clone(options)
+	return func(ctx context.Context, ids []ID) (map[ID]T, error) {
+		return WrapMany(ctx, s, ids, key, load, options...)
+	}
+}

@@ -1,0 +1,98 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Mutation is a change of the source with what has to follow it.
+type Mutation[R any] struct {
+	// Write changes the source and returns what Invalidate and Emit need to know
+	// about the change. It is required. When it returns nil, the change is
+	// committed; when it returns an error, nothing was changed: nothing is
+	// invalidated and nothing emitted.
+	//
+	// A Write that cannot tell, because its connection broke during the commit,
+	// must invalidate before it returns its error.
+	Write func(ctx context.Context) (R, error)
+
+	// Invalidate returns what the change made stale. It is required; a change
+	// that made nothing stale returns no targets.
+	Invalidate func(result R) Targets
+
+	// Emit tells others of the change. Whoever reads because of it sees the
+	// change. nil emits nothing. Its context has the values of the caller's, but
+	// does not end with it: the change has happened.
+	Emit func(ctx context.Context, result R) error
+
+	// OnPending says what to do when the store cannot confirm the invalidation.
+	OnPending OnPending
+
+	_ struct{}
+}
+
+// OnPending is what [Mutate] does when the store cannot confirm an invalidation.
+type OnPending uint8
+
+const (
+	// EmitWhenPending emits all the same and does not return the error, which is
+	// reported to [Options.OnError]. Readers in this process see the change. Those
+	// in other processes that share the store may not, until the store answers
+	// again and at most for the TTL.
+	EmitWhenPending OnPending = iota
+
+	// FailWhenPending does not emit, and returns the error, which matches
+	// [ErrInvalidationPending], with the result of the write, which has happened.
+	FailWhenPending
+)
+
+// Mutate runs a mutation in the only order that is right: write, then invalidate
+// and wait for it, then emit. It returns the result of the write.
+//
+// An error that does not match [ErrInvalidationPending] is that of the write, and
+// then nothing was changed; or it is that of Emit, with the result of the write;
+// or it names a bad argument, and nothing was done. Targets that are invalid, or
+// a cache that was closed meanwhile, are an error after the write, too: then
+// nothing is emitted.
+func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error) {
+	var none R
+	if err := m.check(ctx, s); err != nil {
+		return none, err
+	}
+	result, err := m.Write(ctx)
+	if err != nil {
+		return none, err
+	}
+	after := context.WithoutCancel(ctx)
+	if _, err := s.InvalidateTargets(after, m.Invalidate(result)); err != nil {
+		if m.OnPending == FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
+			return result, err
+		}
+	}
+	if m.Emit == nil {
+		return result, nil
+	}
+	if err := m.Emit(after, result); err != nil {
+		return result, fmt.Errorf("readthrough: emit: %w", err)
+	}
+	return result, nil
+}
+
+func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	switch {
+	case m.Write == nil:
+		return errors.New("readthrough: Mutation.Write: must not be nil")
+	case m.Invalidate == nil:
+		return errors.New("readthrough: Mutation.Invalidate: must not be nil")
+	case m.OnPending > FailWhenPending:
+		return fmt.Errorf("readthrough: Mutation.OnPending: %d: must be EmitWhenPending or FailWhenPending", m.OnPending)
+	case s.cache.closed.Load():
+		return ErrClosed
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,89 @@
+package readthrough
+
+import "strings"
+
+// maxPendingPrefixes bounds the pending prefixes, which every read looks through
+// while there are any.
+const maxPendingPrefixes = 64
+
+// pendingSet holds the invalidations that the store has not confirmed: for each
+// key and prefix the version of the latest. It has no lock of its own.
+type pendingSet struct {
+	limit    int
+	keys     map[string]uint64
+	prefixes map[string]uint64
+}
+
+// size returns the number of pending keys and prefixes.
+func (p *pendingSet) size() int { return len(p.keys) + len(p.prefixes) }
+
+// covers reports whether an invalidation of key is pending.
+func (p *pendingSet) covers(key string) bool {
+	if _, ok := p.keys[key]; ok {
+		return true
+	}
+	for prefix := range p.prefixes {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// add remembers that targets were not confirmed. Past the bounds it remembers
+// the whole scope instead.
+func (p *pendingSet) add(targets Targets, version uint64) {
+	for _, key := range targets.Keys {
+		put(&p.keys, key, version)
+	}
+	for _, prefix := range targets.Prefixes {
+		put(&p.prefixes, prefix, version)
+	}
+	if p.size() > p.limit || len(p.prefixes) > maxPendingPrefixes {
+		p.keys, p.prefixes = nil, map[string]uint64{"": version}
+	}
+}
+
+// confirm forgets what a confirmed invalidation of targets covers, unless it
+// became pending after version.
+func (p *pendingSet) confirm(targets Targets, version uint64) {
+	if p.size() == 0 {
+		return
+	}
+	for _, key := range targets.Keys {
+		if v, ok := p.keys[key]; ok && v <= version {
+			delete(p.keys, key)
+		}
+	}
+	for _, prefix := range targets.Prefixes {
+		forgetUnder(p.keys, prefix, version)
+		forgetUnder(p.prefixes, prefix, version)
+	}
+}
+
+// targets returns what is pending.
+func (p *pendingSet) targets() Targets {
+	var t Targets
+	for key := range p.keys {
+		t.Keys = append(t.Keys, key)
+	}
+	for prefix := range p.prefixes {
+		t.Prefixes = append(t.Prefixes, prefix)
+	}
+	return t
+}
+
+func put(m *map[string]uint64, name string, version uint64) {
+	if *m == nil {
+		*m = make(map[string]uint64)
+	}
+	(*m)[name] = version
+}
+
+func forgetUnder(m map[string]uint64, prefix string, version uint64) {
+	for name, v := range m {
+		if v <= version && strings.HasPrefix(name, prefix) {
+			delete(m, name)
+		}
+	}
+}

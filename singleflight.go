@@ -1,0 +1,458 @@
+package readthrough
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// call is one run of a load function, for one key or for many. It belongs to
+// its keys and not to a reader: it goes on while anybody waits for it.
+type call struct {
+	// done is closed when the outcomes of all flights are final and those that
+	// may be stored have been.
+	done chan struct{}
+	// bound is closed when the load is cancelled: by its timeout, by Close, or
+	// because everybody has left. cause then says which.
+	bound <-chan struct{}
+	cause func() error
+	// cancel cancels the load.
+	cancel context.CancelCauseFunc
+	// parent is the call whose load function made this one; nil if none did.
+	parent *call
+	// notFound is ScopeOptions.NotFound, for load functions that are ours.
+	notFound error
+	// flights are the call's keys.
+	flights []*flight
+	// again says that the store has to be asked again before loading: since the
+	// reader missed, some flight has stored something.
+	again bool
+
+	// The following are guarded by flights.mu.
+
+	// waiters is the number of readers that wait. The last to leave cancels.
+	waiters int
+	// loaded says that the outcomes are final.
+	loaded bool
+	// abandoned says that the load was cancelled and its readers sent away.
+	abandoned bool
+	// asked and answered say that the store was asked to keep the results, and
+	// that it has returned; landed, that done is closed or about to be. A store
+	// that does not keep its deadline returns after that: until then the flights
+	// count as filling.
+	asked, answered, landed bool
+	// boarding is the last boarding that found a flight of the call.
+	boarding uint64
+}
+
+// isAncestorOf reports whether c, or the load function of c, made d.
+func (c *call) isAncestorOf(d *call) bool {
+	for ; d != nil; d = d.parent {
+		if d == c {
+			return true
+		}
+	}
+	return false
+}
+
+// flight is a key's share of a call.
+type flight struct {
+	key   string
+	call  *call
+	index int // the key's position in the read that made the call
+	// direct says that an invalidation of the key was pending when the flight
+	// began: it neither asks nor fills the store.
+	direct bool
+
+	// outcome is written by the call's goroutine before it sets call.loaded
+	// under mu, and read after that.
+	outcome outcome
+
+	fence fence   // guarded by flights.mu
+	next  *flight // guarded by flights.mu: an older flight of the same key
+}
+
+// outcome is what a flight brought.
+type outcome struct {
+	known bool
+	entry provider.Entry
+	err   error // of the load; with entry.Absent, the load's way to say so
+}
+
+// flights are the calls under way in a scope, and what stands between them and
+// the store.
+type flights struct {
+	// stored counts the calls that have stored something. It grows before their
+	// flights can no longer be joined.
+	stored atomic.Uint64
+	// bypassing is pending.size(), for readers without mu. It grows before the
+	// invalidation returns, and shrinks after the store has confirmed.
+	bypassing atomic.Int64
+	// scopesPending is the cache's number of scopes where something is pending.
+	scopesPending *atomic.Int64
+	options       *ScopeOptions
+
+	mu sync.Mutex // guards following
+	// live has, for each key, the flights that matter to an invalidation: those
+	// that can be joined, of which there is at most one, and those that fill.
+	// The newest comes first.
+	live    map[string]*flight
+	size    int    // the number of flights in live
+	version uint64 // grows with every invalidation
+	// boardings numbers the runs of board.
+	boardings uint64
+	pending pendingSet
+	closed  bool
+}
+
+func (g *flights) sizes() (inFlight, pending int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.size, g.pending.size()
+}
+
+// bypasses reports whether key is not to be read through the store.
+func (g *flights) bypasses(key string) bool {
+	if g.bypassing.Load() == 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pending.covers(key)
+}
+
+// boarding is what a reader that missed waits for.
+type boarding struct {
+	flights []*flight // one for each key
+	calls   []*call   // those of the flights, each once
+	own     *call     // the one among them that the reader has to run; nil if none
+	joined  int       // the number of flights of other calls
+}
+
+// board finds a flight for each of keys: one that can be joined, or one of a new
+// call. stored is what g.stored was before the store was asked for the keys. The
+// reader counts as one waiter of each call. load is the context of the new call.
+func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b boarding, load context.Context, err error) {
+	parent := parentCall(ctx) // before the lock, since the context may be anybody's code
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return boarding{}, nil, ErrClosed
+	}
+	g.boardings++
+	b.flights = make([]*flight, len(keys))
+	for i, key := range keys {
+		f := g.live[key]
+		if f == nil || !f.fence.mayJoin() {
+			continue
+		}
+		if f.call.isAncestorOf(parent) {
+			return boarding{}, nil, ErrRecursiveLoad
+		}
+		b.flights[i] = f
+		b.joined++
+		if f.call.boarding != g.boardings {
+			f.call.boarding = g.boardings
+			b.calls = append(b.calls, f.call)
+		}
+	}
+	for _, c := range b.calls {
+		c.waiters++
+	}
+	if missing := len(keys) - b.joined; missing > 0 {
+		b.own = g.createLocked(keys, b.flights, missing)
+		b.own.again = g.stored.Load() != stored
+		b.own.parent = parent
+		b.calls = append(b.calls, b.own)
+		b.own.notFound = g.options.NotFound
+		load = b.own.begin(ctx, g.options.LoadTimeout)
+	}
+	return b, load, nil
+}
+
+// createLocked makes a call with a flight for each of keys that has none in
+// boarded, and puts the flights there. missing is the number of those keys.
+func (g *flights) createLocked(keys []string, boarded []*flight, missing int) *call {
+	c := &call{done: make(chan struct{}), waiters: 1, flights: make([]*flight, 0, missing)}
+	created := make([]flight, missing)
+	for i, key := range keys {
+		if boarded[i] != nil {
+			continue
+		}
+		f := &created[len(c.flights)]
+		*f = flight{key: key, call: c, index: i, direct: g.pending.covers(key), next: g.live[key]}
+		g.live[key] = f
+		g.size++
+		c.flights = append(c.flights, f)
+		boarded[i] = f
+	}
+	return c
+}
+
+// begin returns the context of the load: it has the values of ctx, and an end of
+// its own.
+func (c *call) begin(ctx context.Context, timeout time.Duration) context.Context {
+	load, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), callKey{}, c))
+	c.cancel = cancel
+	if timeout > 0 {
+		var stop context.CancelFunc
+		load, stop = context.WithTimeoutCause(load, timeout, ErrLoadTimeout)
+		c.cancel = func(cause error) { cancel(cause); stop() }
+	}
+	c.bound = load.Done()
+	c.cause = func() error { return context.Cause(load) }
+	return load
+}
+
+// callKey is the context key under which the context of a load has its *call.
+type callKey struct{}
+
+// parentCall returns the call whose load function has ctx; nil if none has.
+func parentCall(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// wait returns nil when the outcomes of c are final. A result that is there wins
+// over a context that ended at the same moment.
+func (g *flights) wait(ctx context.Context, c *call) error {
+	select {
+	case <-c.done:
+		return nil
+	default:
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+	case <-c.bound:
+	}
+	return g.leave(ctx, c)
+}
+
+// leave takes a reader away from c whose own context has ended, or the load's.
+// It returns nil if the result is there after all.
+func (g *flights) leave(ctx context.Context, c *call) error {
+	g.mu.Lock()
+	if c.loaded {
+		g.mu.Unlock()
+		return nil
+	}
+	c.waiters--
+	err := ctx.Err()
+	last := c.waiters == 0 || err == nil // without the load, nobody has anything to wait for
+	if last && !c.abandoned {
+		c.abandoned = true
+		for _, f := range c.flights {
+			g.endLocked(f) // who comes now starts another load
+		}
+	}
+	g.mu.Unlock()
+	if last {
+		c.cancel(context.Canceled)
+	}
+	if err == nil {
+		err = c.cause()
+	}
+	return err
+}
+
+// endLocked ends the epoch of f. It returns whether f is filling; it then stays
+// in live until the store has returned.
+func (g *flights) endLocked(f *flight) (filling bool) {
+	f.fence, filling = f.fence.end()
+	if !filling {
+		g.removeLocked(f)
+	}
+	return filling
+}
+
+// removeLocked takes f out of live if it is there: f, and never the flight that
+// took its place.
+func (g *flights) removeLocked(f *flight) {
+	head := g.live[f.key]
+	if head == f {
+		if f.next == nil {
+			delete(g.live, f.key)
+		} else {
+			g.live[f.key] = f.next
+		}
+		g.size--
+		return
+	}
+	for ; head != nil; head = head.next {
+		if head.next == f {
+			head.next = f.next
+			g.size--
+			return
+		}
+	}
+}
+
+// fill makes the outcomes of c final and decides which of candidates are stored.
+// The caller stores those, calls answered when the store has returned, and then
+// land.
+func (g *flights) fill(c *call, candidates []*flight) (store []*flight, refused int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.loaded = true
+	store = candidates[:0]
+	for _, f := range candidates {
+		next, ok := f.fence.fill()
+		f.fence = next
+		if ok {
+			store = append(store, f)
+		}
+	}
+	c.asked = len(store) > 0
+	if !c.abandoned {
+		refused = len(candidates) - len(store)
+	}
+	return store, refused
+}
+
+// answered is told that the store has returned from keeping the results of c.
+func (g *flights) answered(c *call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.answered = true
+	if c.landed {
+		g.settleLocked(c)
+	}
+}
+
+// settleLocked takes the flights of c that no longer matter out of live: all, or
+// if the store has not returned yet, those that do not fill.
+func (g *flights) settleLocked(c *call) {
+	for _, f := range c.flights {
+		if f.fence.phase == phaseFilling && !c.answered {
+			f.fence, _ = f.fence.end() // it stays only to be waited for
+			continue
+		}
+		f.fence = f.fence.settle()
+		g.removeLocked(f)
+	}
+}
+
+// land ends c: nobody can join it any more, and all who wait go on.
+func (g *flights) land(c *call) {
+	g.mu.Lock()
+	c.loaded, c.landed = true, true
+	if c.asked {
+		g.stored.Add(1)
+	}
+	g.settleLocked(c)
+	g.mu.Unlock()
+	close(c.done)
+	c.cancel(context.Canceled)
+}
+
+// endEpochs begins an invalidation: it ends the epochs of all keys that targets
+// cover. It returns the invalidation's version, and the calls that fill such
+// keys.
+func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.version++
+	filling = make(map[*call]struct{})
+	g.eachLocked(targets, func(f *flight) {
+		if g.endLocked(f) {
+			filling[f.call] = struct{}{}
+		}
+	})
+	return g.version, filling
+}
+
+// retry begins another attempt at what is pending. It ends no epochs: while an
+// invalidation is pending, the flights of its keys neither ask nor fill the
+// store.
+func (g *flights) retry() (targets Targets, version uint64, filling map[*call]struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	targets = g.pending.targets()
+	filling = make(map[*call]struct{})
+	g.eachLocked(targets, func(f *flight) {
+		if f.fence.phase == phaseFilling {
+			filling[f.call] = struct{}{}
+		}
+	})
+	return targets, g.version, filling
+}
+
+// conclude ends an attempt that began with version and filling: the store has
+// removed confirmed, and did not say so for failed. Keys that are still being
+// filled, although the store should have returned from it long ago, count as
+// failed: what it stores would come after the deletion.
+//
+// It ends the epochs of confirmed once more, since a flight that began after the
+// first time may have found an old entry in the store. It returns what is now
+// pending because of this attempt.
+func (g *flights) conclude(confirmed, failed Targets, version uint64, filling map[*call]struct{}) (pending Targets) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range filling {
+		for _, f := range c.flights {
+			if f.fence.phase == phaseFilling && confirmed.cover(f.key) {
+				failed.Keys = append(failed.Keys, f.key)
+			}
+		}
+	}
+	before := g.pending.size()
+	g.pending.confirm(confirmed, version)
+	g.pending.add(failed, version)
+	after := g.pending.size()
+	g.bypassing.Store(int64(after))
+	switch {
+	case before == 0 && after > 0:
+		g.scopesPending.Add(1)
+	case before > 0 && after == 0:
+		g.scopesPending.Add(-1)
+	}
+	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
+	g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
+	return failed
+}
+
+// eachLocked calls visit for the live flights of all keys that targets cover.
+// visit may remove the flight.
+func (g *flights) eachLocked(targets Targets, visit func(*flight)) {
+	chain := func(f *flight) {
+		for f != nil {
+			next := f.next
+			visit(f)
+			f = next
+		}
+	}
+	for _, key := range targets.Keys {
+		chain(g.live[key])
+	}
+	if len(targets.Prefixes) == 0 {
+		return
+	}
+	for key, f := range g.live {
+		if targets.coverByPrefix(key) {
+			chain(f)
+		}
+	}
+}
+
+// close ends the epochs of all flights and cancels their loads. It returns how
+// many invalidations are pending.
+func (g *flights) close() (pending int) {
+	g.mu.Lock()
+	g.closed = true
+	calls := make(map[*call]struct{})
+	g.eachLocked(Targets{Prefixes: []string{""}}, func(f *flight) {
+		g.endLocked(f)
+		calls[f.call] = struct{}{}
+	})
+	pending = g.pending.size()
+	g.mu.Unlock()
+	for c := range calls {
+		c.cancel(ErrClosed)
+	}
+	return pending
+}

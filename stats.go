@@ -1,0 +1,117 @@
+package readthrough
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"github.com/readthrough/readthrough/internal/counter"
+)
+
+// Stats are the statistics of a scope since it was made. They are read one
+// after the other, without stopping anybody: while calls are under way they need
+// not add up.
+type Stats struct {
+	// Hits and Misses count keys that were read: answered by the store, or not.
+	// Keys read while the store is bypassed are misses.
+	Hits, Misses int64
+	// Joined counts the misses that waited for a load which was already under
+	// way.
+	Joined int64
+	// Loads counts the runs of load functions; a bulk load is one. LoadErrors
+	// counts those that failed, panicked or timed out.
+	Loads, LoadErrors int64
+	// RefusedFills counts loaded values that were not stored because an
+	// invalidation came while they were loaded.
+	RefusedFills int64
+	// Invalidations counts keys and prefixes invalidated.
+	Invalidations int64
+	// Pending is the number of keys and prefixes whose invalidation the store has
+	// not confirmed yet. One prefix, "", stands for the whole scope.
+	Pending int
+	// ProviderErrors counts errors of the store, including entries that could
+	// not be read and values that it would not keep.
+	ProviderErrors int64
+	// InFlight is the number of keys that are being loaded or stored.
+	InFlight int
+	// LoadTime is the distribution of the durations of loads.
+	LoadTime Histogram
+
+	_ struct{}
+}
+
+// Histogram is a distribution of durations.
+type Histogram struct {
+	// Count is the number of durations, and Sum their sum.
+	Count int64
+	Sum   time.Duration
+	// Buckets count the durations up to and including a bound, and above the
+	// bound before it. They are in rising order, and the last has no bound.
+	Buckets []Bucket
+}
+
+// Bucket is a part of a [Histogram].
+type Bucket struct {
+	// UpTo is the bound; the last bucket has [NoExpiry].
+	UpTo  time.Duration
+	Count int64
+}
+
+// The bounds of load time buckets are powers of two, from firstBound.
+const (
+	firstBound  = 64 * time.Microsecond
+	bucketCount = 22 // the last bound is 64 µs · 2^20, 67 s
+)
+
+// scopeStats are the counters behind [Stats].
+type scopeStats struct {
+	hits           counter.Counter // the only one on the path of a hit
+	misses         atomic.Int64
+	joined         atomic.Int64
+	loads          atomic.Int64
+	loadErrors     atomic.Int64
+	refusedFills   atomic.Int64
+	invalidations  atomic.Int64
+	providerErrors atomic.Int64
+	loadSum        atomic.Int64
+	loadBuckets    [bucketCount]atomic.Int64
+}
+
+func (s *scopeStats) loaded(took time.Duration, err error) {
+	s.loads.Add(1)
+	if err != nil {
+		s.loadErrors.Add(1)
+	}
+	s.loadSum.Add(int64(took))
+	s.loadBuckets[bucketOf(took)].Add(1)
+}
+
+// bucketOf returns the index of the first bucket whose bound is at least d.
+func bucketOf(d time.Duration) int {
+	if d <= firstBound {
+		return 0
+	}
+	return min(bits.Len64(uint64((d-1)/firstBound)), bucketCount-1)
+}
+
+func (s *scopeStats) loadTime() Histogram {
+	h := Histogram{Sum: time.Duration(s.loadSum.Load()), Buckets: make([]Bucket, bucketCount)}
+	for i := range h.Buckets {
+		h.Buckets[i] = Bucket{UpTo: firstBound << i, Count: s.loadBuckets[i].Load()}
+		h.Count += h.Buckets[i].Count
+	}
+	h.Buckets[bucketCount-1].UpTo = NoExpiry
+	return h
+}
+
+// Stats returns the scope's statistics. It stops no reader.
+func (s *CachedScope) Stats() Stats {
+	inFlight, pending := s.flights.sizes()
+	return Stats{
+		Hits: s.stats.hits.Load(), Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(),
+		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
+		RefusedFills: s.stats.refusedFills.Load(), Invalidations: s.stats.invalidations.Load(),
+		Pending: pending, ProviderErrors: s.stats.providerErrors.Load(), InFlight: inFlight,
+		LoadTime: s.stats.loadTime(),
+	}
+}

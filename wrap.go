@@ -1,0 +1,179 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// Wrap returns the value under key: from the store, or else from load, whose
+// result is then stored for the scope's TTL.
+//
+// However many ask for a key that is not stored, one load runs for all of them,
+// in a goroutine of its own. It has the values of the first caller's context but
+// not its cancellation: each caller waits on its own context, and when the last
+// one has left, the context of the load is cancelled. A load error, a panic (as
+// [*PanicError]) and [ErrGoexit] reach all who wait, and nothing is stored.
+//
+// If load returns an error that matches [ErrNotFound] or [ScopeOptions.NotFound],
+// the absence is stored for [ScopeOptions.NegativeTTL]. nil pointers, zero values
+// and empty slices are ordinary values.
+//
+// A read that begins after an invalidation of key returned never gets a value
+// that was loaded before the invalidation began. A store that fails or hangs
+// does not fail the read: load answers. An error of Wrap is therefore one of load
+// or of ctx, or it names a bad argument; or it is [ErrLoadTimeout], [ErrClosed]
+// or [ErrRecursiveLoad].
+//
+// The value is shared by all who read it: do not change what it points to.
+func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
+	lives, err := checkRead(ctx, s, key, load != nil, options)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	stored := s.flights.stored.Load()
+	if entry, found := s.get(ctx, key); found {
+		if value, err, ok := hit[T](s, key, entry); ok {
+			return value, err
+		}
+	}
+	return miss(ctx, s, key, stored, load, lives)
+}
+
+// checkRead returns the TTLs of a read, or an error that says what is wrong with
+// its arguments.
+func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (lifetimes, error) {
+	if err := s.check(ctx); err != nil {
+		return lifetimes{}, err
+	}
+	if !hasLoad {
+		return lifetimes{}, errors.New("readthrough: load: must not be nil")
+	}
+	if err := checkKey("key", key); err != nil {
+		return lifetimes{}, err
+	}
+	if s.cache.closed.Load() {
+		return lifetimes{}, ErrClosed
+	}
+	return s.options.lifetimes(options)
+}
+
+// hit returns what a reader gets from a stored entry. ok is false if the entry
+// cannot be read as a T, which is then reported.
+func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) { //nolint:revive,staticcheck // err is a result of the read, ok is that of this function
+	if entry.Absent {
+		err = s.absent
+	} else if v, convErr := valueOf[T](entry.Value); convErr != nil {
+		s.report(OpGet, key, convErr)
+		return value, nil, false
+	} else {
+		value = v
+	}
+	s.stats.hits.Add(1)
+	if s.cache.observer != nil {
+		s.observe(Event{Kind: EventHit, Key: key, Count: 1})
+	}
+	return value, err, true
+}
+
+// valueOf returns a stored value as a T.
+func valueOf[T any](stored any) (T, error) {
+	if value, ok := stored.(T); ok {
+		if _, encoded := stored.(provider.Encoded); !encoded {
+			return value, nil
+		}
+	}
+	return convert[T](stored)
+}
+
+// convert is valueOf for all but the common case.
+func convert[T any](stored any) (T, error) {
+	var value T
+	if encoded, ok := stored.(provider.Encoded); ok {
+		if err := encoded.Decode(&value); err != nil {
+			var none T // the codec may have filled a part of value
+			return none, err
+		}
+		return value, nil
+	}
+	if stored == nil && reflect.TypeFor[T]().Kind() == reflect.Interface {
+		return value, nil
+	}
+	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", ErrTypeMismatch, stored, reflect.TypeFor[T]())
+}
+
+// miss is Wrap for a key that is not in the store.
+func miss[T any](ctx context.Context, s *CachedScope, key string, stored uint64, load func(context.Context) (T, error), lives lifetimes) (T, error) {
+	var none T
+	s.stats.misses.Add(1)
+	s.observe(Event{Kind: EventMiss, Key: key, Count: 1})
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	b, loadCtx, err := s.flights.board(ctx, []string{key}, stored)
+	if err != nil {
+		return none, err
+	}
+	if b.own != nil {
+		go s.run(loadCtx, b.own, &single[T]{scope: s, loadOne: load}, lives)
+	} else {
+		s.stats.joined.Add(1)
+		s.observe(Event{Kind: EventJoin, Key: key, Count: 1})
+	}
+	f := b.flights[0]
+	if err := s.flights.wait(ctx, f.call); err != nil {
+		return none, err
+	}
+	switch o := &f.outcome; {
+	case o.err != nil:
+		return none, o.err
+	case o.entry.Absent:
+		return none, s.absent
+	default:
+		value, err := valueOf[T](o.entry.Value)
+		if err != nil { // who began the flight loads another type
+			s.report(OpGet, key, err)
+			return loadAlone(ctx, load)
+		}
+		return value, nil
+	}
+}
+
+// single is the job of a call for one key.
+type single[T any] struct {
+	scope   *CachedScope
+	loadOne func(context.Context) (T, error)
+}
+
+func (j *single[T]) load(ctx context.Context, flights []*flight) error {
+	value, err := j.loadOne(ctx)
+	switch {
+	case err == nil:
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
+	case j.scope.isNotFound(err):
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: err}
+	default:
+		return err
+	}
+	return nil
+}
+
+func (*single[T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
+
+// loadAlone loads for one reader, past the store and everybody else.
+func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)) (value T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: stack()}
+		}
+	}()
+	return load(ctx)
+}
+
+// stack returns the stack of the calling goroutine.
+func stack() []byte { return debug.Stack() }
