@@ -2,6 +2,7 @@ package readthrough
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,8 +105,8 @@ type flights struct {
 	version uint64 // grows with every invalidation
 	// boardings numbers the runs of board.
 	boardings uint64
-	pending pendingSet
-	closed  bool
+	pending   pendingSet
+	closed    bool
 }
 
 func (g *flights) sizes() (inFlight, pending int) {
@@ -395,7 +396,7 @@ func (g *flights) conclude(confirmed, failed Targets, version uint64, filling ma
 	defer g.mu.Unlock()
 	for c := range filling {
 		for _, f := range c.flights {
-			if f.fence.phase == phaseFilling && confirmed.cover(f.key) {
+			if f.fence.phase == phaseFilling && confirmed.cover(f.key) && !slices.Contains(failed.Keys, f.key) {
 				failed.Keys = append(failed.Keys, f.key)
 			}
 		}

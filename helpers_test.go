@@ -1,0 +1,284 @@
+package readthrough_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// setup is what newScope makes a scope from.
+type setup struct {
+	store   provider.CacheProvider
+	name    string
+	options readthrough.Options
+	scope   readthrough.ScopeOptions
+}
+
+// on chooses the store; without it, there is a memory store.
+func on(store provider.CacheProvider) func(*setup) {
+	return func(s *setup) { s.store = store }
+}
+
+// with changes the options of the cache and of the scope.
+func with(change func(*readthrough.Options, *readthrough.ScopeOptions)) func(*setup) {
+	return func(s *setup) { change(&s.options, &s.scope) }
+}
+
+// newScope returns a scope of a cache that is closed when the test ends. Its TTL
+// is a minute and exact. An error that is reported and that no other OnError
+// takes fails the test.
+func newScope(t testing.TB, options ...func(*setup)) *readthrough.CachedScope {
+	t.Helper()
+	s := setup{name: "test", scope: readthrough.ScopeOptions{TTL: time.Minute, Jitter: -1}}
+	s.options.OnError = func(op readthrough.Op, _, key string, err error) {
+		t.Errorf("reported: %v %q: %v", op, key, err)
+	}
+	for _, option := range options {
+		option(&s)
+	}
+	if s.store == nil {
+		s.store = newStore(t)
+	}
+	scope, err := newCache(t, s.store, s.options).Scope(s.name, s.scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scope
+}
+
+// newCache returns a cache that is closed when the test ends.
+func newCache(t testing.TB, store provider.CacheProvider, options readthrough.Options) *readthrough.Cache {
+	t.Helper()
+	cache, err := readthrough.New(store, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cache.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return cache
+}
+
+// newStore returns a memory store that is closed when the test ends.
+func newStore(t testing.TB) *memory.Store {
+	t.Helper()
+	store, err := memory.New(memory.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// plainStore is a store without any capability, around one that may have some:
+// no [provider.InProcess] and no [provider.Batcher]. It counts the calls, and
+// can be made to do something before and after them. Set the functions before
+// the store is used.
+type plainStore struct {
+	provider.CacheProvider
+
+	gets, sets, deletes, prefixes atomic.Int64
+
+	beforeGet, afterGet       func(key string)
+	beforeSet, afterSet       func(key string)
+	beforeDelete, afterDelete func()
+}
+
+// plain returns store without its capabilities.
+func plain(store provider.CacheProvider) *plainStore { return &plainStore{CacheProvider: store} }
+
+func (s *plainStore) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	s.gets.Add(1)
+	call(s.beforeGet, key.Name)
+	defer call(s.afterGet, key.Name)
+	return s.CacheProvider.Get(ctx, key)
+}
+
+func (s *plainStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+	s.sets.Add(1)
+	call(s.beforeSet, key.Name)
+	defer call(s.afterSet, key.Name)
+	return s.CacheProvider.Set(ctx, key, entry, ttl)
+}
+
+func (s *plainStore) Delete(ctx context.Context, keys ...provider.Key) error {
+	s.deletes.Add(1)
+	s.before()
+	defer s.after()
+	return s.CacheProvider.Delete(ctx, keys...)
+}
+
+func (s *plainStore) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	s.prefixes.Add(1)
+	s.before()
+	defer s.after()
+	return s.CacheProvider.DeletePrefix(ctx, scope, prefix)
+}
+
+// calls returns the number of all calls.
+func (s *plainStore) calls() int64 {
+	return s.gets.Load() + s.sets.Load() + s.deletes.Load() + s.prefixes.Load()
+}
+
+func (s *plainStore) before() {
+	if s.beforeDelete != nil {
+		s.beforeDelete()
+	}
+}
+
+func (s *plainStore) after() {
+	if s.afterDelete != nil {
+		s.afterDelete()
+	}
+}
+
+func call(f func(string), key string) {
+	if f != nil {
+		f(key)
+	}
+}
+
+// localStore is a plainStore that says that its calls never wait.
+type localStore struct{ *plainStore }
+
+func (localStore) InProcess() {}
+
+// source is what load functions load from. Its zero value returns zero values.
+type source[T any] struct {
+	loads atomic.Int64
+	// gate, if not nil, holds up every load until it is closed.
+	gate chan struct{}
+
+	mu    sync.Mutex // guards following
+	value T
+	err   error
+}
+
+// newSource returns a source that has value.
+func newSource[T any](value T) *source[T] { return &source[T]{value: value} }
+
+// newGated returns a source that has value and a closed gate.
+func newGated[T any](value T) *source[T] {
+	return &source[T]{value: value, gate: make(chan struct{})}
+}
+
+func (s *source[T]) set(value T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.value = value
+}
+
+func (s *source[T]) read() (T, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.value, s.err
+}
+
+// load reads the source, then waits at the gate or for the end of ctx.
+func (s *source[T]) load(ctx context.Context) (T, error) {
+	s.loads.Add(1)
+	value, err := s.read()
+	if s.gate == nil {
+		return value, err
+	}
+	select {
+	case <-s.gate:
+		return value, err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+// stubborn is load that pays no attention to its context.
+func (s *source[T]) stubborn(context.Context) (T, error) {
+	s.loads.Add(1)
+	value, err := s.read()
+	if s.gate != nil {
+		<-s.gate
+	}
+	return value, err
+}
+
+// result is what a read returned.
+type result[T any] struct {
+	value T
+	err   error
+}
+
+// async runs f in a goroutine and returns where its result will be.
+func async[T any](f func() (T, error)) <-chan result[T] {
+	results := make(chan result[T], 1)
+	go func() {
+		value, err := f()
+		results <- result[T]{value, err}
+	}()
+	return results
+}
+
+// wrapAsync is Wrap in a goroutine.
+func wrapAsync[T any](ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) <-chan result[T] {
+	return async(func() (T, error) { return readthrough.Wrap(ctx, s, key, load) })
+}
+
+// want fails the test unless value and err are value and nothing.
+func want[T comparable](t testing.TB, what string, value T, err error, wanted T) {
+	t.Helper()
+	if err != nil || value != wanted {
+		t.Errorf("%s: got %v and error %v, want %v", what, value, err, wanted)
+	}
+}
+
+// wantLoads fails the test unless a count of loads is as wanted.
+func wantLoads(t testing.TB, loads *atomic.Int64, wanted int64) {
+	t.Helper()
+	if n := loads.Load(); n != wanted {
+		t.Errorf("%d loads, want %d", n, wanted)
+	}
+}
+
+// wantIdle fails the test unless nothing of the scope's flights is left. It
+// belongs in a synctest bubble.
+func wantIdle(t testing.TB, s *readthrough.CachedScope) {
+	t.Helper()
+	synctest.Wait()
+	if stats := s.Stats(); stats.InFlight != 0 || stats.Pending != 0 {
+		t.Errorf("left over: %d flights and %d pending invalidations", stats.InFlight, stats.Pending)
+	}
+}
+
+// reports collects what a cache reports.
+type reports struct {
+	mu   sync.Mutex // guards following
+	errs []error
+	ops  []string
+}
+
+// collect is an option for newScope.
+func (r *reports) collect() func(*setup) {
+	return with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+		o.OnError = func(op readthrough.Op, scope, key string, err error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.errs = append(r.errs, err)
+			r.ops = append(r.ops, fmt.Sprintf("%v %s %s", op, scope, key))
+		}
+	})
+}
+
+// all returns what was reported: the errors, and for each "op scope key".
+func (r *reports) all() (errs []error, ops []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]error(nil), r.errs...), append([]string(nil), r.ops...)
+}

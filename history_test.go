@@ -1,0 +1,514 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/provider"
+)
+
+var historySeed = flag.Uint64("history.seed", 0, "seed of the history tests; 0: a random one")
+
+// historyOps is the number of operations of each history.
+const historyOps = 60_000
+
+// TestHistory checks G1 and G2 over random histories of single and bulk reads,
+// slow loads, writes that invalidate keys, several keys or a prefix, TTLs that
+// end and entries that are evicted, on stores of every kind.
+func TestHistory(t *testing.T) {
+	stores := map[string]func(*memory.Store) provider.CacheProvider{
+		"in process": func(s *memory.Store) provider.CacheProvider { return s },
+		"no capabilities": func(s *memory.Store) provider.CacheProvider {
+			return struct{ provider.CacheProvider }{s}
+		},
+		"slow":          func(s *memory.Store) provider.CacheProvider { return slowStore{s} },
+		"batches, slow": func(s *memory.Store) provider.CacheProvider { return slowBatches{slowStore{s}} },
+		"failing":       func(s *memory.Store) provider.CacheProvider { return failingStore{slowStore{s}} },
+	}
+	for _, name := range slices.Sorted(maps.Keys(stores)) {
+		t.Run(name, func(t *testing.T) {
+			seed := pickSeed(t)
+			synctest.Test(t, func(t *testing.T) {
+				store, err := memory.New(memory.Options{MaxEntries: historyKeys / 2})
+				if err != nil {
+					t.Fatal(err)
+				}
+				cache, err := readthrough.New(stores[name](store), readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
+					if name != "failing" {
+						t.Errorf("%v %q: %v", op, key, err)
+					}
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				scope, err := cache.Scope("history", readthrough.ScopeOptions{TTL: 20 * time.Millisecond})
+				if err != nil {
+					t.Fatal(err)
+				}
+				h := newHistory(seed, &ours{scope, store})
+				h.run(historyOps)
+				stats := scope.Stats()
+				t.Logf("%d reads, %d writes; %+v", h.reads.Load(), h.writes.Load(), stats)
+				for _, violation := range h.violations {
+					t.Error(violation)
+				}
+				if pending := h.pending.Load(); (pending > 0) != (name == "failing") {
+					t.Errorf("%d invalidations were pending", pending)
+				}
+				if stats.Joined == 0 || stats.RefusedFills == 0 || stats.Hits == 0 {
+					t.Error("the history has no joined reads, refused fills or hits: it proves little")
+				}
+				if stats.InFlight != 0 || stats.Pending != 0 {
+					t.Errorf("left behind: %d in flight, %d pending", stats.InFlight, stats.Pending)
+				}
+				if err := cache.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestHistoryFindsNaiveCaches runs the checker on the caches that people write by
+// hand. A checker that finds nothing in them is broken.
+func TestHistoryFindsNaiveCaches(t *testing.T) {
+	for name, forget := range map[string]bool{"single-flight and delete": false, "with Forget": true} {
+		t.Run(name, func(t *testing.T) {
+			seed := pickSeed(t)
+			synctest.Test(t, func(t *testing.T) {
+				h := newHistory(seed, &naive{forget: forget, values: map[string]int64{}})
+				h.run(historyOps / 10)
+				if len(h.violations) == 0 {
+					t.Fatal("no violation found")
+				}
+				t.Logf("%d or more violations in %d reads, such as: %s", len(h.violations), h.reads.Load(), h.violations[0])
+			})
+		})
+	}
+}
+
+func pickSeed(t *testing.T) uint64 {
+	seed := *historySeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed: -history.seed=%d", seed)
+	return seed
+}
+
+const (
+	historyKeys     = 120
+	historyFamilies = 6
+)
+
+// subject is a cache under test.
+type subject interface {
+	get(ctx context.Context, key string, load func(context.Context) (int64, error)) (int64, error)
+	getMany(ctx context.Context, keys []string, load func(context.Context, []string) (map[string]int64, error)) (map[string]int64, error)
+	invalidate(ctx context.Context, keys []string, prefixes []string) error
+	peek(key string) (int64, bool) // what is stored
+}
+
+// history is a run of random operations on a subject, checked as they happen.
+// The source has a version for each key, which writes raise. An invalidation that
+// returned announces the versions of its write: no read that begins later may
+// return less (G1), and nothing less may be stored (G2). One that is pending
+// announces them for the reads (G5), and for the store when it is confirmed.
+type history struct {
+	seed          uint64
+	subject       subject
+	keys          []string
+	source        []atomic.Int64
+	floor         []atomic.Int64 // announced to readers
+	storedFloor   []atomic.Int64 // announced for the store
+	index         map[string]int
+	reads, writes atomic.Int64
+	pending       atomic.Int64 // keys whose invalidation was pending when it returned
+
+	mu         sync.Mutex // guards following
+	violations []string
+}
+
+func newHistory(seed uint64, s subject) *history {
+	h := &history{
+		seed: seed, subject: s, keys: make([]string, historyKeys), index: map[string]int{},
+		source: make([]atomic.Int64, historyKeys), floor: make([]atomic.Int64, historyKeys), storedFloor: make([]atomic.Int64, historyKeys),
+	}
+	for i := range h.keys {
+		h.keys[i] = fmt.Sprintf("family%d:%d", i%historyFamilies, i)
+		h.index[h.keys[i]] = i
+		h.source[i].Store(1)
+	}
+	return h
+}
+
+// run begins ops operations. They do not wait for each other: a history in which
+// every reader waits for its answer before it reads again hides the holes of
+// joining.
+func (h *history) run(ops int) {
+	var group sync.WaitGroup
+	rng := rand.New(rand.NewPCG(h.seed, 0))
+	for n := range ops {
+		group.Go(func() { h.operate(rand.New(rand.NewPCG(h.seed, uint64(n)+1))) })
+		if rng.IntN(4) == 0 {
+			time.Sleep(time.Duration(rng.IntN(400)) * time.Microsecond)
+		}
+	}
+	group.Wait()
+	time.Sleep(time.Minute) // for loads that nobody waits for any more, and for retries
+	for i, key := range h.keys {
+		raise(&h.storedFloor[i], h.floor[i].Load())
+		h.peek(i, key)
+	}
+}
+
+func (h *history) operate(rng *rand.Rand) {
+	switch p := rng.IntN(100); {
+	case p < 60:
+		h.read(rng)
+	case p < 80:
+		h.readMany(rng)
+	case p < 85:
+		i := h.pick(rng)
+		h.peek(i, h.keys[i])
+	case p < 93:
+		h.write(rng, 1, false)
+	case p < 97:
+		h.write(rng, 2+rng.IntN(6), false)
+	default:
+		h.write(rng, 1+rng.IntN(4), true)
+	}
+}
+
+// pick chooses a key, some much more often than others.
+func (h *history) pick(rng *rand.Rand) int {
+	return int(float64(historyKeys) * rng.Float64() * rng.Float64() * rng.Float64())
+}
+
+// context ends early for some readers.
+func (h *history) context(rng *rand.Rand) (context.Context, context.CancelFunc) {
+	ctx := context.Background()
+	if rng.IntN(10) == 0 {
+		return context.WithTimeout(ctx, time.Duration(rng.IntN(3000))*time.Microsecond)
+	}
+	return ctx, func() {}
+}
+
+// load is slow before and after it reads the source, and fails now and then.
+func (h *history) load(ctx context.Context, keys []string) (map[string]int64, error) {
+	rng := rand.New(rand.NewPCG(h.seed, rand.Uint64()))
+	pause := func() {
+		if rng.IntN(3) > 0 {
+			time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
+		}
+	}
+	pause()
+	values := map[string]int64{}
+	for _, key := range keys {
+		values[key] = h.source[h.index[key]].Load()
+	}
+	pause()
+	if rng.IntN(50) == 0 {
+		return nil, errors.New("the source failed")
+	}
+	return values, ctx.Err()
+}
+
+func (h *history) read(rng *rand.Rand) {
+	h.reads.Add(1)
+	ctx, cancel := h.context(rng)
+	defer cancel()
+	i := h.pick(rng)
+	floor := h.floor[i].Load()
+	value, err := h.subject.get(ctx, h.keys[i], func(ctx context.Context) (int64, error) {
+		values, err := h.load(ctx, h.keys[i:i+1])
+		return values[h.keys[i]], err
+	})
+	if err == nil && value < floor {
+		h.violate("G1: a read of %s returned version %d, but %d was announced before it began", h.keys[i], value, floor)
+	}
+}
+
+func (h *history) readMany(rng *rand.Rand) {
+	ctx, cancel := h.context(rng)
+	defer cancel()
+	var keys []string
+	floors := map[string]int64{}
+	for range 1 + rng.IntN(20) {
+		i := h.pick(rng)
+		keys = append(keys, h.keys[i])
+		floors[h.keys[i]] = h.floor[i].Load()
+	}
+	h.reads.Add(int64(len(keys)))
+	values, err := h.subject.getMany(ctx, keys, h.load)
+	for key, value := range values {
+		if value < floors[key] {
+			h.violate("G1: a bulk read returned version %d of %s, but %d was announced before it began", value, key, floors[key])
+		}
+	}
+	if err == nil && len(values) != len(floors) {
+		h.violate("a bulk read of %d keys returned %d values and no error", len(floors), len(values))
+	}
+}
+
+// write raises the version of n keys, of one family if byPrefix, and announces
+// them after the invalidation.
+func (h *history) write(rng *rand.Rand, n int, byPrefix bool) {
+	h.writes.Add(1)
+	prefix := fmt.Sprintf("family%d:", rng.IntN(historyFamilies))
+	versions := map[string]int64{}
+	for len(versions) < n {
+		i := h.pick(rng)
+		if byPrefix && !strings.HasPrefix(h.keys[i], prefix) {
+			continue
+		}
+		versions[h.keys[i]] = h.source[i].Add(1)
+	}
+	if rng.IntN(2) == 0 {
+		time.Sleep(time.Duration(rng.IntN(1000)) * time.Microsecond)
+	}
+	var err error
+	if byPrefix {
+		err = h.subject.invalidate(context.Background(), nil, []string{prefix})
+	} else {
+		err = h.subject.invalidate(context.Background(), slices.Collect(maps.Keys(versions)), nil)
+	}
+	if err != nil && !errors.Is(err, readthrough.ErrInvalidationPending) {
+		h.violate("an invalidation failed: %v", err)
+	}
+	for key, version := range versions {
+		raise(&h.floor[h.index[key]], version)
+		if err == nil {
+			raise(&h.storedFloor[h.index[key]], version)
+		} else {
+			h.pending.Add(1)
+		}
+	}
+}
+
+func (h *history) peek(i int, key string) {
+	floor := h.storedFloor[i].Load()
+	if value, ok := h.subject.peek(key); ok && value < floor {
+		h.violate("G2: version %d of %s is stored, but %d was announced", value, key, floor)
+	}
+}
+
+func (h *history) violate(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.violations) < 10 {
+		h.violations = append(h.violations, fmt.Sprintf(format, args...))
+	}
+}
+
+func raise(n *atomic.Int64, to int64) {
+	for {
+		old := n.Load()
+		if old >= to || n.CompareAndSwap(old, to) {
+			return
+		}
+	}
+}
+
+// ours is the library as a subject.
+type ours struct {
+	scope *readthrough.CachedScope
+	store *memory.Store
+}
+
+func (o *ours) get(ctx context.Context, key string, load func(context.Context) (int64, error)) (int64, error) {
+	return readthrough.Wrap(ctx, o.scope, key, load)
+}
+
+func (o *ours) getMany(ctx context.Context, keys []string, load func(context.Context, []string) (map[string]int64, error)) (map[string]int64, error) {
+	return readthrough.WrapMany(ctx, o.scope, keys, func(key string) string { return key }, load)
+}
+
+func (o *ours) invalidate(ctx context.Context, keys, prefixes []string) error {
+	_, err := o.scope.InvalidateTargets(ctx, readthrough.Targets{Keys: keys, Prefixes: prefixes})
+	return err
+}
+
+func (o *ours) peek(key string) (int64, bool) {
+	entry, found, err := o.store.Get(context.Background(), provider.Key{Scope: "history", Name: key})
+	if err != nil || !found {
+		return 0, false
+	}
+	value, ok := entry.Value.(int64)
+	return value, ok
+}
+
+// slowStore is a store outside the process: every call takes its time, before
+// and after it does its work.
+type slowStore struct{ store *memory.Store }
+
+func pause() { time.Sleep(time.Duration(rand.IntN(500)) * time.Microsecond) }
+
+func (s slowStore) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	pause()
+	defer pause()
+	return s.store.Get(ctx, key)
+}
+
+func (s slowStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+	pause()
+	defer pause()
+	return s.store.Set(ctx, key, entry, ttl)
+}
+
+func (s slowStore) Delete(ctx context.Context, keys ...provider.Key) error {
+	pause()
+	defer pause()
+	return s.store.Delete(ctx, keys...)
+}
+
+func (s slowStore) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	pause()
+	defer pause()
+	return s.store.DeletePrefix(ctx, scope, prefix)
+}
+
+// slowBatches has a capability more.
+type slowBatches struct{ slowStore }
+
+func (s slowBatches) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	results := make([]provider.Result, len(keys))
+	for i, key := range keys {
+		results[i].Entry, results[i].Found, results[i].Err = s.Get(ctx, key)
+	}
+	return results, nil
+}
+
+func (s slowBatches) SetMany(ctx context.Context, items []provider.Item) error {
+	for _, item := range items {
+		if err := s.Set(ctx, item.Key, item.Entry, item.TTL); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failingStore fails now and then: before or after it has done its work, or by
+// doing it long after its deadline.
+type failingStore struct{ slowStore }
+
+var errStore = errors.New("the store failed")
+
+func fail(work func() error) error {
+	switch p := rand.IntN(200); {
+	case p < 3:
+		return errStore
+	case p < 6:
+		return errors.Join(errStore, work())
+	case p < 8:
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
+	}
+	return work()
+}
+
+func (s failingStore) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
+	err = fail(func() error {
+		entry, found, err = s.slowStore.Get(ctx, key)
+		return err
+	})
+	return entry, found, err
+}
+
+func (s failingStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+	return fail(func() error { return s.slowStore.Set(ctx, key, entry, ttl) })
+}
+
+func (s failingStore) Delete(ctx context.Context, keys ...provider.Key) error {
+	return fail(func() error { return s.slowStore.Delete(ctx, keys...) })
+}
+
+func (s failingStore) DeletePrefix(ctx context.Context, scope, prefix string) (n int, err error) {
+	err = fail(func() error {
+		n, err = s.slowStore.DeletePrefix(ctx, scope, prefix)
+		return err
+	})
+	return n, err
+}
+
+// naive is a cache as it is written by hand: single-flight around get, load and
+// set; an invalidation deletes, and at best forgets the flight.
+type naive struct {
+	forget bool
+	group  singleflight.Group
+	mu     sync.Mutex // guards following
+	values map[string]int64
+}
+
+func (n *naive) peek(key string) (int64, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	value, ok := n.values[key]
+	return value, ok
+}
+
+func (n *naive) get(ctx context.Context, key string, load func(context.Context) (int64, error)) (int64, error) {
+	if value, ok := n.peek(key); ok {
+		return value, nil
+	}
+	value, err, _ := n.group.Do(key, func() (any, error) {
+		value, err := load(ctx)
+		if err == nil {
+			n.mu.Lock()
+			n.values[key] = value
+			n.mu.Unlock()
+		}
+		return value, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return value.(int64), nil
+}
+
+func (n *naive) getMany(ctx context.Context, keys []string, load func(context.Context, []string) (map[string]int64, error)) (map[string]int64, error) {
+	values := map[string]int64{}
+	var errs []error
+	for _, key := range keys {
+		value, err := n.get(ctx, key, func(ctx context.Context) (int64, error) {
+			loaded, err := load(ctx, []string{key})
+			return loaded[key], err
+		})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		values[key] = value
+	}
+	return values, errors.Join(errs...)
+}
+
+func (n *naive) invalidate(_ context.Context, keys, prefixes []string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key := range n.values {
+		if slices.Contains(keys, key) || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+			delete(n.values, key)
+		}
+	}
+	if n.forget {
+		for _, key := range keys {
+			n.group.Forget(key)
+		}
+	}
+	return nil
+}
