@@ -177,6 +177,10 @@ func isNil(v any) bool {
 
 // reportError tells OnError. A panic of it goes no further than this.
 func (c *Cache) reportError(op Op, scope, key string, err error) {
-	defer func() { _ = recover() }()
+	defer func() {
+		if recover() != nil {
+			return // there is nobody left to tell
+		}
+	}()
 	c.onError(op, scope, key, err)
 }

@@ -2,6 +2,7 @@ package readthrough
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -36,7 +37,7 @@ func TestFenceAgainstTwin(t *testing.T) {
 			case "settle":
 				next = f.settle()
 			}
-			explore(append(history[:len(history):len(history)], step), next)
+			explore(append(slices.Clip(history), step), next)
 		}
 	}
 	explore(nil, fence{})

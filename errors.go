@@ -71,8 +71,10 @@ func (e *PanicError) Error() string {
 // Unwrap returns the value that the load function panicked with if it is an
 // error, and nil otherwise.
 func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
+	if err, ok := e.Value.(error); ok {
+		return err
+	}
+	return nil
 }
 
 // absentError is what a read of a cached absence returns: it matches both

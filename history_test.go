@@ -103,6 +103,7 @@ func TestHistoryFindsNaiveCaches(t *testing.T) {
 }
 
 func pickSeed(t *testing.T) uint64 {
+	t.Helper()
 	seed := *historySeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -120,7 +121,7 @@ const (
 type subject interface {
 	get(ctx context.Context, key string, load func(context.Context) (int64, error)) (int64, error)
 	getMany(ctx context.Context, keys []string, load func(context.Context, []string) (map[string]int64, error)) (map[string]int64, error)
-	invalidate(ctx context.Context, keys []string, prefixes []string) error
+	invalidate(ctx context.Context, keys, prefixes []string) error
 	peek(key string) (int64, bool) // what is stored
 }
 

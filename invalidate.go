@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,12 +25,7 @@ func (t Targets) size() int { return len(t.Keys) + len(t.Prefixes) }
 
 // cover reports whether t covers key.
 func (t Targets) cover(key string) bool {
-	for _, k := range t.Keys {
-		if k == key {
-			return true
-		}
-	}
-	return t.coverByPrefix(key)
+	return slices.Contains(t.Keys, key) || t.coverByPrefix(key)
 }
 
 func (t Targets) coverByPrefix(key string) bool {

@@ -15,6 +15,7 @@ import (
 // has no switch for that: each mutant is a changed copy of a file, which the go
 // command compiles in place of the original.
 func TestMutants(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("compiles the package several times")
 	}

@@ -171,7 +171,7 @@ type lifetimes struct {
 }
 
 // lifetimes returns the TTLs of a call with options.
-func (o *ScopeOptions) lifetimes(options []CallOption) (lifetimes, error) {
+func (o ScopeOptions) lifetimes(options []CallOption) (lifetimes, error) {
 	l := lifetimes{value: o.TTL, absent: o.NegativeTTL}
 	for _, option := range options {
 		if !option.hasTTL {
@@ -187,7 +187,7 @@ func (o *ScopeOptions) lifetimes(options []CallOption) (lifetimes, error) {
 }
 
 // jittered returns ttl shortened by a random part of at most o.Jitter.
-func (o *ScopeOptions) jittered(ttl time.Duration) time.Duration {
+func (o ScopeOptions) jittered(ttl time.Duration) time.Duration {
 	if o.Jitter <= 0 || ttl == NoExpiry {
 		return ttl
 	}

@@ -213,8 +213,10 @@ type callKey struct{}
 
 // parentCall returns the call whose load function has ctx; nil if none has.
 func parentCall(ctx context.Context) *call {
-	c, _ := ctx.Value(callKey{}).(*call)
-	return c
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return nil
 }
 
 // wait returns nil when the outcomes of c are final. A result that is there wins
