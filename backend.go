@@ -1,0 +1,301 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+const (
+	// maxAbandoned bounds the calls that the store has not answered although
+	// their deadline is over. Past it the store is not asked: a store that hangs
+	// for ever costs that many goroutines, and no more.
+	maxAbandoned = 64
+
+	// parallelGets is how many entries of a bulk read are asked for at once from
+	// a store that cannot be asked for many.
+	parallelGets = 16
+)
+
+var (
+	// errLeftAlone is the error of a call that was not made because the store has
+	// failed before.
+	errLeftAlone = errors.New("readthrough: the store is left alone after failures")
+
+	// errStoreGoexit is the error of a call whose goroutine the store has ended.
+	errStoreGoexit = errors.New("readthrough: the store called runtime.Goexit")
+)
+
+// backend is the store behind a cache, with its capabilities, behind a deadline
+// and a circuit breaker. A store in the process needs neither, and is called
+// directly.
+type backend struct {
+	store     provider.CacheProvider
+	batch     provider.Batcher   // nil: entries are asked for one at a time
+	inspector provider.Inspector // nil: the store cannot be looked at
+	closer    io.Closer          // nil: nothing to close
+	local     bool
+
+	readTimeout   time.Duration
+	deleteTimeout time.Duration
+	breaker       breaker
+	abandoned     atomic.Int64
+
+	// pending counts the scopes with pending invalidations. While there are any,
+	// their retries find out whether the store is back, and reads do not: they
+	// resume after the entries that they must not see are gone.
+	pending atomic.Int64
+}
+
+func newBackend(store provider.CacheProvider, o *Options) *backend {
+	b := &backend{
+		store:         store,
+		readTimeout:   o.ProviderTimeout,
+		deleteTimeout: o.InvalidateTimeout,
+		breaker:       breaker{limit: o.BreakerFailures, cooldown: o.BreakerCooldown},
+	}
+	if batch, ok := store.(provider.Batcher); ok {
+		b.batch = batch
+	}
+	if inspector, ok := store.(provider.Inspector); ok {
+		b.inspector = inspector
+	}
+	if closer, ok := store.(io.Closer); ok {
+		b.closer = closer
+	}
+	_, b.local = store.(provider.InProcess)
+	return b
+}
+
+// lookup is the answer of a Get.
+type lookup struct {
+	entry provider.Entry
+	found bool
+}
+
+// get asks the store for an entry. It is the hot path: a hit in a store in the
+// process allocates nothing.
+func (b *backend) get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	if b.local {
+		return b.getLocal(ctx, key)
+	}
+	if err := b.admit(); err != nil {
+		return provider.Entry{}, false, err
+	}
+	l, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (lookup, error) {
+		entry, found, err := b.store.Get(ctx, key)
+		return lookup{entry, found}, err
+	})
+	return l.entry, l.found, err
+}
+
+// getLocal is get for a store in the process.
+func (b *backend) getLocal(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
+	defer recoverStore(&err)
+	return b.store.Get(ctx, key)
+}
+
+// getMany asks the store for entries. It returns a result for every key, also
+// with an error.
+func (b *backend) getMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	if err := b.admit(); err != nil {
+		return make([]provider.Result, len(keys)), err
+	}
+	results, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Result, error) {
+		if b.batch != nil {
+			return b.batch.GetMany(ctx, keys)
+		}
+		return b.getEach(ctx, keys)
+	})
+	if len(results) != len(keys) {
+		if err == nil {
+			err = fmt.Errorf("readthrough: the store returned %d results for %d keys", len(results), len(keys))
+		}
+		results = make([]provider.Result, len(keys))
+	}
+	return results, err
+}
+
+// getEach is getMany for a store without [provider.Batcher].
+func (b *backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	results := make([]provider.Result, len(keys))
+	var group errgroup.Group
+	group.SetLimit(parallelGets)
+	if b.local {
+		group.SetLimit(1)
+	}
+	for i, key := range keys {
+		group.Go(func() (err error) {
+			defer recoverStore(&err)
+			r := &results[i]
+			r.Entry, r.Found, r.Err = b.store.Get(ctx, key)
+			if verdictOn(r.Err) == storeFailed {
+				return r.Err
+			}
+			return nil
+		})
+	}
+	return results, group.Wait()
+}
+
+// set asks the store to keep items. It calls returned when the store has
+// returned, which is after set did if the store did not return in time.
+func (b *backend) set(ctx context.Context, items []provider.Item, returned func()) error {
+	if err := b.admit(); err != nil {
+		returned()
+		return err
+	}
+	_, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (struct{}, error) {
+		defer returned()
+		if b.batch != nil && len(items) > 1 {
+			return struct{}{}, b.batch.SetMany(ctx, items)
+		}
+		return struct{}{}, b.setEach(ctx, items)
+	})
+	return err
+}
+
+// setEach stores items one at a time. It goes on after an item that the store
+// will not keep, and stops at a failure.
+func (b *backend) setEach(ctx context.Context, items []provider.Item) error {
+	var refused []error
+	for i := range items {
+		err := b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL)
+		if verdictOn(err) == storeFailed {
+			return err
+		}
+		if err != nil {
+			refused = append(refused, err)
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// delete asks the store to remove keys. It does so also while the breaker is
+// open: who calls has decided.
+func (b *backend) delete(ctx context.Context, keys []provider.Key) error {
+	if b.unanswering() {
+		return errLeftAlone
+	}
+	_, err := ask(ctx, b, b.deleteTimeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, b.store.Delete(ctx, keys...)
+	})
+	return err
+}
+
+// deletePrefix asks the store to remove the keys under a prefix.
+func (b *backend) deletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	if b.unanswering() {
+		return 0, errLeftAlone
+	}
+	return ask(ctx, b, b.deleteTimeout, func(ctx context.Context) (int, error) {
+		return b.store.DeletePrefix(ctx, scope, prefix)
+	})
+}
+
+// leftAlone reports whether the store is being left alone.
+func (b *backend) leftAlone() bool { return b.breaker.open.Load() }
+
+// unanswering reports whether as many calls as there may be were abandoned.
+func (b *backend) unanswering() bool { return b.abandoned.Load() >= maxAbandoned }
+
+// admit returns the error with which a read or a fill is not made.
+func (b *backend) admit() error {
+	if b.local || !b.unanswering() && b.breaker.allow(b.pending.Load() == 0) {
+		return nil
+	}
+	return errLeftAlone
+}
+
+// ask calls the store under a deadline and records what that tells about it. A
+// call that does not return in time goes on in its goroutine, and its result is
+// dropped. A panic of the store is an error.
+func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call func(context.Context) (R, error)) (R, error) {
+	if b.local {
+		return try(ctx, call)
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	type reply struct {
+		result R
+		err    error
+	}
+	replies := make(chan reply, 1)
+	var over atomic.Bool // set by the first of the two: the call has returned, it is abandoned
+	go func() {
+		defer func() {
+			if !over.CompareAndSwap(false, true) {
+				b.abandoned.Add(-1)
+			}
+		}()
+		r := reply{err: errStoreGoexit} // unless the store returns or panics
+		defer func() { replies <- r }()
+		r.result, r.err = try(bounded, call)
+	}()
+	select {
+	case r := <-replies:
+		b.breaker.record(verdictWithin(ctx, r.err))
+		return r.result, r.err
+	case <-bounded.Done():
+	}
+	if over.CompareAndSwap(false, true) {
+		b.abandoned.Add(1)
+	}
+	select {
+	case r := <-replies: // it was there at the same moment
+		b.breaker.record(verdictWithin(ctx, r.err))
+		return r.result, r.err
+	default:
+	}
+	var none R
+	if err := ctx.Err(); err != nil {
+		b.breaker.record(storeUnknown)
+		return none, err
+	}
+	b.breaker.record(storeFailed)
+	return none, fmt.Errorf("readthrough: the store did not answer within %v: %w", timeout, context.DeadlineExceeded)
+}
+
+// try calls the store and turns a panic into an error.
+func try[R any](ctx context.Context, call func(context.Context) (R, error)) (result R, err error) {
+	defer recoverStore(&err)
+	return call(ctx)
+}
+
+func recoverStore(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("readthrough: the store panicked: %w", &PanicError{Value: r, Stack: stack()})
+	}
+}
+
+// verdictOn tells what an error of the store means. A store that refuses an
+// entry, or finds bytes that it cannot read, is in good health.
+func verdictOn(err error) verdict {
+	switch {
+	case err == nil,
+		errors.Is(err, provider.ErrUndecodable),
+		errors.Is(err, provider.ErrTooLarge),
+		errors.Is(err, provider.ErrUnencodable):
+		return storeAnswered
+	case errors.Is(err, context.Canceled):
+		return storeUnknown
+	default:
+		return storeFailed
+	}
+}
+
+// verdictWithin is verdictOn for a call whose caller may have given up.
+func verdictWithin(ctx context.Context, err error) verdict {
+	v := verdictOn(err)
+	if v == storeFailed && ctx.Err() != nil {
+		return storeUnknown
+	}
+	return v
+}
