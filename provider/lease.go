@@ -1,0 +1,108 @@
+package provider
+
+import (
+	"context"
+	"time"
+)
+
+// Leaser is the capability of a store that processes share to refuse fills that
+// an invalidation has overtaken, whoever made it: G1 and G2 then hold across
+// processes. It is the lease of "Scaling Memcache at Facebook" (NSDI 2013).
+//
+// A key holds an entry, or a lease, or nothing. A reader that misses acquires a
+// lease, loads, and fills: the entry is stored only if the key still holds that
+// very lease. Delete and DeletePrefix remove entries and leases alike, so a load
+// that began before an invalidation cannot fill after it. Get does not find
+// leases, Set replaces them, and DeletePrefix does not count them.
+//
+// Every method must be safe when its request arrives late, or twice: each
+// transmission of an Acquire has a token of its own, and Fill and Release change
+// nothing if the key does not hold their lease. A lease that nobody fills ends
+// with its TTL.
+type Leaser interface {
+	// Acquire asks for each key, in one step, for its entry, and if there is none
+	// for a lease that ends after ttl. It returns a [Grant] for each key, in their
+	// order; keys are not repeated. An error that concerns the whole call is also
+	// set in the grants of the keys that it concerns.
+	Acquire(ctx context.Context, keys []Key, ttl time.Duration) ([]Grant, error)
+
+	// Fill stores entries under their leases, and returns for each whether it was
+	// stored. One that is refused for its size or encoding gives its lease back.
+	Fill(ctx context.Context, fills []Fill) ([]Filled, error)
+
+	// Release gives leases back whose keys will not be filled.
+	Release(ctx context.Context, leases []Lease) error
+}
+
+// Lease is the right to fill a key, once.
+type Lease struct {
+	Key   Key
+	Token string // what the store knows the lease by
+}
+
+// GrantState is the answer of [Leaser.Acquire] for a key.
+type GrantState uint8
+
+const (
+	// LeaseFailed: the store could not be asked. The error says why; one that
+	// matches [ErrUndecodable] says that the key holds what cannot be read, which
+	// has to be deleted before the key can be filled.
+	LeaseFailed GrantState = iota
+	// LeaseFound: there is an entry.
+	LeaseFound
+	// LeaseGranted: there is none, and the caller has the lease.
+	LeaseGranted
+	// LeaseBusy: somebody else has the lease.
+	LeaseBusy
+	// LeaseHeld: the key is held, see [Holder]. Nobody may fill it.
+	LeaseHeld
+)
+
+// Grant is the answer of [Leaser.Acquire] for one key.
+type Grant struct {
+	State GrantState
+	Entry Entry // if found
+	Lease Lease // if granted
+	Err   error // if failed
+}
+
+// Fill is an entry to be stored under a lease.
+type Fill struct {
+	Lease Lease
+	Entry Entry
+	TTL   time.Duration
+}
+
+// Filled is the answer of [Leaser.Fill] for one entry. Stored is true only if
+// the store has confirmed it: from Acquire on, the key held the lease, so nothing
+// has invalidated it meanwhile.
+type Filled struct {
+	Stored bool
+	Err    error
+}
+
+// Holder is the capability of a leasing store to hold keys and prefixes: nobody
+// gets an entry or a lease for them until the hold is given up or ends. A key may
+// be held several times at once; each hold has its token. Delete and DeletePrefix
+// leave holds alone.
+//
+// A hold that is placed before a change of the source, and given up after the
+// invalidation that follows it, closes the gap between the two for other
+// processes; one that just ends keeps a source that lags behind from being
+// cached. Both methods are safe when their request arrives twice; a Hold that
+// arrives after its Unhold ends with its TTL.
+type Holder interface {
+	// Hold removes the entries and leases that targets cover, and holds them for
+	// ttl under token.
+	Hold(ctx context.Context, targets HoldTargets, token string, ttl time.Duration) error
+
+	// Unhold gives up what is held under token.
+	Unhold(ctx context.Context, targets HoldTargets, token string) error
+}
+
+// HoldTargets are keys and prefixes of a scope.
+type HoldTargets struct {
+	Scope    string
+	Keys     []string
+	Prefixes []string
+}

@@ -1,0 +1,250 @@
+package providertest
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// allCases returns the cases of the suite by "group/case".
+func allCases(t *testing.T) map[string]testCase {
+	t.Helper()
+	all := map[string]testCase{}
+	for _, g := range groups() {
+		for _, c := range g.cases {
+			name := g.name + "/" + c.name
+			if _, twice := all[name]; twice {
+				t.Errorf("there are two cases %s", name)
+			}
+			all[name] = c
+		}
+	}
+	return all
+}
+
+// record runs a case in a bubble and returns what it reports.
+func record(t *testing.T, c testCase, clk clock, newProvider func() provider.CacheProvider) (failures []string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{t: t}
+		runCase(r, newProvider(), c, clk)
+		failures = r.reported()
+		time.Sleep(time.Minute) // let what a broken store does behind the back of its callers end
+	})
+	return failures
+}
+
+func (b breakage) store() provider.CacheProvider {
+	r := newReference()
+	if b.encoding {
+		r = newEncoding()
+	}
+	store := breakReference(r)
+	b.apply(store)
+	return store
+}
+
+// TestBrokenStoresAreCaught runs, for every broken store, the cases that are
+// meant for it. What a case does in real time is run in a bubble too, where it
+// costs no time.
+func TestBrokenStoresAreCaught(t *testing.T) {
+	all := allCases(t)
+	for _, b := range breakages() {
+		t.Run(b.name, func(t *testing.T) {
+			clocks := []clock{exactTime, realTime}
+			if b.exactOnly {
+				clocks = clocks[:1]
+			}
+			for _, name := range b.cases {
+				c, ok := all[name]
+				if !ok {
+					t.Fatalf("there is no case %s", name)
+				}
+				for _, clk := range clocks {
+					wantCaught(t, b, name, c, record(t, c, clk, b.store))
+				}
+			}
+		})
+	}
+}
+
+// wantCaught checks that a case failed for its own reason and explained itself.
+func wantCaught(t *testing.T, b breakage, name string, c testCase, failures []string) {
+	t.Helper()
+	if len(failures) == 0 {
+		t.Errorf("case %s did not catch it", name)
+		return
+	}
+	first := failures[0]
+	if !strings.Contains(first, c.rule.text) || !strings.Contains(first, c.rule.source) {
+		t.Errorf("case %s does not explain itself: %s", name, first)
+	}
+	isPanic := slices.ContainsFunc(failures, func(f string) bool { return strings.HasPrefix(f, "panic:") })
+	if isPanic != b.panics {
+		t.Errorf("case %s: reported as a panic: %v, want %v: %s", name, isPanic, b.panics, first)
+	}
+	if strings.Contains(first, "has not ended") {
+		t.Errorf("case %s hangs: %s", name, first)
+	}
+}
+
+// TestEveryCaseCatchesSomething keeps cases out that cannot fail.
+func TestEveryCaseCatchesSomething(t *testing.T) {
+	caught := map[string]bool{}
+	for _, b := range breakages() {
+		for _, name := range b.cases {
+			caught[name] = true
+		}
+	}
+	for name, c := range allCases(t) {
+		if !caught[name] {
+			t.Errorf("no broken store is caught by case %s", name)
+		}
+		if len(c.rule.text) < 40 || !strings.HasSuffix(c.rule.text, ".") || !strings.Contains(c.rule.source, ".go:") {
+			t.Errorf("case %s does not explain itself: %+v", name, c.rule)
+		}
+	}
+}
+
+// TestUnbrokenStorePasses makes sure that it is the replaced methods that break a
+// broken store. What the cases do where time is exact, the references show.
+func TestUnbrokenStorePasses(t *testing.T) {
+	for _, encoding := range []bool{false, true} {
+		b := breakage{encoding: encoding, apply: func(*broken) {}}
+		for name, c := range allCases(t) {
+			if failures := record(t, c, realTime, b.store); len(failures) > 0 {
+				t.Errorf("case %s fails for a correct store: %s", name, failures[0])
+			}
+		}
+	}
+}
+
+// hangs is a store whose Get does not return until it is released.
+type hangs struct {
+	*reference
+
+	release chan struct{}
+}
+
+func (h hangs) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	<-h.release
+	return h.reference.Get(ctx, key)
+}
+
+// TestHangingStore: a call that never returns fails its case, with the stacks.
+func TestHangingStore(t *testing.T) {
+	for _, clk := range []clock{exactTime, realTime} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &recorder{t: t}
+			release := make(chan struct{})
+			runCase(r, hangs{newReference(), release}, allCases(t)["get/nothing-beside-something"], clk)
+			close(release)
+			synctest.Wait() // what the case reports now is too late
+			failures := r.reported()
+			if len(failures) != 1 || !strings.Contains(failures[0], "hangs.Get") {
+				t.Errorf("a hanging store is reported as %q", failures)
+			}
+		})
+	}
+}
+
+// TestPanickingStore: a panic fails its case, in the goroutines of a case too.
+func TestPanickingStore(t *testing.T) {
+	all := allCases(t)
+	for _, name := range []string{"get/nothing", "concurrent/right-key"} {
+		failures := record(t, all[name], exactTime, func() provider.CacheProvider {
+			b := breakReference(newReference())
+			b.get = func(context.Context, provider.Key) (provider.Entry, bool, error) { panic("broken store") }
+			return b
+		})
+		if len(failures) == 0 || !strings.Contains(failures[0], "panic: broken store") {
+			t.Errorf("case %s: a panicking store is reported as %q", name, failures)
+		}
+	}
+}
+
+// TestGoexitingStore: a store that ends the goroutine fails its case.
+func TestGoexitingStore(t *testing.T) {
+	failures := record(t, allCases(t)["get/nothing"], exactTime, func() provider.CacheProvider {
+		b := breakReference(newReference())
+		b.get = func(context.Context, provider.Key) (provider.Entry, bool, error) {
+			runtime.Goexit()
+			return provider.Entry{}, false, nil
+		}
+		return b
+	})
+	if len(failures) != 1 || !strings.Contains(failures[0], "ended the goroutine") {
+		t.Errorf("a store that ends the goroutine is reported as %q", failures)
+	}
+}
+
+// TestNilStore: a nil store is reported and not called.
+func TestNilStore(t *testing.T) {
+	r := &recorder{t: t}
+	runCase(r, nil, allCases(t)["get/nothing"], realTime)
+	if failures := r.reported(); len(failures) != 1 || !strings.Contains(failures[0], "nil store") {
+		t.Errorf("a nil store is reported as %q", failures)
+	}
+}
+
+// TestFailuresAreFew: a store that gets everything wrong floods no log.
+func TestFailuresAreFew(t *testing.T) {
+	failures := record(t, allCases(t)["keys/every-byte"], exactTime, func() provider.CacheProvider {
+		b := breakReference(newReference())
+		b.get = func(context.Context, provider.Key) (provider.Entry, bool, error) { return provider.Entry{}, false, nil }
+		return b
+	})
+	if n := len(failures); n != mostFailures+1 || !strings.Contains(failures[n-1], "not shown") {
+		t.Errorf("%d failures are reported, the last as %q", len(failures), failures[len(failures)-1])
+	}
+}
+
+// TestSkippedCases: a capability that is missing is named.
+func TestSkippedCases(t *testing.T) {
+	for name, want := range map[string]string{
+		"batch/many":            "provider.Batcher",
+		"inspect/has":           "provider.Inspector",
+		"close/twice":           "io.Closer",
+		"close/get-after":       "io.Closer",
+		"get/nothing":           "",
+		"inprocess/never-waits": "provider.InProcess",
+	} {
+		r := &recorder{t: t}
+		skipped := runCase(r, plain{newReference()}, allCases(t)[name], realTime)
+		if (want == "") != (skipped == "") || !strings.Contains(skipped, want) || len(r.reported()) > 0 {
+			t.Errorf("case %s on a store without capabilities: skipped with %q, failures %q; want a line with %q", name, skipped, r.reported(), want)
+		}
+	}
+}
+
+// TestSlowStoreInRealTime: in real time, no case depends on how fast a store is.
+func TestSlowStoreInRealTime(t *testing.T) {
+	for name, c := range allCases(t) {
+		if strings.HasSuffix(name, "/many") || name == "model/random-calls" || strings.HasPrefix(name, "concurrent/") {
+			continue // thousands of calls: they would only reach the limit of a case
+		}
+		failures := record(t, c, realTime, func() provider.CacheProvider {
+			b := breakReference(newReference())
+			b.get = func(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+				time.Sleep(3 * time.Millisecond)
+				defer time.Sleep(3 * time.Millisecond)
+				return b.reference.Get(ctx, key)
+			}
+			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+				time.Sleep(3 * time.Millisecond)
+				defer time.Sleep(3 * time.Millisecond)
+				return b.reference.Set(ctx, key, entry, ttl)
+			}
+			return b
+		})
+		if len(failures) > 0 {
+			t.Errorf("case %s fails for a slow store: %s", name, failures[0])
+		}
+	}
+}

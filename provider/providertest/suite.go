@@ -1,0 +1,165 @@
+package providertest
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// A group is the cases of one part of the contract.
+type group struct {
+	name  string
+	cases []testCase
+}
+
+// A testCase checks one rule of the contract. Its name is unique in its group.
+type testCase struct {
+	name string
+	rule rule
+	run  func(s *session)
+}
+
+// groups is the suite. To add the cases of another capability, write them as
+// []capabilityCase[TheCapability] in a file of their own and add a line here.
+func groups() []group {
+	return []group{
+		{"get", getCases()},
+		{"values", valueCases()},
+		{"absent", absentCases()},
+		{"metadata", metadataCases()},
+		{"set", setCases()},
+		{"ttl", ttlCases()},
+		{"delete", deleteCases()},
+		{"keys", keyCases()},
+		{"scopes", scopeCases()},
+		{"prefix", prefixCases()},
+		{"context", contextCases()},
+		{"size", sizeCases()},
+		{"concurrent", concurrentCases()},
+		{"model", modelCases()},
+		groupFor("batch", batchCases()),
+		groupFor("inprocess", inProcessCases()),
+		groupFor("inspect", inspectCases()),
+		groupFor("list", listCases()),
+		groupFor("close", closeCases()),
+	}
+}
+
+// A capabilityCase is a [testCase] for stores that have the capability P.
+type capabilityCase[P any] struct {
+	name string
+	rule rule
+	run  func(s *session, p P)
+}
+
+// groupFor makes a group of cases that are skipped for a store without P.
+func groupFor[P any](name string, cases []capabilityCase[P]) group {
+	g := group{name: name}
+	for _, c := range cases {
+		g.cases = append(g.cases, testCase{c.name, c.rule, func(s *session) {
+			p, ok := s.store.(P)
+			if !ok {
+				s.skipf("the store has no %v: this case does not apply to it", reflect.TypeFor[P]())
+			}
+			c.run(s, p)
+		}})
+	}
+	return g
+}
+
+// A rule is what the contract says, why a cache needs it, and where the case
+// stands that checks it.
+type rule struct {
+	text   string
+	source string
+}
+
+// because makes a rule that stands where because is called.
+func because(text string) rule {
+	_, file, line, ok := runtime.Caller(1)
+	if !ok {
+		return rule{text, "unknown position"}
+	}
+	return rule{text, fmt.Sprintf("providertest/%s:%d", filepath.Base(file), line)}
+}
+
+// tb is the part of [testing.T] that a case needs. The suite's own tests use
+// something else, to see whether a case fails that should.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Context() context.Context
+}
+
+// clock says how a case sees time.
+type clock int
+
+const (
+	// realTime: time passes by itself and calls take some of it.
+	realTime clock = iota
+	// exactTime: the case is in a bubble and time passes only while it sleeps.
+	exactTime
+)
+
+// hangLimit is how long a case may take. In a bubble it is longer than what any
+// case sleeps.
+func (c clock) hangLimit() time.Duration {
+	if c == exactTime {
+		return 60 * time.Hour
+	}
+	return 3 * time.Minute
+}
+
+// runCase runs c on store, and returns why it does not apply to that store, if it
+// does not. A panic, an end of the goroutine and a call that hangs are failures
+// of the case, and of no other.
+func runCase(t tb, store provider.CacheProvider, c testCase, clk clock) (skipped string) {
+	t.Helper()
+	if store == nil {
+		t.Errorf("the function given to the suite returned a nil store")
+		return ""
+	}
+	s := &session{t: t, store: store, rule: c.rule, clock: clk}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.guard(func() { c.run(s) })
+	}()
+
+	limit := time.NewTimer(clk.hangLimit())
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+		s.errorf("the case has not ended after %v: a call of the store hangs\n%s", clk.hangLimit(), allStacks())
+	}
+	// A case that hangs may go on later, when t must not be used any more.
+	return s.end()
+}
+
+// guard runs f and reports its panic, and an end of the goroutine that no report
+// explains: a store that calls [runtime.Goexit].
+func (s *session) guard(f func()) {
+	finished := false
+	defer func() {
+		if r := recover(); r != nil {
+			s.errorf("panic: %v\n%s", r, debug.Stack())
+		} else if !finished && !s.explained() {
+			s.errorf("a call of the store ended the goroutine that made it")
+		}
+	}()
+	f()
+	finished = true
+}
+
+// allStacks returns the stacks of all goroutines, cut where it gets long.
+func allStacks() []byte {
+	buf := make([]byte, 64<<10)
+	return buf[:runtime.Stack(buf, true)]
+}
