@@ -16,7 +16,8 @@ import (
 const (
 	// maxAbandoned bounds the calls that the store has not answered although
 	// their deadline is over. Past it the store is not asked: a store that hangs
-	// for ever costs that many goroutines, and no more.
+	// for ever costs that many goroutines, those of the calls that had begun by
+	// then, and no more.
 	maxAbandoned = 64
 
 	// parallelGets is how many entries of a bulk read are asked for at once from

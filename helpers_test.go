@@ -252,8 +252,8 @@ func wantLoads(t testing.TB, loads *atomic.Int64, wanted int64) {
 func wantIdle(t testing.TB, s *readthrough.CachedScope) {
 	t.Helper()
 	synctest.Wait()
-	if stats := s.Stats(); stats.InFlight != 0 || stats.Pending != 0 {
-		t.Errorf("left over: %d flights and %d pending invalidations", stats.InFlight, stats.Pending)
+	if left := readthrough.Leftovers(s); left != "" {
+		t.Errorf("left over: %s", left)
 	}
 }
 

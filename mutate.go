@@ -65,10 +65,12 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 		return none, err
 	}
 	after := context.WithoutCancel(ctx)
-	if _, err := s.InvalidateTargets(after, m.Invalidate(result)); err != nil {
+	targets := m.Invalidate(result)
+	if _, err := s.InvalidateTargets(after, targets); err != nil {
 		if m.OnPending == FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
 			return result, err
 		}
+		s.reportPending(targets, err)
 	}
 	if m.Emit == nil {
 		return result, nil
@@ -77,6 +79,20 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 		return result, fmt.Errorf("readthrough: emit: %w", err)
 	}
 	return result, nil
+}
+
+// reportPending reports a pending invalidation that nobody gets as an error,
+// unless the failure of the store that is its cause has been reported.
+func (s *CachedScope) reportPending(targets Targets, err error) {
+	if !errors.Is(err, errLeftAlone) && !errors.Is(err, errStuckFill) {
+		return
+	}
+	op := OpDelete
+	if len(targets.Keys) == 0 {
+		op = OpDeletePrefix
+	}
+	s.cache.reportError(op, s.name, targets.single(), err)
+	s.observe(Event{Kind: EventError, Key: targets.single(), Count: targets.size(), Err: err})
 }
 
 func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {

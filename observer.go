@@ -1,6 +1,7 @@
 package readthrough
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -71,15 +72,19 @@ func (s *CachedScope) observe(event Event) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			s.cache.onError(OpObserve, s.name, event.Key, fmt.Errorf("readthrough: observer panicked: %v", r))
+			s.cache.reportError(OpObserve, s.name, event.Key, fmt.Errorf("readthrough: observer panicked: %v", r))
 		}
 	}()
 	event.Scope = s.name
 	s.cache.observer.Observe(event)
 }
 
-// report tells of an error that does not fail a read. Never called under a lock.
+// report tells of an error that does not fail a read, unless it only says that
+// the store was left alone. Never called under a lock.
 func (s *CachedScope) report(op Op, key string, err error) {
+	if errors.Is(err, errLeftAlone) {
+		return
+	}
 	if op != OpLoad {
 		s.stats.providerErrors.Add(1)
 	}

@@ -107,7 +107,7 @@ type ScopeOptions struct {
 	// NotFound is the error by which the scope's load functions say that the
 	// source has nothing under a key, so that a repository can keep its own. It
 	// comes back on reads of a cached absence. nil means [ErrNotFound], which is
-	// understood in every case. Its type must be comparable.
+	// understood in every case. It must be comparable, and not a nil pointer.
 	NotFound error
 
 	_ struct{}
@@ -144,10 +144,16 @@ func (o ScopeOptions) checkJitter() error {
 }
 
 func (o ScopeOptions) checkNotFound() error {
-	if o.NotFound == nil || reflect.TypeOf(o.NotFound).Comparable() {
+	switch {
+	case o.NotFound == nil:
+		return nil
+	case isNil(o.NotFound): // whose methods may panic
+		return fmt.Errorf("readthrough: ScopeOptions.NotFound: must not be a nil %T", o.NotFound)
+	case !reflect.ValueOf(o.NotFound).Comparable():
+		return fmt.Errorf("readthrough: ScopeOptions.NotFound: %T: must be comparable", o.NotFound)
+	default:
 		return nil
 	}
-	return fmt.Errorf("readthrough: ScopeOptions.NotFound: %T: must be of a comparable type", o.NotFound)
 }
 
 // CallOption changes one call of [Wrap], [WrapMany], [Memoize] or

@@ -40,8 +40,20 @@ func (p *pendingSet) add(targets Targets, version uint64) {
 		put(&p.prefixes, prefix, version)
 	}
 	if p.size() > p.limit || len(p.prefixes) > maxPendingPrefixes {
-		p.keys, p.prefixes = nil, map[string]uint64{"": version}
+		p.collapse()
 	}
+}
+
+// collapse replaces everything by the whole scope, in the latest version.
+func (p *pendingSet) collapse() {
+	var latest uint64
+	for _, version := range p.keys {
+		latest = max(latest, version)
+	}
+	for _, version := range p.prefixes {
+		latest = max(latest, version)
+	}
+	p.keys, p.prefixes = nil, map[string]uint64{"": latest}
 }
 
 // confirm forgets what a confirmed invalidation of targets covers, unless it
@@ -73,11 +85,13 @@ func (p *pendingSet) targets() Targets {
 	return t
 }
 
+// put sets the version of name, unless it has a later one: an attempt that began
+// before that may fail after it.
 func put(m *map[string]uint64, name string, version uint64) {
 	if *m == nil {
 		*m = make(map[string]uint64)
 	}
-	(*m)[name] = version
+	(*m)[name] = max((*m)[name], version)
 }
 
 func forgetUnder(m map[string]uint64, prefix string, version uint64) {

@@ -39,8 +39,13 @@ func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	return s
 }
 
-// Name returns the scope's name.
-func (s *CachedScope) Name() string { return s.name }
+// Name returns the scope's name; "" for nil.
+func (s *CachedScope) Name() string {
+	if s == nil {
+		return ""
+	}
+	return s.name
+}
 
 // check returns the error of a call on s that cannot be made.
 func (s *CachedScope) check(ctx context.Context) error {
@@ -217,7 +222,7 @@ func (s *CachedScope) store(ctx context.Context, c *call, flights []*flight, liv
 	}
 	// Once the load is done, the fill is bounded by its own deadline alone.
 	err := s.cache.backend.set(context.WithoutCancel(ctx), items, func() { s.flights.answered(c) })
-	if err != nil && !errors.Is(err, errLeftAlone) {
+	if err != nil {
 		key := ""
 		if len(flights) == 1 {
 			key = flights[0].key
@@ -265,11 +270,10 @@ func (s *CachedScope) getMany(ctx context.Context, n int, key func(int) string) 
 	return results
 }
 
-// reportGet reports an error of the store, unless it only says that the store is
-// left alone, or that the reader has.
+// reportGet reports an error of the store, unless it only says that the reader
+// has left.
 func (s *CachedScope) reportGet(ctx context.Context, key string, err error) {
-	if errors.Is(err, errLeftAlone) || ctx.Err() != nil {
-		return
+	if ctx.Err() == nil {
+		s.report(OpGet, key, err)
 	}
-	s.report(OpGet, key, err)
 }

@@ -104,8 +104,12 @@ func (s *scopeStats) loadTime() Histogram {
 	return h
 }
 
-// Stats returns the scope's statistics. It stops no reader.
+// Stats returns the scope's statistics, which are zero for nil. It stops no
+// reader.
 func (s *CachedScope) Stats() Stats {
+	if s == nil {
+		return Stats{}
+	}
 	inFlight, pending := s.flights.sizes()
 	return Stats{
 		Hits: s.stats.hits.Load(), Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(),

@@ -249,9 +249,14 @@ func TestDecodeIntoNoPointer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, into := range []any{nil, 1, maintenance{}, []int{1}, (*int)(nil)} {
-		if err := encoded.Decode(into); err == nil {
-			t.Errorf("Decode(%#v) returned no error", into)
+	if err := encoded.Decode((*int)(nil)); err == nil {
+		t.Error("Decode into a nil pointer returned no error")
+	}
+	// This is a mistake of the caller, and not the entry's fault.
+	for _, into := range []any{nil, 1, maintenance{}, []int{1}, map[string]int{}} {
+		err := encoded.Decode(into)
+		if err == nil || errors.Is(err, provider.ErrUndecodable) || !strings.Contains(err.Error(), "not a pointer") {
+			t.Errorf("Decode(%#v): error %v, want one that says it is not a pointer", into, err)
 		}
 	}
 }

@@ -125,16 +125,16 @@ func TestUnbrokenStorePasses(t *testing.T) {
 	}
 }
 
-// hangs is a store whose Get does not return until it is released.
+// hangs is a store whose Get does not return until it is released, and then fails.
 type hangs struct {
 	*reference
 
 	release chan struct{}
 }
 
-func (h hangs) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+func (h hangs) Get(context.Context, provider.Key) (provider.Entry, bool, error) {
 	<-h.release
-	return h.reference.Get(ctx, key)
+	return provider.Entry{}, false, errOdd
 }
 
 // TestHangingStore: a call that never returns fails its case, with the stacks.
