@@ -1,0 +1,34 @@
+package stablekey
+
+import (
+	"slices"
+	"strings"
+)
+
+// member is a member of an object, written to the buffer at [start, end).
+type member struct {
+	name       string
+	start, end int
+}
+
+// sortMembers puts the members that begin at from, written in any order and
+// without commas, in the order of their names, and separates them by commas. It
+// returns the name that occurs twice, if one does.
+func (e *encoder) sortMembers(from int, members []member) (twice string, ok bool) {
+	if len(members) == 0 {
+		return "", true
+	}
+	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	e.scratch = append(e.scratch[:0], e.buf[from:]...)
+	e.buf = e.buf[:from]
+	for i, m := range members {
+		if i > 0 {
+			if members[i-1].name == m.name {
+				return m.name, false
+			}
+			e.buf = append(e.buf, ',')
+		}
+		e.buf = append(e.buf, e.scratch[m.start-from:m.end-from]...)
+	}
+	return "", true
+}

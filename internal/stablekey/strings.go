@@ -1,0 +1,57 @@
+package stablekey
+
+import "unicode/utf8"
+
+const hex = "0123456789abcdef"
+
+// appendString appends s as a JSON string.
+//
+// Different strings give different text, because the escapes are not reachable
+// in two ways: each escaped ASCII character has one escape, every other valid
+// character stands for itself, and an invalid byte becomes a lone low surrogate,
+// which valid text cannot contain. No high surrogate is ever written, so a JSON
+// reader does not join that escape with what precedes it.
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	done := 0 // s[:done] is written
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' || c == '"' || c == '\\' {
+				dst = append(dst, s[done:i]...)
+				dst = appendEscaped(dst, c)
+				done = i + 1
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 {
+			dst = append(dst, s[done:i]...)
+			dst = append(dst, '\\', 'u', 'd', 'c', hex[c>>4], hex[c&0xf])
+			done = i + 1
+		}
+		i += size
+	}
+	dst = append(dst, s[done:]...)
+	return append(dst, '"')
+}
+
+// appendEscaped appends the escape of an ASCII character.
+func appendEscaped(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+}
