@@ -42,6 +42,8 @@ type backend struct {
 	batch     provider.Batcher   // nil: entries are asked for one at a time
 	inspector provider.Inspector // nil: the store cannot be looked at
 	closer    io.Closer          // nil: nothing to close
+	leaser    provider.Leaser    // nil: fills are fenced in this process only
+	holder    provider.Holder    // nil: keys cannot be held
 	local     bool
 
 	readTimeout   time.Duration
@@ -70,6 +72,12 @@ func newBackend(store provider.CacheProvider, o *Options) *backend {
 	}
 	if closer, ok := store.(io.Closer); ok {
 		b.closer = closer
+	}
+	if leaser, ok := store.(provider.Leaser); ok {
+		b.leaser = leaser
+		if holder, ok := store.(provider.Holder); ok {
+			b.holder = holder
+		}
 	}
 	_, b.local = store.(provider.InProcess)
 	return b

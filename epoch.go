@@ -20,6 +20,34 @@ package readthrough
 //     epochs a second time, after it, and who begins after I returned does not
 //     join F.
 
+// A store that processes share is invalidated by others, too, and they end no
+// epochs here. Its leases refuse the fill; for the joiners there is a second
+// rule. Every result has a bound, a moment of the process, and only a reader that
+// began before it may take the result:
+//
+//   - what was found in the store may be taken by who began before the store was
+//     asked: it was there after that, so no invalidation that had returned by then
+//     had removed it;
+//   - what was loaded, by who began before the load;
+//   - what was loaded and then stored under the lease, by who began before the
+//     fill was sent: the key has held the lease from before the load until the
+//     fill, so nothing was invalidated in between.
+//
+// A reader that began later tries again, at most once: the next flight of the key
+// begins after the reader has joined this one.
+
+// moment is a point in the order of what happens to the flights of a scope. It is
+// not a time.
+type moment uint64
+
+// unbounded is the bound of a result in a store that nobody else invalidates:
+// there, a reader that may join a flight may take what it brings.
+const unbounded = ^moment(0)
+
+// mayTake reports whether a reader that began at the moment began may take a
+// result with bound.
+func mayTake(began, bound moment) bool { return began < bound }
+
 // phase is how far a flight has come on its way to the store.
 type phase uint8
 

@@ -132,11 +132,11 @@ type subject interface {
 // announces them for the reads (G5), and for the store when it is confirmed.
 type history struct {
 	seed          uint64
-	subject       subject
+	subjects      []subject // the processes
 	keys          []string
 	source        []atomic.Int64
-	floor         []atomic.Int64 // announced to readers
-	storedFloor   []atomic.Int64 // announced for the store
+	floor         [][]atomic.Int64 // announced to the readers of each process
+	storedFloor   []atomic.Int64   // announced for the store
 	index         map[string]int
 	reads, writes atomic.Int64
 	pending       atomic.Int64 // keys whose invalidation was pending when it returned
@@ -145,10 +145,13 @@ type history struct {
 	violations []string
 }
 
-func newHistory(seed uint64, s subject) *history {
+func newHistory(seed uint64, processes ...subject) *history {
 	h := &history{
-		seed: seed, subject: s, keys: make([]string, historyKeys), index: map[string]int{},
-		source: make([]atomic.Int64, historyKeys), floor: make([]atomic.Int64, historyKeys), storedFloor: make([]atomic.Int64, historyKeys),
+		seed: seed, subjects: processes, keys: make([]string, historyKeys), index: map[string]int{},
+		source: make([]atomic.Int64, historyKeys), storedFloor: make([]atomic.Int64, historyKeys),
+	}
+	for range processes {
+		h.floor = append(h.floor, make([]atomic.Int64, historyKeys))
 	}
 	for i := range h.keys {
 		h.keys[i] = fmt.Sprintf("family%d:%d", i%historyFamilies, i)
@@ -173,7 +176,9 @@ func (h *history) run(ops int) {
 	group.Wait()
 	time.Sleep(time.Minute) // for loads that nobody waits for any more, and for retries
 	for i, key := range h.keys {
-		raise(&h.storedFloor[i], h.floor[i].Load())
+		for p := range h.floor {
+			raise(&h.storedFloor[i], h.floor[p][i].Load())
+		}
 		h.peek(i, key)
 	}
 }
@@ -234,9 +239,9 @@ func (h *history) read(rng *rand.Rand) {
 	h.reads.Add(1)
 	ctx, cancel := h.context(rng)
 	defer cancel()
-	i := h.pick(rng)
-	floor := h.floor[i].Load()
-	value, err := h.subject.get(ctx, h.keys[i], func(ctx context.Context) (int64, error) {
+	i, p := h.pick(rng), rng.IntN(len(h.subjects))
+	floor := h.floor[p][i].Load()
+	value, err := h.subjects[p].get(ctx, h.keys[i], func(ctx context.Context) (int64, error) {
 		values, err := h.load(ctx, h.keys[i:i+1])
 		return values[h.keys[i]], err
 	})
@@ -249,14 +254,15 @@ func (h *history) readMany(rng *rand.Rand) {
 	ctx, cancel := h.context(rng)
 	defer cancel()
 	var keys []string
+	p := rng.IntN(len(h.subjects))
 	floors := map[string]int64{}
 	for range 1 + rng.IntN(20) {
 		i := h.pick(rng)
 		keys = append(keys, h.keys[i])
-		floors[h.keys[i]] = h.floor[i].Load()
+		floors[h.keys[i]] = h.floor[p][i].Load()
 	}
 	h.reads.Add(int64(len(keys)))
-	values, err := h.subject.getMany(ctx, keys, h.load)
+	values, err := h.subjects[p].getMany(ctx, keys, h.load)
 	for key, value := range values {
 		if value < floors[key] {
 			h.violate("G1: a bulk read returned version %d of %s, but %d was announced before it began", value, key, floors[key])
@@ -284,27 +290,32 @@ func (h *history) write(rng *rand.Rand, n int, byPrefix bool) {
 		time.Sleep(time.Duration(rng.IntN(1000)) * time.Microsecond)
 	}
 	var err error
+	p := rng.IntN(len(h.subjects))
 	if byPrefix {
-		err = h.subject.invalidate(context.Background(), nil, []string{prefix})
+		err = h.subjects[p].invalidate(context.Background(), nil, []string{prefix})
 	} else {
-		err = h.subject.invalidate(context.Background(), slices.Collect(maps.Keys(versions)), nil)
+		err = h.subjects[p].invalidate(context.Background(), slices.Collect(maps.Keys(versions)), nil)
 	}
 	if err != nil && !errors.Is(err, readthrough.ErrInvalidationPending) {
 		h.violate("an invalidation failed: %v", err)
 	}
 	for key, version := range versions {
-		raise(&h.floor[h.index[key]], version)
-		if err == nil {
-			raise(&h.storedFloor[h.index[key]], version)
-		} else {
+		i := h.index[key]
+		if err != nil { // announced in this process only
+			raise(&h.floor[p][i], version)
 			h.pending.Add(1)
+			continue
 		}
+		for p := range h.floor {
+			raise(&h.floor[p][i], version)
+		}
+		raise(&h.storedFloor[i], version)
 	}
 }
 
 func (h *history) peek(i int, key string) {
 	floor := h.storedFloor[i].Load()
-	if value, ok := h.subject.peek(key); ok && value < floor {
+	if value, ok := h.subjects[0].peek(key); ok && value < floor {
 		h.violate("G2: version %d of %s is stored, but %d was announced", value, key, floor)
 	}
 }

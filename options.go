@@ -24,6 +24,8 @@ const (
 	defaultInvalidateTimeout = time.Second
 	defaultBreakerFailures   = 5
 	defaultBreakerCooldown   = time.Second
+	defaultLeaseTTL          = 10 * time.Second
+	defaultLeaseWait         = 200 * time.Millisecond
 	defaultMaxPending        = 10_000
 	defaultNegativeTTL       = 5 * time.Second
 	defaultJitter            = 0.1
@@ -58,6 +60,17 @@ type Options struct {
 	// tries it again. Zero means 1 s; negative is an error.
 	BreakerCooldown time.Duration
 
+	// LeaseTTL is for how long a lease on a key lasts whose holder has gone, in a
+	// store with leases. A load that takes longer is served and not stored. Zero
+	// means 10 s; negative is an error. A scope with a longer LoadTimeout has
+	// leases of that length.
+	LeaseTTL time.Duration
+
+	// LeaseWait bounds how long a read waits for another process that has the
+	// lease of the key, before it loads without filling. Zero means 200 ms;
+	// negative means that it does not wait.
+	LeaseWait time.Duration
+
 	// MaxPending bounds the pending invalidations of a scope, keys and prefixes
 	// together. Past it, the whole scope is bypassed and invalidated once the
 	// store answers again. Zero means 10,000; negative is an error.
@@ -73,12 +86,15 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("Options.ProviderTimeout", o.ProviderTimeout),
 		notNegative("Options.InvalidateTimeout", o.InvalidateTimeout),
 		notNegative("Options.BreakerCooldown", o.BreakerCooldown),
+		notNegative("Options.LeaseTTL", o.LeaseTTL),
 		notNegative("Options.MaxPending", o.MaxPending),
 	)
 	orDefault(&o.ProviderTimeout, defaultProviderTimeout)
 	orDefault(&o.InvalidateTimeout, defaultInvalidateTimeout)
 	orDefault(&o.BreakerFailures, defaultBreakerFailures)
 	orDefault(&o.BreakerCooldown, defaultBreakerCooldown)
+	orDefault(&o.LeaseTTL, defaultLeaseTTL)
+	orDefault(&o.LeaseWait, defaultLeaseWait)
 	orDefault(&o.MaxPending, defaultMaxPending)
 	return o, err
 }

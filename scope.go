@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -68,6 +67,11 @@ func checkKey(what, key string) error {
 	return nil
 }
 
+// key returns the store's key for a key of the scope.
+func (s *CachedScope) key(name string) provider.Key {
+	return provider.Key{Scope: s.name, Name: name}
+}
+
 // isNotFound reports whether a load says by err that there is nothing.
 func (s *CachedScope) isNotFound(err error) bool {
 	return errors.Is(err, s.options.NotFound) || errors.Is(err, ErrNotFound)
@@ -81,154 +85,6 @@ type job interface {
 	load(ctx context.Context, flights []*flight) error
 	// adopt returns the value of a stored entry as the type that is loaded.
 	adopt(entry provider.Entry) (any, error)
-}
-
-// run looks for the keys of c in the store once more if that may help, loads
-// those that are not there, and finishes c, whatever the load function does. It
-// runs in a goroutine of its own: a load belongs to its keys, not to a reader.
-func (s *CachedScope) run(ctx context.Context, c *call, j job, lives lifetimes) {
-	missing := c.flights
-	began := time.Now()
-	err := ErrGoexit // unless load returns or panics
-	defer func() {
-		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: stack()}
-		}
-		s.finish(ctx, c, missing, time.Since(began), err, lives)
-	}()
-	if c.again {
-		missing = s.lookAgain(ctx, c, j)
-		began = time.Now()
-	}
-	if len(missing) == 0 {
-		err = nil
-		return
-	}
-	err = j.load(ctx, missing)
-}
-
-// lookAgain asks the store for the keys of c, and returns those that have to be
-// loaded.
-func (s *CachedScope) lookAgain(ctx context.Context, c *call, j job) (missing []*flight) {
-	var asked []*flight
-	for _, f := range c.flights {
-		if f.direct {
-			missing = append(missing, f)
-		} else {
-			asked = append(asked, f)
-		}
-	}
-	results := s.getMany(ctx, len(asked), func(i int) string { return asked[i].key })
-	for i, f := range asked {
-		if !results[i].Found {
-			missing = append(missing, f)
-			continue
-		}
-		entry := results[i].Entry
-		if !entry.Absent {
-			value, err := j.adopt(entry)
-			if err != nil {
-				s.report(OpGet, f.key, err)
-				missing = append(missing, f)
-				continue
-			}
-			entry.Value = value
-		}
-		f.outcome = outcome{known: true, entry: entry}
-	}
-	return missing
-}
-
-// finish makes the outcomes of c final, stores those that may be, and wakes who
-// waits: commit, unregister, wake, notify, in that order.
-func (s *CachedScope) finish(ctx context.Context, c *call, missing []*flight, took time.Duration, err error, lives lifetimes) {
-	cause := context.Cause(ctx)
-	if err != nil && errors.Is(cause, ErrLoadTimeout) && !errors.Is(err, ErrLoadTimeout) {
-		err = fmt.Errorf("%w: %w", ErrLoadTimeout, err)
-	}
-	loaded := len(missing)
-	var storable []*flight
-	for _, f := range missing {
-		f.outcome.complete(err, took)
-		if f.outcome.err == nil || f.outcome.entry.Absent {
-			if ttl := lives.of(f.outcome.entry); ttl > 0 && !f.direct {
-				storable = append(storable, f)
-			}
-		}
-	}
-	store, refused := s.flights.fill(c, storable)
-	if loaded > 0 {
-		failed := err
-		if failed == nil && errors.Is(cause, ErrLoadTimeout) {
-			failed = cause
-		}
-		s.stats.loaded(took, failed)
-	}
-	s.stats.refusedFills.Add(int64(refused))
-	if len(store) > 0 {
-		s.store(ctx, c, store, lives)
-	}
-	s.flights.land(c)
-	s.observeLoad(c, loaded, refused, took, err)
-}
-
-func (s *CachedScope) observeLoad(c *call, loaded, refused int, took time.Duration, err error) {
-	if s.cache.observer == nil {
-		return
-	}
-	key := ""
-	if len(c.flights) == 1 {
-		key = c.flights[0].key
-	}
-	if loaded > 0 {
-		s.observe(Event{Kind: EventLoad, Key: key, Count: loaded, Duration: took, Err: err})
-	}
-	if refused > 0 {
-		s.observe(Event{Kind: EventRefusedFill, Key: key, Count: refused})
-	}
-}
-
-// complete makes the outcome final after a load that took so long and returned
-// err.
-func (o *outcome) complete(err error, took time.Duration) {
-	if !o.known {
-		o.entry = provider.Entry{Absent: err == nil}
-		o.err = err
-	}
-	o.known = true
-	o.entry.LoadTime = took
-}
-
-// of returns how long entry may be stored, before jitter; not positive: not at
-// all.
-func (l lifetimes) of(entry provider.Entry) time.Duration {
-	if entry.Absent {
-		return l.absent
-	}
-	return l.value
-}
-
-// store asks the store to keep the outcomes of flights.
-func (s *CachedScope) store(ctx context.Context, c *call, flights []*flight, lives lifetimes) {
-	items := make([]provider.Item, len(flights))
-	now := time.Now()
-	for i, f := range flights {
-		entry := f.outcome.entry
-		ttl := s.options.jittered(lives.of(entry))
-		if ttl != NoExpiry {
-			entry.FreshUntil = now.Add(ttl)
-		}
-		items[i] = provider.Item{Key: provider.Key{Scope: s.name, Name: f.key}, Entry: entry, TTL: ttl}
-	}
-	// Once the load is done, the fill is bounded by its own deadline alone.
-	err := s.cache.backend.set(context.WithoutCancel(ctx), items, func() { s.flights.answered(c) })
-	if err != nil {
-		key := ""
-		if len(flights) == 1 {
-			key = flights[0].key
-		}
-		s.report(OpSet, key, err)
-	}
 }
 
 // get asks the store for key. It is the hot path.

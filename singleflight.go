@@ -28,6 +28,8 @@ type call struct {
 	notFound error
 	// flights are the call's keys.
 	flights []*flight
+	// lives are the TTLs of the read that made the call.
+	lives lifetimes
 	// again says that the store has to be asked again before loading: since the
 	// reader missed, some flight has stored something.
 	again bool
@@ -68,10 +70,16 @@ type flight struct {
 	// began: it neither asks nor fills the store.
 	direct bool
 
-	// outcome is written by the call's goroutine before it sets call.loaded
-	// under mu, and read after that.
+	// outcome is written by the call's goroutine before it sets call.loaded under
+	// mu, and read after that.
 	outcome outcome
 
+	// lease is the right to fill, in a store with leases; leased, that there is
+	// one. Both belong to the call's goroutine.
+	lease  provider.Lease
+	leased bool
+
+	bound moment  // guarded by flights.mu: who began before it may take the outcome
 	fence fence   // guarded by flights.mu
 	next  *flight // guarded by flights.mu: an older flight of the same key
 }
@@ -103,6 +111,7 @@ type flights struct {
 	live    map[string]*flight
 	size    int    // the number of flights in live
 	version uint64 // grows with every invalidation
+	now     moment // grows with every reader, and with everything that bounds a result
 	// boardings numbers the runs of board.
 	boardings uint64
 	pending   pendingSet
@@ -131,6 +140,7 @@ type boarding struct {
 	calls   []*call   // those of the flights, each once
 	own     *call     // the one among them that the reader has to run; nil if none
 	joined  int       // the number of flights of other calls
+	began   moment    // when the reader began, or a little later
 }
 
 // board finds a flight for each of keys: one that can be joined, or one of a new
@@ -144,6 +154,8 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 		return boarding{}, nil, ErrClosed
 	}
 	g.boardings++
+	g.now++
+	b.began = g.now
 	b.flights = make([]*flight, len(keys))
 	for i, key := range keys {
 		f := g.live[key]
@@ -184,7 +196,7 @@ func (g *flights) createLocked(keys []string, boarded []*flight, missing int) *c
 			continue
 		}
 		f := &created[len(c.flights)]
-		*f = flight{key: key, call: c, index: i, direct: g.pending.covers(key), next: g.live[key]}
+		*f = flight{key: key, call: c, index: i, direct: g.pending.covers(key), bound: unbounded, next: g.live[key]}
 		g.live[key] = f
 		g.size++
 		c.flights = append(c.flights, f)
@@ -295,13 +307,25 @@ func (g *flights) removeLocked(f *flight) {
 	}
 }
 
-// fill makes the outcomes of c final and decides which of candidates are stored.
-// The caller stores those, calls answered when the store has returned, and then
-// land.
-func (g *flights) fill(c *call, candidates []*flight) (store []*flight, refused int) {
+// bind bounds what flights bring: only readers that began before now may take
+// it.
+func (g *flights) bind(flights []*flight) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c.loaded = true
+	g.now++
+	for _, f := range flights {
+		f.bound = g.now
+	}
+}
+
+// fill decides which of candidates, flights of c whose outcomes are known, are
+// stored. The caller stores those, calls answered when the store has returned,
+// and then lands, if it did not say last. With last, the outcomes of all flights
+// are final.
+func (g *flights) fill(c *call, candidates []*flight, last bool) (store []*flight, refused int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.loaded = c.loaded || last
 	store = candidates[:0]
 	for _, f := range candidates {
 		next, ok := f.fence.fill()
@@ -310,11 +334,61 @@ func (g *flights) fill(c *call, candidates []*flight) (store []*flight, refused 
 			store = append(store, f)
 		}
 	}
-	c.asked = len(store) > 0
+	c.asked = c.asked || len(store) > 0
 	if !c.abandoned {
 		refused = len(candidates) - len(store)
 	}
 	return store, refused
+}
+
+// fillLeased decides which of candidates are stored under their leases: unlike
+// without leases, those too whose epoch has ended, since the store decides, which
+// knows whether the lease was acquired before the deletion or after it. But
+// nothing is stored that has a pending invalidation.
+//
+// From now on nobody joins these flights. A confirmed fill may be taken by who
+// began before the moment that is returned.
+func (g *flights) fillLeased(c *call, candidates []*flight, last bool) (store, rest []*flight, sent moment) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.loaded = c.loaded || last
+	g.now++ // nothing but the order matters: who boards from now on begins later
+	for _, f := range candidates {
+		g.endLocked(f)
+		if g.closed || g.pending.covers(f.key) {
+			rest = append(rest, f)
+		} else {
+			store = append(store, f)
+		}
+	}
+	return store, rest, g.now
+}
+
+// confirmed says that the fills of flights, sent at the moment sent, were
+// confirmed.
+func (g *flights) confirmed(flights []*flight, sent moment) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range flights {
+		f.bound = sent
+	}
+}
+
+// late returns those of flights whose value a reader that began at the moment
+// began may not take. Errors may be taken by all. Calls that it has left are gone.
+func (g *flights) late(boarded []*flight, gone map[*call]bool, began moment) (late map[*flight]bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range boarded {
+		if gone[f.call] || mayTake(began, f.bound) || f.outcome.err != nil && !f.outcome.entry.Absent {
+			continue
+		}
+		if late == nil {
+			late = make(map[*flight]bool)
+		}
+		late[f] = true
+	}
+	return late
 }
 
 // answered is told that the store has returned from keeping the results of c.
@@ -385,24 +459,30 @@ func (g *flights) retry() (targets Targets, version uint64, filling map[*call]st
 	return targets, g.version, filling
 }
 
-// conclude ends an attempt that began with version and filling: the store has
-// removed confirmed, and did not say so for failed. Keys that are still being
-// filled, although the store should have returned from it long ago, count as
-// failed: what it stores would come after the deletion.
-//
-// It ends the epochs of confirmed once more, since a flight that began after the
-// first time may have found an old entry in the store. It returns what is now
-// pending because of this attempt.
-func (g *flights) conclude(confirmed, failed Targets, version uint64, filling map[*call]struct{}) (pending Targets) {
+// stuck returns the keys among targets that calls in filling are still filling,
+// although they have landed: the store should have returned from it long ago.
+// Whatever is deleted before it returns, what it stores may come after that.
+func (g *flights) stuck(targets Targets, filling map[*call]struct{}) (keys []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for c := range filling {
 		for _, f := range c.flights {
-			if f.fence.phase == phaseFilling && confirmed.cover(f.key) && !slices.Contains(failed.Keys, f.key) {
-				failed.Keys = append(failed.Keys, f.key)
+			if f.fence.phase == phaseFilling && targets.cover(f.key) && !slices.Contains(keys, f.key) {
+				keys = append(keys, f.key)
 			}
 		}
 	}
+	return keys
+}
+
+// conclude ends an attempt that began with version: the store has removed
+// confirmed, and did not say so for failed.
+//
+// It ends the epochs of confirmed once more, since a flight that began after the
+// first time may have found an old entry in the store.
+func (g *flights) conclude(confirmed, failed Targets, version uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	before := g.pending.size()
 	g.pending.confirm(confirmed, version)
 	g.pending.add(failed, version)
@@ -416,7 +496,6 @@ func (g *flights) conclude(confirmed, failed Targets, version uint64, filling ma
 	}
 	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
 	g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
-	return failed
 }
 
 // eachLocked calls visit for the live flights of all keys that targets cover.

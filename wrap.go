@@ -63,22 +63,30 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 	return s.options.lifetimes(options)
 }
 
-// hit returns what a reader gets from a stored entry. ok is false if the entry
-// cannot be read as a T, which is then reported.
+// hit is read for an entry that was found at once, which is counted.
 func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) { //nolint:revive,staticcheck // err is a result of the read, ok is that of this function
-	if entry.Absent {
-		err = s.absent
-	} else if v, convErr := valueOf[T](entry.Value); convErr != nil {
-		s.report(OpGet, key, convErr)
-		return value, nil, false
-	} else {
-		value = v
+	if value, err, ok = read[T](s, key, entry); !ok {
+		return value, err, ok
 	}
 	s.stats.hits.Add(1)
 	if s.cache.observer != nil {
 		s.observe(Event{Kind: EventHit, Key: key, Count: 1})
 	}
-	return value, err, true
+	return value, err, ok
+}
+
+// read returns what a reader gets from a stored entry. ok is false if the entry
+// cannot be read as a T, which is then reported.
+func read[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) { //nolint:revive,staticcheck // err is a result of the read, ok is that of this function
+	if entry.Absent {
+		return value, s.absent, true
+	}
+	value, err = valueOf[T](entry.Value)
+	if err != nil {
+		s.report(OpGet, key, err)
+		return value, nil, false
+	}
+	return value, nil, true
 }
 
 // valueOf returns a stored value as a T.
@@ -112,23 +120,46 @@ func miss[T any](ctx context.Context, s *CachedScope, key string, stored uint64,
 	var none T
 	s.stats.misses.Add(1)
 	s.observe(Event{Kind: EventMiss, Key: key, Count: 1})
-	if err := ctx.Err(); err != nil {
-		return none, err
+	var began moment
+	for {
+		if err := ctx.Err(); err != nil {
+			return none, err
+		}
+		b, loadCtx, err := s.flights.board(ctx, []string{key}, stored)
+		if err != nil {
+			return none, err
+		}
+		if b.own != nil {
+			b.own.lives = lives
+			go s.run(loadCtx, b.own, &single[T]{scope: s, loadOne: load})
+		} else {
+			s.stats.joined.Add(1)
+			s.observe(Event{Kind: EventJoin, Key: key, Count: 1})
+		}
+		if began == 0 {
+			began = b.began
+		}
+		f := b.flights[0]
+		if err := s.flights.wait(ctx, f.call); err != nil {
+			return none, err
+		}
+		if s.flights.late(b.flights, nil, began) == nil {
+			return take(ctx, s, f, load)
+		}
+		// Somebody else may have invalidated what this flight found or loaded, before
+		// this reader began. The next flight begins after it.
+		stored = s.flights.stored.Load()
+		if entry, found := s.get(ctx, key); found {
+			if value, err, ok := read[T](s, key, entry); ok {
+				return value, err
+			}
+		}
 	}
-	b, loadCtx, err := s.flights.board(ctx, []string{key}, stored)
-	if err != nil {
-		return none, err
-	}
-	if b.own != nil {
-		go s.run(loadCtx, b.own, &single[T]{scope: s, loadOne: load}, lives)
-	} else {
-		s.stats.joined.Add(1)
-		s.observe(Event{Kind: EventJoin, Key: key, Count: 1})
-	}
-	f := b.flights[0]
-	if err := s.flights.wait(ctx, f.call); err != nil {
-		return none, err
-	}
+}
+
+// take returns what a reader gets from a flight that has landed.
+func take[T any](ctx context.Context, s *CachedScope, f *flight, load func(context.Context) (T, error)) (T, error) {
+	var none T
 	switch o := &f.outcome; {
 	case o.err != nil:
 		return none, o.err
@@ -137,7 +168,7 @@ func miss[T any](ctx context.Context, s *CachedScope, key string, stored uint64,
 	default:
 		value, err := valueOf[T](o.entry.Value)
 		if err != nil { // who began the flight loads another type
-			s.report(OpGet, key, err)
+			s.report(OpGet, f.key, err)
 			return loadAlone(ctx, load)
 		}
 		return value, nil

@@ -35,7 +35,12 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 		return map[ID]T{}, err
 	}
 	stored := s.flights.stored.Load()
-	missing := r.lookUp(ctx)
+	all := make([]int, len(r.ids))
+	for i := range all {
+		all[i] = i
+	}
+	missing := r.lookUp(ctx, all)
+	r.count(len(missing))
 	if len(missing) == 0 {
 		return r.values, nil
 	}
@@ -91,36 +96,37 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 	return r, nil
 }
 
-// lookUp takes the values that are stored. It returns the positions of the ids
-// that are not.
-func (r *bulk[ID, T]) lookUp(ctx context.Context) (missing []int) {
+// lookUp takes the values that are stored, for the ids at positions. It returns
+// the positions of those that are not.
+func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []int) {
 	s := r.scope
-	asked := make([]int, 0, len(r.keys))
-	for i, key := range r.keys {
-		if s.flights.bypasses(key) {
+	asked := make([]int, 0, len(positions))
+	for _, i := range positions {
+		if s.flights.bypasses(r.keys[i]) {
 			missing = append(missing, i)
 		} else {
 			asked = append(asked, i)
 		}
 	}
-	hits := 0
 	for n, result := range s.getMany(ctx, len(asked), func(n int) string { return r.keys[asked[n]] }) {
-		i := asked[n]
-		if result.Found && r.take(i, result.Entry) {
-			hits++
-		} else {
+		if i := asked[n]; !result.Found || !r.take(i, result.Entry) {
 			missing = append(missing, i)
 		}
 	}
+	return missing
+}
+
+// count counts a read of which so many ids were missing.
+func (r *bulk[ID, T]) count(missing int) {
+	s, hits := r.scope, len(r.ids)-missing
 	s.stats.hits.Add(int64(hits))
-	s.stats.misses.Add(int64(len(missing)))
+	s.stats.misses.Add(int64(missing))
 	if hits > 0 {
 		s.observe(Event{Kind: EventHit, Count: hits})
 	}
-	if len(missing) > 0 {
-		s.observe(Event{Kind: EventMiss, Count: len(missing)})
+	if missing > 0 {
+		s.observe(Event{Kind: EventMiss, Count: missing})
 	}
-	return missing
 }
 
 // take takes the value of an entry for the id at position i. It returns false if
@@ -140,9 +146,36 @@ func (r *bulk[ID, T]) take(i int, entry provider.Entry) bool {
 
 // miss loads, alone or with others, the ids at the positions missing.
 func (r *bulk[ID, T]) miss(ctx context.Context, missing []int, stored uint64, lives lifetimes) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	var began moment
+	var errs []error
+	for len(missing) > 0 {
+		if err := ctx.Err(); err != nil {
+			return join(append(errs, err)...)
+		}
+		b, err := r.board(ctx, missing, stored, lives)
+		if err != nil {
+			return join(append(errs, err)...)
+		}
+		if began == 0 {
+			began = b.began
+		}
+		gone, err := r.scope.flights.waitAll(ctx, b.calls)
+		late, otherType, collectErr := r.collect(b.flights, missing, gone, began)
+		errs = append(errs, err, collectErr)
+		if len(otherType) > 0 {
+			errs = append(errs, r.loadAlone(ctx, otherType))
+		}
+		// Somebody else may have invalidated what these flights found or loaded,
+		// before this reader began. The next ones begin after it.
+		stored = r.scope.flights.stored.Load()
+		missing = r.lookUp(ctx, late)
 	}
+	return join(errs...)
+}
+
+// board boards a flight for each of the ids at the positions missing, and runs
+// the call of those that are new.
+func (r *bulk[ID, T]) board(ctx context.Context, missing []int, stored uint64, lives lifetimes) (boarding, error) {
 	s := r.scope
 	keys := make([]string, len(missing))
 	for n, i := range missing {
@@ -150,33 +183,33 @@ func (r *bulk[ID, T]) miss(ctx context.Context, missing []int, stored uint64, li
 	}
 	b, loadCtx, err := s.flights.board(ctx, keys, stored)
 	if err != nil {
-		return err
+		return boarding{}, err
 	}
 	if b.own != nil {
-		go s.run(loadCtx, b.own, &bulkJob[ID, T]{bulk: r, positions: missing}, lives)
+		b.own.lives = lives
+		go s.run(loadCtx, b.own, &bulkJob[ID, T]{bulk: r, positions: missing})
 	}
 	if b.joined > 0 {
 		s.stats.joined.Add(int64(b.joined))
 		s.observe(Event{Kind: EventJoin, Count: b.joined})
 	}
-	gone, err := s.flights.waitAll(ctx, b.calls)
-	otherType, collectErr := r.collect(b.flights, missing, gone)
-	var aloneErr error
-	if len(otherType) > 0 {
-		aloneErr = r.loadAlone(ctx, otherType)
-	}
-	return join(err, collectErr, aloneErr)
+	return b, nil
 }
 
 // collect takes the outcomes of flights, whose ids are at the positions missing,
 // but not of calls that the reader has left. It returns the positions of those
-// that were loaded as another type.
-func (r *bulk[ID, T]) collect(flights []*flight, missing []int, gone map[*call]bool) (otherType []int, err error) {
+// that it may not take, because it began too late, and of those that were loaded
+// as another type.
+func (r *bulk[ID, T]) collect(flights []*flight, missing []int, gone map[*call]bool, began moment) (late, otherType []int, err error) {
 	told := make(map[*call]bool) // a load that failed is one error, not one for each id
 	var errs []error
+	tooLate := r.scope.flights.late(flights, gone, began)
 	for n, f := range flights {
 		switch {
-		case gone[f.call] || f.outcome.entry.Absent:
+		case gone[f.call]:
+		case tooLate[f]:
+			late = append(late, missing[n])
+		case f.outcome.entry.Absent:
 		case f.outcome.err != nil:
 			if !told[f.call] {
 				told[f.call] = true
@@ -186,7 +219,7 @@ func (r *bulk[ID, T]) collect(flights []*flight, missing []int, gone map[*call]b
 			otherType = append(otherType, missing[n])
 		}
 	}
-	return otherType, join(errs...)
+	return late, otherType, join(errs...)
 }
 
 // loadAlone loads the ids at positions for this reader alone.

@@ -1,0 +1,257 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// How long a call waits before it asks again for a key whose lease another
+// process has.
+const (
+	shortestPoll = time.Millisecond
+	longestPoll  = 20 * time.Millisecond
+)
+
+// leased brings the outcomes of a call in a store with leases: it asks for all
+// keys at once, loads those that it has the leases of, and those that cannot be
+// leased, and then looks after those that another process is loading.
+func (r *run) leased(ctx context.Context) {
+	var direct, asked []*flight
+	for _, f := range r.call.flights {
+		if f.direct {
+			direct = append(direct, f)
+		} else {
+			asked = append(asked, f)
+		}
+	}
+	ready, busy := r.acquire(ctx, asked)
+	if ready = append(ready, direct...); len(ready) > 0 {
+		r.load(ctx, ready, len(busy) == 0)
+	}
+	if len(busy) == 0 {
+		return
+	}
+	if ready = r.await(ctx, busy); len(ready) > 0 {
+		r.load(ctx, ready, true)
+	}
+}
+
+// acquire asks the store for the entries of flights, or else for leases. It
+// returns the flights that are to be loaded, with or without a lease, and those
+// whose lease somebody else has.
+func (r *run) acquire(ctx context.Context, flights []*flight) (ready, busy []*flight) {
+	ready, busy, bad := r.acquireOnce(ctx, flights)
+	if len(bad) == 0 {
+		return ready, busy
+	}
+	// What cannot be read has to make room for what will be stored. Removing it is
+	// always safe.
+	keys := make([]provider.Key, len(bad))
+	for i, f := range bad {
+		keys[i] = r.scope.key(f.key)
+	}
+	if err := r.scope.cache.backend.delete(ctx, keys); err != nil {
+		r.scope.report(OpDelete, keyOf(bad), err)
+		return append(ready, bad...), busy
+	}
+	moreReady, moreBusy, bad := r.acquireOnce(ctx, bad)
+	ready = append(ready, moreReady...)
+	return append(ready, bad...), append(busy, moreBusy...)
+}
+
+// acquireOnce is acquire that also returns the flights whose keys hold what
+// cannot be read.
+func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, bad []*flight) {
+	if len(flights) == 0 {
+		return nil, nil, nil
+	}
+	keys := make([]provider.Key, len(flights))
+	for i, f := range flights {
+		keys[i] = r.scope.key(f.key)
+	}
+	r.scope.flights.bind(flights) // what is found now was there after this moment
+	grants, err := r.scope.cache.backend.acquire(ctx, keys, r.scope.leaseTTL())
+	if err != nil {
+		r.scope.reportGet(ctx, keyOf(flights), err)
+		return flights, nil, nil
+	}
+	for i, f := range flights {
+		switch g := &grants[i]; g.State {
+		case provider.LeaseFound:
+			if !r.adopt(f, g.Entry) {
+				bad = append(bad, f)
+			}
+		case provider.LeaseGranted:
+			f.lease, f.leased = g.Lease, true
+			ready = append(ready, f)
+		case provider.LeaseBusy:
+			busy = append(busy, f)
+		case provider.LeaseHeld:
+			ready = append(ready, f)
+		default:
+			r.scope.reportGet(ctx, f.key, g.Err)
+			if errors.Is(g.Err, provider.ErrUndecodable) {
+				bad = append(bad, f)
+			} else {
+				ready = append(ready, f)
+			}
+		}
+	}
+	return ready, busy, bad
+}
+
+// await asks again and again for the flights whose leases another process has,
+// until it has filled or failed, or LeaseWait is over. It returns those that are
+// to be loaded.
+func (r *run) await(ctx context.Context, busy []*flight) (ready []*flight) {
+	deadline := time.Now().Add(r.scope.cache.options.LeaseWait)
+	for len(busy) > 0 {
+		left := time.Until(deadline)
+		if left <= 0 || !sleep(ctx, min(left, shortestPoll+rand.N(longestPoll-shortestPoll))) {
+			break
+		}
+		var more []*flight
+		more, busy = r.acquire(ctx, busy)
+		ready = append(ready, more...)
+	}
+	return append(ready, busy...)
+}
+
+// sleep reports false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// leaseTTL returns for how long the scope takes leases.
+func (s *CachedScope) leaseTTL() time.Duration {
+	return max(s.cache.options.LeaseTTL, s.options.LoadTimeout)
+}
+
+// fillLeased stores storable under their leases, and gives back the leases of
+// rest.
+func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last bool) {
+	candidates := storable[:0]
+	for _, f := range storable {
+		if f.leased {
+			candidates = append(candidates, f)
+		}
+	}
+	store, unwanted, sent := r.scope.flights.fillLeased(r.call, candidates, last)
+	r.refused(len(unwanted))
+	ctx = context.WithoutCancel(ctx) // once the load is done, these are bounded by their own deadlines
+	if rest = append(rest, unwanted...); len(rest) > 0 {
+		r.release(ctx, rest)
+	}
+	if len(store) == 0 {
+		return
+	}
+	fills := make([]provider.Fill, len(store))
+	for i, f := range store {
+		entry, ttl := r.entry(f)
+		fills[i] = provider.Fill{Lease: f.lease, Entry: entry, TTL: ttl}
+	}
+	filled, err := r.scope.cache.backend.fill(ctx, fills)
+	if err != nil {
+		r.scope.report(OpSet, keyOf(store), err)
+		return
+	}
+	var confirmed []*flight
+	refused := 0
+	for i, f := range store {
+		switch {
+		case filled[i].Err != nil:
+			r.scope.report(OpSet, f.key, filled[i].Err)
+		case filled[i].Stored:
+			confirmed = append(confirmed, f)
+		default:
+			refused++
+		}
+	}
+	r.refused(refused)
+	r.scope.flights.confirmed(confirmed, sent)
+}
+
+// release gives the leases of flights back.
+func (r *run) release(ctx context.Context, flights []*flight) {
+	leases := make([]provider.Lease, len(flights))
+	for i, f := range flights {
+		leases[i] = f.lease
+	}
+	if err := r.scope.cache.backend.release(ctx, leases); err != nil {
+		r.scope.report(OpDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))
+	}
+}
+
+// acquire asks the store for entries and leases. A lease that is granted after
+// the deadline, when nobody waits for it any more, is given back.
+func (b *backend) acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	if err := b.admit(); err != nil {
+		return nil, err
+	}
+	grants, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Grant, error) {
+		grants, err := b.leaser.Acquire(ctx, keys, ttl)
+		if err == nil && len(grants) != len(keys) {
+			err = fmt.Errorf("readthrough: the store returned %d grants for %d keys", len(grants), len(keys))
+		}
+		if ctx.Err() != nil {
+			b.giveBack(ctx, grants)
+		}
+		return grants, err
+	})
+	return grants, err
+}
+
+// giveBack releases what was granted to nobody.
+func (b *backend) giveBack(ctx context.Context, grants []provider.Grant) {
+	var leases []provider.Lease
+	for i := range grants {
+		if grants[i].State == provider.LeaseGranted {
+			leases = append(leases, grants[i].Lease)
+		}
+	}
+	if len(leases) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.readTimeout)
+	defer cancel()
+	if err := b.leaser.Release(ctx, leases); err != nil {
+		return // they end with their TTL
+	}
+}
+
+// fill asks the store to keep entries under their leases.
+func (b *backend) fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	if err := b.admit(); err != nil {
+		return nil, err
+	}
+	return ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Filled, error) {
+		filled, err := b.leaser.Fill(ctx, fills)
+		if err == nil && len(filled) != len(fills) {
+			err = fmt.Errorf("readthrough: the store returned %d answers for %d fills", len(filled), len(fills))
+		}
+		return filled, err
+	})
+}
+
+// release asks the store to take leases back.
+func (b *backend) release(ctx context.Context, leases []provider.Lease) error {
+	if err := b.admit(); err != nil {
+		return err
+	}
+	_, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, b.leaser.Release(ctx, leases)
+	})
+	return err
+}

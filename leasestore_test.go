@@ -1,0 +1,242 @@
+package readthrough_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// leaseStore is the smallest store with leases and holds: what a server is to the
+// processes that share it. Requests and replies take their time, some arrive
+// twice, and some late: after their caller has given up, or long after.
+type leaseStore struct {
+	network *network
+
+	mu     sync.Mutex // guards following
+	slots  map[provider.Key]slot
+	holds  map[string]hold // by token
+	tokens int
+}
+
+type slot struct {
+	entry provider.Entry
+	token string // of a lease; "" with an entry
+	until time.Time
+}
+
+type hold struct {
+	targets provider.HoldTargets
+	until   time.Time
+}
+
+func newLeaseStore(n *network) *leaseStore {
+	return &leaseStore{network: n, slots: map[provider.Key]slot{}, holds: map[string]hold{}}
+}
+
+// network is what lies between a process and the store.
+type network struct {
+	delay      time.Duration // at most, for each way
+	duplicates bool          // some requests arrive twice, the second time late
+	losses     bool          // some requests or replies are lost
+}
+
+// send runs a request on the server, and returns an error if no reply came. The
+// request must be one that may run twice.
+func (n *network) send(ctx context.Context, request func()) error {
+	pause := func(most time.Duration) {
+		if most > 0 {
+			time.Sleep(rand.N(most))
+		}
+	}
+	pause(n.delay)
+	lost := n.losses && rand.IntN(40) == 0
+	if lost && rand.IntN(2) == 0 {
+		return errStore // before it arrived, or so it seems
+	}
+	if lost && rand.IntN(2) == 0 {
+		go func() {
+			time.Sleep(rand.N(100 * time.Millisecond))
+			request()
+		}()
+		return errStore
+	}
+	request()
+	if n.duplicates && rand.IntN(20) == 0 {
+		go func() {
+			time.Sleep(rand.N(20 * time.Millisecond))
+			request()
+		}()
+	}
+	if lost {
+		return errStore
+	}
+	pause(n.delay)
+	return ctx.Err()
+}
+
+// liveLocked returns what is under key now.
+func (s *leaseStore) liveLocked(key provider.Key) (slot, bool) {
+	found, ok := s.slots[key]
+	return found, ok && time.Now().Before(found.until)
+}
+
+func (s *leaseStore) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
+	err = s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		got, ok := s.liveLocked(key)
+		entry, found = got.entry, ok && got.token == ""
+	})
+	return entry, found && err == nil, err
+}
+
+func (s *leaseStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+	panic("a cache with leases does not Set")
+}
+
+func (s *leaseStore) Delete(ctx context.Context, keys ...provider.Key) error {
+	return s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, key := range keys {
+			delete(s.slots, key)
+		}
+	})
+}
+
+func (s *leaseStore) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
+	err = s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		removed = s.deletePrefixLocked(scope, prefix)
+	})
+	return removed, err
+}
+
+func (s *leaseStore) deletePrefixLocked(scope, prefix string) (removed int) {
+	for key, found := range s.slots {
+		if key.Scope != scope || !strings.HasPrefix(key.Name, prefix) {
+			continue
+		}
+		if found.token == "" && time.Now().Before(found.until) {
+			removed++
+		}
+		delete(s.slots, key)
+	}
+	return removed
+}
+
+func (s *leaseStore) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	grants := make([]provider.Grant, len(keys))
+	first := true
+	err := s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for i, key := range keys {
+			grant := s.acquireLocked(key, ttl)
+			if first {
+				grants[i] = grant // nobody gets the reply to the second copy
+			}
+		}
+		first = false
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(grants), nil
+}
+
+func (s *leaseStore) acquireLocked(key provider.Key, ttl time.Duration) provider.Grant {
+	got, ok := s.liveLocked(key)
+	switch {
+	case ok && got.token == "":
+		return provider.Grant{State: provider.LeaseFound, Entry: got.entry}
+	case ok:
+		return provider.Grant{State: provider.LeaseBusy}
+	case s.heldLocked(key):
+		return provider.Grant{State: provider.LeaseHeld}
+	}
+	s.tokens++
+	lease := provider.Lease{Key: key, Token: strconv.Itoa(s.tokens)}
+	s.slots[key] = slot{token: lease.Token, until: time.Now().Add(ttl)}
+	return provider.Grant{State: provider.LeaseGranted, Lease: lease}
+}
+
+func (s *leaseStore) heldLocked(key provider.Key) bool {
+	for token, h := range s.holds {
+		if !time.Now().Before(h.until) {
+			delete(s.holds, token)
+			continue
+		}
+		if h.targets.Scope == key.Scope && (slices.Contains(h.targets.Keys, key.Name) ||
+			slices.ContainsFunc(h.targets.Prefixes, func(p string) bool { return strings.HasPrefix(key.Name, p) })) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *leaseStore) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	filled := make([]provider.Filled, len(fills))
+	err := s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for i, fill := range fills {
+			got, ok := s.liveLocked(fill.Lease.Key)
+			if !ok || got.token != fill.Lease.Token {
+				continue
+			}
+			s.slots[fill.Lease.Key] = slot{entry: fill.Entry, until: time.Now().Add(fill.TTL)}
+			filled[i].Stored = true
+		}
+	})
+	return filled, err
+}
+
+func (s *leaseStore) Release(ctx context.Context, leases []provider.Lease) error {
+	return s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, lease := range leases {
+			if s.slots[lease.Key].token == lease.Token {
+				delete(s.slots, lease.Key)
+			}
+		}
+	})
+}
+
+func (s *leaseStore) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
+	return s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, name := range targets.Keys {
+			delete(s.slots, provider.Key{Scope: targets.Scope, Name: name})
+		}
+		for _, prefix := range targets.Prefixes {
+			s.deletePrefixLocked(targets.Scope, prefix)
+		}
+		s.holds[token] = hold{targets: targets, until: time.Now().Add(ttl)}
+	})
+}
+
+func (s *leaseStore) Unhold(ctx context.Context, _ provider.HoldTargets, token string) error {
+	return s.network.send(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.holds, token)
+	})
+}
+
+// peek returns what is stored, past the network.
+func (s *leaseStore) peek(key provider.Key) (provider.Entry, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	got, ok := s.liveLocked(key)
+	return got.entry, ok && got.token == ""
+}

@@ -1,0 +1,233 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// run is one call on its way, in a goroutine of its own: a load belongs to its
+// keys, not to a reader.
+type run struct {
+	scope *CachedScope
+	call  *call
+	job   job
+
+	batch    []*flight // what the load function is loading
+	began    time.Time // when that began
+	returned bool      // the run came to its end: no panic, no Goexit
+	loads    []Event   // for the observer, after everybody was woken
+}
+
+// run brings the outcomes of all flights of c and wakes who waits, whatever the
+// load function does.
+func (s *CachedScope) run(ctx context.Context, c *call, j job) {
+	r := &run{scope: s, call: c, job: j}
+	defer r.end(ctx)
+	if s.cache.backend.leaser != nil {
+		r.leased(ctx)
+	} else if missing := r.lookAgain(ctx); len(missing) > 0 {
+		r.load(ctx, missing, true)
+	}
+	r.returned = true
+}
+
+// end finishes the run: commit, unregister, wake, notify, in that order.
+func (r *run) end(ctx context.Context) {
+	if !r.returned {
+		err := ErrGoexit
+		if p := recover(); p != nil {
+			err = &PanicError{Value: p, Stack: stack()}
+		}
+		r.fail(ctx, err)
+	}
+	r.scope.flights.land(r.call)
+	for _, event := range r.loads {
+		r.scope.observe(event)
+	}
+}
+
+// fail gives err to all flights that have no outcome.
+func (r *run) fail(ctx context.Context, err error) {
+	var unknown []*flight
+	for _, f := range r.call.flights {
+		if !f.outcome.known {
+			unknown = append(unknown, f)
+		}
+	}
+	if len(r.batch) == 0 {
+		r.batch, r.began = unknown, time.Now()
+	}
+	r.loaded(ctx, unknown, err, true)
+}
+
+// lookAgain asks the store for the keys of the call once more, if some flight has
+// stored something since the reader missed. It returns the flights that have to
+// be loaded.
+func (r *run) lookAgain(ctx context.Context) (missing []*flight) {
+	if !r.call.again {
+		return r.call.flights
+	}
+	var asked []*flight
+	for _, f := range r.call.flights {
+		if f.direct {
+			missing = append(missing, f)
+		} else {
+			asked = append(asked, f)
+		}
+	}
+	results := r.scope.getMany(ctx, len(asked), func(i int) string { return asked[i].key })
+	for i, f := range asked {
+		if !results[i].Found || !r.adopt(f, results[i].Entry) {
+			missing = append(missing, f)
+		}
+	}
+	return missing
+}
+
+// adopt makes a stored entry the outcome of f. It returns false if the entry
+// cannot be read, which is then reported.
+func (r *run) adopt(f *flight, entry provider.Entry) bool {
+	if !entry.Absent {
+		value, err := r.job.adopt(entry)
+		if err != nil {
+			r.scope.report(OpGet, f.key, err)
+			return false
+		}
+		entry.Value = value
+	}
+	f.outcome = outcome{known: true, entry: entry}
+	return true
+}
+
+// load runs the load function for batch. With last, it completes the call.
+func (r *run) load(ctx context.Context, batch []*flight, last bool) {
+	if r.scope.cache.backend.leaser != nil {
+		r.scope.flights.bind(batch) // what is loaded now was in the source after this moment
+	}
+	r.batch, r.began = batch, time.Now()
+	err := r.job.load(ctx, batch)
+	r.loaded(ctx, batch, err, last)
+	r.batch = nil
+}
+
+// loaded makes the outcomes of flights final after a load that returned err, and
+// has stored what may be stored.
+func (r *run) loaded(ctx context.Context, flights []*flight, err error, last bool) {
+	took := time.Since(r.began)
+	cause := context.Cause(ctx)
+	if err != nil && errors.Is(cause, ErrLoadTimeout) && !errors.Is(err, ErrLoadTimeout) {
+		err = fmt.Errorf("%w: %w", ErrLoadTimeout, err)
+	}
+	var storable, rest []*flight
+	for _, f := range flights {
+		f.outcome.complete(err, took)
+		if r.mayStore(f) {
+			storable = append(storable, f)
+		} else if f.leased {
+			rest = append(rest, f)
+		}
+	}
+	r.count(len(r.batch), took, err, cause)
+	if r.scope.cache.backend.leaser != nil {
+		r.fillLeased(ctx, storable, rest, last)
+		return
+	}
+	store, refused := r.scope.flights.fill(r.call, storable, last)
+	r.refused(refused)
+	if len(store) > 0 {
+		r.store(ctx, store)
+	}
+}
+
+// mayStore reports whether there is something to store for f.
+func (r *run) mayStore(f *flight) bool {
+	if f.direct || f.outcome.err != nil && !f.outcome.entry.Absent {
+		return false
+	}
+	return r.call.lives.of(f.outcome.entry) > 0
+}
+
+// count counts a load.
+func (r *run) count(n int, took time.Duration, err, cause error) {
+	failed := err
+	if failed == nil && errors.Is(cause, ErrLoadTimeout) {
+		failed = cause
+	}
+	r.scope.stats.loaded(took, failed)
+	r.notify(Event{Kind: EventLoad, Count: n, Duration: took, Err: err})
+}
+
+// refused counts n values that were not stored.
+func (r *run) refused(n int) {
+	if n > 0 {
+		r.scope.stats.refusedFills.Add(int64(n))
+		r.notify(Event{Kind: EventRefusedFill, Count: n})
+	}
+}
+
+// notify keeps an event until everybody was woken.
+func (r *run) notify(event Event) {
+	if r.scope.cache.observer == nil {
+		return
+	}
+	if len(r.call.flights) == 1 {
+		event.Key = r.call.flights[0].key
+	}
+	r.loads = append(r.loads, event)
+}
+
+// complete makes the outcome final after a load that took so long and returned
+// err.
+func (o *outcome) complete(err error, took time.Duration) {
+	if !o.known {
+		o.entry = provider.Entry{Absent: err == nil}
+		o.err = err
+	}
+	o.known = true
+	o.entry.LoadTime = took
+}
+
+// of returns how long entry may be stored, before jitter; not positive: not at
+// all.
+func (l lifetimes) of(entry provider.Entry) time.Duration {
+	if entry.Absent {
+		return l.absent
+	}
+	return l.value
+}
+
+// store asks the store to keep the outcomes of flights.
+func (r *run) store(ctx context.Context, flights []*flight) {
+	items := make([]provider.Item, len(flights))
+	for i, f := range flights {
+		entry, ttl := r.entry(f)
+		items[i] = provider.Item{Key: r.scope.key(f.key), Entry: entry, TTL: ttl}
+	}
+	// Once the load is done, the fill is bounded by its own deadline alone.
+	err := r.scope.cache.backend.set(context.WithoutCancel(ctx), items, func() { r.scope.flights.answered(r.call) })
+	if err != nil {
+		r.scope.report(OpSet, keyOf(flights), err)
+	}
+}
+
+// entry returns what is stored for f, and for how long.
+func (r *run) entry(f *flight) (provider.Entry, time.Duration) {
+	entry := f.outcome.entry
+	ttl := r.scope.options.jittered(r.call.lives.of(entry))
+	if ttl != NoExpiry {
+		entry.FreshUntil = time.Now().Add(ttl)
+	}
+	return entry, ttl
+}
+
+// keyOf returns the key of the one flight, and "" if there are more.
+func keyOf(flights []*flight) string {
+	if len(flights) == 1 {
+		return flights[0].key
+	}
+	return ""
+}
