@@ -127,13 +127,19 @@ func (s *CachedScope) attempt(ctx context.Context, targets Targets, version uint
 	for c := range filling {
 		<-c.done
 	}
+	stuck := s.flights.stuck(targets, filling) // before the deletion: a fill that ends after it may follow it
 	removed, failed, err := remove(ctx, targets)
 	confirmed := targets.without(failed)
-	pending = s.flights.conclude(confirmed, failed, version, filling)
-	if err == nil && pending.size() > 0 {
+	for _, key := range stuck {
+		if confirmed.cover(key) {
+			failed.Keys = append(failed.Keys, key)
+		}
+	}
+	if err == nil && failed.size() > 0 {
 		err = errStuckFill
 	}
-	return removed, pending, err
+	s.flights.conclude(confirmed, failed, version)
+	return removed, failed, err
 }
 
 // leaveAlone is the remover for a store that is left alone.
@@ -150,7 +156,7 @@ func (s *CachedScope) remove(ctx context.Context, targets Targets) (removed int,
 			keys[i] = provider.Key{Scope: s.name, Name: key}
 		}
 		if err = b.delete(ctx, keys); err != nil {
-			failed.Keys = targets.Keys
+			failed.Keys = slices.Clip(targets.Keys) // which are the caller's
 			s.report(OpDelete, Targets{Keys: targets.Keys}.single(), err)
 		}
 	}

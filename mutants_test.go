@@ -40,7 +40,7 @@ func TestMutants(t *testing.T) {
 		},
 		{
 			"waiting for a fill that is stuck", "singleflight.go",
-			"if f.fence.phase == phaseFilling && confirmed.cover(f.key)", "if f.fence.phase == phaseFilling && confirmed.cover(f.key) && false",
+			"if f.fence.phase == phaseFilling && targets.cover(f.key)", "if f.fence.phase == phaseFilling && targets.cover(f.key) && false",
 		},
 		{
 			"detaching flights on invalidation", "epoch.go",

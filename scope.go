@@ -28,7 +28,7 @@ type CachedScope struct {
 func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	s := &CachedScope{cache: c, name: name, options: options, absent: ErrNotFound}
 	if !errors.Is(options.NotFound, ErrNotFound) {
-		s.absent = &absentError{scope: options.NotFound}
+		s.absent = &absentError{cause: options.NotFound, scope: options.NotFound}
 	} else if options.NotFound != ErrNotFound { //nolint:errorlint // it wraps ErrNotFound and is returned as it is
 		s.absent = options.NotFound
 	}
@@ -71,6 +71,15 @@ func checkKey(what, key string) error {
 // isNotFound reports whether a load says by err that there is nothing.
 func (s *CachedScope) isNotFound(err error) bool {
 	return errors.Is(err, s.options.NotFound) || errors.Is(err, ErrNotFound)
+}
+
+// absence returns what a reader gets whose load said by err that there is
+// nothing: an error that matches whatever that of a cached absence does.
+func (s *CachedScope) absence(err error) error {
+	if errors.Is(err, s.options.NotFound) && errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return &absentError{cause: err, scope: s.options.NotFound}
 }
 
 // job is what a call does: a load function and the type that it loads. Its
@@ -142,9 +151,8 @@ func (s *CachedScope) lookAgain(ctx context.Context, c *call, j job) (missing []
 // finish makes the outcomes of c final, stores those that may be, and wakes who
 // waits: commit, unregister, wake, notify, in that order.
 func (s *CachedScope) finish(ctx context.Context, c *call, missing []*flight, took time.Duration, err error, lives lifetimes) {
-	cause := context.Cause(ctx)
-	if err != nil && errors.Is(cause, ErrLoadTimeout) && !errors.Is(err, ErrLoadTimeout) {
-		err = fmt.Errorf("%w: %w", ErrLoadTimeout, err)
+	if cause := context.Cause(ctx); errors.Is(cause, ErrLoadTimeout) {
+		err = tooLate(missing, err)
 	}
 	loaded := len(missing)
 	var storable []*flight
@@ -158,11 +166,7 @@ func (s *CachedScope) finish(ctx context.Context, c *call, missing []*flight, to
 	}
 	store, refused := s.flights.fill(c, storable)
 	if loaded > 0 {
-		failed := err
-		if failed == nil && errors.Is(cause, ErrLoadTimeout) {
-			failed = cause
-		}
-		s.stats.loaded(took, failed)
+		s.stats.loaded(took, err)
 	}
 	s.stats.refusedFills.Add(int64(refused))
 	if len(store) > 0 {
@@ -170,6 +174,23 @@ func (s *CachedScope) finish(ctx context.Context, c *call, missing []*flight, to
 	}
 	s.flights.land(c)
 	s.observeLoad(c, loaded, refused, took, err)
+}
+
+// tooLate drops what a load brought after its timeout, and returns the error of
+// the load instead. Its readers have been sent away, all but those that wait for
+// another call first and get the same when they come to this one.
+func tooLate(flights []*flight, err error) error {
+	for _, f := range flights {
+		f.outcome = outcome{}
+	}
+	switch {
+	case err == nil:
+		return ErrLoadTimeout
+	case errors.Is(err, ErrLoadTimeout):
+		return err
+	default:
+		return fmt.Errorf("%w: %w", ErrLoadTimeout, err)
+	}
 }
 
 func (s *CachedScope) observeLoad(c *call, loaded, refused int, took time.Duration, err error) {

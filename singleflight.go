@@ -147,7 +147,7 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 	b.flights = make([]*flight, len(keys))
 	for i, key := range keys {
 		f := g.live[key]
-		if f == nil || !f.fence.mayJoin() {
+		if f == nil || !f.fence.mayJoin() || g.overLocked(f.call) {
 			continue
 		}
 		if f.call.isAncestorOf(parent) {
@@ -247,11 +247,8 @@ func (g *flights) leave(ctx context.Context, c *call) error {
 	c.waiters--
 	err := ctx.Err()
 	last := c.waiters == 0 || err == nil // without the load, nobody has anything to wait for
-	if last && !c.abandoned {
-		c.abandoned = true
-		for _, f := range c.flights {
-			g.endLocked(f) // who comes now starts another load
-		}
+	if last {
+		g.abandonLocked(c)
 	}
 	g.mu.Unlock()
 	if last {
@@ -261,6 +258,34 @@ func (g *flights) leave(ctx context.Context, c *call) error {
 		err = c.cause()
 	}
 	return err
+}
+
+// abandonLocked ends the epochs of c, whose load was or will be cancelled: who
+// comes now starts another load.
+func (g *flights) abandonLocked(c *call) {
+	if c.abandoned {
+		return
+	}
+	c.abandoned = true
+	for _, f := range c.flights {
+		g.endLocked(f)
+	}
+}
+
+// overLocked reports whether the load of c was cancelled before it returned, and
+// then abandons it. Who waits for c does so too, but a reader of several calls
+// may be waiting for another one when the timeout of c ends.
+func (g *flights) overLocked(c *call) bool {
+	if c.loaded {
+		return false
+	}
+	select {
+	case <-c.bound:
+		g.abandonLocked(c)
+		return true
+	default:
+		return false
+	}
 }
 
 // endLocked ends the epoch of f. It returns whether f is filling; it then stays
@@ -385,24 +410,30 @@ func (g *flights) retry() (targets Targets, version uint64, filling map[*call]st
 	return targets, g.version, filling
 }
 
-// conclude ends an attempt that began with version and filling: the store has
-// removed confirmed, and did not say so for failed. Keys that are still being
-// filled, although the store should have returned from it long ago, count as
-// failed: what it stores would come after the deletion.
-//
-// It ends the epochs of confirmed once more, since a flight that began after the
-// first time may have found an old entry in the store. It returns what is now
-// pending because of this attempt.
-func (g *flights) conclude(confirmed, failed Targets, version uint64, filling map[*call]struct{}) (pending Targets) {
+// stuck returns the keys among targets that calls in filling are still filling,
+// although they have landed: the store should have returned from it long ago.
+// Whatever is deleted before it returns, what it stores may come after that.
+func (g *flights) stuck(targets Targets, filling map[*call]struct{}) (keys []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for c := range filling {
 		for _, f := range c.flights {
-			if f.fence.phase == phaseFilling && confirmed.cover(f.key) && !slices.Contains(failed.Keys, f.key) {
-				failed.Keys = append(failed.Keys, f.key)
+			if f.fence.phase == phaseFilling && targets.cover(f.key) && !slices.Contains(keys, f.key) {
+				keys = append(keys, f.key)
 			}
 		}
 	}
+	return keys
+}
+
+// conclude ends an attempt that began with version: the store has removed
+// confirmed, and did not say so for failed.
+//
+// It ends the epochs of confirmed once more, since a flight that began after the
+// first time may have found an old entry in the store.
+func (g *flights) conclude(confirmed, failed Targets, version uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	before := g.pending.size()
 	g.pending.confirm(confirmed, version)
 	g.pending.add(failed, version)
@@ -416,7 +447,6 @@ func (g *flights) conclude(confirmed, failed Targets, version uint64, filling ma
 	}
 	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
 	g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
-	return failed
 }
 
 // eachLocked calls visit for the live flights of all keys that targets cover.
