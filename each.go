@@ -27,19 +27,19 @@ func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, er
 		if load == nil {
 			return nil, errors.New("readthrough: Each: load: must not be nil")
 		}
-		group, groupCtx := errgroup.WithContext(ctx)
+		run, cancel := context.WithCancel(ctx)
+		defer cancel()
+		e := each[ID, T]{cancel: cancel, values: make(map[ID]T, len(ids))}
+		var group errgroup.Group
 		group.SetLimit(limit)
-		e := each[ID, T]{values: make(map[ID]T, len(ids))}
 		for _, id := range ids {
-			if groupCtx.Err() != nil {
+			if run.Err() != nil {
 				break
 			}
-			group.Go(func() error { return e.one(groupCtx, id, load) })
+			group.Go(func() error { e.one(run, id, load); return nil })
 		}
-		err := group.Wait()
-		if err == nil {
-			err = e.goexit
-		}
+		_ = group.Wait() // the errors are in e, those of goroutines that exit included
+		err := e.err
 		if err == nil && len(e.values)+e.absent < len(ids) {
 			err = ctx.Err() // which kept the others from being begun
 		}
@@ -49,36 +49,51 @@ func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, er
 
 // each is one run of a load function made by [Each].
 type each[ID comparable, T any] struct {
+	cancel context.CancelFunc // ends the others
+
 	mu     sync.Mutex // guards following
 	values map[ID]T
 	absent int
-	goexit error
+	err    error // the first
 }
 
-// one loads id.
-func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context, ID) (T, error)) (err error) {
-	returned := false
+// one loads id, unless the run ended while id waited for its turn.
+func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context, ID) (T, error)) {
+	if ctx.Err() != nil {
+		return
+	}
+	err := ErrGoexit // unless load returns or panics
 	defer func() {
 		if r := recover(); r != nil {
 			err = &PanicError{Value: r, Stack: stack()}
-		} else if !returned {
-			e.mu.Lock()
-			e.goexit = ErrGoexit // the group does not see what a goroutine returns that exits
-			e.mu.Unlock()
 		}
+		e.failed(err)
 	}()
-	value, err := load(ctx, id)
-	returned = true
+	var value T
+	value, err = load(ctx, id)
+	notFound := err != nil && saysNotFound(ctx, err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case err == nil:
 		e.values[id] = value
-	case saysNotFound(ctx, err):
+	case notFound:
 		e.absent++
 		err = nil
 	}
-	return err
+}
+
+// failed ends the run if err is an error.
+func (e *each[ID, T]) failed(err error) {
+	if err == nil {
+		return
+	}
+	e.mu.Lock()
+	if e.err == nil {
+		e.err = err
+	}
+	e.mu.Unlock()
+	e.cancel()
 }
 
 // saysNotFound reports whether err says, in a load with context ctx, that there

@@ -118,9 +118,8 @@ func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 // has stored what may be stored.
 func (r *run) loaded(ctx context.Context, flights []*flight, err error, last bool) {
 	took := time.Since(r.began)
-	cause := context.Cause(ctx)
-	if err != nil && errors.Is(cause, ErrLoadTimeout) && !errors.Is(err, ErrLoadTimeout) {
-		err = fmt.Errorf("%w: %w", ErrLoadTimeout, err)
+	if errors.Is(context.Cause(ctx), ErrLoadTimeout) {
+		err = tooLate(flights, err)
 	}
 	var storable, rest []*flight
 	for _, f := range flights {
@@ -131,7 +130,7 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 			rest = append(rest, f)
 		}
 	}
-	r.count(len(r.batch), took, err, cause)
+	r.count(len(r.batch), took, err)
 	if r.scope.cache.backend.leaser != nil {
 		r.fillLeased(ctx, storable, rest, last)
 		return
@@ -151,13 +150,26 @@ func (r *run) mayStore(f *flight) bool {
 	return r.call.lives.of(f.outcome.entry) > 0
 }
 
-// count counts a load.
-func (r *run) count(n int, took time.Duration, err, cause error) {
-	failed := err
-	if failed == nil && errors.Is(cause, ErrLoadTimeout) {
-		failed = cause
+// tooLate drops what a load brought after its timeout, and returns the error of
+// the load instead. Its readers have been sent away, all but those that wait for
+// another call first and get the same when they come to this one.
+func tooLate(flights []*flight, err error) error {
+	for _, f := range flights {
+		f.outcome = outcome{}
 	}
-	r.scope.stats.loaded(took, failed)
+	switch {
+	case err == nil:
+		return ErrLoadTimeout
+	case errors.Is(err, ErrLoadTimeout):
+		return err
+	default:
+		return fmt.Errorf("%w: %w", ErrLoadTimeout, err)
+	}
+}
+
+// count counts a load.
+func (r *run) count(n int, took time.Duration, err error) {
+	r.scope.stats.loaded(took, err)
 	r.notify(Event{Kind: EventLoad, Count: n, Duration: took, Err: err})
 }
 

@@ -27,7 +27,7 @@ type CachedScope struct {
 func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	s := &CachedScope{cache: c, name: name, options: options, absent: ErrNotFound}
 	if !errors.Is(options.NotFound, ErrNotFound) {
-		s.absent = &absentError{scope: options.NotFound}
+		s.absent = &absentError{cause: options.NotFound, scope: options.NotFound}
 	} else if options.NotFound != ErrNotFound { //nolint:errorlint // it wraps ErrNotFound and is returned as it is
 		s.absent = options.NotFound
 	}
@@ -75,6 +75,15 @@ func (s *CachedScope) key(name string) provider.Key {
 // isNotFound reports whether a load says by err that there is nothing.
 func (s *CachedScope) isNotFound(err error) bool {
 	return errors.Is(err, s.options.NotFound) || errors.Is(err, ErrNotFound)
+}
+
+// absence returns what a reader gets whose load said by err that there is
+// nothing: an error that matches whatever that of a cached absence does.
+func (s *CachedScope) absence(err error) error {
+	if errors.Is(err, s.options.NotFound) && errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return &absentError{cause: err, scope: s.options.NotFound}
 }
 
 // job is what a call does: a load function and the type that it loads. Its

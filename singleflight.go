@@ -159,7 +159,7 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 	b.flights = make([]*flight, len(keys))
 	for i, key := range keys {
 		f := g.live[key]
-		if f == nil || !f.fence.mayJoin() {
+		if f == nil || !f.fence.mayJoin() || g.overLocked(f.call) {
 			continue
 		}
 		if f.call.isAncestorOf(parent) {
@@ -259,11 +259,8 @@ func (g *flights) leave(ctx context.Context, c *call) error {
 	c.waiters--
 	err := ctx.Err()
 	last := c.waiters == 0 || err == nil // without the load, nobody has anything to wait for
-	if last && !c.abandoned {
-		c.abandoned = true
-		for _, f := range c.flights {
-			g.endLocked(f) // who comes now starts another load
-		}
+	if last {
+		g.abandonLocked(c)
 	}
 	g.mu.Unlock()
 	if last {
@@ -273,6 +270,34 @@ func (g *flights) leave(ctx context.Context, c *call) error {
 		err = c.cause()
 	}
 	return err
+}
+
+// abandonLocked ends the epochs of c, whose load was or will be cancelled: who
+// comes now starts another load.
+func (g *flights) abandonLocked(c *call) {
+	if c.abandoned {
+		return
+	}
+	c.abandoned = true
+	for _, f := range c.flights {
+		g.endLocked(f)
+	}
+}
+
+// overLocked reports whether the load of c was cancelled before it returned, and
+// then abandons it. Who waits for c does so too, but a reader of several calls
+// may be waiting for another one when the timeout of c ends.
+func (g *flights) overLocked(c *call) bool {
+	if c.loaded {
+		return false
+	}
+	select {
+	case <-c.bound:
+		g.abandonLocked(c)
+		return true
+	default:
+		return false
+	}
 }
 
 // endLocked ends the epoch of f. It returns whether f is filling; it then stays
