@@ -138,7 +138,11 @@ func miss[T any](ctx context.Context, s *CachedScope, key string, stored uint64,
 		value, err := valueOf[T](o.entry.Value)
 		if err != nil { // who began the flight loads another type
 			s.report(OpGet, key, err)
-			return loadAlone(ctx, load)
+			value, err = loadAlone(ctx, load)
+			if err != nil && s.isNotFound(err) {
+				err = s.absence(err)
+			}
+			return value, err
 		}
 		return value, nil
 	}
@@ -156,7 +160,7 @@ func (j *single[T]) load(ctx context.Context, flights []*flight) error {
 	case err == nil:
 		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 	case j.scope.isNotFound(err):
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: err}
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: j.scope.absence(err)}
 	default:
 		return err
 	}
