@@ -77,10 +77,11 @@ func (e *PanicError) Unwrap() error {
 	return nil
 }
 
-// absentError is what a read of a cached absence returns: it matches both
-// ErrNotFound and the error by which the scope's loads say the same.
-type absentError struct{ scope error }
+// absentError is what a reader of an absence gets: it matches both ErrNotFound
+// and the error by which the scope's loads say the same, and says what the load
+// said.
+type absentError struct{ cause, scope error }
 
-func (e *absentError) Error() string { return e.scope.Error() }
+func (e *absentError) Error() string { return e.cause.Error() }
 
-func (e *absentError) Unwrap() []error { return []error{e.scope, ErrNotFound} }
+func (e *absentError) Unwrap() []error { return []error{e.cause, e.scope, ErrNotFound} }

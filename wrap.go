@@ -168,8 +168,12 @@ func take[T any](ctx context.Context, s *CachedScope, f *flight, load func(conte
 	default:
 		value, err := valueOf[T](o.entry.Value)
 		if err != nil { // who began the flight loads another type
-			s.report(OpGet, f.key, err)
-			return loadAlone(ctx, load)
+			s.report(OpGet, key, err)
+			value, err = loadAlone(ctx, load)
+			if err != nil && s.isNotFound(err) {
+				err = s.absence(err)
+			}
+			return value, err
 		}
 		return value, nil
 	}
@@ -187,7 +191,7 @@ func (j *single[T]) load(ctx context.Context, flights []*flight) error {
 	case err == nil:
 		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 	case j.scope.isNotFound(err):
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: err}
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: j.scope.absence(err)}
 	default:
 		return err
 	}
