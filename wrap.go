@@ -168,7 +168,7 @@ func take[T any](ctx context.Context, s *CachedScope, f *flight, load func(conte
 	default:
 		value, err := valueOf[T](o.entry.Value)
 		if err != nil { // who began the flight loads another type
-			s.report(OpGet, key, err)
+			s.report(OpGet, f.key, err)
 			value, err = loadAlone(ctx, load)
 			if err != nil && s.isNotFound(err) {
 				err = s.absence(err)
