@@ -25,6 +25,11 @@ var ErrNotFound = errors.New("readthrough: not found")
 // wrapped too.
 var ErrInvalidationPending = errors.New("readthrough: invalidation pending")
 
+// ErrNotHeld says that the store could not confirm that it holds the targets of
+// [Mutation.Hold]. The write was not run. Test with [errors.Is]; the cause is
+// wrapped too.
+var ErrNotHeld = errors.New("readthrough: not held, nothing was written")
+
 // ErrClosed is returned by every call on a closed cache and its scopes, and to
 // the readers whose loads were under way when it was closed.
 var ErrClosed = errors.New("readthrough: cache closed")

@@ -14,7 +14,7 @@ import (
 // TestFleet is TestHistory for three processes that share a store with leases,
 // over networks of every kind.
 func TestFleet(t *testing.T) {
-	networks := map[string]network{
+	networks := map[string]*network{
 		"no network":   {},
 		"slow":         {delay: 2 * time.Millisecond},
 		"duplicates":   {delay: time.Millisecond, duplicates: true},
@@ -24,15 +24,14 @@ func TestFleet(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		t.Run(name, func(t *testing.T) {
 			seed := pickSeed(t)
-			network := networks[name]
 			synctest.Test(t, func(t *testing.T) {
-				store := newLeaseStore(&network)
+				server := newLeaseServer()
 				var processes []subject
 				var scopes []*readthrough.CachedScope
 				for range 3 {
-					scope := newProcess(t, store)
+					scope := newProcess(t, &leaseStore{server, networks[name]})
 					scopes = append(scopes, scope)
-					processes = append(processes, &fleetProcess{ours{scope: scope}, store})
+					processes = append(processes, &fleetProcess{ours{scope: scope}, server})
 				}
 				h := newHistory(seed, processes...)
 				h.run(historyOps / 2)
@@ -76,11 +75,11 @@ func newProcess(t *testing.T, store provider.CacheProvider) *readthrough.CachedS
 // fleetProcess is one of several processes as a subject.
 type fleetProcess struct {
 	ours
-	store *leaseStore
+	server *leaseServer
 }
 
 func (p *fleetProcess) peek(key string) (int64, bool) {
-	entry, ok := p.store.peek(provider.Key{Scope: "history", Name: key})
+	entry, ok := p.server.peek(provider.Key{Scope: "history", Name: key})
 	if !ok {
 		return 0, false
 	}

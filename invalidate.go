@@ -149,32 +149,58 @@ func leaveAlone(_ context.Context, targets Targets) (removed int, failed Targets
 
 // remove is the remover that asks.
 func (s *CachedScope) remove(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
-	b := s.cache.backend
+	var keysErr error
 	if len(targets.Keys) > 0 {
-		keys := make([]provider.Key, len(targets.Keys))
-		for i, key := range targets.Keys {
-			keys[i] = provider.Key{Scope: s.name, Name: key}
-		}
-		if err = b.delete(ctx, keys); err != nil {
+		if keysErr = s.removeKeys(ctx, targets.Keys); keysErr != nil {
 			failed.Keys = slices.Clip(targets.Keys) // which are the caller's
-			s.report(OpDelete, Targets{Keys: targets.Keys}.single(), err)
+			s.report(OpDelete, Targets{Keys: targets.Keys}.single(), keysErr)
 		}
 	}
+	errs := []error{keysErr}
 	for i, prefix := range targets.Prefixes {
-		n, prefixErr := b.deletePrefix(ctx, s.name, prefix)
+		n, err := s.removePrefix(ctx, prefix)
 		removed += n
-		if prefixErr == nil {
+		if err == nil {
 			continue
 		}
 		failed.Prefixes = append(failed.Prefixes, prefix)
-		s.report(OpDeletePrefix, prefix, prefixErr)
-		err = errors.Join(err, prefixErr)
-		if b.leftAlone() { // the others would only wait for the same timeout
+		s.report(OpDeletePrefix, prefix, err)
+		errs = append(errs, err)
+		if s.cache.backend.leftAlone() { // the others would only wait for the same timeout
 			failed.Prefixes = append(failed.Prefixes, targets.Prefixes[i+1:]...)
 			break
 		}
 	}
-	return removed, failed, err
+	return removed, failed, join(errs...)
+}
+
+func (s *CachedScope) removeKeys(ctx context.Context, names []string) error {
+	if s.lagsThere() {
+		return s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
+	}
+	keys := make([]provider.Key, len(names))
+	for i, name := range names {
+		keys[i] = s.key(name)
+	}
+	return s.cache.backend.delete(ctx, keys)
+}
+
+func (s *CachedScope) removePrefix(ctx context.Context, prefix string) (removed int, err error) {
+	removed, err = s.cache.backend.deletePrefix(ctx, s.name, prefix)
+	if err == nil && s.lagsThere() {
+		err = s.holdLagging(ctx, Targets{Prefixes: []string{prefix}})
+	}
+	return removed, err
+}
+
+// lagsThere reports whether the store holds what was invalidated, for as long as
+// the source may lag behind.
+func (s *CachedScope) lagsThere() bool {
+	return s.options.ReplicaLag > 0 && s.cache.backend.holder != nil
+}
+
+func (s *CachedScope) holdLagging(ctx context.Context, targets Targets) error {
+	return s.cache.backend.hold(ctx, s.holdTargets(targets), newToken(), s.options.ReplicaLag)
 }
 
 // without returns the keys of t if none of other are among them, and the

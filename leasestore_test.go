@@ -7,17 +7,22 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
 
-// leaseStore is the smallest store with leases and holds: what a server is to the
-// processes that share it. Requests and replies take their time, some arrive
-// twice, and some late: after their caller has given up, or long after.
+// leaseStore is the smallest store with leases and holds, as one process sees it:
+// a server, and a network in between on which requests and replies take their
+// time, some arrive twice, and some late, after their caller has given up.
 type leaseStore struct {
+	*leaseServer
 	network *network
+}
 
+// leaseServer is what the processes share.
+type leaseServer struct {
 	mu     sync.Mutex // guards following
 	slots  map[provider.Key]slot
 	holds  map[string]hold // by token
@@ -35,8 +40,8 @@ type hold struct {
 	until   time.Time
 }
 
-func newLeaseStore(n *network) *leaseStore {
-	return &leaseStore{network: n, slots: map[provider.Key]slot{}, holds: map[string]hold{}}
+func newLeaseServer() *leaseServer {
+	return &leaseServer{slots: map[provider.Key]slot{}, holds: map[string]hold{}}
 }
 
 // network is what lies between a process and the store.
@@ -44,6 +49,7 @@ type network struct {
 	delay      time.Duration // at most, for each way
 	duplicates bool          // some requests arrive twice, the second time late
 	losses     bool          // some requests or replies are lost
+	cut        atomic.Bool   // nothing arrives
 }
 
 // send runs a request on the server, and returns an error if no reply came. The
@@ -55,6 +61,9 @@ func (n *network) send(ctx context.Context, request func()) error {
 		}
 	}
 	pause(n.delay)
+	if n.cut.Load() {
+		return errStore
+	}
 	lost := n.losses && rand.IntN(40) == 0
 	if lost && rand.IntN(2) == 0 {
 		return errStore // before it arrived, or so it seems
@@ -81,7 +90,7 @@ func (n *network) send(ctx context.Context, request func()) error {
 }
 
 // liveLocked returns what is under key now.
-func (s *leaseStore) liveLocked(key provider.Key) (slot, bool) {
+func (s *leaseServer) liveLocked(key provider.Key) (slot, bool) {
 	found, ok := s.slots[key]
 	return found, ok && time.Now().Before(found.until)
 }
@@ -119,7 +128,7 @@ func (s *leaseStore) DeletePrefix(ctx context.Context, scope, prefix string) (re
 	return removed, err
 }
 
-func (s *leaseStore) deletePrefixLocked(scope, prefix string) (removed int) {
+func (s *leaseServer) deletePrefixLocked(scope, prefix string) (removed int) {
 	for key, found := range s.slots {
 		if key.Scope != scope || !strings.HasPrefix(key.Name, prefix) {
 			continue
@@ -152,7 +161,7 @@ func (s *leaseStore) Acquire(ctx context.Context, keys []provider.Key, ttl time.
 	return slices.Clone(grants), nil
 }
 
-func (s *leaseStore) acquireLocked(key provider.Key, ttl time.Duration) provider.Grant {
+func (s *leaseServer) acquireLocked(key provider.Key, ttl time.Duration) provider.Grant {
 	got, ok := s.liveLocked(key)
 	switch {
 	case ok && got.token == "":
@@ -168,7 +177,7 @@ func (s *leaseStore) acquireLocked(key provider.Key, ttl time.Duration) provider
 	return provider.Grant{State: provider.LeaseGranted, Lease: lease}
 }
 
-func (s *leaseStore) heldLocked(key provider.Key) bool {
+func (s *leaseServer) heldLocked(key provider.Key) bool {
 	for token, h := range s.holds {
 		if !time.Now().Before(h.until) {
 			delete(s.holds, token)
@@ -234,7 +243,7 @@ func (s *leaseStore) Unhold(ctx context.Context, _ provider.HoldTargets, token s
 }
 
 // peek returns what is stored, past the network.
-func (s *leaseStore) peek(key provider.Key) (provider.Entry, bool) {
+func (s *leaseServer) peek(key provider.Key) (provider.Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	got, ok := s.liveLocked(key)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // Mutation is a change of the source with what has to follow it.
@@ -25,6 +27,24 @@ type Mutation[R any] struct {
 	// change. nil emits nothing. Its context has the values of the caller's, but
 	// does not end with it: the change has happened.
 	Emit func(ctx context.Context, result R) error
+
+	// Hold is what the change may make stale, as far as that is known before it,
+	// for readers in other processes that share a store with holds. From before
+	// the write until after the invalidation nobody reads or fills these keys
+	// through the store: not if the store cannot be reached when they are to be
+	// invalidated, and not if this process ends in between. It costs two round
+	// trips, and a load on every read meanwhile. If the store cannot confirm it,
+	// Mutate returns [ErrNotHeld] and writes nothing.
+	//
+	// What Hold covers, Invalidate need not return. In a store without holds it
+	// is only invalidated.
+	Hold Targets
+
+	// HoldFor is the longest that Write may take if there is something to hold:
+	// its context ends then, and the hold some time later. A source that may
+	// commit after that needs a timeout of its own. Zero means 10 s; negative is
+	// an error.
+	HoldFor time.Duration
 
 	// OnPending says what to do when the store cannot confirm the invalidation.
 	OnPending OnPending
@@ -60,13 +80,21 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	if err := m.check(ctx, s); err != nil {
 		return none, err
 	}
-	result, err := m.Write(ctx)
+	orDefault(&m.HoldFor, defaultHoldFor)
+	token, err := s.hold(ctx, m.Hold, m.HoldFor)
 	if err != nil {
 		return none, err
 	}
+	result, err := m.write(ctx)
+	if err != nil {
+		s.unhold(ctx, m.Hold, token)
+		return none, err
+	}
 	after := context.WithoutCancel(ctx)
-	targets := m.Invalidate(result)
-	if _, err := s.InvalidateTargets(after, targets); err != nil {
+	targets := m.targets(result)
+	_, err = s.InvalidateTargets(after, targets)
+	s.unhold(after, m.Hold, token) // also if that is pending: nothing was stored under the hold
+	if err != nil {
 		if m.OnPending == FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
 			return result, err
 		}
@@ -95,6 +123,25 @@ func (s *CachedScope) reportPending(targets Targets, err error) {
 	s.observe(Event{Kind: EventError, Key: targets.single(), Count: targets.size(), Err: err})
 }
 
+// write runs Write, within HoldFor if something is held.
+func (m *Mutation[R]) write(ctx context.Context) (R, error) {
+	if m.Hold.size() == 0 {
+		return m.Write(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.HoldFor)
+	defer cancel()
+	return m.Write(ctx)
+}
+
+// targets returns what the change made stale, and what was held for it.
+func (m *Mutation[R]) targets(result R) Targets {
+	targets := m.Invalidate(result)
+	return Targets{
+		Keys:     slices.Concat(targets.Keys, m.Hold.Keys),
+		Prefixes: slices.Concat(targets.Prefixes, m.Hold.Prefixes),
+	}
+}
+
 func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 	if err := s.check(ctx); err != nil {
 		return err
@@ -106,6 +153,10 @@ func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 		return errors.New("readthrough: Mutation.Invalidate: must not be nil")
 	case m.OnPending > FailWhenPending:
 		return fmt.Errorf("readthrough: Mutation.OnPending: %d: must be EmitWhenPending or FailWhenPending", m.OnPending)
+	case m.HoldFor < 0:
+		return fmt.Errorf("readthrough: Mutation.HoldFor: %v: must not be negative", m.HoldFor)
+	case m.Hold.validate() != nil:
+		return fmt.Errorf("readthrough: Mutation.Hold: %w", m.Hold.validate())
 	case s.cache.closed.Load():
 		return ErrClosed
 	default:

@@ -120,6 +120,14 @@ type ScopeOptions struct {
 	// used. Zero means that loads are not bounded; negative is an error.
 	LoadTimeout time.Duration
 
+	// ReplicaLag is how far behind the source may be that load functions read
+	// from, if that is a replica. For so long after an invalidation, what is loaded
+	// for its targets is served and not stored, so that an old value is read for
+	// no longer than the replica has it. Zero means that the source does not lag;
+	// negative is an error. In a store with holds it costs the invalidation of a
+	// prefix one round trip more.
+	ReplicaLag time.Duration
+
 	// NotFound is the error by which the scope's load functions say that the
 	// source has nothing under a key, so that a repository can keep its own. It
 	// comes back on reads of a cached absence. nil means [ErrNotFound], which is
@@ -132,6 +140,7 @@ type ScopeOptions struct {
 func (o ScopeOptions) withDefaults() (ScopeOptions, error) {
 	err := errors.Join(
 		notNegative("ScopeOptions.LoadTimeout", o.LoadTimeout),
+		notNegative("ScopeOptions.ReplicaLag", o.ReplicaLag),
 		o.checkTTL(), o.checkJitter(), o.checkNotFound(),
 	)
 	if err != nil {

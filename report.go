@@ -22,6 +22,8 @@ const (
 	// OpLoad: a load function did something that it should not have done, and
 	// that did not fail the read.
 	OpLoad
+	// OpHold: keys were held, or a hold was given up.
+	OpHold
 	// OpObserve: the [Observer] panicked.
 	OpObserve
 
@@ -41,6 +43,8 @@ func (o Op) String() string {
 		return "deletePrefix"
 	case OpLoad:
 		return "load"
+	case OpHold:
+		return "hold"
 	case OpObserve:
 		return "observe"
 	default:

@@ -35,6 +35,8 @@ func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	s.flights.options = &s.options
 	s.flights.live = make(map[string]*flight)
 	s.flights.pending.limit = c.options.MaxPending
+	s.flights.lagging.limit = c.options.MaxPending
+	s.flights.lagsHere = c.backend.holder == nil
 	return s
 }
 

@@ -67,7 +67,8 @@ type flight struct {
 	call  *call
 	index int // the key's position in the read that made the call
 	// direct says that an invalidation of the key was pending when the flight
-	// began: it neither asks nor fills the store.
+	// began, or that the source may lag behind one: it neither asks nor fills the
+	// store.
 	direct bool
 
 	// outcome is written by the call's goroutine before it sets call.loaded under
@@ -103,6 +104,7 @@ type flights struct {
 	// scopesPending is the cache's number of scopes where something is pending.
 	scopesPending *atomic.Int64
 	options       *ScopeOptions
+	lagsHere      bool // the store has no holds, so that lagging has to know
 
 	mu sync.Mutex // guards following
 	// live has, for each key, the flights that matter to an invalidation: those
@@ -115,6 +117,7 @@ type flights struct {
 	// boardings numbers the runs of board.
 	boardings uint64
 	pending   pendingSet
+	lagging   lagging // empty where the store has holds
 	closed    bool
 }
 
@@ -196,7 +199,7 @@ func (g *flights) createLocked(keys []string, boarded []*flight, missing int) *c
 			continue
 		}
 		f := &created[len(c.flights)]
-		*f = flight{key: key, call: c, index: i, direct: g.pending.covers(key), bound: unbounded, next: g.live[key]}
+		*f = flight{key: key, call: c, index: i, direct: g.pending.covers(key) || g.lagging.covers(key), bound: unbounded, next: g.live[key]}
 		g.live[key] = f
 		g.size++
 		c.flights = append(c.flights, f)
@@ -508,6 +511,10 @@ func (g *flights) stuck(targets Targets, filling map[*call]struct{}) (keys []str
 func (g *flights) conclude(confirmed, failed Targets, version uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if lag := g.options.ReplicaLag; lag > 0 && g.lagsHere {
+		now := time.Now()
+		g.lagging.add(confirmed, now, now.Add(lag))
+	}
 	before := g.pending.size()
 	g.pending.confirm(confirmed, version)
 	g.pending.add(failed, version)
