@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -50,6 +51,8 @@ type network struct {
 	duplicates bool          // some requests arrive twice, the second time late
 	losses     bool          // some requests or replies are lost
 	cut        atomic.Bool   // nothing arrives
+
+	slowReplies atomic.Int64 // how long replies take, in nanoseconds
 }
 
 // send runs a request on the server, and returns an error if no reply came. The
@@ -86,6 +89,7 @@ func (n *network) send(ctx context.Context, request func()) error {
 		return errStore
 	}
 	pause(n.delay)
+	time.Sleep(time.Duration(n.slowReplies.Load()))
 	return ctx.Err()
 }
 
@@ -155,10 +159,10 @@ func (s *leaseStore) Acquire(ctx context.Context, keys []provider.Key, ttl time.
 		}
 		first = false
 	})
-	if err != nil {
-		return nil, err
+	if errors.Is(err, errStore) {
+		return nil, err // the reply was lost; one that is late is a reply
 	}
-	return slices.Clone(grants), nil
+	return slices.Clone(grants), err
 }
 
 func (s *leaseServer) acquireLocked(key provider.Key, ttl time.Duration) provider.Grant {

@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -21,64 +22,101 @@ func TestMutants(t *testing.T) {
 	}
 	mutants := []struct {
 		name, file, original, replacement string
+		run                               string // the tests that find it; "": TestHistory
 	}{
 		{
 			"the epoch check before a fill", "epoch.go",
-			"if f.ended || f.phase != phaseLoading {", "if f.phase != phaseLoading {",
+			"if f.ended || f.phase != phaseLoading {", "if f.phase != phaseLoading {", "",
 		},
 		{
 			"the epoch check before joining", "singleflight.go",
-			"f == nil || !f.fence.mayJoin()", "f == nil",
+			"f == nil || !f.fence.mayJoin()", "f == nil", "",
 		},
 		{
 			"bypassing what is pending", "singleflight.go",
-			"if g.bypassing.Load() == 0 {", "if g.bypassing.Load() >= 0 {",
+			"if g.bypassing.Load() == 0 {", "if g.bypassing.Load() >= 0 {", "",
 		},
 		{
 			"flights past the store while pending", "singleflight.go",
-			"direct: g.pending.covers(key)", "direct: false",
+			"direct: g.pending.covers(key)", "direct: false", "",
 		},
 		{
 			"waiting for a fill that is stuck", "singleflight.go",
-			"if f.fence.phase == phaseFilling && targets.cover(f.key)", "if f.fence.phase == phaseFilling && targets.cover(f.key) && false",
+			"if f.fence.phase == phaseFilling && targets.cover(f.key)", "if f.fence.phase == phaseFilling && targets.cover(f.key) && false", "",
 		},
 		{
 			"detaching flights on invalidation", "epoch.go",
-			"return fence{phase: f.phase, ended: true}, f.phase == phaseFilling", "return f, f.phase == phaseFilling",
+			"return fence{phase: f.phase, ended: true}, f.phase == phaseFilling", "return f, f.phase == phaseFilling", "",
 		},
 		{
 			"waiting for the fills under way", "invalidate.go",
-			"<-c.done", "_ = c.done",
+			"<-c.done", "_ = c.done", "",
 		},
 		{
 			"ending the epochs before the deletion", "singleflight.go",
-			"if g.endLocked(f) {", "if f.fence.phase == phaseFilling {",
+			"if g.endLocked(f) {", "if f.fence.phase == phaseFilling {", "",
 		},
 		{
 			"ending the epochs after the deletion", "singleflight.go",
-			"g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })", "",
+			"g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })", "", "",
 		},
 		{
 			"covering the flights under a prefix", "singleflight.go",
-			"if targets.coverByPrefix(key) {", "if targets.coverByPrefix(key) && false {",
+			"if targets.coverByPrefix(key) {", "if targets.coverByPrefix(key) && false {", "",
+		},
+		{
+			"the bound of a result", "epoch.go",
+			"return began < bound", "return true", "^TestFleet|AnotherProcessInvalidated$",
+		},
+		{
+			"the bound moves with a confirmed fill", "singleflight.go",
+			"f.bound = sent", "f.bound = min(f.bound, sent)", "ConfirmedFillServesAllJoiners$",
+		},
+		{
+			"a failed load releases its lease", "lease.go",
+			"if rest = append(rest, unwanted...); len(rest) > 0 {", "if false {", "FailedLoadReleasesTheLease$",
+		},
+		{
+			"nothing is filled while pending", "singleflight.go",
+			"if g.closed || g.pending.covers(f.key) {", "if g.closed {", "PendingKeyIsNotFilledUnderALease$",
+		},
+		{
+			"a lease granted to nobody is given back", "lease.go",
+			"if ctx.Err() != nil {", "if false {", "LeaseGrantedTooLateIsGivenBack$",
+		},
+		{
+			"waiting for a lease is bounded", "lease.go",
+			"if left <= 0 ||", "if left = longestPoll;", "LeaseWaitIsBounded$",
+		},
+		{
+			"holding before the write", "mutate.go",
+			"token, err := s.hold(ctx, m.Hold, m.HoldFor)", "token, err := \"\", error(nil)", "HoldSurvivesTheWriter$",
+		},
+		{
+			"giving up the hold after a failed write", "mutate.go",
+			"s.unhold(ctx, m.Hold, token)", "_ = token", "FailedWriteGivesUpTheHold$",
+		},
+		{
+			"not storing while the source lags", "singleflight.go",
+			"|| g.lagging.covers(key)", "", "ReplicaLag$",
 		},
 	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			output, err := runMutant(t, m.file, m.original, m.replacement)
+			output, err := runMutant(t, m.file, m.original, m.replacement, m.run)
 			if err == nil {
-				t.Fatalf("the history tests pass without it:\n%s", output)
+				t.Fatalf("the tests pass without it:\n%s", output)
 			}
-			if !strings.Contains(output, "--- FAIL: TestHistory") {
+			if !strings.Contains(output, "--- FAIL: Test") {
 				t.Fatalf("it did not run: %v\n%s", err, output)
 			}
 		})
 	}
 }
 
-// runMutant runs TestHistory with a part of file replaced.
-func runMutant(t *testing.T, file, original, replacement string) (output string, err error) {
+// runMutant runs tests with a part of file replaced.
+func runMutant(t *testing.T, file, original, replacement, tests string) (output string, err error) {
 	t.Helper()
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -105,7 +143,7 @@ func runMutant(t *testing.T, file, original, replacement string) (output string,
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-timeout=60s", "-run=^TestHistory$", "-overlay="+overlayFile, ".")
+	run := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-timeout=60s", "-run="+cmp.Or(tests, "^TestHistory$"), "-overlay="+overlayFile, ".")
 	combined, err := run.CombinedOutput()
 	return string(combined), err
 }

@@ -1,0 +1,394 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// twoProcesses returns a scope each in two processes that share a server, and
+// their networks.
+func twoProcesses(t *testing.T, options readthrough.ScopeOptions) (a, b *readthrough.CachedScope, networks [2]*network, server *leaseServer) {
+	t.Helper()
+	server = newLeaseServer()
+	networks = [2]*network{{}, {}}
+	var scopes [2]*readthrough.CachedScope
+	for i := range scopes {
+		cache, err := readthrough.New(&leaseStore{server, networks[i]}, readthrough.Options{
+			OnError: func(readthrough.Op, string, string, error) {},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cache.Close() })
+		if scopes[i], err = cache.Scope("fleet", options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return scopes[0], scopes[1], networks, server
+}
+
+// versioned is a source with one value. Each load waits at its gates.
+type versioned struct {
+	version       atomic.Int64
+	loads         atomic.Int64
+	before, after chan struct{} // nil: open
+}
+
+func (v *versioned) load(ctx context.Context) (int64, error) {
+	v.loads.Add(1)
+	pass := func(gate chan struct{}) {
+		if gate != nil {
+			select {
+			case <-gate:
+			case <-ctx.Done():
+			}
+		}
+	}
+	pass(v.before)
+	version := v.version.Load()
+	pass(v.after)
+	return version, ctx.Err()
+}
+
+type answer struct {
+	version int64
+	err     error
+}
+
+func readLater(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (int64, error)) <-chan answer {
+	answers := make(chan answer, 1)
+	go func() {
+		version, err := readthrough.Wrap(ctx, s, "k", load)
+		answers <- answer{version, err}
+	}()
+	return answers
+}
+
+func readNow(t *testing.T, s *readthrough.CachedScope, load func(context.Context) (int64, error)) int64 {
+	t.Helper()
+	version, err := readthrough.Wrap(t.Context(), s, "k", load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
+}
+
+// A load of B has read the old version. A invalidates. A reader that begins in B
+// afterwards must not take the result of that load.
+func TestReaderDoesNotJoinWhatAnotherProcessInvalidated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		source := versioned{after: make(chan struct{})}
+		source.version.Store(1)
+		early := readLater(t.Context(), b, source.load)
+		synctest.Wait() // B has read version 1
+		source.version.Store(2)
+		if err := a.Invalidate(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		late := readLater(t.Context(), b, source.load)
+		synctest.Wait() // it waits for the same load
+		if source.loads.Load() != 1 {
+			t.Fatalf("%d loads, the late reader did not join", source.loads.Load())
+		}
+		close(source.after)
+		if got := <-early; got.version != 1 {
+			t.Errorf("the early reader got %+v", got)
+		}
+		if got := <-late; got.version != 2 || got.err != nil {
+			t.Errorf("the late reader got %+v, want version 2", got)
+		}
+		if got := readNow(t, a, source.load); got != 2 {
+			t.Errorf("A reads %d", got)
+		}
+		if loads := source.loads.Load(); loads != 2 {
+			t.Errorf("%d loads, want 2: the late fill was refused, the second one stored", loads)
+		}
+	})
+}
+
+// What the fill confirmed may be taken by all who began before it was sent: no
+// second load for those who joined during the first.
+func TestConfirmedFillServesAllJoiners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		source := versioned{after: make(chan struct{})}
+		var readers []<-chan answer
+		for range 100 {
+			readers = append(readers, readLater(t.Context(), b, source.load))
+			synctest.Wait()
+		}
+		close(source.after)
+		for _, reader := range readers {
+			if got := <-reader; got.err != nil {
+				t.Fatal(got.err)
+			}
+		}
+		if loads := source.loads.Load(); loads != 1 {
+			t.Errorf("%d loads, want 1", loads)
+		}
+	})
+}
+
+// While one process loads, the others wait for it instead of loading too, and
+// take what it stored.
+func TestOneLoadAcrossProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		source := versioned{after: make(chan struct{})}
+		inA, inB := readLater(t.Context(), a, source.load), readLater(t.Context(), b, source.load)
+		time.Sleep(50 * time.Millisecond)
+		close(source.after)
+		for _, reader := range []<-chan answer{inA, inB} {
+			if got := <-reader; got.err != nil {
+				t.Fatal(got.err)
+			}
+		}
+		if loads := source.loads.Load(); loads != 1 {
+			t.Errorf("%d loads, want 1", loads)
+		}
+	})
+}
+
+// A process that waits for another's lease does so for LeaseWait and no longer,
+// and then serves what it loads without storing it.
+func TestLeaseWaitIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, b, _, server := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		key := provider.Key{Scope: "fleet", Name: "k"}
+		holder := &leaseStore{server, &network{}}
+		grants, err := holder.Acquire(t.Context(), []provider.Key{key}, time.Minute)
+		if err != nil || grants[0].State != provider.LeaseGranted {
+			t.Fatal(grants, err)
+		}
+		source := versioned{}
+		began := time.Now()
+		readNow(t, b, source.load)
+		if took := time.Since(began); took != 200*time.Millisecond {
+			t.Errorf("the read took %v, want exactly LeaseWait", took)
+		}
+		if _, stored := server.peek(key); stored {
+			t.Error("stored without the lease")
+		}
+		filled, err := holder.Fill(t.Context(), []provider.Fill{{Lease: grants[0].Lease, TTL: time.Hour}})
+		if err != nil || !filled[0].Stored {
+			t.Errorf("the holder cannot fill: %+v, %v", filled, err)
+		}
+	})
+}
+
+// A load that fails, panics or is abandoned gives its lease back: the next reader
+// in another process does not wait.
+func TestFailedLoadReleasesTheLease(t *testing.T) {
+	loads := map[string]func(context.Context) (int64, error){
+		"error": func(context.Context) (int64, error) { return 0, errStore },
+		"panic": func(context.Context) (int64, error) { panic("loader") },
+		"abandoned": func(ctx context.Context) (int64, error) {
+			<-ctx.Done()
+			return 0, ctx.Err()
+		},
+	}
+	for name, load := range loads {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+				defer cancel()
+				if got := <-readLater(ctx, a, load); got.err == nil {
+					t.Fatal("no error")
+				}
+				synctest.Wait()
+				began := time.Now()
+				readNow(t, b, (&versioned{}).load)
+				if waited := time.Since(began); waited != 0 {
+					t.Errorf("the next reader waited %v for a lease that nobody has", waited)
+				}
+			})
+		})
+	}
+}
+
+// Hold closes the gap between the write and the invalidation for readers in other
+// processes, whatever happens to the writer in it.
+func TestHoldSurvivesTheWriter(t *testing.T) {
+	for name, hold := range map[string]bool{"with Hold": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+				var source versioned
+				source.version.Store(1)
+				readNow(t, b, source.load)
+				mutation := readthrough.Mutation[int64]{
+					Write: func(context.Context) (int64, error) {
+						if hold && readNow(t, b, source.load) != 1 { // B reads past the store
+							t.Error("B sees the write before it happened")
+						}
+						networks[0].cut.Store(true)
+						return source.version.Add(1), nil
+					},
+					Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{Keys: []string{"k"}} },
+					OnPending:  readthrough.FailWhenPending,
+				}
+				if hold {
+					mutation.Hold = readthrough.Targets{Keys: []string{"k"}}
+				}
+				if _, err := readthrough.Mutate(t.Context(), a, mutation); !errors.Is(err, readthrough.ErrInvalidationPending) {
+					t.Fatalf("Mutate: %v", err)
+				}
+				if got := readNow(t, a, source.load); got != 2 {
+					t.Errorf("A reads version %d", got)
+				}
+				if got := readNow(t, b, source.load); (got == 2) != hold {
+					t.Errorf("B reads version %d", got)
+				}
+				networks[0].cut.Store(false)
+				time.Sleep(time.Minute)
+				if got := readNow(t, b, source.load); got != 2 {
+					t.Errorf("after the heal B reads version %d", got)
+				}
+				loads := source.loads.Load()
+				readNow(t, a, source.load)
+				if source.loads.Load() != loads {
+					t.Error("the key is still held")
+				}
+			})
+		})
+	}
+}
+
+// Without the hold nothing is written.
+func TestMutateDoesNotWriteWhatItCannotHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		networks[0].cut.Store(true)
+		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
+			Write:      func(context.Context) (int64, error) { t.Error("written"); return 0, nil },
+			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Prefixes: []string{"list:"}},
+		})
+		if !errors.Is(err, readthrough.ErrNotHeld) {
+			t.Errorf("Mutate: %v", err)
+		}
+	})
+}
+
+// A write that fails leaves nothing held and nothing invalidated but what the
+// hold removed.
+func TestFailedWriteGivesUpTheHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		var source versioned
+		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
+			Write: func(ctx context.Context) (int64, error) {
+				<-ctx.Done() // after HoldFor
+				return 0, ctx.Err()
+			},
+			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: time.Second,
+		})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("Mutate: %v", err)
+		}
+		readNow(t, b, source.load)
+		readNow(t, b, source.load)
+		if loads := source.loads.Load(); loads != 1 {
+			t.Errorf("%d loads, want 1: the key is still held", loads)
+		}
+	})
+}
+
+// For ReplicaLag after an invalidation, loads are served and not stored, in every
+// process that shares the store, and in a store in the process.
+func TestReplicaLag(t *testing.T) {
+	const lag = time.Second
+	stores := map[string]func(t *testing.T) (writer, reader *readthrough.CachedScope){
+		"leases": func(t *testing.T) (writer, reader *readthrough.CachedScope) {
+			a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour, ReplicaLag: lag})
+			return a, b
+		},
+		"in process": func(t *testing.T) (writer, reader *readthrough.CachedScope) {
+			scope := newScope(t, func(s *setup) { s.scope.ReplicaLag = lag })
+			return scope, scope
+		},
+	}
+	invalidations := map[string]func(context.Context, *readthrough.CachedScope) error{
+		"key": func(ctx context.Context, s *readthrough.CachedScope) error { return s.Invalidate(ctx, "k") },
+		"prefix": func(ctx context.Context, s *readthrough.CachedScope) error {
+			_, err := s.InvalidatePrefix(ctx, "")
+			return err
+		},
+	}
+	for name, store := range stores {
+		for how, invalidate := range invalidations {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					writer, reader := store(t)
+					var replica versioned // still at the old version
+					if err := invalidate(t.Context(), writer); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(lag - 1)
+					readNow(t, reader, replica.load)
+					replica.version.Store(2) // it has caught up
+					time.Sleep(1)
+					if got := readNow(t, reader, replica.load); got != 2 {
+						t.Errorf("read %d: what was loaded during the lag was stored", got)
+					}
+					loads := replica.loads.Load()
+					readNow(t, reader, replica.load)
+					if replica.loads.Load() != loads {
+						t.Error("nothing is stored after the lag")
+					}
+				})
+			})
+		}
+	}
+}
+
+// An invalidation that is pending forbids the fill of a load that was under way,
+// although its lease may still be there.
+func TestPendingKeyIsNotFilledUnderALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, networks, server := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		source := versioned{after: make(chan struct{})}
+		source.version.Store(1)
+		reader := readLater(t.Context(), a, source.load)
+		synctest.Wait() // it has the lease, and version 1
+		source.version.Store(2)
+		networks[0].cut.Store(true)
+		if err := a.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
+			t.Fatalf("Invalidate: %v", err)
+		}
+		networks[0].cut.Store(false) // before the retry
+		close(source.after)
+		if got := <-reader; got.err != nil {
+			t.Fatal(got.err)
+		}
+		if entry, stored := server.peek(provider.Key{Scope: "fleet", Name: "k"}); stored {
+			t.Errorf("version %v is stored", entry.Value)
+		}
+	})
+}
+
+// A lease whose reply comes after the deadline is given back: nobody would fill
+// it, and others would wait for it.
+func TestLeaseGrantedTooLateIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, networks, server := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		networks[0].slowReplies.Store(int64(60 * time.Millisecond)) // ProviderTimeout is 50 ms
+		readNow(t, a, (&versioned{}).load)
+		time.Sleep(time.Second)
+		other := &leaseStore{server, &network{}}
+		grants, err := other.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, time.Minute)
+		if err != nil || grants[0].State != provider.LeaseGranted {
+			t.Errorf("%+v, %v: want the lease", grants, err)
+		}
+	})
+}
