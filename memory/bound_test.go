@@ -1,0 +1,292 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// byValue weighs an entry by its value.
+func byValue(_ provider.Key, e provider.Entry) int64 {
+	if w, ok := e.Value.(int); ok {
+		return int64(w)
+	}
+	return 1
+}
+
+func TestOptions(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		options Options
+		want    string // of the error
+		entries int64
+		weight  int64
+	}{
+		{name: "zero", entries: DefaultMaxEntries},
+		{name: "entries", options: Options{MaxEntries: 7}, entries: 7},
+		{name: "weight", options: Options{MaxWeight: 7, Weigher: byValue}, weight: 7},
+		{name: "both", options: Options{MaxEntries: 3, MaxWeight: 7, Weigher: byValue}, entries: 3, weight: 7},
+		{name: "weigher only", options: Options{Weigher: byValue}, entries: DefaultMaxEntries},
+		{name: "no practical bound", options: Options{MaxEntries: math.MaxInt}, entries: 0},
+		{name: "negative entries", options: Options{MaxEntries: -1}, want: "memory: Options.MaxEntries -1"},
+		{name: "negative weight", options: Options{MaxWeight: -1, Weigher: byValue}, want: "memory: Options.MaxWeight -1"},
+		{name: "weight without weigher", options: Options{MaxWeight: 1}, want: "Weigher"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := New(c.options)
+			if c.want != "" {
+				if err == nil || s != nil || !strings.Contains(err.Error(), c.want) {
+					t.Fatalf("New = %v, %v; want an error with %q", s, err, c.want)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			stats, err := s.Stats(t.Context())
+			if err != nil || stats.MaxEntries != c.entries || stats.MaxWeight != c.weight {
+				t.Errorf("Stats = %+v, %v; want bounds %d and %d", stats, err, c.entries, c.weight)
+			}
+			if c.options.Weigher == nil && stats.Weight != provider.Unknown {
+				t.Errorf("Weight = %d without a weigher", stats.Weight)
+			}
+		})
+	}
+}
+
+// TestBoundIsExact has writers fill a store beyond its bounds while others look
+// at all its parts, under the lock and without it.
+func TestBoundIsExact(t *testing.T) {
+	const maxEntries, maxWeight, writers, each = 50, 300, 4, 3000
+	for name, options := range map[string]Options{
+		"entries": {MaxEntries: maxEntries},
+		"weight":  {MaxWeight: maxWeight, Weigher: byValue},
+		"both":    {MaxEntries: maxEntries, MaxWeight: maxWeight, Weigher: byValue},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := random(t)
+			s := newStore(t, options)
+			var writing, looking sync.WaitGroup
+			quit := make(chan struct{})
+			looking.Go(func() {
+				for {
+					select {
+					case <-quit:
+						return
+					default:
+					}
+					stats, err := s.Stats(t.Context())
+					if err != nil || options.MaxEntries > 0 && stats.Entries > maxEntries || stats.Weight > maxWeight {
+						t.Errorf("Stats = %+v, %v", stats, err)
+						return
+					}
+					// Without the lock: entries come and go, but the number that
+					// the map gives out never exceeds the bound. Its counter is
+					// striped, but all writes come one after the other.
+					if options.MaxEntries > 0 && s.liveSize() > maxEntries {
+						t.Errorf("the map has %d entries", s.liveSize())
+						return
+					}
+				}
+			})
+			for w := range writers {
+				seed := r.Uint64()
+				writing.Go(func() {
+					for i := range each {
+						n := int(seed+uint64(i)*7919) % 200
+						if n < 0 {
+							n = -n
+						}
+						k := key("s", fmt.Sprint((i*(w+1))%200))
+						if err := s.Set(t.Context(), k, entry(1+n%40), time.Hour); err != nil {
+							t.Error(err)
+						}
+						s.Get(t.Context(), key("s", fmt.Sprint(i%200)))
+					}
+				})
+			}
+			writing.Wait()
+			close(quit)
+			looking.Wait()
+		})
+	}
+}
+
+// liveSize counts the entries of the map while no writer is at it.
+func (s *Store) liveSize() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entries.Size()
+}
+
+// TestRoomIsMadeFirst watches the map during single calls: the victim leaves
+// before the new entry comes.
+func TestRoomIsMadeFirst(t *testing.T) {
+	s := newStore(t, Options{MaxEntries: 10, MaxWeight: 100, Weigher: byValue})
+	for i := range 10 {
+		mustSet(t, s, key("s", fmt.Sprint(i)), 10, time.Hour)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := &node{key: key("s", "new"), weight: 35, stored: s.now(), expires: never}
+	if old := s.makeRoomLocked(n, s.now()); old != nil {
+		t.Fatalf("replaces %v", old.key)
+	}
+	if s.count != 6 || s.weight != 60 || s.entries.Size() != 6 {
+		t.Errorf("%d entries of weight %d, %d in the map; want 6 of 60", s.count, s.weight, s.entries.Size())
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	s := newStore(t, Options{MaxWeight: 10, Weigher: byValue})
+	k, other := key("s", "k"), key("s", "other")
+	mustSet(t, s, other, 1, time.Hour)
+	mustSet(t, s, k, 9, time.Hour)
+	for _, weight := range []int{11, math.MaxInt64} {
+		if err := s.Set(t.Context(), k, entry(weight), time.Hour); !errors.Is(err, provider.ErrTooLarge) || !strings.HasPrefix(err.Error(), "memory:") {
+			t.Errorf("Set of weight %d: %v", weight, err)
+		}
+		wantMiss(t, s, k)
+		wantGet(t, s, other, 1)
+	}
+	mustSet(t, s, k, 2, time.Hour)
+	err := s.SetMany(t.Context(), []provider.Item{
+		{Key: key("s", "a"), Entry: entry(1), TTL: time.Hour},
+		{Key: k, Entry: entry(11), TTL: time.Hour},
+		{Key: key("s", "b"), Entry: entry(2), TTL: time.Hour},
+		{Key: key("s", "c"), Entry: entry(2), TTL: 0},
+	})
+	if !errors.Is(err, provider.ErrTooLarge) || !strings.Contains(err.Error(), "ttl") {
+		t.Errorf("SetMany: %v; want both refusals", err)
+	}
+	wantMiss(t, s, k)
+	wantGet(t, s, key("s", "a"), 1)
+	wantGet(t, s, key("s", "b"), 2)
+	mustSet(t, s, k, 10, time.Hour) // all there is
+	wantGet(t, s, k, 10)
+	if s.count != 1 {
+		t.Errorf("%d entries, want 1", s.count)
+	}
+	mustSet(t, s, k, 10, time.Hour) // in place of itself
+	wantGet(t, s, k, 10)
+}
+
+func TestReplacingByAHeavierOneMakesRoom(t *testing.T) {
+	s := newStore(t, Options{MaxWeight: 10, Weigher: byValue})
+	for i := range 5 {
+		mustSet(t, s, key("s", fmt.Sprint(i)), 2, time.Hour)
+	}
+	mustSet(t, s, key("s", "0"), 9, time.Hour) // the oldest: it is its own victim
+	wantGet(t, s, key("s", "0"), 9)
+	if s.count != 1 || s.weight != 9 {
+		t.Errorf("%d entries of weight %d, want 1 of 9", s.count, s.weight)
+	}
+}
+
+func TestWeigherThatFails(t *testing.T) {
+	for name, bad := range map[string]func() int64{
+		"negative": func() int64 { return -1 },
+		"least":    func() int64 { return math.MinInt64 },
+		"panic":    func() int64 { panic("boom") },
+		"index":    func() int64 { return []int64{}[len(t.Name())] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, Options{MaxWeight: 10, Weigher: func(k provider.Key, _ provider.Entry) int64 {
+				if k.Name == "bad" {
+					return bad()
+				}
+				return 0 // counts as one
+			}})
+			mustSet(t, s, key("s", "good"), 1, time.Hour)
+			if err := s.Set(t.Context(), key("s", "bad"), entry(1), time.Hour); !errors.Is(err, ErrWeigher) {
+				t.Errorf("Set: %v", err)
+			}
+			items := []provider.Item{
+				{Key: key("s", "bad"), Entry: entry(1), TTL: time.Hour},
+				{Key: key("s", "fine"), Entry: entry(1), TTL: time.Hour},
+			}
+			if err := s.SetMany(t.Context(), items); !errors.Is(err, ErrWeigher) {
+				t.Errorf("SetMany: %v", err)
+			}
+			wantMiss(t, s, key("s", "bad"))
+			wantGet(t, s, key("s", "good"), 1)
+			wantGet(t, s, key("s", "fine"), 1)
+			if s.weight != 2 {
+				t.Errorf("weight %d, want 2: zero counts as one", s.weight)
+			}
+		})
+	}
+}
+
+func TestWeigherThatFailsLeavesNothingBehind(t *testing.T) {
+	fail := false
+	s := newStore(t, Options{Weigher: func(provider.Key, provider.Entry) int64 {
+		if fail {
+			panic("boom")
+		}
+		return 1
+	}})
+	mustSet(t, s, key("s", "k"), 1, time.Hour)
+	fail = true
+	if err := s.Set(t.Context(), key("s", "k"), entry(2), time.Hour); !errors.Is(err, ErrWeigher) {
+		t.Errorf("Set: %v", err)
+	}
+	wantMiss(t, s, key("s", "k"))
+}
+
+// TestWeigherThatEndsItsGoroutine must leave no lock held.
+func TestWeigherThatEndsItsGoroutine(t *testing.T) {
+	s := newStore(t, Options{Weigher: func(k provider.Key, _ provider.Entry) int64 {
+		if k.Name == "bad" {
+			runtime.Goexit()
+		}
+		return 1
+	}})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Set(t.Context(), key("s", "bad"), entry(1), time.Hour)
+	}()
+	<-done
+	mustSet(t, s, key("s", "k"), 1, time.Hour)
+	wantGet(t, s, key("s", "k"), 1)
+}
+
+// TestSlowWeigherBlocksNobody: user code that hangs inside one call must not
+// hold up any other. (Elsewhere it ran under the lock of a shard.)
+func TestSlowWeigherBlocksNobody(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	var s *Store
+	s = newStore(t, Options{Weigher: func(k provider.Key, _ provider.Entry) int64 {
+		if k.Name == "slow" {
+			close(entered)
+			<-release
+			wantGet(t, s, key("s", "k"), 2) // it may even use the store
+			mustSet(t, s, key("s", "inner"), 1, time.Hour)
+		}
+		return 1
+	}})
+	mustSet(t, s, key("s", "k"), 1, time.Hour)
+	done := make(chan error)
+	go func() { done <- s.Set(t.Context(), key("s", "slow"), entry(1), time.Hour) }()
+	<-entered
+	wantGet(t, s, key("s", "k"), 1)
+	mustSet(t, s, key("s", "k"), 2, time.Hour)
+	if n, err := s.DeletePrefix(t.Context(), "s", "nothing"); n != 0 || err != nil {
+		t.Errorf("DeletePrefix = %d, %v", n, err)
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	wantGet(t, s, key("s", "slow"), 1)
+	wantGet(t, s, key("s", "inner"), 1)
+}

@@ -1,0 +1,270 @@
+package memory
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sort"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// zipf draws numbers below n, with the given exponent.
+func zipf(n int, exponent float64, seed uint64) func() int {
+	sums := make([]float64, n)
+	sum := 0.0
+	for i := range sums {
+		sum += 1 / math.Pow(float64(i+1), exponent)
+		sums[i] = sum
+	}
+	r := rand.New(rand.NewPCG(seed, 99))
+	return func() int { return sort.SearchFloat64s(sums, r.Float64()*sum) }
+}
+
+// hitRatio reads through a store: what is missed gets stored. The first half of
+// the reads warms it up.
+func hitRatio(tb testing.TB, keys, capacity, reads int, seed uint64) float64 {
+	tb.Helper()
+	s := newStore(tb, Options{MaxEntries: capacity})
+	next := zipf(keys, 0.99, seed)
+	hits := 0
+	for i := range reads {
+		k := key("s", strconv.Itoa(next()))
+		_, found, err := s.Get(tb.Context(), k)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if found && i >= reads/2 {
+			hits++
+		}
+		if !found {
+			mustSet(tb, s, k, i, time.Hour)
+		}
+	}
+	return float64(hits) / float64(reads-reads/2)
+}
+
+func TestJudge(t *testing.T) {
+	for _, at := range []place{inSmall, inMain} {
+		for hits := range uint32(maxHits + 1) {
+			for _, expired := range []bool{false, true} {
+				for _, steps := range []int{0, 1, maxSteps - 1, maxSteps, maxSteps + 1} {
+					want := evict
+					if hits > 0 && !expired && steps < maxSteps {
+						want = map[place]fate{inSmall: promote, inMain: retain}[at]
+					}
+					if got := judge(at, hits, expired, steps); got != want {
+						t.Errorf("judge(%d, %d, %v, %d) = %d, want %d", at, hits, expired, steps, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestHitRatio(t *testing.T) {
+	// The best that any policy can do here that does not know what comes is
+	// 80.0 %: the share of the most popular tenth. LRU gets about 70 %.
+	if ratio := hitRatio(t, 100_000, 10_000, 400_000, 7); ratio < 0.77 {
+		t.Errorf("hit ratio %.2f %%, want 77", 100*ratio)
+	}
+}
+
+// TestScanLeavesWhatIsRead: keys that come once must not displace those that are
+// read.
+func TestScanLeavesWhatIsRead(t *testing.T) {
+	s := newStore(t, Options{MaxEntries: 100})
+	for i := range 50 {
+		mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
+		wantGet(t, s, key("s", strconv.Itoa(i)), i)
+	}
+	for i := range 10_000 {
+		mustSet(t, s, key("scan", strconv.Itoa(i)), i, time.Hour)
+	}
+	for i := range 50 {
+		wantGet(t, s, key("s", strconv.Itoa(i)), i)
+	}
+}
+
+// TestWhatComesBackIsKept: a key whose ghost is remembered goes to the main
+// queue, where a scan does not reach it.
+func TestWhatComesBackIsKept(t *testing.T) {
+	s := newStore(t, Options{MaxEntries: 100})
+	k := key("s", "k")
+	fill := func(from, to int) {
+		for i := from; i < to; i++ {
+			mustSet(t, s, key("scan", strconv.Itoa(i)), i, time.Hour)
+		}
+	}
+	mustSet(t, s, k, 1, time.Hour)
+	fill(0, 120)
+	wantMiss(t, s, k)
+	mustSet(t, s, k, 2, time.Hour)
+	fill(120, 1000)
+	wantGet(t, s, k, 2)
+}
+
+// TestInvalidatedKeyKeepsItsStanding: an entry of the main queue that is deleted
+// or expires comes back to the main queue.
+func TestInvalidatedKeyKeepsItsStanding(t *testing.T) {
+	s := newStore(t, Options{MaxEntries: 100})
+	k := key("s", "k")
+	mustSet(t, s, k, 1, time.Hour)
+	wantGet(t, s, k, 1)
+	for i := range 200 {
+		mustSet(t, s, key("scan", strconv.Itoa(i)), i, time.Hour)
+	}
+	n, _ := s.entries.Load(k)
+	if n == nil || n.place != inMain {
+		t.Fatalf("%v is not in the main queue", k)
+	}
+	if err := s.Delete(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	mustSet(t, s, k, 2, time.Hour)
+	if n, _ := s.entries.Load(k); n.place != inMain {
+		t.Error("a deleted entry came back to the small queue")
+	}
+}
+
+// TestReplacedEntryKeepsItsPlace in its queue, with its credit, and in the index.
+func TestReplacedEntryKeepsItsPlace(t *testing.T) {
+	s := newStore(t, Options{MaxEntries: 100})
+	for i := range 10 {
+		mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
+	}
+	order := func() (names []string) {
+		for n := s.policy.small.newest; n != nil; n = n.older {
+			names = append(names, n.key.Name)
+		}
+		return names
+	}
+	before := fmt.Sprint(order())
+	for _, i := range []int{0, 5, 9} { // oldest, middle, newest
+		k := key("s", strconv.Itoa(i))
+		wantGet(t, s, k, i)
+		n, _ := s.entries.Load(k)
+		hits := n.hits.Load()
+		mustSet(t, s, k, -i, time.Hour)
+		if n, _ := s.entries.Load(k); n.hits.Load() != hits {
+			t.Errorf("replacing %v made %d hits %d", k, hits, n.hits.Load())
+		}
+	}
+	if after := fmt.Sprint(order()); after != before {
+		t.Errorf("the queue was %s, is %s", before, after)
+	}
+	if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 10 || err != nil {
+		t.Errorf("DeletePrefix = %d, %v; want 10", n, err)
+	}
+}
+
+// TestEvictionPrefersWhatExpired among the candidates, whatever its credit, and
+// counts it as expired.
+func TestEvictionPrefersWhatExpired(t *testing.T) {
+	s := newStore(t, Options{MaxEntries: 10})
+	mustSet(t, s, key("s", "old"), 1, time.Nanosecond)
+	n, _ := s.entries.Load(key("s", "old"))
+	if n != nil {
+		n.hits.Store(maxHits)
+	}
+	for i := range 10 {
+		mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
+	}
+	for i := range 10 {
+		wantGet(t, s, key("s", strconv.Itoa(i)), i)
+	}
+	if stats, err := s.Stats(t.Context()); err != nil || stats.Expirations != 1 || stats.Evictions != 0 {
+		t.Errorf("Stats = %+v, %v; want one expiration and no eviction", stats, err)
+	}
+}
+
+// TestEvictionIsShort: one Set passes over a bounded number of entries, even if
+// all have all the credit there is.
+func TestEvictionIsShort(t *testing.T) {
+	const size = 20 * maxSteps
+	s := newStore(t, Options{MaxEntries: size})
+	for i := range size {
+		mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
+	}
+	for n := range s.entries.All() {
+		e, _ := s.entries.Load(n)
+		e.hits.Store(maxHits)
+	}
+	mustSet(t, s, key("s", "new"), 1, time.Hour)
+	touched := 0
+	for _, n := range s.entries.All() {
+		if n.key.Name != "new" && (n.place == inMain || n.hits.Load() < maxHits) {
+			touched++
+		}
+	}
+	if touched > maxSteps {
+		t.Errorf("one Set passed over %d entries, more than %d", touched, maxSteps)
+	}
+}
+
+func TestGhost(t *testing.T) {
+	var g ghost
+	if g.take(1, 10) {
+		t.Error("an empty ghost remembers")
+	}
+	const limit = 1000
+	for i := range uint32(limit) {
+		g.add(i*2654435761, limit)
+	}
+	remembered := 0
+	for i := range uint32(limit) {
+		if g.take(i*2654435761, limit) {
+			remembered++
+		}
+		if g.take(i*2654435761, limit) {
+			t.Fatal("taken twice")
+		}
+	}
+	if remembered < limit*3/4 {
+		t.Errorf("%d of %d are remembered", remembered, limit)
+	}
+	g.add(7, limit)
+	for i := range uint32(limit) {
+		g.add(1<<31|i<<8, limit)
+	}
+	if g.take(7, limit) {
+		t.Error("one is remembered after as many others as the limit")
+	}
+	if len(g.slots) != 1024 {
+		t.Errorf("%d slots for %d", len(g.slots), limit)
+	}
+	g.turn = math.MaxUint32
+	g.add(9, limit)
+	if !g.take(9, limit) {
+		t.Error("forgotten when the turn wraps")
+	}
+}
+
+func TestGhostGrows(t *testing.T) {
+	var g ghost
+	g.add(1, 1)
+	g.add(2, 2)
+	g.add(3, 500)
+	for i := range uint32(3) {
+		if !g.take(i+1, 500) {
+			t.Errorf("%d was forgotten by growing", i+1)
+		}
+	}
+}
+
+// TestSmallStores have no room for shares.
+func TestSmallStores(t *testing.T) {
+	for size := range 12 {
+		s := newStore(t, Options{MaxEntries: size + 1, MaxWeight: int64(size + 1), Weigher: func(provider.Key, provider.Entry) int64 { return 1 }})
+		for i := range 100 {
+			mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
+			wantGet(t, s, key("s", strconv.Itoa(i)), i)
+		}
+		if s.count != int64(size+1) {
+			t.Errorf("%d entries in a store of %d", s.count, size+1)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// Get returns the live entry under key, and whether there is one. It takes no
+// lock and allocates nothing. The only error is that of a closed store.
+func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
+	if n, ok := s.entries.Load(key); ok && (n.expires == never || !n.expiredAt(s.now())) {
+		n.hit()
+		s.reads.hit()
+		return n.entry, true, nil
+	}
+	// An entry that was found was stored before Close began, so only a miss has
+	// to ask whether the store is closed: Close empties the map first.
+	if s.closed.Load() {
+		return provider.Entry{}, false, errClosed
+	}
+	s.reads.misses(1)
+	return provider.Entry{}, false, nil
+}
+
+// GetMany looks up keys and returns one result for each, in their order, with
+// one reading of the clock for all of them.
+func (s *Store) GetMany(_ context.Context, keys []provider.Key) ([]provider.Result, error) {
+	results := make([]provider.Result, len(keys))
+	now := s.now()
+	hits := 0
+	for i, key := range keys {
+		n, ok := s.entries.Load(key)
+		if !ok || n.expiredAt(now) {
+			continue
+		}
+		n.hit()
+		hits++
+		results[i].Entry, results[i].Found = n.entry, true
+	}
+	if s.closed.Load() {
+		for i := range results {
+			if !results[i].Found {
+				results[i].Err = errClosed
+			}
+		}
+		return results, errClosed
+	}
+	s.reads.hits(hits)
+	s.reads.misses(len(keys) - hits)
+	return results, nil
+}
