@@ -75,6 +75,7 @@ func newProcess(t *testing.T, store provider.CacheProvider) *readthrough.CachedS
 // fleetProcess is one of several processes as a subject.
 type fleetProcess struct {
 	ours
+
 	server *leaseServer
 }
 

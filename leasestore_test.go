@@ -19,6 +19,7 @@ import (
 // time, some arrive twice, and some late, after their caller has given up.
 type leaseStore struct {
 	*leaseServer
+
 	network *network
 }
 
