@@ -114,11 +114,11 @@ func TestReaderDoesNotJoinWhatAnotherProcessInvalidated(t *testing.T) {
 	})
 }
 
-// What the fill confirmed may be taken by all who began before it was sent: no
-// second load for those who joined during the first.
+// What the fill confirmed may be taken by all who began before it was sent: who
+// joined during the load need not ask the store again.
 func TestConfirmedFillServesAllJoiners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		_, b, _, server := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
 		source := versioned{after: make(chan struct{})}
 		var readers []<-chan answer
 		for range 100 {
@@ -131,8 +131,8 @@ func TestConfirmedFillServesAllJoiners(t *testing.T) {
 				t.Fatal(got.err)
 			}
 		}
-		if loads := source.loads.Load(); loads != 1 {
-			t.Errorf("%d loads, want 1", loads)
+		if loads, gets := source.loads.Load(), server.gets.Load(); loads != 1 || gets != 100 {
+			t.Errorf("%d loads and %d looks at the store, want 1 and 100", loads, gets)
 		}
 	})
 }

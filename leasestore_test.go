@@ -25,6 +25,8 @@ type leaseStore struct {
 
 // leaseServer is what the processes share.
 type leaseServer struct {
+	gets atomic.Int64 // requests
+
 	mu     sync.Mutex // guards following
 	slots  map[provider.Key]slot
 	holds  map[string]hold // by token
@@ -101,6 +103,7 @@ func (s *leaseServer) liveLocked(key provider.Key) (slot, bool) {
 }
 
 func (s *leaseStore) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
+	s.gets.Add(1)
 	err = s.network.send(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
