@@ -65,7 +65,7 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 
 // hit returns what a reader gets from a stored entry. ok is false if the entry
 // cannot be read as a T, which is then reported.
-func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) { //nolint:revive,staticcheck // err is a result of the read, ok is that of this function
+func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) {
 	if entry.Absent {
 		err = s.absent
 	} else if v, convErr := valueOf[T](entry.Value); convErr != nil {

@@ -44,17 +44,17 @@ type Lease struct {
 type GrantState uint8
 
 const (
-	// LeaseFailed: the store could not be asked. The error says why; one that
+	// LeaseFailed says that the store could not be asked. The error says why; one that
 	// matches [ErrUndecodable] says that the key holds what cannot be read, which
 	// has to be deleted before the key can be filled.
 	LeaseFailed GrantState = iota
-	// LeaseFound: there is an entry.
+	// LeaseFound says that there is an entry.
 	LeaseFound
-	// LeaseGranted: there is none, and the caller has the lease.
+	// LeaseGranted says that there is none, and that the caller has the lease.
 	LeaseGranted
-	// LeaseBusy: somebody else has the lease.
+	// LeaseBusy says that somebody else has the lease.
 	LeaseBusy
-	// LeaseHeld: the key is held, see [Holder]. Nobody may fill it.
+	// LeaseHeld says that the key is held, see [Holder]. Nobody may fill it.
 	LeaseHeld
 )
 
