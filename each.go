@@ -38,7 +38,7 @@ func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, er
 			}
 			group.Go(func() error { e.one(run, id, load); return nil })
 		}
-		_ = group.Wait() // the errors are in e, those of goroutines that exit included
+		group.Wait() //nolint:errcheck // the errors are in e, those of goroutines that exit included
 		err := e.err
 		if err == nil && len(e.values)+e.absent < len(ids) {
 			err = ctx.Err() // which kept the others from being begun

@@ -64,7 +64,7 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 }
 
 // hit is read for an entry that was found at once, which is counted.
-func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) { //nolint:staticcheck // err is a result of the read, ok is that of this function
+func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) {
 	if value, err, ok = read[T](s, key, entry); !ok {
 		return value, err, ok
 	}
@@ -77,7 +77,7 @@ func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err 
 
 // read returns what a reader gets from a stored entry. ok is false if the entry
 // cannot be read as a T, which is then reported.
-func read[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) { //nolint:staticcheck // err is a result of the read, ok is that of this function
+func read[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) {
 	if entry.Absent {
 		return value, s.absent, true
 	}

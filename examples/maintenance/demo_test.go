@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// The demo keeps its promises, on each kind of store and database.
+func TestDemo(t *testing.T) {
+	t.Run("memory", func(t *testing.T) {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"-demo"}, &stdout, &stderr)
+		if code != 0 || !strings.Contains(stdout.String(), kept) {
+			t.Errorf("exit code %d\n%s%s", code, &stdout, &stderr)
+		}
+	})
+	for name, configure := range map[string]func(t *testing.T, c *config){
+		"file": func(t *testing.T, c *config) {
+			t.Helper()
+			c.dbFile = filepath.Join(t.TempDir(), "maintenance.db")
+		},
+		"redis": func(t *testing.T, c *config) {
+			t.Helper()
+			c.redisURL = "redis://" + redistest.Start(t, redistest.Options{}).Addr()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config{latency: 2 * time.Millisecond, tour: tour.Options{Readers: 200, Rounds: 20}}
+			configure(t, &c)
+			var stdout bytes.Buffer
+			if err := runDemo(t.Context(), c, &stdout); err != nil || !strings.Contains(stdout.String(), kept) {
+				t.Errorf("ended with %v\n%s", err, &stdout)
+			}
+		})
+	}
+}
+
+// kept is what the demo says when it is content.
+const kept = "Every promise was kept."
+
+// takeTour takes a short tour of a service on the store that wrap makes of one
+// in memory, and returns what it printed.
+func takeTour(t *testing.T, wrap func(provider.CacheProvider) provider.CacheProvider) (string, error) {
+	t.Helper()
+	c := config{
+		latency: 2 * time.Millisecond, storeTimeout: demoStoreTimeout, tour: tour.Options{Readers: 50, Rounds: 10},
+	}
+	a := &app{}
+	database, err := a.openDatabase(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := memory.New(memory.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.connect(c, database, wrap(store)); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	err = a.demo(t.Context(), c, &out)
+	if err := errors.Join(a.close(), store.Close()); err != nil {
+		t.Error(err)
+	}
+	return out.String(), err
+}
+
+// forgetful is a store that does not delete some of what it is told to: what the
+// service is left with is a mutation that skips a part of its invalidation.
+type forgetful struct {
+	provider.CacheProvider
+
+	// key reports whether to forget the key at the given place of those to be
+	// deleted. nil forgets none.
+	key func(i int, names []string) bool
+	// prefixes says to forget the prefixes.
+	prefixes bool
+}
+
+func (f forgetful) Delete(ctx context.Context, keys ...provider.Key) error {
+	if f.key == nil {
+		return f.CacheProvider.Delete(ctx, keys...)
+	}
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = key.Name
+	}
+	var kept []provider.Key
+	for i, key := range keys {
+		if !f.key(i, names) {
+			kept = append(kept, key)
+		}
+	}
+	return f.CacheProvider.Delete(ctx, kept...)
+}
+
+func (f forgetful) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	if f.prefixes {
+		return 0, nil
+	}
+	return f.CacheProvider.DeletePrefix(ctx, scope, prefix)
+}
+
+// noAbsences is a store that keeps no absences.
+type noAbsences struct{ provider.CacheProvider }
+
+func (n noAbsences) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+	if entry.Absent {
+		return nil
+	}
+	return n.CacheProvider.Set(ctx, key, entry, ttl)
+}
+
+// late is a store that is done with a deletion only after it has said so: what
+// the service is left with is an invalidation that it does not wait for.
+type late struct{ provider.CacheProvider }
+
+func (l late) Delete(ctx context.Context, keys ...provider.Key) error {
+	ctx = context.WithoutCancel(ctx)
+	time.AfterFunc(time.Second, func() { _ = l.CacheProvider.Delete(ctx, keys...) })
+	return nil
+}
+
+// A service that breaks a promise does not get through the tour.
+func TestDemoFindsBrokenPromises(t *testing.T) {
+	forget := func(key func(i int, names []string) bool) func(provider.CacheProvider) provider.CacheProvider {
+		return func(s provider.CacheProvider) provider.CacheProvider { return forgetful{s, key, false} }
+	}
+	system := func(name string) bool { return strings.HasPrefix(name, "system:") }
+	for name, test := range map[string]struct {
+		station string // where it is found; empty: that depends
+		wrap    func(provider.CacheProvider) provider.CacheProvider
+	}{
+		"no invalidation": {"bulk", func(s provider.CacheProvider) provider.CacheProvider {
+			return forgetful{s, func(int, []string) bool { return true }, true}
+		}},
+		"maintenances": {"absence", forget(func(i int, names []string) bool { return !system(names[i]) })},
+		"systems":      {"bulk", forget(func(i int, names []string) bool { return system(names[i]) })},
+		// A change that deletes three keys is of a maintenance that has two systems,
+		// or moved from one to another.
+		"the first of two systems":  {"moves", forget(func(i int, names []string) bool { return len(names) == 3 && i == 1 })},
+		"the second of two systems": {"moves", forget(func(i int, names []string) bool { return len(names) == 3 && i == 2 })},
+		// More than ten are of the tour's own maintenance, which has all systems.
+		"one maintenance":     {"signals", forget(func(i int, names []string) bool { return len(names) > 10 && i == 0 })},
+		"one of many systems": {"signals", forget(func(i int, names []string) bool { return len(names) > 10 && i == 1 })},
+		"lists":               {"lists", func(s provider.CacheProvider) provider.CacheProvider { return forgetful{s, nil, true} }},
+		"not waited for":      {"bulk", func(s provider.CacheProvider) provider.CacheProvider { return late{s} }},
+		// How many of the stampede share a load is then a matter of timing.
+		"nothing is cached":    {"", func(provider.CacheProvider) provider.CacheProvider { return provider.Null() }},
+		"no absence is cached": {"bulk", func(s provider.CacheProvider) provider.CacheProvider { return noAbsences{s} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := takeTour(t, test.wrap)
+			if !errors.Is(err, tour.ErrBroken) || strings.Contains(out, kept) {
+				t.Fatalf("the tour ended with %v\n%s", err, out)
+			}
+			if !strings.HasPrefix(err.Error(), test.station) {
+				t.Errorf("found at another station than %s: %v", test.station, err)
+			}
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		if out, err := takeTour(t, forget(nil)); err != nil {
+			t.Errorf("the tour ended with %v\n%s", err, out)
+		}
+	})
+}

@@ -1,0 +1,67 @@
+// Package cache reads the service through a cache, and keeps the cache true to
+// it: every change goes write, invalidate, tell, in this order.
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+)
+
+// ttl bounds how long a change can go unseen that came past this program, for
+// example from somebody at the database's prompt.
+const ttl = 15 * time.Second
+
+// Updated is the name of the signal that a maintenance has changed.
+const Updated = "maintenance.updated"
+
+// Signal is the data of an [Updated] signal: what to read again.
+type Signal struct {
+	ID      int64 `json:"id"`
+	Version int64 `json:"version"`
+	Deleted bool  `json:"deleted,omitempty"`
+	// SystemIDs are the systems that it affected before or after the change.
+	SystemIDs []string `json:"system_ids"`
+}
+
+// Broadcaster sends signals to whoever listens, without waiting for them.
+type Broadcaster interface {
+	Publish(event string, data any) error
+}
+
+// Maintenances reads and changes maintenances. What it returns may be shared with
+// other readers and must not be changed. It is safe for concurrent use.
+type Maintenances struct {
+	service *service.Service
+	scope   *readthrough.CachedScope
+	signals Broadcaster
+
+	get       func(context.Context, int64) (service.Maintenance, error)
+	bySystem  func(context.Context, string) ([]service.Maintenance, error)
+	bySystems func(context.Context, []string) (map[string][]service.Maintenance, error)
+}
+
+// New returns the maintenances of s, read through c.
+func New(c *readthrough.Cache, s *service.Service, signals Broadcaster) (*Maintenances, error) {
+	scope, err := c.Scope("maintenance", readthrough.ScopeOptions{
+		TTL:         ttl,
+		NegativeTTL: ttl, // what is created invalidates its absence
+		NotFound:    service.ErrNotFound,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Maintenances{
+		service:   s,
+		scope:     scope,
+		signals:   signals,
+		get:       readthrough.Memoize(scope, maintenanceKey, s.Get),
+		bySystem:  readthrough.Memoize(scope, systemKey, s.BySystem),
+		bySystems: readthrough.MemoizeMany(scope, systemKey, s.BySystems),
+	}, nil
+}
+
+// Stats returns the statistics of the cached scope.
+func (m *Maintenances) Stats() readthrough.Stats { return m.scope.Stats() }

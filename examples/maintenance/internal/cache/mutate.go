@@ -1,0 +1,72 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+)
+
+// Create creates a maintenance.
+func (m *Maintenances) Create(ctx context.Context, draft service.Draft) (service.Maintenance, error) {
+	return m.mutate(ctx, func(ctx context.Context) (service.Change, error) {
+		return m.service.Create(ctx, draft)
+	})
+}
+
+// Update changes fields of a maintenance.
+func (m *Maintenances) Update(ctx context.Context, id int64, patch service.Patch) (service.Maintenance, error) {
+	return m.mutate(ctx, func(ctx context.Context) (service.Change, error) {
+		return m.service.Update(ctx, id, patch)
+	})
+}
+
+// AddUpdate adds an update to a maintenance.
+func (m *Maintenances) AddUpdate(ctx context.Context, id int64, report service.Report) (service.Maintenance, error) {
+	return m.mutate(ctx, func(ctx context.Context) (service.Change, error) {
+		return m.service.AddUpdate(ctx, id, report)
+	})
+}
+
+// CloseMaintenance ends a maintenance.
+func (m *Maintenances) CloseMaintenance(
+	ctx context.Context, id int64, closing service.Closing,
+) (service.Maintenance, error) {
+	return m.mutate(ctx, func(ctx context.Context) (service.Change, error) {
+		return m.service.CloseMaintenance(ctx, id, closing)
+	})
+}
+
+// Delete deletes a maintenance and returns what it was.
+func (m *Maintenances) Delete(ctx context.Context, id int64) (service.Maintenance, error) {
+	return m.mutate(ctx, func(ctx context.Context) (service.Change, error) {
+		return m.service.Delete(ctx, id)
+	})
+}
+
+// mutate writes, invalidates what the write touched, and tells the clients, who
+// then read what was written.
+//
+// If the cache's store does not confirm the invalidation, the clients are told
+// all the same: they are clients of this process, and its readers see the change
+// at once. Other processes see it when the store answers again.
+func (m *Maintenances) mutate(
+	ctx context.Context, write func(context.Context) (service.Change, error),
+) (service.Maintenance, error) {
+	change, err := readthrough.Mutate(ctx, m.scope, readthrough.Mutation[service.Change]{
+		Write:      write,
+		Invalidate: targets,
+		Emit:       m.broadcast,
+		OnPending:  readthrough.EmitWhenPending,
+	})
+	return change.Maintenance, err
+}
+
+func (m *Maintenances) broadcast(_ context.Context, change service.Change) error {
+	return m.signals.Publish(Updated, Signal{
+		ID:        change.Maintenance.ID,
+		Version:   change.Maintenance.Version,
+		Deleted:   change.Deleted,
+		SystemIDs: change.AffectedSystems(),
+	})
+}

@@ -1,0 +1,121 @@
+package router
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// probeTimeout bounds how long /healthz and /stats wait for what they ask.
+const probeTimeout = 2 * time.Second
+
+type statsBody struct {
+	// Database counts what reached the database.
+	Database service.Usage `json:"database"`
+	Scope    scopeBody     `json:"scope"`
+	// Store is missing if the store has no statistics, or does not answer.
+	Store   *storeBody    `json:"store,omitempty"`
+	Signals signals.Stats `json:"signals"`
+}
+
+// scopeBody are the statistics of the cached scope.
+type scopeBody struct {
+	Hits           int64        `json:"hits"`
+	Misses         int64        `json:"misses"`
+	Joined         int64        `json:"joined"`
+	Loads          int64        `json:"loads"`
+	LoadErrors     int64        `json:"load_errors"`
+	LoadMillis     float64      `json:"load_ms_mean"`
+	LoadTimes      []bucketBody `json:"load_times"`
+	RefusedFills   int64        `json:"refused_fills"`
+	Invalidations  int64        `json:"invalidations"`
+	Pending        int          `json:"pending"`
+	ProviderErrors int64        `json:"provider_errors"`
+	InFlight       int          `json:"in_flight"`
+}
+
+// bucketBody counts the loads that took up to so many milliseconds, and longer
+// than the bucket before says. Buckets without loads are left out.
+type bucketBody struct {
+	UpTo  float64 `json:"up_to_ms"`
+	Count int64   `json:"count"`
+}
+
+// storeBody are the statistics of the store; null where it cannot tell.
+type storeBody struct {
+	Entries     *int64 `json:"entries"`
+	Weight      *int64 `json:"weight"`
+	MaxEntries  *int64 `json:"max_entries"`
+	MaxWeight   *int64 `json:"max_weight"`
+	Hits        *int64 `json:"hits"`
+	Misses      *int64 `json:"misses"`
+	Evictions   *int64 `json:"evictions"`
+	Expirations *int64 `json:"expirations"`
+}
+
+func (rt *router) stats(r *http.Request) (reply, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
+	defer cancel()
+	body := statsBody{
+		Database: rt.Usage(),
+		Scope:    newScopeBody(rt.Maintenances.Stats()),
+		Signals:  rt.Signals.Stats(),
+	}
+	if rt.StoreStats != nil {
+		if stats, err := rt.StoreStats(ctx); err == nil {
+			body.Store = newStoreBody(stats)
+		}
+	}
+	return reply{body: body}, nil
+}
+
+func newScopeBody(s readthrough.Stats) scopeBody {
+	body := scopeBody{
+		Hits: s.Hits, Misses: s.Misses, Joined: s.Joined, Loads: s.Loads, LoadErrors: s.LoadErrors,
+		LoadTimes: []bucketBody{}, RefusedFills: s.RefusedFills, Invalidations: s.Invalidations,
+		Pending: s.Pending, ProviderErrors: s.ProviderErrors, InFlight: s.InFlight,
+	}
+	if s.LoadTime.Count > 0 {
+		body.LoadMillis = milliseconds(s.LoadTime.Sum) / float64(s.LoadTime.Count)
+	}
+	for _, bucket := range s.LoadTime.Buckets {
+		if bucket.Count > 0 {
+			body.LoadTimes = append(body.LoadTimes, bucketBody{milliseconds(bucket.UpTo), bucket.Count})
+		}
+	}
+	return body
+}
+
+func newStoreBody(s provider.Stats) *storeBody {
+	known := func(n int64) *int64 {
+		if n == provider.Unknown {
+			return nil
+		}
+		return &n
+	}
+	return &storeBody{
+		Entries: known(s.Entries), Weight: known(s.Weight), MaxEntries: known(s.MaxEntries),
+		MaxWeight: known(s.MaxWeight), Hits: known(s.Hits), Misses: known(s.Misses),
+		Evictions: known(s.Evictions), Expirations: known(s.Expirations),
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// health says whether the service can do its work, for which it needs the
+// database. It does not need the cache's store: without it, reads are slower.
+func (rt *router) health(r *http.Request) (reply, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
+	defer cancel()
+	if err := rt.Ping(ctx); err != nil {
+		return reply{}, &requestError{http.StatusServiceUnavailable, "", "the database does not answer"}
+	}
+	return reply{body: struct {
+		Status string `json:"status"`
+	}{"ok"}}, nil
+}

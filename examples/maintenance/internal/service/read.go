@@ -1,0 +1,159 @@
+package service
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Get returns the maintenance with the given id, or [ErrNotFound]. It is one
+// query.
+func (s *Service) Get(ctx context.Context, id int64) (Maintenance, error) {
+	return get(ctx, s.db, id)
+}
+
+// List returns the maintenances that match filters, by start and id. It is one
+// query.
+func (s *Service) List(ctx context.Context, filters Filters) ([]Maintenance, error) {
+	f, err := filters.Normalize()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.db.QueryContext(ctx, `
+		SELECT '', document FROM maintenance_document m
+		WHERE (@statuses = '[]' OR status IN (SELECT value FROM json_each(@statuses)))
+		  AND (@systems = '[]' OR EXISTS (
+		        SELECT 1 FROM maintenance_system s
+		        WHERE s.maintenance_id = m.id AND s.system_id IN (SELECT value FROM json_each(@systems))))
+		  AND (@from = '' OR end_at > @from)
+		  AND (@to = '' OR start_at < @to)
+		  AND (@text = '' OR instr(lower(title), @text) OR instr(lower(description), @text))
+		ORDER BY start_at, id
+		LIMIT @limit`,
+		sql.Named("statuses", jsonArray(f.Statuses)), sql.Named("systems", jsonArray(f.Systems)),
+		sql.Named("from", timestamp(f.From)), sql.Named("to", timestamp(f.To)),
+		sql.Named("text", f.Text), sql.Named("limit", f.Limit))
+	found := []Maintenance{}
+	err = scan(rows, err, func(_ string, m *Maintenance) { found = append(found, *m) })
+	return found, err
+}
+
+// BySystem returns the maintenances that affect the system, by start and id, or
+// [ErrNotFound] if there is no such system. It is one query.
+func (s *Service) BySystem(ctx context.Context, system string) ([]Maintenance, error) {
+	found, err := s.BySystems(ctx, []string{system})
+	if err != nil {
+		return nil, err
+	}
+	maintenances, ok := found[system]
+	if !ok {
+		return nil, fmt.Errorf("system %.80q: %w", system, ErrNotFound)
+	}
+	return maintenances, nil
+}
+
+// BySystems returns the maintenances of many systems, as [Service.BySystem] does
+// for one. Systems that do not exist are missing from the result. It is one
+// query, however many they are.
+func (s *Service) BySystems(ctx context.Context, systems []string) (map[string][]Maintenance, error) {
+	rows, err := s.db.QueryContext(ctx, `
+		SELECT system.id, m.document
+		FROM system
+		LEFT JOIN maintenance_system ms ON ms.system_id = system.id
+		LEFT JOIN maintenance_document m ON m.id = ms.maintenance_id
+		WHERE system.id IN (SELECT value FROM json_each(@systems))
+		ORDER BY system.id, m.start_at, m.id`,
+		sql.Named("systems", jsonArray(systems)))
+	found := make(map[string][]Maintenance, len(systems))
+	err = scan(rows, err, func(system string, m *Maintenance) {
+		if found[system] == nil {
+			found[system] = []Maintenance{}
+		}
+		if m != nil {
+			found[system] = append(found[system], *m)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// queryer is a database or a transaction on it.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func get(ctx context.Context, db queryer, id int64) (Maintenance, error) {
+	var document string
+	err := db.QueryRowContext(ctx, `SELECT document FROM maintenance_document WHERE id = @id`, sql.Named("id", id)).
+		Scan(&document)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Maintenance{}, fmt.Errorf("maintenance %d: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return Maintenance{}, fmt.Errorf("service: get maintenance %d: %w", id, err)
+	}
+	return decode(document)
+}
+
+// scan calls add for each of rows, which are a system and a document. The
+// maintenance is nil where the document is NULL. err is that of the query.
+func scan(rows *sql.Rows, err error, add func(system string, m *Maintenance)) error {
+	if err != nil {
+		return fmt.Errorf("service: read: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err has the error that matters
+	for rows.Next() {
+		var system string
+		var document sql.NullString
+		if err := rows.Scan(&system, &document); err != nil {
+			return fmt.Errorf("service: read: %w", err)
+		}
+		if !document.Valid {
+			add(system, nil)
+			continue
+		}
+		m, err := decode(document.String)
+		if err != nil {
+			return err
+		}
+		add(system, &m)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("service: read: %w", err)
+	}
+	return nil
+}
+
+func decode(document string) (Maintenance, error) {
+	var m Maintenance
+	if err := json.Unmarshal([]byte(document), &m); err != nil {
+		return Maintenance{}, fmt.Errorf("service: the database holds a bad maintenance: %w", err)
+	}
+	return m, nil
+}
+
+// jsonArray returns values as the JSON array that json_each takes apart, so that
+// a query has one parameter however many values there are.
+func jsonArray[T ~string](values []T) string {
+	if len(values) == 0 {
+		return "[]"
+	}
+	encoded, err := json.Marshal(values)
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return string(encoded)
+}
+
+// timestamp returns t as the database keeps it; the zero time is empty.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}

@@ -1,0 +1,111 @@
+// Package tour checks a running maintenance service from outside, over HTTP, as
+// its clients see it. It knows nothing of how the service works: it counts the
+// queries that reach the database, and looks whether what it reads is true.
+//
+// The tour must be the only client: it counts, and it takes what it has written
+// last for what must be read.
+package tour
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Options of [Run]. The zero value is the whole tour.
+type Options struct {
+	// Readers is the number of readers of the stampede. Zero or negative: 1,000.
+	Readers int
+	// Rounds is the number of changes that are followed by signals. Zero or
+	// negative: 50.
+	Rounds int
+
+	_ struct{}
+}
+
+// ErrBroken matches the error of [Run] for a promise that the service broke.
+var ErrBroken = errors.New("promise broken")
+
+// broken returns an error that matches [ErrBroken].
+func broken(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrBroken, fmt.Sprintf(format, args...))
+}
+
+// tour is one run.
+type tour struct {
+	client  *client
+	options Options
+	// main is the maintenance that most stations read and change. It affects
+	// all systems, so that creating it left none of them in the cache.
+	main maintenance
+}
+
+// station is a part of the tour. It returns what it measured.
+type station struct {
+	name  string
+	visit func(*tour, context.Context) (measured string, err error)
+}
+
+// Run takes the tour of the service at the URL base and reports what it measures,
+// a line for each station. It ends at the first promise that is broken,
+// with an error that matches [ErrBroken]; other errors mean that the service
+// could not be asked.
+func Run(ctx context.Context, base string, report func(line string), options Options) (err error) {
+	if options.Readers <= 0 {
+		options.Readers = 1000
+	}
+	if options.Rounds <= 0 {
+		options.Rounds = 50
+	}
+	t := &tour{client: newClient(base, options.Readers), options: options}
+	defer t.client.close()
+	if t.main, err = t.client.create(ctx, "The tour", allSystems...); err != nil {
+		return err
+	}
+	for _, s := range []station{
+		{"stampede", (*tour).stampede},
+		{"warm reads", (*tour).warmReads},
+		{"bulk", (*tour).bulk},
+		{"absence", (*tour).absence},
+		{"names", (*tour).names},
+		{"lists", (*tour).lists},
+		{"signals", (*tour).signals},
+		{"moves", (*tour).moves},
+		{"deletion", (*tour).deletion},
+	} {
+		began := time.Now()
+		measured, err := s.visit(t, ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		report(fmt.Sprintf("ok  %-10s  %s (%v)", s.name, measured, time.Since(began).Round(time.Millisecond)))
+	}
+	s, err := t.client.stats(ctx)
+	if err == nil {
+		report("\n" + s.String())
+	}
+	return err
+}
+
+// queries returns how many queries reached the database while f ran.
+func (t *tour) queries(ctx context.Context, f func() error) (int64, error) {
+	before, err := t.client.stats(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := f(); err != nil {
+		return 0, err
+	}
+	after, err := t.client.stats(ctx)
+	return after.Database.Queries - before.Database.Queries, err
+}
+
+// expectQueries checks that exactly want queries reach the database while f runs.
+func (t *tour) expectQueries(ctx context.Context, what string, want int64, f func() error) error {
+	got, err := t.queries(ctx, f)
+	if err == nil && got != want {
+		err = broken("%s: %d queries reached the database, expected %d", what, got, want)
+	}
+	return err
+}

@@ -1,0 +1,100 @@
+// Command maintenance is a small maintenance-window service that reads its
+// database through a cache. See README.md beside this file.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
+)
+
+// The exit codes.
+const (
+	exitFailed  = 1 // something went wrong, or the demo found a broken promise
+	exitBadCall = 2 // the command line makes no sense
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// config is what the command line says.
+type config struct {
+	addr     string
+	redisURL string
+	dbFile   string
+	latency  time.Duration
+	demo     bool
+	// storeTimeout bounds reads and fills of Redis; zero: the cache's default.
+	storeTimeout time.Duration
+	// tour is the tour of the demo; zero: the whole.
+	tour tour.Options
+}
+
+// run runs the command until ctx ends and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	c, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		return exitBadCall // parse has said why
+	}
+	command := runServer
+	if c.demo {
+		command = runDemo
+	}
+	if err := command(ctx, c, stdout); err != nil {
+		say(stderr, "maintenance: %v\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// parse returns what args say. It tells stderr what is wrong with them.
+func parse(args []string, stderr io.Writer) (config, error) {
+	var c config
+	flags := flag.NewFlagSet("maintenance", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&c.addr, "addr", "127.0.0.1:8080", "listen on `host:port`; port 0 takes a free one")
+	flags.StringVar(&c.redisURL, "redis", "", "cache in Redis at `URL`, such as redis://localhost:6379/0 (default: in memory)")
+	flags.StringVar(&c.dbFile, "db", "", "keep the database in `file` (default: in memory)")
+	flags.DurationVar(&c.latency, "latency", 0, "add `duration` to every query, as if the database were far away")
+	flags.BoolVar(&c.demo, "demo", false, "run the self-checking tour on a free port and exit")
+	if err := flags.Parse(args); err != nil {
+		return config{}, err
+	}
+	err := c.check(flags.Args())
+	if err != nil {
+		say(stderr, "maintenance: %v\n", err)
+	}
+	return c, err
+}
+
+func (c config) check(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	if c.latency < 0 {
+		return fmt.Errorf("-latency %v: must not be negative", c.latency)
+	}
+	return nil
+}
+
+// say prints to w. If nobody listens any more, that is no reason to stop.
+func say(w io.Writer, format string, args ...any) {
+	if _, err := fmt.Fprintf(w, format, args...); err != nil {
+		return
+	}
+}
