@@ -151,8 +151,11 @@ func (s *CachedScope) lookAgain(ctx context.Context, c *call, j job) (missing []
 // finish makes the outcomes of c final, stores those that may be, and wakes who
 // waits: commit, unregister, wake, notify, in that order.
 func (s *CachedScope) finish(ctx context.Context, c *call, missing []*flight, took time.Duration, err error, lives lifetimes) {
-	if cause := context.Cause(ctx); errors.Is(cause, ErrLoadTimeout) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrLoadTimeout):
 		err = tooLate(missing, err)
+	case err != nil && errors.Is(cause, ErrClosed) && !errors.Is(err, ErrClosed):
+		err = fmt.Errorf("%w: %w", ErrClosed, err) // the load can only say that it was cancelled
 	}
 	loaded := len(missing)
 	var storable []*flight

@@ -126,7 +126,7 @@ func miss[T any](ctx context.Context, s *CachedScope, key string, stored uint64,
 		s.observe(Event{Kind: EventJoin, Key: key, Count: 1})
 	}
 	f := b.flights[0]
-	if err := s.flights.wait(ctx, f.call); err != nil {
+	if _, err := s.waitAll(ctx, b); err != nil {
 		return none, err
 	}
 	switch o := &f.outcome; {
