@@ -18,6 +18,7 @@ type Cache struct {
 	observer Observer // nil: nobody observes
 	onError  func(op Op, scope, key string, err error)
 	options  Options
+	waits    waits
 
 	closed  atomic.Bool   // set under mu
 	closing chan struct{} // closed under mu, after closed was set

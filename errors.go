@@ -42,8 +42,10 @@ var ErrLoadTimeout = fmt.Errorf("readthrough: load timeout: %w", context.Deadlin
 // [runtime.Goexit], as a failed [testing.T.FailNow] does.
 var ErrGoexit = errors.New("readthrough: load function called runtime.Goexit")
 
-// ErrRecursiveLoad is returned when a load function reads, with its context,
-// the very key that it is loading. Waiting for it would wait forever.
+// ErrRecursiveLoad is returned when a load function reads, with its context, the
+// key that it is loading, or one whose load waits for it in turn. Waiting would
+// never end. Loads that wait for each other across several caches are not
+// noticed.
 var ErrRecursiveLoad = errors.New("readthrough: load function reads the key that it is loading")
 
 // ErrTypeMismatch says that the value under a key is not of the type that the

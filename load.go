@@ -118,8 +118,11 @@ func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 // has stored what may be stored.
 func (r *run) loaded(ctx context.Context, flights []*flight, err error, last bool) {
 	took := time.Since(r.began)
-	if errors.Is(context.Cause(ctx), ErrLoadTimeout) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrLoadTimeout):
 		err = tooLate(flights, err)
+	case err != nil && errors.Is(cause, ErrClosed) && !errors.Is(err, ErrClosed):
+		err = fmt.Errorf("%w: %w", ErrClosed, err) // the load can only say that it was cancelled
 	}
 	var storable, rest []*flight
 	for _, f := range flights {

@@ -22,8 +22,6 @@ type call struct {
 	cause func() error
 	// cancel cancels the load.
 	cancel context.CancelCauseFunc
-	// parent is the call whose load function made this one; nil if none did.
-	parent *call
 	// notFound is ScopeOptions.NotFound, for load functions that are ours.
 	notFound error
 	// flights are the call's keys.
@@ -49,16 +47,6 @@ type call struct {
 	asked, answered, landed bool
 	// boarding is the last boarding that found a flight of the call.
 	boarding uint64
-}
-
-// isAncestorOf reports whether c, or the load function of c, made d.
-func (c *call) isAncestorOf(d *call) bool {
-	for ; d != nil; d = d.parent {
-		if d == c {
-			return true
-		}
-	}
-	return false
 }
 
 // flight is a key's share of a call.
@@ -144,13 +132,14 @@ type boarding struct {
 	own     *call     // the one among them that the reader has to run; nil if none
 	joined  int       // the number of flights of other calls
 	began   moment    // when the reader began, or a little later
+	reader  *call     // the one in whose load function the reader is; nil if in none
 }
 
 // board finds a flight for each of keys: one that can be joined, or one of a new
 // call. stored is what g.stored was before the store was asked for the keys. The
 // reader counts as one waiter of each call. load is the context of the new call.
 func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b boarding, load context.Context, err error) {
-	parent := parentCall(ctx) // before the lock, since the context may be anybody's code
+	b.reader = parentCall(ctx) // before the lock, since the context may be anybody's code
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -165,9 +154,6 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 		if f == nil || !f.fence.mayJoin() || g.overLocked(f.call) {
 			continue
 		}
-		if f.call.isAncestorOf(parent) {
-			return boarding{}, nil, ErrRecursiveLoad
-		}
 		b.flights[i] = f
 		b.joined++
 		if f.call.boarding != g.boardings {
@@ -181,7 +167,6 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 	if missing := len(keys) - b.joined; missing > 0 {
 		b.own = g.createLocked(keys, b.flights, missing)
 		b.own.again = g.stored.Load() != stored
-		b.own.parent = parent
 		b.calls = append(b.calls, b.own)
 		b.own.notFound = g.options.NotFound
 		load = b.own.begin(ctx, g.options.LoadTimeout)
@@ -234,6 +219,32 @@ func parentCall(ctx context.Context) *call {
 	return nil
 }
 
+// waitAll waits for the calls of b, and returns those that the reader has left,
+// with the reasons. A load that was cancelled does not keep the reader from
+// waiting for the others; the end of its own context does. A reader in a load
+// function that one of the calls waits for leaves them all.
+func (s *CachedScope) waitAll(ctx context.Context, b boarding) (gone map[*call]bool, err error) {
+	if b.reader != nil {
+		if !s.cache.waits.begin(b.reader, b.calls) {
+			return s.flights.leaveAll(b.calls), ErrRecursiveLoad
+		}
+		defer s.cache.waits.end(b.reader, b.calls)
+	}
+	var errs []error
+	for _, c := range b.calls {
+		if err := s.flights.wait(ctx, c); err != nil {
+			if gone == nil {
+				gone = make(map[*call]bool)
+			}
+			gone[c] = true
+			if ctx.Err() == nil || len(errs) == 0 {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return gone, join(errs...)
+}
+
 // wait returns nil when the outcomes of c are final. A result that is there wins
 // over a context that ended at the same moment.
 func (g *flights) wait(ctx context.Context, c *call) error {
@@ -273,6 +284,25 @@ func (g *flights) leave(ctx context.Context, c *call) error {
 		err = c.cause()
 	}
 	return err
+}
+
+// leaveAll takes a reader away from calls.
+func (g *flights) leaveAll(calls []*call) (gone map[*call]bool) {
+	gone = make(map[*call]bool)
+	var last []*call
+	g.mu.Lock()
+	for _, c := range calls {
+		gone[c] = true
+		if c.waiters--; c.waiters == 0 && !c.loaded {
+			g.abandonLocked(c)
+			last = append(last, c)
+		}
+	}
+	g.mu.Unlock()
+	for _, c := range last {
+		c.cancel(context.Canceled)
+	}
+	return gone
 }
 
 // abandonLocked ends the epochs of c, whose load was or will be cancelled: who

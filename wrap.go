@@ -140,7 +140,7 @@ func miss[T any](ctx context.Context, s *CachedScope, key string, stored uint64,
 			began = b.began
 		}
 		f := b.flights[0]
-		if err := s.flights.wait(ctx, f.call); err != nil {
+		if _, err := s.waitAll(ctx, b); err != nil {
 			return none, err
 		}
 		if s.flights.late(b.flights, nil, began) == nil {

@@ -159,7 +159,7 @@ func (r *bulk[ID, T]) miss(ctx context.Context, missing []int, stored uint64, li
 		if began == 0 {
 			began = b.began
 		}
-		gone, err := r.scope.flights.waitAll(ctx, b.calls)
+		gone, err := r.scope.waitAll(ctx, b)
 		late, otherType, collectErr := r.collect(b.flights, missing, gone, began)
 		errs = append(errs, err, collectErr)
 		if len(otherType) > 0 {
@@ -265,25 +265,6 @@ func (j *bulkJob[ID, T]) load(ctx context.Context, flights []*flight) error {
 }
 
 func (*bulkJob[ID, T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
-
-// waitAll waits for calls, and returns those that the reader has left, with the
-// reasons. A load that was cancelled does not keep the reader from waiting for
-// the others; the end of its own context does.
-func (g *flights) waitAll(ctx context.Context, calls []*call) (gone map[*call]bool, err error) {
-	var errs []error
-	for _, c := range calls {
-		if err := g.wait(ctx, c); err != nil {
-			if gone == nil {
-				gone = make(map[*call]bool)
-			}
-			gone[c] = true
-			if ctx.Err() == nil || len(errs) == 0 {
-				errs = append(errs, err)
-			}
-		}
-	}
-	return gone, join(errs...)
-}
 
 // join is [errors.Join] that leaves a single error as it is.
 func join(errs ...error) error {

@@ -1,0 +1,202 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+)
+
+func TestEachLoadsAtMostLimitAtOnce(t *testing.T) {
+	for _, limit := range []int{1, 3, 100} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 10
+				var running, most atomic.Int64
+				load := readthrough.Each(limit, func(_ context.Context, id int) (int, error) {
+					raise(&most, running.Add(1))
+					time.Sleep(time.Second)
+					running.Add(-1)
+					return -id, nil
+				})
+				ids, wanted := make([]int, n), make(map[int]int)
+				for i := range ids {
+					ids[i], wanted[i] = i, -i
+				}
+				s := newScope(t)
+				began := time.Now()
+				values, err := readthrough.WrapMany(t.Context(), s, ids, func(id int) string { return fmt.Sprint(id) }, load)
+				wantMany(t, "bulk", values, err, wanted)
+				if m := most.Load(); m != int64(min(limit, n)) {
+					t.Errorf("%d ran at once, want %d", m, min(limit, n))
+				}
+				if took, wanted := time.Since(began), time.Duration((n+limit-1)/limit)*time.Second; took != wanted {
+					t.Errorf("took %v, want %v", took, wanted)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+func TestEachAbsence(t *testing.T) {
+	errGone := errors.New("gone")
+	for _, c := range []struct {
+		name     string
+		notFound error // of the scope
+		err      error // of the load
+	}{
+		{"ErrNotFound", nil, readthrough.ErrNotFound},
+		{"ErrNotFound, wrapped", nil, fmt.Errorf("load: %w", readthrough.ErrNotFound)},
+		{"the scope's own", errGone, fmt.Errorf("load: %w", errGone)},
+		{"ErrNotFound in a scope with its own", errGone, readthrough.ErrNotFound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScope(t, with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.NotFound = c.notFound }))
+				var loads atomic.Int64
+				load := readthrough.Each(2, func(_ context.Context, id string) (int, error) {
+					loads.Add(1)
+					if id == "none" {
+						return 0, c.err
+					}
+					return 1, nil
+				})
+				for range 2 {
+					values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "none", "b"}, self, load)
+					wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 1})
+				}
+				wantLoads(t, &loads, 3)
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// What ends one id ends the bulk load: no other id is begun, those under way are
+// cancelled, and what has been loaded is kept.
+func TestEachFailure(t *testing.T) {
+	for _, failure := range failures {
+		for _, limit := range []int{1, 2} {
+			t.Run(fmt.Sprint(failure.name, " limit ", limit), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newScope(t)
+					var mu sync.Mutex // guards following
+					begun, cancelled := "", ""
+					load := readthrough.Each(limit, func(ctx context.Context, id string) (int, error) {
+						mu.Lock()
+						begun += id
+						mu.Unlock()
+						switch id {
+						case "a":
+							return 1, nil
+						case "b": // under way beside the one that fails, if the limit allows
+							if limit == 1 {
+								return 2, nil
+							}
+							select {
+							case <-ctx.Done():
+								mu.Lock()
+								defer mu.Unlock()
+								cancelled = id
+								return 0, ctx.Err()
+							case <-time.After(time.Hour):
+								return 2, nil
+							}
+						case "x":
+							time.Sleep(time.Second)
+							return 0, failure.fail()
+						default:
+							return 3, nil
+						}
+					})
+					began := time.Now()
+					values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b", "x", "c", "d"}, self, load)
+					if !failure.check(err) {
+						t.Errorf("error %v", err)
+					}
+					if took := time.Since(began); took != time.Second {
+						t.Errorf("took %v", took)
+					}
+					wantedValues, wantedCancelled := map[string]int{"a": 1, "b": 2}, ""
+					if limit == 2 {
+						wantedValues, wantedCancelled = map[string]int{"a": 1}, "b"
+					}
+					if !maps.Equal(values, wantedValues) {
+						t.Errorf("values %v, want %v", values, wantedValues)
+					}
+					if cancelled != wantedCancelled {
+						t.Errorf("cancelled %q, want %q", cancelled, wantedCancelled)
+					}
+					if strings.ContainsAny(begun, "cd") {
+						t.Errorf("begun: %q, although x had failed", begun)
+					}
+					again := newTable("a", "b", "x", "c", "d")
+					values, err = readMany(t.Context(), s, again, "a", "x")
+					wantMany(t, "after the failure", values, err, map[string]int{"a": 1, "x": 3})
+					again.wantAsked(t, "x")
+					wantIdle(t, s)
+				})
+			})
+		}
+	}
+}
+
+// Goexit in one id and an error in another: the load has failed, whichever is told.
+func TestEachGoexitBesideAnError(t *testing.T) {
+	values, err := readthrough.Each(2, func(_ context.Context, id int) (int, error) {
+		if id == 0 {
+			runtime.Goexit()
+		}
+		return 0, errDatabase
+	})(t.Context(), []int{0, 1})
+	if len(values) != 0 || !errors.Is(err, errDatabase) && !errors.Is(err, readthrough.ErrGoexit) {
+		t.Errorf("got %v and error %v", values, err)
+	}
+}
+
+// The context ends and the load functions do not say so.
+func TestEachWithAnEndedContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	values, err := readthrough.Each(1, func(_ context.Context, id int) (int, error) {
+		if id == 1 {
+			cancel()
+		}
+		return id, nil
+	})(ctx, []int{0, 1, 2, 3})
+	if !errors.Is(err, context.Canceled) || !maps.Equal(values, map[int]int{0: 0, 1: 1}) {
+		t.Errorf("got %v and error %v: the ids that were not begun would be absent", values, err)
+	}
+}
+
+func TestEachAlone(t *testing.T) {
+	load := readthrough.Each(2, func(_ context.Context, id int) (int, error) { return -id, nil })
+	values, err := load(t.Context(), nil)
+	wantMany(t, "no ids", values, err, map[int]int{})
+	values, err = load(t.Context(), []int{1, 1, 2})
+	wantMany(t, "an id twice", values, err, map[int]int{1: -1, 2: -2})
+}
+
+func TestEachBadArguments(t *testing.T) {
+	one := func(context.Context, string) (int, error) { return 1, nil }
+	s := newScope(t)
+	for says, load := range map[string]func(context.Context, []string) (map[string]int, error){
+		"readthrough: Each: limit: 0: must be at least 1":  readthrough.Each(0, one),
+		"readthrough: Each: limit: -1: must be at least 1": readthrough.Each(-1, one),
+		"readthrough: Each: load: must not be nil":         readthrough.Each[string, int](1, nil),
+	} {
+		values, err := readthrough.WrapMany(t.Context(), s, []string{"a"}, self, load)
+		if err == nil || err.Error() != says || len(values) != 0 {
+			t.Errorf("got %v and error %v, want %s", values, err, says)
+		}
+	}
+}

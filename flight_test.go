@@ -1,0 +1,1099 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+var errDatabase = errors.New("the database is down")
+
+// ---- one load (G6)
+
+func TestManyReadersOneLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const readers = 1000
+		s, src := newScope(t), newGated(7)
+		var results [readers]<-chan result[int]
+		for i := range results {
+			results[i] = wrapAsync(t.Context(), s, "k", src.load)
+		}
+		synctest.Wait()
+		if stats := s.Stats(); stats.Misses != readers || stats.Joined != readers-1 || stats.InFlight != 1 {
+			t.Errorf("while loading: %d misses, %d joined, %d in flight", stats.Misses, stats.Joined, stats.InFlight)
+		}
+		close(src.gate)
+		for i := range results {
+			r := <-results[i]
+			want(t, "reader", r.value, r.err, 7)
+		}
+		wantLoads(t, &src.loads, 1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "hit", value, err, 7)
+		if stats := s.Stats(); stats.Loads != 1 || stats.Hits != 1 {
+			t.Errorf("%d loads and %d hits counted", stats.Loads, stats.Hits)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// A reader asks the store and finds nothing. Before it gets to look for a
+// flight, the flight that there was stores its result and ends. The reader must
+// see that and look in the store again.
+func TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad(t *testing.T) {
+	for name, read := range map[string]func(context.Context, *readthrough.CachedScope, *source[int]) (int, error){
+		"single": func(ctx context.Context, s *readthrough.CachedScope, src *source[int]) (int, error) {
+			return readthrough.Wrap(ctx, s, "k", src.load)
+		},
+		"bulk": func(ctx context.Context, s *readthrough.CachedScope, src *source[int]) (int, error) {
+			values, err := readthrough.WrapMany(ctx, s, []string{"k"}, self, many(src.load))
+			return values["k"], err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				late, hold := make(chan struct{}), make(chan struct{})
+				store := plain(newStore(t))
+				var gets atomic.Int64
+				store.afterGet = func(string) {
+					if gets.Add(1) == 2 {
+						close(late)
+						<-hold
+					}
+				}
+				s, src := newScope(t, on(localStore{store})), newGated(7)
+				first := wrapAsync(t.Context(), s, "k", src.load)
+				synctest.Wait()
+				second := async(func() (int, error) { return read(t.Context(), s, src) })
+				<-late
+				close(src.gate)
+				r := <-first
+				want(t, "first reader", r.value, r.err, 7)
+				wantIdle(t, s)
+				close(hold)
+				r = <-second
+				want(t, "second reader", r.value, r.err, 7)
+				wantLoads(t, &src.loads, 1)
+				if n := store.sets.Load(); n != 1 {
+					t.Errorf("%d fills, want 1", n)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// The look in the store before a load finds an absence as well.
+func TestReaderThatMissedBeforeAnAbsenceLandedDoesNotLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late, hold := make(chan struct{}), make(chan struct{})
+		store := plain(newStore(t))
+		var gets atomic.Int64
+		store.afterGet = func(string) {
+			if gets.Add(1) == 2 {
+				close(late)
+				<-hold
+			}
+		}
+		s, src := newScope(t, on(localStore{store})), newGated(0)
+		src.err = readthrough.ErrNotFound
+		first := wrapAsync(t.Context(), s, "k", src.load)
+		synctest.Wait()
+		second := wrapAsync(t.Context(), s, "k", src.load)
+		<-late
+		close(src.gate)
+		<-first
+		close(hold)
+		if r := <-second; !errors.Is(r.err, readthrough.ErrNotFound) {
+			t.Errorf("got %v", r.err)
+		}
+		wantLoads(t, &src.loads, 1)
+		wantIdle(t, s)
+	})
+}
+
+// ---- contexts (G7)
+
+type contextKey struct{}
+
+func TestLoadKeepsValuesAndDropsCancellation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		first, cancel := context.WithCancel(context.WithValue(t.Context(), contextKey{}, "first"))
+		first, cancelDeadline := context.WithTimeout(first, time.Hour)
+		defer cancelDeadline()
+		gate := make(chan struct{})
+		load := func(ctx context.Context) (string, error) {
+			if _, ok := ctx.Deadline(); ok {
+				t.Error("the load has the deadline of its first caller")
+			}
+			<-gate
+			if err := ctx.Err(); err != nil {
+				t.Errorf("the load was cancelled: %v", err)
+			}
+			value, _ := ctx.Value(contextKey{}).(string)
+			return value, nil
+		}
+		leader := wrapAsync(first, s, "k", load)
+		synctest.Wait()
+		joiner := wrapAsync(context.WithValue(t.Context(), contextKey{}, "second"), s, "k", load)
+		synctest.Wait()
+		cancel()
+		if r := <-leader; !errors.Is(r.err, context.Canceled) {
+			t.Errorf("the leader got %q and error %v, want its own cancellation", r.value, r.err)
+		}
+		synctest.Wait()
+		close(gate)
+		r := <-joiner
+		want(t, "joiner", r.value, r.err, "first")
+		value, err := readthrough.Wrap(t.Context(), s, "k", load)
+		want(t, "stored", value, err, "first")
+		wantIdle(t, s)
+	})
+}
+
+func TestEachWaiterLeavesAtItsOwnDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		load := func(context.Context) (int, error) {
+			time.Sleep(300 * time.Millisecond)
+			return 7, nil
+		}
+		began := time.Now()
+		type leaving struct {
+			after time.Duration
+			err   error
+		}
+		read := func(timeout time.Duration) <-chan result[leaving] {
+			return async(func() (leaving, error) {
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				_, err := readthrough.Wrap(ctx, s, "k", load)
+				return leaving{time.Since(began), err}, nil
+			})
+		}
+		leader := read(20 * time.Millisecond)
+		synctest.Wait()
+		short, long := read(10*time.Millisecond), read(time.Second)
+		for _, c := range []struct {
+			who    string
+			got    leaving
+			wanted leaving
+		}{
+			{"short joiner", (<-short).value, leaving{10 * time.Millisecond, context.DeadlineExceeded}},
+			{"leader", (<-leader).value, leaving{20 * time.Millisecond, context.DeadlineExceeded}},
+			{"long joiner", (<-long).value, leaving{300 * time.Millisecond, nil}},
+		} {
+			if c.got != c.wanted {
+				t.Errorf("%s: left after %v with %v, want %v and %v", c.who, c.got.after, c.got.err, c.wanted.after, c.wanted.err)
+			}
+		}
+		wantIdle(t, s)
+	})
+}
+
+func TestLastReaderOutCancelsTheLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, src := newScope(t), newGated("old")
+		loading := make(chan context.Context, 1)
+		stubborn := func(ctx context.Context) (string, error) {
+			loading <- ctx
+			return src.stubborn(ctx)
+		}
+		ctx1, cancel1 := context.WithCancel(t.Context())
+		ctx2, cancel2 := context.WithCancel(t.Context())
+		first := wrapAsync(ctx1, s, "k", stubborn)
+		load := <-loading
+		second := wrapAsync(ctx2, s, "k", stubborn)
+		synctest.Wait()
+		cancel1()
+		<-first
+		synctest.Wait()
+		if load.Err() != nil {
+			t.Fatal("the load was cancelled although a reader waits for it")
+		}
+		cancel2()
+		<-second
+		synctest.Wait()
+		if !errors.Is(load.Err(), context.Canceled) {
+			t.Errorf("the load that nobody waits for has context error %v", load.Err())
+		}
+		// The load goes on: it pays no attention. A new reader does not join it.
+		fresh := newSource("new")
+		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		want(t, "reader after the last one left", value, err, "new")
+		close(src.gate)
+		wantIdle(t, s)
+		value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		want(t, "reader after the cancelled load returned", value, err, "new")
+		wantLoads(t, &fresh.loads, 1)
+		if n := s.Stats().RefusedFills; n != 0 {
+			t.Errorf("%d refused fills counted, none was because of an invalidation", n)
+		}
+	})
+}
+
+// A cancelled load must not fill either while nobody has loaded the key again.
+func TestCancelledLoadIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := plain(newStore(t))
+		s, src := newScope(t, on(localStore{store})), newGated("old")
+		ctx, cancel := context.WithCancel(t.Context())
+		reader := wrapAsync(ctx, s, "k", src.stubborn)
+		synctest.Wait()
+		cancel()
+		<-reader
+		close(src.gate)
+		wantIdle(t, s)
+		if n := store.sets.Load(); n != 0 {
+			t.Errorf("%d fills", n)
+		}
+	})
+}
+
+func TestBulkReaderLeavesSeveralCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		var mu sync.Mutex // guards following
+		ended := ""
+		load := func(name string) func(ctx context.Context, ids []string) (map[string]int, error) {
+			return func(ctx context.Context, _ []string) (map[string]int, error) {
+				<-ctx.Done()
+				mu.Lock()
+				ended += name
+				mu.Unlock()
+				return nil, ctx.Err()
+			}
+		}
+		read := func(name string, ids ...string) context.CancelFunc {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				values, err := readthrough.WrapMany(ctx, s, ids, self, load(name))
+				if !errors.Is(err, context.Canceled) || len(values) != 0 {
+					t.Errorf("%s: %v and error %v", name, values, err)
+				}
+			}()
+			synctest.Wait()
+			return cancel
+		}
+		leaveA := read("A", "a")
+		leaveB := read("B", "b")
+		leaveC := read("C", "c", "a", "b") // joins A and B, and calls for c
+		steps := []struct {
+			leave context.CancelFunc
+			ended string
+		}{{leaveA, ""}, {leaveC, "AC"}, {leaveB, "ACB"}}
+		for _, step := range steps {
+			step.leave()
+			synctest.Wait()
+			// A and C end at the same moment, in any order.
+			if got := strings.Replace(ended, "CA", "AC", 1); got != step.ended {
+				t.Fatalf("ended loads: %q, want %q", got, step.ended)
+			}
+		}
+		wantIdle(t, s)
+	})
+}
+
+// A bulk reader whose context ends keeps what the loads brought that had ended.
+func TestBulkReaderThatLeavesKeepsWhatIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		quick, slow := newGated(1), newGated(2)
+		wrapAsync(t.Context(), s, "quick", quick.load)
+		other := wrapAsync(t.Context(), s, "slow", slow.load)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		bulk := async(func() (map[string]int, error) {
+			return readthrough.WrapMany(ctx, s, []string{"slow", "quick"}, self, many(quick.load))
+		})
+		synctest.Wait()
+		close(quick.gate)
+		synctest.Wait()
+		cancel()
+		r := <-bulk
+		if !errors.Is(r.err, context.Canceled) || len(r.value) != 1 || r.value["quick"] != 1 {
+			t.Errorf("got %v and error %v", r.value, r.err)
+		}
+		close(slow.gate)
+		o := <-other
+		want(t, "the other reader of the slow key", o.value, o.err, 2)
+		wantIdle(t, s)
+	})
+}
+
+// The load is done and its result is being stored when the reader's context
+// ends: the result is there, and the reader gets it.
+func TestResultThatIsThereWinsOverAnEndedContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storing, hold := make(chan struct{}), make(chan struct{})
+		store := plain(newStore(t))
+		store.beforeSet = func(string) { close(storing); <-hold }
+		s, src := newScope(t, on(localStore{store})), newSource(7)
+		ctx, cancel := context.WithCancel(t.Context())
+		reader := wrapAsync(ctx, s, "k", src.load)
+		bulk := async(func() (map[string]int, error) {
+			return readthrough.WrapMany(ctx, s, []string{"k"}, self, many(src.load))
+		})
+		<-storing
+		synctest.Wait()
+		cancel()
+		r := <-reader // although the store has not answered yet
+		want(t, "reader", r.value, r.err, 7)
+		b := <-bulk
+		want(t, "bulk reader", b.value["k"], b.err, 7)
+		close(hold)
+		wantIdle(t, s)
+	})
+}
+
+func TestLoadTimeoutIsExact(t *testing.T) {
+	const timeout = 250 * time.Millisecond
+	limited := with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.LoadTimeout = timeout })
+	for _, stubborn := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stubborn=%v", stubborn), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, src := newScope(t, limited), newGated("old")
+				load := src.load
+				if stubborn {
+					load = src.stubborn
+				}
+				began := time.Now()
+				leader := wrapAsync(t.Context(), s, "k", load)
+				time.Sleep(100 * time.Millisecond)
+				joiner := wrapAsync(t.Context(), s, "k", load)
+				bulk := async(func() (map[string]string, error) {
+					return readthrough.WrapMany(t.Context(), s, []string{"k"}, self, many(load))
+				})
+				l, j, b := <-leader, <-joiner, <-bulk
+				if took := time.Since(began); took != timeout {
+					t.Errorf("readers left after %v, want %v", took, timeout)
+				}
+				for who, err := range map[string]error{"leader": l.err, "joiner": j.err, "bulk joiner": b.err} {
+					if !errors.Is(err, readthrough.ErrLoadTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("%s: %v", who, err)
+					}
+				}
+				wantLoads(t, &src.loads, 1)
+				// The next reader loads, whether or not the old load has returned, and
+				// what that returns late is not stored.
+				fresh := newSource("new")
+				value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
+				want(t, "reader after the timeout", value, err, "new")
+				close(src.gate)
+				wantIdle(t, s)
+				value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+				want(t, "reader after the late result", value, err, "new")
+				wantLoads(t, &fresh.loads, 1)
+				if stats := s.Stats(); stats.Loads != 2 || stats.LoadErrors != 1 {
+					t.Errorf("%d loads and %d load errors counted", stats.Loads, stats.LoadErrors)
+				}
+			})
+		})
+	}
+}
+
+// The load ends just before its timeout: its fill has the store's deadline alone.
+func TestFillIsNotBoundedByTheLoadTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := plain(newStore(t))
+		store.beforeSet = func(string) { time.Sleep(40 * time.Millisecond) }
+		s := newScope(t, on(store), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.LoadTimeout = time.Second }))
+		var loads atomic.Int64
+		load := func(context.Context) (int, error) {
+			loads.Add(1)
+			time.Sleep(time.Second - 1)
+			return 7, nil
+		}
+		for range 2 {
+			value, err := readthrough.Wrap(t.Context(), s, "k", load)
+			want(t, "reader", value, err, 7)
+			time.Sleep(time.Second)
+		}
+		wantLoads(t, &loads, 1)
+		wantIdle(t, s)
+	})
+}
+
+// Nobody looks when the load times out: its only reader, a bulk one, waits for
+// another load first. Who comes then must not join the load that is over, and
+// its late result must not be stored.
+func TestLoadTimeoutWhileItsReaderWaitsForAnotherLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := plain(newStore(t))
+		s := newScope(t, on(localStore{store}), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.LoadTimeout = time.Second }))
+		slow, old, fresh := newGated("slow"), newGated("old"), newSource("new")
+		ctx, cancel := context.WithCancel(t.Context())
+		wrapAsync(ctx, s, "old", old.stubborn)
+		time.Sleep(900 * time.Millisecond)
+		wrapAsync(t.Context(), s, "slow", slow.stubborn)
+		synctest.Wait()
+		bulk := async(func() (map[string]string, error) {
+			return readthrough.WrapMany(t.Context(), s, []string{"slow", "old"}, self, many(fresh.load))
+		})
+		synctest.Wait()
+		cancel() // only the bulk reader waits for "old" now, and first for "slow"
+		time.Sleep(200 * time.Millisecond)
+		value, err := readthrough.Wrap(t.Context(), s, "old", fresh.load)
+		want(t, "reader after the timeout", value, err, "new")
+		close(old.gate)
+		close(slow.gate)
+		r := <-bulk
+		if r.err != nil && !errors.Is(r.err, readthrough.ErrLoadTimeout) || r.value["old"] == "old" {
+			t.Errorf("the bulk reader got %v and error %v", r.value, r.err)
+		}
+		wantIdle(t, s)
+		value, err = readthrough.Wrap(t.Context(), s, "old", fresh.load)
+		want(t, "reader after the late result", value, err, "new")
+		wantLoads(t, &fresh.loads, 1)
+	})
+}
+
+func TestDeadContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, src := newScope(t), newSource(7)
+		dead, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := readthrough.Wrap(dead, s, "k", src.load); !errors.Is(err, context.Canceled) {
+			t.Errorf("miss: %v", err)
+		}
+		if _, err := readthrough.WrapMany(dead, s, []string{"k", "l"}, self, many(src.load)); !errors.Is(err, context.Canceled) {
+			t.Errorf("bulk miss: %v", err)
+		}
+		wantIdle(t, s)
+		wantLoads(t, &src.loads, 0)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "load", value, err, 7)
+		value, err = readthrough.Wrap(dead, s, "k", src.load)
+		want(t, "hit", value, err, 7)
+		values, err := readthrough.WrapMany(dead, s, []string{"k"}, self, many(src.load))
+		want(t, "bulk hit", values["k"], err, 7)
+		values, err = readthrough.WrapMany(dead, s, []string{"k", "l"}, self, many(src.load))
+		if !errors.Is(err, context.Canceled) || values["k"] != 7 {
+			t.Errorf("bulk hit and miss: %v and error %v", values, err)
+		}
+		wantLoads(t, &src.loads, 1)
+		wantIdle(t, s)
+	})
+}
+
+// ---- outcomes (G8)
+
+// failures are the ways in which a load function can fail to return a value.
+var failures = []struct {
+	name  string
+	fail  func() error
+	check func(err error) bool
+}{
+	{"error", func() error { return errDatabase }, func(err error) bool { return errors.Is(err, errDatabase) }},
+	{"panic", func() error { panic("boom") }, isPanicWith("boom")},
+	{"panic with error", func() error { panic(errDatabase) }, func(err error) bool {
+		return isPanicWith(errDatabase)(err) && errors.Is(err, errDatabase)
+	}},
+	{"panic with nil", func() error { panic(nil) }, func(err error) bool {
+		var inner *runtime.PanicNilError
+		return errors.As(err, &inner)
+	}},
+	{"Goexit", func() error { runtime.Goexit(); return nil }, func(err error) bool {
+		return errors.Is(err, readthrough.ErrGoexit)
+	}},
+}
+
+func isPanicWith(value any) func(error) bool {
+	return func(err error) bool {
+		var p *readthrough.PanicError
+		return errors.As(err, &p) && p.Value == value && strings.Contains(string(p.Stack), "_test.go") &&
+			strings.Contains(p.Error(), fmt.Sprint(value))
+	}
+}
+
+// ways are the ways to load with a function for one key.
+var ways = []struct {
+	name string
+	read func(context.Context, *readthrough.CachedScope, string, func(context.Context) (int, error)) (int, error)
+}{
+	{"single", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+		return readthrough.Wrap(ctx, s, key, load)
+	}},
+	{"bulk", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+		values, err := readthrough.WrapMany(ctx, s, []string{key}, self, many(load))
+		return values[key], err
+	}},
+	{"Each", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+		values, err := readthrough.WrapMany(ctx, s, []string{key}, self, readthrough.Each(2,
+			func(ctx context.Context, _ string) (int, error) { return load(ctx) }))
+		return values[key], err
+	}},
+}
+
+func TestFailureReachesEveryReaderOnce(t *testing.T) {
+	for _, way := range ways {
+		for _, failure := range failures {
+			t.Run(way.name+"/"+failure.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					store := plain(newStore(t))
+					s := newScope(t, on(localStore{store}))
+					var loads atomic.Int64
+					gate := make(chan struct{})
+					load := func(context.Context) (int, error) {
+						loads.Add(1)
+						<-gate
+						return 1, failure.fail()
+					}
+					readers := []<-chan result[int]{async(func() (int, error) { return way.read(t.Context(), s, "k", load) })}
+					synctest.Wait()
+					for range 20 {
+						readers = append(readers, wrapAsync(t.Context(), s, "k", load), async(func() (int, error) {
+							values, err := readthrough.WrapMany(t.Context(), s, []string{"k"}, self, many(load))
+							return values["k"], err
+						}))
+					}
+					synctest.Wait()
+					close(gate)
+					for i, reader := range readers {
+						if r := <-reader; !failure.check(r.err) {
+							t.Errorf("reader %d: %v and error %v", i, r.value, r.err)
+						}
+					}
+					wantLoads(t, &loads, 1)
+					wantIdle(t, s)
+					if n := store.sets.Load(); n != 0 {
+						t.Errorf("%d fills after a failure", n)
+					}
+					if stats := s.Stats(); stats.Loads != 1 || stats.LoadErrors != 1 {
+						t.Errorf("%d loads and %d load errors counted", stats.Loads, stats.LoadErrors)
+					}
+					// Nothing stayed behind: the next read loads.
+					value, err := way.read(t.Context(), s, "k", newSource(7).load)
+					want(t, "reader after the failure", value, err, 7)
+				})
+			})
+		}
+	}
+}
+
+// One reader waits for three calls, of which one panics.
+func TestPanicAffectsOnlyTheKeysOfItsCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, good := newScope(t), newGated(7)
+		gate := make(chan struct{})
+		wrapAsync(t.Context(), s, "good", good.load)
+		go func() {
+			_, _ = readthrough.WrapMany(t.Context(), s, []string{"bad1", "bad2"}, self, func(context.Context, []string) (map[string]int, error) {
+				<-gate
+				panic("boom")
+			})
+		}()
+		synctest.Wait()
+		bulk := async(func() (map[string]int, error) {
+			return readthrough.WrapMany(t.Context(), s, []string{"bad1", "good", "own", "bad2"}, self, many(newSource(8).load))
+		})
+		synctest.Wait()
+		close(gate)
+		close(good.gate)
+		r := <-bulk
+		if !isPanicWith("boom")(r.err) {
+			t.Errorf("error %v", r.err)
+		}
+		if len(r.value) != 2 || r.value["good"] != 7 || r.value["own"] != 8 {
+			t.Errorf("values %v", r.value)
+		}
+		var p *readthrough.PanicError
+		if joined, ok := r.err.(interface{ Unwrap() []error }); ok || !errors.As(r.err, &p) {
+			t.Errorf("one load that failed is %d errors", len(joined.Unwrap()))
+		}
+		wantIdle(t, s)
+	})
+}
+
+func TestRecursiveLoad(t *testing.T) {
+	type wrap = func(context.Context, *readthrough.CachedScope, string, func(context.Context) (int, error)) (int, error)
+	for _, outer := range ways {
+		for _, inner := range ways {
+			t.Run(outer.name+" in "+inner.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newScope(t)
+					load := func(key string, read wrap, next func(context.Context) (int, error)) func(context.Context) (int, error) {
+						return func(ctx context.Context) (int, error) { return read(ctx, s, key, next) }
+					}
+					leaf := newSource(7).load
+					_, err := outer.read(t.Context(), s, "a", load("a", inner.read, leaf))
+					if !errors.Is(err, readthrough.ErrRecursiveLoad) {
+						t.Errorf("directly: %v", err)
+					}
+					_, err = readthrough.Wrap(t.Context(), s, "a", load("b", outer.read, load("a", inner.read, leaf)))
+					if !errors.Is(err, readthrough.ErrRecursiveLoad) {
+						t.Errorf("through another key: %v", err)
+					}
+					wantIdle(t, s)
+				})
+			})
+		}
+	}
+}
+
+func TestNestedLoadsOfOtherKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		value, err := readthrough.Wrap(t.Context(), s, "sum", func(ctx context.Context) (int, error) {
+			values, err := readthrough.WrapMany(ctx, s, []string{"a", "b"}, self, readthrough.Each(2, func(ctx context.Context, id string) (int, error) {
+				return readthrough.Wrap(ctx, s, "part:"+id, func(context.Context) (int, error) { return len(id), nil })
+			}))
+			return values["a"] + values["b"], err
+		})
+		want(t, "nested", value, err, 2)
+		if n := s.Stats().Loads; n != 4 {
+			t.Errorf("%d loads, want 4", n)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// ---- invalidation and flights (G1, G2)
+
+// invalidations are the ways to invalidate the key "k:1".
+var invalidations = []struct {
+	name string
+	do   func(context.Context, *readthrough.CachedScope) error
+}{
+	{"key", func(ctx context.Context, s *readthrough.CachedScope) error { return s.Invalidate(ctx, "k:1") }},
+	{"several keys", func(ctx context.Context, s *readthrough.CachedScope) error {
+		return s.Invalidate(ctx, "k:0", "k:1", "x")
+	}},
+	{"prefix", func(ctx context.Context, s *readthrough.CachedScope) error {
+		_, err := s.InvalidatePrefix(ctx, "k:")
+		return err
+	}},
+	{"everything", func(ctx context.Context, s *readthrough.CachedScope) error {
+		_, err := s.InvalidatePrefix(ctx, "")
+		return err
+	}},
+}
+
+// stores are the stores that the tests of invalidation run on.
+var stores = []struct {
+	name string
+	make func(*testing.T) (provider.CacheProvider, *plainStore)
+}{
+	{"in process", func(t *testing.T) (provider.CacheProvider, *plainStore) {
+		store := plain(newStore(t))
+		return localStore{store}, store
+	}},
+	{"plain", func(t *testing.T) (provider.CacheProvider, *plainStore) {
+		store := plain(newStore(t))
+		return store, store
+	}},
+}
+
+// eachInvalidation runs test for every way to load, to invalidate, and to store.
+func eachInvalidation(t *testing.T, test func(t *testing.T, e invalidationTest)) {
+	t.Helper()
+	for _, way := range ways {
+		for _, invalidation := range invalidations {
+			for _, store := range stores {
+				t.Run(way.name+"/"+invalidation.name+"/"+store.name, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						e := invalidationTest{invalidate: invalidation.do}
+						var p provider.CacheProvider
+						p, e.store = store.make(t)
+						e.scope = newScope(t, on(p))
+						e.read = func(load func(context.Context) (int, error)) (int, error) {
+							return way.read(t.Context(), e.scope, "k:1", load)
+						}
+						test(t, e)
+						wantIdle(t, e.scope)
+					})
+				})
+			}
+		}
+	}
+}
+
+type invalidationTest struct {
+	scope      *readthrough.CachedScope
+	store      *plainStore
+	invalidate func(context.Context, *readthrough.CachedScope) error
+	read       func(load func(context.Context) (int, error)) (int, error) // of "k:1"
+}
+
+// No key has ever been invalidated before; the load is under way.
+func TestLateFillIsRefused(t *testing.T) {
+	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
+		src := newGated(1)
+		old := async(func() (int, error) { return e.read(src.load) })
+		synctest.Wait()
+		src.set(2)
+		if err := e.invalidate(t.Context(), e.scope); err != nil {
+			t.Fatal(err)
+		}
+		close(src.gate)
+		r := <-old // it began before: it may have the old value
+		want(t, "reader from before", r.value, r.err, 1)
+		synctest.Wait()
+		if _, found, _ := e.store.CacheProvider.Get(t.Context(), provider.Key{Scope: "test", Name: "k:1"}); found {
+			t.Error("the old value was stored")
+		}
+		if n := e.scope.Stats().RefusedFills; n < 1 {
+			t.Errorf("%d refused fills counted", n)
+		}
+		value, err := e.read(src.load)
+		want(t, "reader from after", value, err, 2)
+	})
+}
+
+// The old flight and the new one overlap; whichever ends first, the new value is
+// the one that is stored, a third reader joins the new flight, and the old
+// flight's end does not take the new flight's place away.
+func TestReaderAfterInvalidateStartsANewFlight(t *testing.T) {
+	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
+		before, after := newGated(1), newGated(2)
+		old := async(func() (int, error) { return e.read(before.load) })
+		synctest.Wait()
+		if err := e.invalidate(t.Context(), e.scope); err != nil {
+			t.Fatal(err)
+		}
+		second := async(func() (int, error) { return e.read(after.load) })
+		synctest.Wait()
+		wantLoads(t, &after.loads, 1)
+		close(before.gate)
+		r := <-old
+		want(t, "reader from before", r.value, r.err, 1)
+		synctest.Wait()
+		third := wrapAsync(t.Context(), e.scope, "k:1", after.load)
+		synctest.Wait()
+		wantLoads(t, &after.loads, 1)
+		close(after.gate)
+		for who, reader := range map[string]<-chan result[int]{"second": second, "third": third} {
+			r := <-reader
+			want(t, who, r.value, r.err, 2)
+		}
+		value, err := e.read(after.load)
+		want(t, "hit", value, err, 2)
+		wantLoads(t, &after.loads, 1)
+	})
+}
+
+// The new flight ends first, the old one later.
+func TestOldFlightEndsLast(t *testing.T) {
+	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
+		before, after := newGated(1), newSource(2)
+		old := async(func() (int, error) { return e.read(before.load) })
+		synctest.Wait()
+		if err := e.invalidate(t.Context(), e.scope); err != nil {
+			t.Fatal(err)
+		}
+		value, err := e.read(after.load)
+		want(t, "reader from after", value, err, 2)
+		close(before.gate)
+		<-old
+		synctest.Wait()
+		value, err = e.read(after.load)
+		want(t, "hit", value, err, 2)
+		wantLoads(t, &after.loads, 1)
+	})
+}
+
+// The store has deleted, and has not said so yet, when a load ends that began
+// before: its epoch is over since the invalidation began, not since it returned.
+func TestLoadThatEndsDuringTheInvalidationDoesNotFill(t *testing.T) {
+	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
+		deleted, hold := make(chan struct{}), make(chan struct{})
+		e.store.afterDelete = func() { close(deleted); <-hold }
+		src := newGated(1)
+		old := async(func() (int, error) { return e.read(src.load) })
+		synctest.Wait()
+		invalidated := async(func() (int, error) { return 0, e.invalidate(t.Context(), e.scope) })
+		<-deleted
+		src.set(2)
+		close(src.gate)
+		<-old
+		synctest.Wait()
+		close(hold)
+		if r := <-invalidated; r.err != nil {
+			t.Errorf("the invalidation: %v", r.err)
+		}
+		value, err := e.read(src.load)
+		want(t, "reader from after", value, err, 2)
+	})
+}
+
+// The store has been asked to keep the old value and has not done so yet: the
+// invalidation waits, and deletes what the fill stored.
+func TestInvalidationWaitsForAFillUnderWay(t *testing.T) {
+	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
+		storing, hold := make(chan struct{}), make(chan struct{})
+		var sets atomic.Int64
+		e.store.beforeSet = func(key string) {
+			if key == "k:1" && sets.Add(1) == 1 {
+				close(storing)
+				<-hold
+			}
+		}
+		old := async(func() (int, error) { return e.read(newSource(1).load) })
+		<-storing
+		invalidated := async(func() (int, error) { return 0, e.invalidate(t.Context(), e.scope) })
+		synctest.Wait()
+		select {
+		case r := <-invalidated:
+			t.Errorf("the invalidation returned %v while the old value was being stored", r.err)
+		default:
+		}
+		if n := e.store.deletes.Load() + e.store.prefixes.Load(); n != 0 {
+			t.Error("the deletion did not wait for the fill")
+		}
+		// Who begins now must not join what is over; it began before the
+		// invalidation returned, so it may get either value, but must not wait.
+		during := wrapAsync(t.Context(), e.scope, "k:1", newSource(2).load)
+		r := <-during
+		want(t, "reader during the invalidation", r.value, r.err, 2)
+		close(hold)
+		if r := <-invalidated; r.err != nil {
+			t.Errorf("the invalidation: %v", r.err)
+		}
+		<-old
+		value, err := e.read(newSource(3).load)
+		if err != nil || value == 1 {
+			t.Errorf("reader from after: %v and error %v", value, err)
+		}
+	})
+}
+
+// The store does not return from the fill, not even at its deadline. The
+// invalidation cannot be confirmed as long as the fill may still come.
+func TestFillThatIsStuckMakesTheInvalidationPending(t *testing.T) {
+	for _, way := range ways {
+		for _, invalidation := range invalidations {
+			t.Run(way.name+"/"+invalidation.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					hold := make(chan struct{})
+					store := plain(newStore(t))
+					var sets atomic.Int64
+					store.beforeSet = func(key string) {
+						if key == "k:1" && sets.Add(1) == 1 {
+							<-hold
+						}
+					}
+					var reported reports
+					s := newScope(t, on(store), reported.collect())
+					value, err := way.read(t.Context(), s, "k:1", newSource(1).load)
+					want(t, "reader whose fill is stuck", value, err, 1) // after the timeout of the store
+					err = invalidation.do(t.Context(), s)
+					if !errors.Is(err, readthrough.ErrInvalidationPending) {
+						t.Fatalf("the invalidation: %v", err)
+					}
+					fresh := newSource(2)
+					for range 3 {
+						value, err = readthrough.Wrap(t.Context(), s, "k:1", fresh.load)
+						want(t, "reader while it is pending", value, err, 2)
+					}
+					wantLoads(t, &fresh.loads, 3) // past the store
+					if n := store.sets.Load(); n != 1 {
+						t.Errorf("%d fills, want only the one that is stuck", n)
+					}
+					time.Sleep(10 * time.Second)
+					if n := s.Stats().Pending; n == 0 {
+						t.Fatal("nothing is pending although the fill may still come")
+					}
+					close(hold) // the old value lands in the store now
+					time.Sleep(10 * time.Second)
+					wantIdle(t, s)
+					fresh.set(3)
+					for range 2 {
+						value, err = readthrough.Wrap(t.Context(), s, "k:1", fresh.load)
+						want(t, "reader after it was confirmed", value, err, 3)
+					}
+					wantLoads(t, &fresh.loads, 4) // through the store again
+					if _, ops := reported.all(); len(ops) != 1 || !strings.HasPrefix(ops[0], "set test") {
+						t.Errorf("reported %q, want the fill that timed out", ops)
+					}
+				})
+			})
+		}
+	}
+}
+
+// During the invalidation, after the epochs were ended and before the deletion,
+// a reader begins, looks again, and finds the old value in the store. Who begins
+// after the invalidation returned must not join that flight.
+func TestFlightThatFoundTheOldValueDuringInvalidationIsNotJoinedAfterwards(t *testing.T) {
+	for _, invalidation := range invalidations {
+		for _, store := range stores {
+			t.Run(invalidation.name+"/"+store.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p, hooks := store.make(t)
+					// A reader whose first look misses and whose second finds the old value:
+					// between them another flight stores it.
+					missed, goOn := make(chan struct{}), make(chan struct{})
+					found, land := make(chan struct{}), make(chan struct{})
+					var armed atomic.Bool
+					var gets atomic.Int64
+					hooks.afterGet = func(key string) {
+						if key != "k:1" || !armed.Load() {
+							return
+						}
+						switch gets.Add(1) {
+						case 1:
+							close(missed)
+							<-goOn
+						case 2:
+							close(found)
+							<-land
+						}
+					}
+					deleting, remove := make(chan struct{}), make(chan struct{})
+					hooks.beforeDelete = func() { close(deleting); <-remove }
+					s := newScope(t, on(p))
+
+					armed.Store(true)
+					odd := wrapAsync(t.Context(), s, "k:1", newSource(8).load)
+					<-missed
+					armed.Store(false)
+					value, err := readthrough.Wrap(t.Context(), s, "k:1", newSource(1).load)
+					want(t, "the old value", value, err, 1)
+					armed.Store(true)
+					invalidated := async(func() (int, error) { return 0, invalidation.do(t.Context(), s) })
+					<-deleting
+					close(goOn)
+					<-found
+					close(remove)
+					if r := <-invalidated; r.err != nil {
+						t.Errorf("the invalidation: %v", r.err)
+					}
+					after := wrapAsync(t.Context(), s, "k:1", newSource(2).load)
+					synctest.Wait()
+					close(land)
+					r := <-after
+					want(t, "reader from after", r.value, r.err, 2)
+					r = <-odd
+					want(t, "reader from before", r.value, r.err, 1)
+					value, err = readthrough.Wrap(t.Context(), s, "k:1", newSource(3).load)
+					want(t, "hit", value, err, 2)
+					wantIdle(t, s)
+				})
+			})
+		}
+	}
+}
+
+func TestInvalidationWithAnEndedContextHappens(t *testing.T) {
+	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
+		src := newSource(1)
+		if _, err := e.read(src.load); err != nil {
+			t.Fatal(err)
+		}
+		src.set(2)
+		dead, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := e.invalidate(dead, e.scope); err != nil {
+			t.Fatal(err)
+		}
+		value, err := e.read(src.load)
+		want(t, "reader from after", value, err, 2)
+	})
+}
+
+// An invalidation touches neither the entries nor the flights of other scopes
+// and of keys that it does not cover.
+func TestInvalidationTouchesNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache := newCache(t, newStore(t), readthrough.Options{})
+		var scopes [2]*readthrough.CachedScope
+		for i, name := range []string{"a", "a.b"} {
+			s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			scopes[i] = s
+		}
+		s, other := scopes[0], scopes[1]
+		stored, loading := newSource(1), newGated(2)
+		type place struct {
+			scope *readthrough.CachedScope
+			name  string
+		}
+		spared := []place{{other, "k:1"}, {s, "k"}, {s, "l:1"}}
+		var readers []<-chan result[int]
+		for _, p := range spared {
+			if _, err := readthrough.Wrap(t.Context(), p.scope, p.name, stored.load); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, p := range []place{{other, "k:2"}, {s, "l:2"}} {
+			readers = append(readers, wrapAsync(t.Context(), p.scope, p.name, loading.load))
+			spared = append(spared, p)
+		}
+		synctest.Wait()
+		removed, err := s.InvalidateTargets(t.Context(), readthrough.Targets{Keys: []string{"k:1"}, Prefixes: []string{"k:"}})
+		if removed != 0 || err != nil {
+			t.Errorf("removed %d, error %v", removed, err)
+		}
+		close(loading.gate)
+		for _, reader := range readers {
+			<-reader
+		}
+		again := newSource(9)
+		for _, p := range spared {
+			value, err := readthrough.Wrap(t.Context(), p.scope, p.name, again.load)
+			if err != nil || value == 9 {
+				t.Errorf("%s %s was touched: %v, error %v", p.scope.Name(), p.name, value, err)
+			}
+		}
+		wantIdle(t, s)
+		wantIdle(t, other)
+	})
+}
+
+// self is the key of an id that is a key.
+func self(id string) string { return id }
+
+// many is the bulk load function that loads each id with load, one after the
+// other, but counts as one load of the first.
+func many[T any](load func(context.Context) (T, error)) func(context.Context, []string) (map[string]T, error) {
+	return func(ctx context.Context, ids []string) (map[string]T, error) {
+		value, err := load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		values := make(map[string]T, len(ids))
+		for _, id := range ids {
+			values[id] = value
+		}
+		return values, nil
+	}
+}
+
+// Two loads that read each other's key would wait for each other for ever.
+func TestLoadsThatReadEachOthersKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		crossed := func(other string) func(context.Context) (int, error) {
+			return func(ctx context.Context) (int, error) {
+				time.Sleep(time.Second)
+				return readthrough.Wrap(ctx, s, other, newSource(1).load)
+			}
+		}
+		a, b := wrapAsync(ctx, s, "a", crossed("b")), wrapAsync(ctx, s, "b", crossed("a"))
+		for who, r := range map[string]result[int]{"a": <-a, "b": <-b} {
+			if !errors.Is(r.err, readthrough.ErrRecursiveLoad) {
+				t.Errorf("%s: %v and error %v", who, r.value, r.err)
+			}
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("the readers waited %v", took)
+		}
+		wantIdle(t, s)
+	})
+}

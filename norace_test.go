@@ -1,0 +1,5 @@
+//go:build !race
+
+package readthrough_test
+
+const raceEnabled = false

@@ -1,0 +1,372 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// uncomparableError has a type whose values cannot be compared.
+type uncomparableError []string
+
+func (uncomparableError) Error() string { return "uncomparable" }
+
+// holdingError has a comparable type, but not all its values can be compared.
+type holdingError struct{ cause any }
+
+func (holdingError) Error() string { return "holding" }
+
+// pointerError has methods that need a pointer that is not nil.
+type pointerError struct{ text string }
+
+func (e *pointerError) Error() string { return e.text }
+
+func TestBadStoreAndOptions(t *testing.T) {
+	store := plain(newStore(t))
+	newCache := func(store provider.CacheProvider, options readthrough.Options) func() error {
+		return func() error {
+			c, err := readthrough.New(store, options)
+			if c != nil {
+				t.Error("New returned a cache beside the error")
+			}
+			return err
+		}
+	}
+	const negative = "must not be negative"
+	for _, b := range []badCall{
+		{name: "nil store", call: newCache(nil, readthrough.Options{}), want: "New: store: must not be nil"},
+		{name: "nil pointer as the store", call: newCache((*memory.Store)(nil), readthrough.Options{}), want: "New: store: must not be nil"},
+		{name: "ProviderTimeout", call: newCache(store, readthrough.Options{ProviderTimeout: -1}), want: "Options.ProviderTimeout: -1ns: " + negative},
+		{name: "InvalidateTimeout", call: newCache(store, readthrough.Options{InvalidateTimeout: -1}), want: "Options.InvalidateTimeout: -1ns: " + negative},
+		{name: "BreakerCooldown", call: newCache(store, readthrough.Options{BreakerCooldown: -time.Hour}), want: "Options.BreakerCooldown: -1h0m0s: " + negative},
+		{name: "MaxPending", call: newCache(store, readthrough.Options{MaxPending: -1}), want: "Options.MaxPending: -1: " + negative},
+		{name: "several", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.MaxPending"},
+		{name: "several, the other one", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.ProviderTimeout"},
+	} {
+		b.run(t, store.calls)
+	}
+}
+
+// TestHugeOptions: what is only large is fine.
+func TestHugeOptions(t *testing.T) {
+	s := newScope(t, on(plain(newStore(t))), with(func(o *readthrough.Options, so *readthrough.ScopeOptions) {
+		o.ProviderTimeout, o.InvalidateTimeout, o.BreakerCooldown = math.MaxInt64, math.MaxInt64, math.MaxInt64
+		o.BreakerFailures, o.MaxPending = math.MaxInt, math.MaxInt
+		so.TTL, so.NegativeTTL, so.LoadTimeout, so.Jitter = math.MaxInt64-1, math.MaxInt64, math.MaxInt64, 1
+	}))
+	for range 100 {
+		got, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 7, nil })
+		want(t, "Wrap", got, err, 7)
+		if err := s.Invalidate(t.Context(), "k"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBadScopes(t *testing.T) {
+	store := plain(newStore(t))
+	cache := newCache(t, store, readthrough.Options{})
+	good := readthrough.ScopeOptions{TTL: time.Minute}
+	scope := func(name string, options readthrough.ScopeOptions) func() error {
+		return func() error {
+			s, err := cache.Scope(name, options)
+			if s != nil {
+				t.Error("Scope returned a scope beside the error")
+			}
+			return err
+		}
+	}
+	changed := func(change func(*readthrough.ScopeOptions)) func() error {
+		options := good
+		change(&options)
+		return scope("s", options)
+	}
+	const ttl, jitter = "must be positive, or NoExpiry", "must not be more than 1"
+	tests := []badCall{
+		{name: "empty name", call: scope("", good), want: "scope name: 0 bytes: must be 1 to 128"},
+		{name: "long name", call: scope(strings.Repeat("s", 129), good), want: "scope name: 129 bytes: must be 1 to 128"},
+		{name: "huge name", call: scope(huge, good), want: "scope name: 1048576 bytes: must be 1 to 128"},
+		{name: "no TTL", call: scope("s", readthrough.ScopeOptions{}), want: "ScopeOptions.TTL: 0s: " + ttl},
+		{name: "negative TTL", call: scope("s", readthrough.ScopeOptions{TTL: -1}), want: "ScopeOptions.TTL: -1ns: " + ttl},
+		{name: "Jitter", call: changed(func(o *readthrough.ScopeOptions) { o.Jitter = 1.01 }), want: "ScopeOptions.Jitter: 1.01: " + jitter},
+		{name: "Jitter NaN", call: changed(func(o *readthrough.ScopeOptions) { o.Jitter = math.NaN() }), want: "ScopeOptions.Jitter: NaN: " + jitter},
+		{name: "Jitter infinite", call: changed(func(o *readthrough.ScopeOptions) { o.Jitter = math.Inf(1) }), want: "ScopeOptions.Jitter: +Inf: " + jitter},
+		{name: "LoadTimeout", call: changed(func(o *readthrough.ScopeOptions) { o.LoadTimeout = -1 }), want: "ScopeOptions.LoadTimeout: -1ns: must not be negative"},
+		{name: "NotFound uncomparable", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = uncomparableError{"a"} }), want: "ScopeOptions.NotFound: readthrough_test.uncomparableError: must be comparable"},
+		{name: "NotFound with an uncomparable value", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{[]int{1}} }), want: "ScopeOptions.NotFound: readthrough_test.holdingError: must be comparable"},
+		{name: "NotFound nil pointer", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = (*pointerError)(nil) }), want: "ScopeOptions.NotFound: must not be a nil *readthrough_test.pointerError"},
+		{name: "several", call: scope("s", readthrough.ScopeOptions{Jitter: 2}), want: "ScopeOptions.TTL"},
+		{name: "several, the other one", call: scope("s", readthrough.ScopeOptions{Jitter: 2}), want: "ScopeOptions.Jitter"},
+	}
+	for _, name := range []string{" ", "a b", "a/b", "a:b", "ä", "\x00", "\xff", "a*", "{a}", "a\n"} {
+		tests = append(tests, badCall{name: fmt.Sprintf("name %q", name), call: scope(name, good), want: "only ASCII letters"})
+	}
+	for _, b := range tests {
+		b.run(t, store.calls)
+	}
+}
+
+func TestScopeNames(t *testing.T) {
+	cache := newCache(t, newStore(t), readthrough.Options{})
+	for _, name := range []string{"a", "Z", "0", "-", "_", ".", "maintenance-v2.1_X", strings.Repeat("s", 128)} {
+		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: 1})
+		if err != nil {
+			t.Errorf("Scope(%q): %v", name, err)
+			continue
+		}
+		if s.Name() != name {
+			t.Errorf("Name() = %q, want %q", s.Name(), name)
+		}
+	}
+}
+
+func TestSameScope(t *testing.T) {
+	cache := newCache(t, newStore(t), readthrough.Options{})
+	base := readthrough.ScopeOptions{TTL: time.Minute, NotFound: holdingError{1}}
+	first, err := cache.Scope("s", base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spelled := base // the defaults, spelled out
+	spelled.Jitter, spelled.NegativeTTL = 0.1, 5*time.Second
+	for _, options := range []readthrough.ScopeOptions{base, spelled} {
+		if again, err := cache.Scope("s", options); again != first || err != nil {
+			t.Errorf("Scope again: %p, %v, want the same scope", again, err)
+		}
+	}
+	changes := map[string]func(*readthrough.ScopeOptions){
+		"TTL":         func(o *readthrough.ScopeOptions) { o.TTL++ },
+		"NegativeTTL": func(o *readthrough.ScopeOptions) { o.NegativeTTL = -1 },
+		"Jitter":      func(o *readthrough.ScopeOptions) { o.Jitter = -1 },
+		"LoadTimeout": func(o *readthrough.ScopeOptions) { o.LoadTimeout = 1 },
+		"NotFound":    func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{2} },
+	}
+	for name, change := range changes {
+		options := base
+		change(&options)
+		badCall{name: name, want: `scope "s" exists with other options`, call: func() error {
+			_, err := cache.Scope("s", options)
+			return err
+		}}.run(t, func() int64 { return 0 })
+	}
+	other, err := cache.Scope("s2", base)
+	if err != nil || other == first {
+		t.Errorf("Scope of another name: %p, %v", other, err)
+	}
+}
+
+// TestLifetimes stores with every combination of TTLs and looks when the entry
+// is gone, to the nanosecond.
+func TestLifetimes(t *testing.T) {
+	const never = readthrough.NoExpiry
+	tests := []struct {
+		name         string
+		options      readthrough.ScopeOptions
+		call         []readthrough.CallOption
+		value, empty time.Duration // 0: not stored
+	}{
+		{"defaults", readthrough.ScopeOptions{TTL: time.Minute}, nil, time.Minute, 5 * time.Second},
+		{"a short TTL", readthrough.ScopeOptions{TTL: time.Second}, nil, time.Second, time.Second},
+		{"one nanosecond", readthrough.ScopeOptions{TTL: 1}, nil, 1, 1},
+		{"500 ms", readthrough.ScopeOptions{TTL: 500 * time.Millisecond}, nil, 500 * time.Millisecond, 500 * time.Millisecond},
+		{"no expiry", readthrough.ScopeOptions{TTL: never}, nil, never, 5 * time.Second},
+		{"negative TTL set", readthrough.ScopeOptions{TTL: time.Minute, NegativeTTL: time.Second}, nil, time.Minute, time.Second},
+		{"negative TTL longer", readthrough.ScopeOptions{TTL: time.Minute, NegativeTTL: time.Hour}, nil, time.Minute, time.Minute},
+		{"absence not cached", readthrough.ScopeOptions{TTL: time.Minute, NegativeTTL: -1}, nil, time.Minute, 0},
+		{"TTL of the call", readthrough.ScopeOptions{TTL: time.Minute}, []readthrough.CallOption{readthrough.TTL(time.Hour)}, time.Hour, 5 * time.Second},
+		{"short TTL of the call", readthrough.ScopeOptions{TTL: time.Minute}, []readthrough.CallOption{readthrough.TTL(time.Second)}, time.Second, time.Second},
+		{"the last one counts", readthrough.ScopeOptions{TTL: time.Minute}, []readthrough.CallOption{readthrough.TTL(time.Second), {}, readthrough.TTL(time.Hour)}, time.Hour, 5 * time.Second},
+		{"no expiry for the call", readthrough.ScopeOptions{TTL: time.Minute}, []readthrough.CallOption{readthrough.TTL(never)}, never, 5 * time.Second},
+	}
+	for _, test := range tests {
+		bubble(t, test.name, func(t *testing.T) {
+			test.options.Jitter = -1
+			cache := newCache(t, newStore(t), readthrough.Options{})
+			s, err := cache.Scope("s", test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, absent := range []bool{false, true} {
+				key, lives := fmt.Sprint(absent), test.value
+				if absent {
+					lives = test.empty
+				}
+				if _, err := readthrough.Wrap(t.Context(), s, key, func(context.Context) (int, error) {
+					if absent {
+						return 0, readthrough.ErrNotFound
+					}
+					return 1, nil
+				}, test.call...); errors.Is(err, readthrough.ErrNotFound) != absent {
+					t.Fatal(err)
+				}
+				has := func() bool {
+					t.Helper()
+					found, err := s.Has(t.Context(), key)
+					if err != nil {
+						t.Error(err)
+					}
+					return found
+				}
+				switch lives {
+				case 0:
+					if has() {
+						t.Errorf("absent = %v: stored, want not", absent)
+					}
+				case never:
+					time.Sleep(100 * 365 * 24 * time.Hour)
+					if !has() {
+						t.Errorf("absent = %v: gone after 100 years", absent)
+					}
+				default:
+					time.Sleep(lives - 1)
+					if !has() {
+						t.Errorf("absent = %v: gone before %v", absent, lives)
+					}
+					time.Sleep(1)
+					if has() {
+						t.Errorf("absent = %v: still there after %v", absent, lives)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestJitter: every path that stores shortens the TTL by up to the jitter, to
+// the nanosecond, and never lengthens it.
+func TestJitter(t *testing.T) {
+	paths := map[string]func(ctx context.Context, s *readthrough.CachedScope, key string) error{
+		"Wrap": func(ctx context.Context, s *readthrough.CachedScope, key string) error {
+			_, err := readthrough.Wrap(ctx, s, key, func(context.Context) (int, error) { return 1, nil })
+			return err
+		},
+		"WrapMany": func(ctx context.Context, s *readthrough.CachedScope, key string) error {
+			_, err := readthrough.WrapMany(ctx, s, []string{key}, func(k string) string { return k },
+				func(context.Context, []string) (map[string]int, error) { return map[string]int{key: 1}, nil })
+			return err
+		},
+		"absence": func(ctx context.Context, s *readthrough.CachedScope, key string) error {
+			_, err := readthrough.Wrap(ctx, s, key, func(context.Context) (int, error) { return 1, readthrough.ErrNotFound })
+			if errors.Is(err, readthrough.ErrNotFound) {
+				return nil
+			}
+			return err
+		},
+	}
+	for name, store := range paths {
+		for _, jitter := range []float64{-1, 0, 0.5, 1} {
+			bubble(t, fmt.Sprintf("%s/%v", name, jitter), func(t *testing.T) {
+				const ttl, n = time.Second, 300
+				cache := newCache(t, newStore(t), readthrough.Options{})
+				s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: ttl, Jitter: jitter})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range n {
+					if err := store(t.Context(), s, fmt.Sprint(i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				page, err := s.Entries(t.Context(), provider.ListOptions{Limit: n})
+				if err != nil {
+					t.Fatal(err)
+				}
+				shortest, longest, odd := ttl, time.Duration(0), 0
+				for _, e := range page.Entries {
+					lives := e.ExpiresAt.Sub(e.StoredAt)
+					shortest, longest = min(shortest, lives), max(longest, lives)
+					if lives%time.Millisecond != 0 {
+						odd++
+					}
+				}
+				part := jitter
+				switch {
+				case jitter < 0:
+					part = 0
+				case jitter == 0:
+					part = 0.1
+				}
+				lowest := ttl - time.Duration(part*float64(ttl))
+				if longest > ttl || shortest < lowest {
+					t.Errorf("TTLs from %v to %v, want from %v to %v", shortest, longest, lowest, ttl)
+				}
+				if part == 0 {
+					return
+				}
+				if spread := longest - shortest; spread < time.Duration(0.8*part*float64(ttl)) {
+					t.Errorf("TTLs from %v to %v: that is no spread", shortest, longest)
+				}
+				if odd < n/2 {
+					t.Errorf("only %d of %d TTLs are finer than a millisecond", odd, n)
+				}
+			})
+		}
+	}
+}
+
+// TestNotFoundOfTheService: a repository keeps its own error, and it comes back.
+func TestNotFoundOfTheService(t *testing.T) {
+	own := errors.New("maintenance: no such maintenance")
+	both := fmt.Errorf("%w: of the service", readthrough.ErrNotFound)
+	for name, notFound := range map[string]error{"own": own, "own that matches ours": both, "none": nil} {
+		t.Run(name, func(t *testing.T) {
+			s := newScope(t, with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { so.NotFound = notFound }))
+			loads := 0
+			said := notFound
+			if said == nil {
+				said = readthrough.ErrNotFound
+			}
+			for i := range 3 {
+				_, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) {
+					loads++
+					return 0, fmt.Errorf("load: %w", said)
+				})
+				if !errors.Is(err, said) || i > 0 && !errors.Is(err, readthrough.ErrNotFound) {
+					t.Errorf("read %d: %v", i, err)
+				}
+			}
+			if loads != 1 {
+				t.Errorf("%d loads, want 1", loads)
+			}
+			_, err := readthrough.Wrap(t.Context(), s, "ours", func(context.Context) (int, error) { return 0, readthrough.ErrNotFound })
+			if !errors.Is(err, readthrough.ErrNotFound) {
+				t.Errorf("ErrNotFound is understood in every case: %v", err)
+			}
+			if has, err := s.Has(t.Context(), "ours"); !has || err != nil {
+				t.Errorf("Has: %v, %v, want the absence stored", has, err)
+			}
+		})
+	}
+}
+
+func TestLoadTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t, with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { so.LoadTimeout = time.Second }))
+		elapsed := took(func() {
+			_, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+				time.Sleep(time.Minute) // pays no attention to ctx
+				return 1, nil
+			})
+			if !errors.Is(err, readthrough.ErrLoadTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v, want ErrLoadTimeout", err)
+			}
+		})
+		if elapsed != time.Second {
+			t.Errorf("took %v, want a second", elapsed)
+		}
+		time.Sleep(2 * time.Minute)
+		wantIdle(t, s)
+		if has, err := s.Has(t.Context(), "k"); has || err != nil {
+			t.Errorf("Has: %v, %v: what a load returns too late is not used", has, err)
+		}
+	})
+}

@@ -1,0 +1,487 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+const (
+	// These are the documented defaults.
+	providerTimeout   = 50 * time.Millisecond
+	invalidateTimeout = time.Second
+	breakerFailures   = 5
+	breakerCooldown   = time.Second
+	// maxAbandoned is the number of calls that a store may leave unanswered.
+	maxAbandoned = 64
+)
+
+// TestOutageNeverFailsARead lets every operation of a store fail in every way,
+// and expects that the read returns what the source has, takes no longer than
+// one timeout, and that the failure is reported once.
+func TestOutageNeverFailsARead(t *testing.T) {
+	var panicErr *readthrough.PanicError
+	matches := func(target error) func(error) bool {
+		return func(err error) bool { return errors.Is(err, target) }
+	}
+	isPanic := func(err error) bool { return errors.As(err, &panicErr) && errors.Is(panicErr, errFault) }
+	failures := []struct {
+		name  string
+		fault fault
+		cause func(error) bool
+		takes time.Duration
+		sets  bool // it is a fault of a set only
+	}{
+		{"error", faultError, matches(errFault), 0, false},
+		{"hang", faultHang, matches(context.DeadlineExceeded), providerTimeout, false},
+		{"hang that ignores the context", faultStuck, matches(context.DeadlineExceeded), providerTimeout, false},
+		{"panic", faultPanic, isPanic, 0, false},
+		{"goexit", faultGoexit, func(err error) bool { return strings.Contains(err.Error(), "Goexit") }, 0, false},
+		{"lost reply", faultLost, matches(errFault), 0, false},
+		{"too large", faultTooLarge, matches(provider.ErrTooLarge), 0, true},
+		{"unencodable", faultUnencodable, matches(provider.ErrUnencodable), 0, true},
+	}
+	operations := []struct {
+		name string
+		wrap func(*faulty) provider.CacheProvider
+		keys int
+		op   string
+		want readthrough.Op
+		key  string // the reported one
+	}{
+		{"get", nil, 1, "get", readthrough.OpGet, "k0"},
+		{"set", nil, 1, "set", readthrough.OpSet, "k0"},
+		{"bulk get without batches", nil, 3, "get", readthrough.OpGet, ""},
+		{"bulk set without batches", nil, 3, "set", readthrough.OpSet, ""},
+		{"getMany", withBatches, 3, "getMany", readthrough.OpGet, ""},
+		{"setMany", withBatches, 3, "setMany", readthrough.OpSet, ""},
+		{"getMany of one", withBatches, -1, "getMany", readthrough.OpGet, ""},
+		{"get in the process", inProcess, 1, "get", readthrough.OpGet, "k0"},
+		{"set in the process", inProcess, 1, "set", readthrough.OpSet, "k0"},
+		{"bulk get in the process", inProcess, 3, "get", readthrough.OpGet, ""},
+		{"bulk set in the process", inProcess, 3, "set", readthrough.OpSet, ""},
+	}
+	for _, o := range operations {
+		for _, f := range failures {
+			waits := f.takes > 0 || f.fault == faultGoexit
+			isSet := o.want == readthrough.OpSet
+			if f.sets && !isSet || waits && o.wrap != nil && o.name[len(o.name)-7:] == "process" {
+				continue // a store in the process never waits
+			}
+			bubble(t, o.name+"/"+f.name, func(t *testing.T) {
+				r := newRig(t, readthrough.Options{BreakerFailures: -1}, o.wrap)
+				r.store.fail(f.fault, o.op)
+				elapsed := took(func() { r.readAll(o.keys) })
+				if f.fault == faultGoexit && o.keys > 1 && o.op == "get" {
+					// errgroup lets the others finish and says nothing: the rest is a miss.
+					return
+				}
+				if elapsed != f.takes {
+					t.Errorf("took %v, want %v", elapsed, f.takes)
+				}
+				if f.sets && o.keys > 1 && o.op == "set" { // one error for each, joined
+					r.expectReports(o.want)
+					return
+				}
+				reports := r.reports()
+				if len(reports) != 1 {
+					t.Fatalf("reported %v, want one report", reports)
+				}
+				if got := reports[0]; got.op != o.want || got.key != o.key || got.scope != "s" || !f.cause(got.err) {
+					t.Errorf("reported %+v, want op %v of key %q in scope s", got, o.want, o.key)
+				}
+				if got := r.scope.Stats().ProviderErrors; got != 1 {
+					t.Errorf("Stats().ProviderErrors = %d, want 1", got)
+				}
+				r.store.heal()
+				synctest.Wait()
+				r.readAll(o.keys)
+				loads := r.loaded()
+				r.readAll(o.keys)
+				if r.loaded() != loads {
+					t.Error("a read after the fault has ended is not cached")
+				}
+			})
+		}
+	}
+}
+
+// readAll reads n keys: one by Wrap, many and minus one by WrapMany.
+func (r *rig) readAll(n int) {
+	r.t.Helper()
+	if n == 1 {
+		if got := r.read("k0"); got != "1" {
+			r.t.Errorf("read %q, want 1", got)
+		}
+		return
+	}
+	n = max(n, -n)
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprint("k", i)
+	}
+	got := r.readMany(keys...)
+	if len(got) != n {
+		r.t.Errorf("read %v, want %d values", got, n)
+	}
+	for key, value := range got {
+		if value != "1" {
+			r.t.Errorf("read %q under %q, want 1", value, key)
+		}
+	}
+}
+
+// TestUndecodableIsAMissAndOverwritten: one cache library returned the error of
+// bytes that do not decode for ever.
+func TestUndecodableIsAMissAndOverwritten(t *testing.T) {
+	garbage := provider.Encoded{Data: []byte("{"), Type: "string", Codec: provider.JSON()}
+	otherType := provider.Encoded{Data: []byte("7"), Type: "int", Codec: provider.JSON()}
+	for name, entry := range map[string]any{"garbage": garbage, "another type": otherType, "another live type": 7} {
+		for _, wrap := range []func(*faulty) provider.CacheProvider{nil, withBatches} {
+			bubble(t, fmt.Sprintf("%s/batches %v", name, wrap != nil), func(t *testing.T) {
+				r := newRig(t, readthrough.Options{BreakerFailures: 1}, wrap)
+				r.store.put("s", "k0", entry)
+				r.expectRead("k0", "1", true)
+				r.expectReports(readthrough.OpGet)
+				r.expectRead("k0", "1", false)
+
+				r.store.put("s", "k1", entry)
+				r.readMany("k0", "k1", "k2")
+				r.expectReports(readthrough.OpGet, readthrough.OpGet)
+				if got := r.reports()[1]; got.key != "k1" {
+					t.Errorf("reported key %q, want k1", got.key)
+				}
+				if got, _ := r.store.value("s", "k1"); got != "1" {
+					t.Errorf("k1 is stored as %v, want 1", got)
+				}
+			})
+		}
+	}
+}
+
+// TestUndecodableErrorOfTheStore: the store itself cannot read some bytes. That
+// is reported for each key and does not open the breaker.
+func TestUndecodableErrorOfTheStore(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+		r.store.fail(faultUndecodable, "get")
+		r.readAll(3)
+		reports := r.reports()
+		if len(reports) != 3 {
+			t.Fatalf("reported %v, want one report for each key", reports)
+		}
+		for _, report := range reports {
+			if report.op != readthrough.OpGet || report.key == "" || !errors.Is(report.err, provider.ErrUndecodable) {
+				t.Errorf("reported %+v", report)
+			}
+		}
+		r.store.heal()
+		r.readAll(3)
+		if got := r.loaded(); got != 3 {
+			t.Errorf("%d loads, want 3: the breaker must not be open", got)
+		}
+	})
+}
+
+func TestWrongNumberOfResults(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, withBatches)
+		r.readAll(3)
+		r.store.fail(faultMiscount, "getMany")
+		r.readAll(3) // must not take a result for that of another key
+		if got := r.loaded(); got != 6 {
+			t.Errorf("%d loads, want 6: results that cannot be told apart must not be used", got)
+		}
+		r.expectReports(readthrough.OpGet)
+	})
+}
+
+// TestHangingStoreCostsAFewTimeouts: one cache library waits for the full
+// timeout on every read of an outage.
+func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
+	for name, f := range map[string]fault{"honours the context": faultHang, "ignores the context": faultStuck} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{}, nil)
+			r.store.failAll(f)
+			elapsed := took(func() {
+				for i := range 100 {
+					r.expectRead(fmt.Sprint(i), "1", true)
+				}
+			})
+			if want := breakerFailures * providerTimeout; elapsed != want {
+				t.Errorf("100 reads took %v, want %v", elapsed, want)
+			}
+			if got := len(r.store.calls()); got != breakerFailures {
+				t.Errorf("the store was asked %d times, want %d", got, breakerFailures)
+			}
+			if got := len(r.reports()); got != breakerFailures {
+				t.Errorf("%d reports, want %d", got, breakerFailures)
+			}
+		})
+		bubble(t, name+", bulk", func(t *testing.T) {
+			r := newRig(t, readthrough.Options{}, withBatches)
+			r.store.failAll(f)
+			elapsed := took(func() {
+				for range 100 {
+					r.readAll(10)
+				}
+			})
+			if want := breakerFailures * providerTimeout; elapsed != want {
+				t.Errorf("100 bulk reads took %v, want %v", elapsed, want)
+			}
+		})
+	}
+}
+
+// TestStampedeInAnOutage: the load of a key is shared also when the store is
+// down.
+func TestStampedeInAnOutage(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, nil)
+		r.store.failAll(faultError)
+		r.delay = time.Second
+		var readers sync.WaitGroup
+		for range 1000 {
+			readers.Go(func() { r.read("k") })
+		}
+		readers.Wait()
+		if got := r.loaded(); got != 1 {
+			t.Errorf("%d loads, want 1", got)
+		}
+	})
+}
+
+func TestBreakerProbes(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, nil)
+		n := 0
+		burst := func() (keys int, elapsed []time.Duration) {
+			asked := make(map[string]bool)
+			before := len(r.store.calls("get"))
+			times := make(chan time.Duration, 10)
+			var readers sync.WaitGroup
+			for range 10 {
+				n++
+				key := fmt.Sprint(n)
+				readers.Go(func() { times <- took(func() { r.read(key) }) })
+			}
+			readers.Wait()
+			close(times)
+			for d := range times {
+				if d > 0 {
+					elapsed = append(elapsed, d)
+				}
+			}
+			for _, call := range r.store.calls("get")[before:] {
+				asked[call.names[0]] = true // perhaps twice: a load looks again if others have filled
+			}
+			return len(asked), elapsed
+		}
+		r.store.failAll(faultHang)
+		burst()
+		if asked, elapsed := burst(); asked != 0 || len(elapsed) != 0 {
+			t.Fatalf("with an open breaker the store was asked %d times and readers waited %v", asked, elapsed)
+		}
+		time.Sleep(breakerCooldown - time.Nanosecond)
+		if asked, _ := burst(); asked != 0 {
+			t.Fatalf("before the cooldown is over the store was asked %d times", asked)
+		}
+		for range 3 {
+			time.Sleep(breakerCooldown)
+			if asked, elapsed := burst(); asked != 1 || len(elapsed) != 1 || elapsed[0] != providerTimeout {
+				t.Fatalf("after the cooldown the store was asked %d times and readers waited %v; want one of them to probe", asked, elapsed)
+			}
+			if asked, _ := burst(); asked != 0 {
+				t.Fatalf("after a failed probe the store was asked %d times", asked)
+			}
+		}
+		r.store.heal()
+		if asked, _ := burst(); asked != 0 {
+			t.Fatalf("after a failed probe the store was asked %d times", asked)
+		}
+		time.Sleep(breakerCooldown)
+		r.read("first") // probes and closes
+		if asked, elapsed := burst(); asked != 10 || len(elapsed) != 0 {
+			t.Fatalf("after the outage the store was asked %d times, want 10; readers waited %v", asked, elapsed)
+		}
+	})
+}
+
+func TestBreakerCountsFailuresInARow(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: 3}, nil)
+		for i := range 20 { // get fails, set succeeds: never more than one in a row
+			r.store.fail(faultError, "get")
+			r.read(fmt.Sprint(i))
+		}
+		if got := len(r.store.calls("get")); got != 20 {
+			t.Errorf("the store was asked %d times, want 20", got)
+		}
+	})
+}
+
+func TestCallerCancellationIsNoFailure(t *testing.T) {
+	for name, f := range map[string]fault{"honours the context": faultHang, "ignores the context": faultStuck} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+			r.store.fail(f, "get")
+			for range 10 {
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Millisecond, cancel)
+				if _, err := r.readCtx(ctx, r.scope, "k"); !errors.Is(err, context.Canceled) {
+					t.Errorf("error %v, want context.Canceled", err)
+				}
+			}
+			if got := len(r.store.calls("get")); got != 10 {
+				t.Errorf("the store was asked %d times, want 10: a reader that leaves is no failure", got)
+			}
+			r.expectReports()
+			r.store.heal()
+			r.expectRead("k", "1", true)
+			r.expectRead("k", "1", false)
+		})
+	}
+}
+
+// TestCancelledProbe: a reader that leaves while it probes leaves the probe to
+// the next.
+func TestCancelledProbe(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+		r.store.failAll(faultHang)
+		r.read("k")
+		time.Sleep(breakerCooldown)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		if _, err := r.readCtx(ctx, r.scope, "k"); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want context.Canceled", err)
+		}
+		r.store.heal()
+		r.expectRead("k", "1", true)
+		r.expectRead("k", "1", false)
+	})
+}
+
+func TestRefusalsAreNoFailures(t *testing.T) {
+	for name, f := range map[string]fault{"too large": faultTooLarge, "unencodable": faultUnencodable} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+			r.store.fail(f, "set")
+			for i := range 10 {
+				r.expectRead("k", "1", true)
+				if got := len(r.store.calls("get")); got != i+1 {
+					t.Fatalf("the store was asked %d times, want %d: a refusal is no failure", got, i+1)
+				}
+			}
+			if got := len(r.reports()); got != 10 {
+				t.Errorf("%d reports, want 10", got)
+			}
+		})
+	}
+}
+
+// TestRefusedItemsDoNotKeepOthersOut: without batches, one item of a bulk fill
+// that is refused leaves the others stored.
+func TestRefusedItemsDoNotKeepOthersOut(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+		r.store.hook("set", func(_ context.Context, names []string) error {
+			if names[0] == "k1" {
+				return provider.ErrTooLarge
+			}
+			return nil
+		})
+		r.readAll(3)
+		r.expectReports(readthrough.OpSet)
+		for key, want := range map[string]bool{"k0": true, "k1": false, "k2": true} {
+			if _, found := r.store.value("s", key); found != want {
+				t.Errorf("%s stored: %v, want %v", key, found, want)
+			}
+		}
+	})
+}
+
+// TestAbandonedCallsAreBounded: a store that hangs for ever and ignores its
+// context costs a bounded number of goroutines, also if the breaker is off.
+func TestAbandonedCallsAreBounded(t *testing.T) {
+	for _, op := range []string{"get", "set"} {
+		bubble(t, op, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+			r.store.fail(faultStuck, op)
+			elapsed := took(func() {
+				for i := range 3 * maxAbandoned {
+					r.read(fmt.Sprint(i))
+				}
+			})
+			if want := maxAbandoned * providerTimeout; elapsed != want {
+				t.Errorf("the reads took %v, want %v", elapsed, want)
+			}
+			if running, most := r.store.concurrency(); running != maxAbandoned || most != maxAbandoned {
+				t.Errorf("%d calls are stuck, at most %d were; want %d", running, most, maxAbandoned)
+			}
+			r.store.heal()
+			synctest.Wait()
+			r.read("k")
+			r.expectRead("k", "1", false) // the store is asked again
+		})
+	}
+	bubble(t, "abandoned because the readers left", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+		r.store.fail(faultStuck, "get")
+		for range 3 * maxAbandoned {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_, _ = r.readCtx(ctx, r.scope, "k")
+			cancel()
+		}
+		if running, _ := r.store.concurrency(); running != maxAbandoned {
+			t.Errorf("%d calls are stuck, want %d", running, maxAbandoned)
+		}
+	})
+	for name, failures := range map[string]int{"deletions": 0, "deletions without a breaker": -1} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{BreakerFailures: failures}, nil)
+			r.store.failAll(faultStuck)
+			for i := range 2 * maxAbandoned {
+				if err := r.scope.Invalidate(t.Context(), fmt.Sprint(i)); !errors.Is(err, readthrough.ErrInvalidationPending) {
+					t.Fatalf("error %v, want ErrInvalidationPending", err)
+				}
+				if _, err := r.scope.InvalidatePrefix(t.Context(), fmt.Sprint("p", i%10)); !errors.Is(err, readthrough.ErrInvalidationPending) {
+					t.Fatalf("error %v, want ErrInvalidationPending", err)
+				}
+			}
+			time.Sleep(10 * time.Minute) // of retries
+			// The last two of them, of the test and of the retries, may have begun at
+			// the same time.
+			if running, _ := r.store.concurrency(); running < maxAbandoned || running > maxAbandoned+1 {
+				t.Errorf("%d calls are stuck, want %d", running, maxAbandoned)
+			}
+			r.store.heal()
+			time.Sleep(time.Minute)
+			r.expectPending(0)
+			r.read("k")
+			r.expectRead("k", "1", false)
+		})
+	}
+}
+
+// TestGoexitOfTheStore costs no place among the abandoned calls for ever.
+func TestGoexitOfTheStore(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+		r.store.fail(faultGoexit, "get")
+		for range 3 * maxAbandoned {
+			r.read("k")
+		}
+		r.store.heal()
+		r.read("k")
+		r.expectRead("k", "1", false)
+	})
+}

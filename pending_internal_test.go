@@ -1,0 +1,243 @@
+package readthrough
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var pendingSeed = flag.Uint64("pending.seed", 0, "seed of the pending set's model test; 0: a random one")
+
+// pendingTwin is what a pendingSet should do, said as plainly as possible: a
+// list of invalidations that are not confirmed, searched from end to end.
+type pendingTwin struct {
+	limit   int
+	pending []twinRecord
+}
+
+type twinRecord struct {
+	prefix  bool
+	name    string
+	version uint64
+}
+
+func (r twinRecord) covers(key string) bool {
+	return r.name == key || r.prefix && strings.HasPrefix(key, r.name)
+}
+
+func (w *pendingTwin) add(targets Targets, version uint64) {
+	for _, key := range targets.Keys {
+		w.addOne(twinRecord{false, key, version})
+	}
+	for _, prefix := range targets.Prefixes {
+		w.addOne(twinRecord{true, prefix, version})
+	}
+	prefixes := 0
+	var latest uint64
+	for _, r := range w.pending {
+		latest = max(latest, r.version)
+		if r.prefix {
+			prefixes++
+		}
+	}
+	if len(w.pending) > w.limit || prefixes > 64 {
+		w.pending = []twinRecord{{true, "", latest}}
+	}
+}
+
+func (w *pendingTwin) addOne(added twinRecord) {
+	for i, r := range w.pending {
+		if r.prefix == added.prefix && r.name == added.name {
+			w.pending[i].version = max(r.version, added.version)
+			return
+		}
+	}
+	w.pending = append(w.pending, added)
+}
+
+func (w *pendingTwin) confirm(targets Targets, version uint64) {
+	w.pending = slices.DeleteFunc(w.pending, func(r twinRecord) bool {
+		if r.version > version {
+			return false
+		}
+		if !r.prefix && slices.Contains(targets.Keys, r.name) {
+			return true
+		}
+		return slices.ContainsFunc(targets.Prefixes, func(prefix string) bool { return strings.HasPrefix(r.name, prefix) })
+	})
+}
+
+// TestPendingSetAgainstTwin compares a pendingSet after every step of random
+// sequences with its twin, and with the truth: as long as an invalidation has
+// not been confirmed by an attempt that began no earlier, the keys that it
+// covers are covered.
+func TestPendingSetAgainstTwin(t *testing.T) {
+	seed := *pendingSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("run again with -pending.seed=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	universe := []string{""}
+	for i := 0; len(universe) < 1+3+9+27; i++ {
+		for _, letter := range []string{"a", "b", "c"} {
+			universe = append(universe, universe[i]+letter)
+		}
+	}
+	for round := range 400 {
+		limit := []int{1, 2, 5, 20, 1000}[round%5]
+		set, twin := pendingSet{limit: limit}, pendingTwin{limit: limit}
+		var truth []twinRecord
+		version := uint64(0)
+		for range 60 {
+			targets := randomTargets(rng, universe)
+			began := version - min(version, rng.Uint64N(4)) // of an attempt that is concluded now
+			switch rng.IntN(3) {
+			case 0: // another invalidation, or a retry, was not confirmed
+				if rng.IntN(2) == 0 {
+					version++
+					began = version
+				}
+				set.add(targets, began)
+				twin.add(targets, began)
+				for _, key := range targets.Keys {
+					truth = append(truth, twinRecord{false, key, began})
+				}
+				for _, prefix := range targets.Prefixes {
+					truth = append(truth, twinRecord{true, prefix, began})
+				}
+			default:
+				set.confirm(targets, began)
+				twin.confirm(targets, began)
+				confirmed := pendingTwin{pending: truth}
+				confirmed.confirm(targets, began)
+				truth = confirmed.pending
+			}
+			compareWithTwin(t, &set, &twin, universe)
+			for _, r := range truth {
+				for _, key := range universe {
+					if r.covers(key) && !set.covers(key) {
+						t.Fatalf("limit %d: %+v is not confirmed, but %q is not covered", limit, r, key)
+					}
+				}
+			}
+		}
+	}
+}
+
+func randomTargets(rng *rand.Rand, universe []string) (t Targets) {
+	for range rng.IntN(4) {
+		t.Keys = append(t.Keys, universe[1+rng.IntN(len(universe)-1)])
+	}
+	for range rng.IntN(3) {
+		t.Prefixes = append(t.Prefixes, universe[rng.IntN(len(universe))])
+	}
+	return t
+}
+
+func compareWithTwin(t *testing.T, set *pendingSet, twin *pendingTwin, universe []string) {
+	t.Helper()
+	if set.size() != len(twin.pending) {
+		t.Fatalf("size() = %d, the twin has %v", set.size(), twin.pending)
+	}
+	for _, key := range universe {
+		want := slices.ContainsFunc(twin.pending, func(r twinRecord) bool { return r.covers(key) })
+		if got := set.covers(key); got != want {
+			t.Fatalf("covers(%q) = %v, the twin has %v", key, got, twin.pending)
+		}
+	}
+	var want Targets
+	for _, r := range twin.pending {
+		if r.prefix {
+			want.Prefixes = append(want.Prefixes, r.name)
+		} else {
+			want.Keys = append(want.Keys, r.name)
+		}
+	}
+	got := set.targets()
+	for _, names := range [][]string{got.Keys, got.Prefixes, want.Keys, want.Prefixes} {
+		slices.Sort(names)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("targets() = %v, the twin has %v", got, want)
+	}
+	if set.size() > max(set.limit, 1) {
+		t.Fatalf("size() = %d, over the limit of %d", set.size(), set.limit)
+	}
+}
+
+// TestPendingVersionIsNotTakenBack: an attempt that began before the latest
+// invalidation of a key, and fails after it, does not make it look older.
+func TestPendingVersionIsNotTakenBack(t *testing.T) {
+	set := pendingSet{limit: 10}
+	key := Targets{Keys: []string{"k"}}
+	set.add(key, 2) // the latest invalidation
+	set.add(key, 1) // a retry that began before it, and failed
+	set.confirm(key, 1)
+	if !set.covers("k") {
+		t.Error("an attempt that began before the latest invalidation confirmed it")
+	}
+
+	set = pendingSet{limit: 1}
+	set.add(key, 2)
+	set.add(Targets{Keys: []string{"l"}}, 1) // over the limit
+	set.confirm(Targets{Prefixes: []string{""}}, 1)
+	if !set.covers("k") {
+		t.Error("an attempt that began before the latest invalidation confirmed it")
+	}
+}
+
+func TestPendingPrefixesAreBounded(t *testing.T) {
+	set := pendingSet{limit: 1000}
+	for i := range maxPendingPrefixes {
+		set.add(Targets{Prefixes: []string{fmt.Sprint("p", i, ":")}}, 1)
+	}
+	if set.covers("k") || set.size() != maxPendingPrefixes {
+		t.Fatalf("%d pending, want %d prefixes", set.size(), maxPendingPrefixes)
+	}
+	set.add(Targets{Prefixes: []string{"one more"}}, 2)
+	if got := set.targets(); len(got.Keys) != 0 || !slices.Equal(got.Prefixes, []string{""}) {
+		t.Fatalf("targets() = %v, want the whole scope", got)
+	}
+}
+
+func TestTargetChunks(t *testing.T) {
+	for n := range 30 {
+		for _, size := range []int{1, 2, 7, 10} {
+			var targets Targets
+			for i := range n {
+				targets.Keys = append(targets.Keys, fmt.Sprint(i))
+			}
+			targets.Prefixes = []string{"a", "b"}
+			var got Targets
+			for _, part := range targets.chunks(size) {
+				if len(part.Keys) > size || len(part.Keys) > 0 && len(part.Prefixes) > 0 || len(part.Prefixes) > 1 {
+					t.Fatalf("a part of chunks(%d) is %v", size, part)
+				}
+				got.Keys = append(got.Keys, part.Keys...)
+				got.Prefixes = append(got.Prefixes, part.Prefixes...)
+			}
+			if fmt.Sprint(got) != fmt.Sprint(targets) {
+				t.Fatalf("chunks(%d) of %v add up to %v", size, targets, got)
+			}
+		}
+	}
+}
+
+func TestTargetsWithout(t *testing.T) {
+	all := Targets{Keys: []string{"k", "l"}, Prefixes: []string{"a", "b", "c"}}
+	tests := []struct{ failed, want Targets }{
+		{Targets{}, all},
+		{Targets{Keys: all.Keys}, Targets{Prefixes: all.Prefixes}},
+		{Targets{Prefixes: []string{"b"}}, Targets{Keys: all.Keys, Prefixes: []string{"a", "c"}}},
+		{all, Targets{}},
+	}
+	for _, test := range tests {
+		if got := all.without(test.failed); fmt.Sprint(got) != fmt.Sprint(test.want) {
+			t.Errorf("without(%v) = %v, want %v", test.failed, got, test.want)
+		}
+	}
+}

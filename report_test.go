@@ -1,0 +1,184 @@
+package readthrough_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+)
+
+// captureLog makes the default logger write to a buffer until the test ends.
+func captureLog(t *testing.T) (lines func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var buffer bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return buffer.Write(p)
+	}), nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		text := strings.TrimSuffix(buffer.String(), "\n")
+		buffer.Reset()
+		if text == "" {
+			return nil
+		}
+		return strings.Split(text, "\n")
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestDefaultLog: an outage does not flood the log, and no error is lost from
+// the count.
+func TestDefaultLog(t *testing.T) {
+	lines := captureLog(t)
+	synctest.Test(t, func(t *testing.T) {
+		store := newFaulty()
+		cache := newCache(t, store, readthrough.Options{BreakerFailures: -1})
+		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func(key string) {
+			t.Helper()
+			if _, err := readthrough.Wrap(t.Context(), scope, key, func(context.Context) (int, error) { return 1, nil }); err != nil {
+				t.Error(err)
+			}
+		}
+		expect := func(wanted ...[]string) {
+			t.Helper()
+			synctest.Wait()
+			got := lines()
+			if len(got) != len(wanted) {
+				t.Fatalf("logged\n%s\nwant %d lines", strings.Join(got, "\n"), len(wanted))
+			}
+			for i, parts := range wanted {
+				for _, part := range append(parts, "level=WARN", "scope=s", `error="the store is down"`) {
+					if !strings.Contains(got[i], part) {
+						t.Errorf("line %d is %s\nwant %s in it", i, got[i], part)
+					}
+				}
+			}
+		}
+		store.fail(faultError, "get")
+		for range 100 {
+			read("k")
+		}
+		expect([]string{"op=get", "key=k", "suppressed=0"})
+		time.Sleep(time.Second - 1)
+		read("k")
+		expect()
+		time.Sleep(1)
+		read("k")
+		expect([]string{"op=get", "key=k", "suppressed=100"})
+
+		// Each op by itself, and long keys are clipped.
+		store.fail(faultError, "set")
+		long := strings.Repeat("x", 200)
+		read(long)
+		expect([]string{"op=set", "key=" + long[:128] + "…", "suppressed=0"})
+		store.fail(faultError, "delete", "deletePrefix")
+		_ = scope.Invalidate(t.Context(), "k")
+		expect([]string{"op=delete ", "key=k"})
+		_, _ = scope.InvalidatePrefix(t.Context(), "p")
+		expect([]string{"op=deletePrefix ", "key=p"})
+		store.heal()
+		time.Sleep(recovery)
+		if scope.Stats().Pending != 0 {
+			t.Fatal("still pending")
+		}
+		lines() // of the retries
+		time.Sleep(time.Hour)
+		expect()
+		store.fail(faultError, "get")
+		read("k") // stands for itself and for the read of the long key, long ago
+		expect([]string{"op=get", "suppressed=1"})
+	})
+}
+
+// TestPanicsOfCallbacksAreHarmless, whichever of OnError and Observer panics.
+func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
+	for _, which := range []string{"OnError", "Observer", "both"} {
+		bubble(t, which, func(t *testing.T) {
+			store := newFaulty()
+			var mu sync.Mutex
+			told := make(map[readthrough.Op]int)
+			options := readthrough.Options{BreakerFailures: -1, OnError: func(op readthrough.Op, _, _ string, _ error) {
+				mu.Lock()
+				told[op]++
+				mu.Unlock()
+				if which != "Observer" {
+					panic("OnError")
+				}
+			}}
+			if which != "OnError" {
+				options.Observer = panicking{}
+			}
+			cache := newCache(t, store, options)
+			scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, works := range []bool{true, false} {
+				got, err := readthrough.Wrap(t.Context(), scope, "k", func(context.Context) (int, error) { return 1, nil })
+				want(t, "Wrap", got, err, 1)
+				many, err := readthrough.WrapMany(t.Context(), scope, []string{"k", "l"}, func(k string) string { return k },
+					func(_ context.Context, ids []string) (map[string]int, error) {
+						return map[string]int{"k": 1, "l": 1, "unexpected": 1}, nil
+					})
+				if err != nil || len(many) != 2 {
+					t.Errorf("WrapMany: %v, %v", many, err)
+				}
+				if err := scope.Invalidate(t.Context(), "m"); (err == nil) != works {
+					t.Error(err)
+				}
+				store.failAll(faultError) // the second time
+			}
+			store.heal()
+			time.Sleep(recovery)
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if which != "OnError" && told[readthrough.OpObserve] == 0 {
+				t.Error("the panics of the observer were not reported")
+			}
+			for _, op := range []readthrough.Op{readthrough.OpGet, readthrough.OpSet, readthrough.OpLoad} {
+				if told[op] == 0 {
+					t.Errorf("nothing was reported for %v", op)
+				}
+			}
+		})
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Observe(readthrough.Event) { panic("Observe") }
+
+// TestNilObservers: an interface that holds a nil pointer is no observer.
+func TestNilObservers(t *testing.T) {
+	s := newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.Observer = (*rig)(nil) }))
+	got, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 1, nil })
+	want(t, "Wrap", got, err, 1)
+}
+
+func TestOpNames(t *testing.T) {
+	for i, name := range []string{"get", "set", "delete", "deletePrefix", "load", "observe", "unknown"} {
+		if got := readthrough.Op(i).String(); got != name {
+			t.Errorf("Op(%d) = %q, want %q", i, got, name)
+		}
+	}
+}

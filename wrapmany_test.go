@@ -1,0 +1,661 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// table is a source of many values that records what it was asked for.
+type table struct {
+	gate chan struct{} // nil: open
+
+	mu     sync.Mutex // guards following
+	values map[string]int
+	err    error
+	asked  [][]string
+}
+
+func newTable(ids ...string) *table {
+	t := &table{values: make(map[string]int)}
+	for i, id := range ids {
+		t.values[id] = i + 1
+	}
+	return t
+}
+
+func (t *table) load(_ context.Context, ids []string) (map[string]int, error) {
+	t.mu.Lock()
+	t.asked = append(t.asked, slices.Clone(ids))
+	found := make(map[string]int)
+	for _, id := range ids {
+		if value, ok := t.values[id]; ok {
+			found[id] = value
+		}
+	}
+	err := t.err
+	t.mu.Unlock()
+	if t.gate != nil {
+		<-t.gate
+	}
+	return found, err
+}
+
+func (t *table) loadOne(ctx context.Context, id string) func(context.Context) (int, error) {
+	return func(context.Context) (int, error) {
+		values, err := t.load(ctx, []string{id})
+		if value, ok := values[id]; ok || err != nil {
+			return value, err
+		}
+		return 0, readthrough.ErrNotFound
+	}
+}
+
+// wantAsked fails the test unless the table was asked exactly for these, each
+// "a b c".
+func (t *table) wantAsked(tb testing.TB, wanted ...string) {
+	tb.Helper()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var asked []string
+	for _, ids := range t.asked {
+		asked = append(asked, strings.Join(ids, " "))
+	}
+	if !slices.Equal(asked, wanted) {
+		tb.Errorf("the source was asked for %q, want %q", asked, wanted)
+	}
+}
+
+func readMany(ctx context.Context, s *readthrough.CachedScope, t *table, ids ...string) (map[string]int, error) {
+	return readthrough.WrapMany(ctx, s, ids, self, t.load)
+}
+
+func wantMany[ID comparable](t testing.TB, what string, values map[ID]int, err error, wanted map[ID]int) {
+	t.Helper()
+	if err != nil || !maps.Equal(values, wanted) || values == nil {
+		t.Errorf("%s: got %v and error %v, want %v", what, values, err, wanted)
+	}
+}
+
+func TestWrapManyLoadsWhatIsMissingInOneCallInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, src := newScope(t), newTable("a", "b", "c", "d")
+		value, err := readthrough.Wrap(t.Context(), s, "b", src.loadOne(t.Context(), "b"))
+		want(t, "single", value, err, 2)
+		values, err := readMany(t.Context(), s, src, "d", "b", "a", "d", "a", "c", "b")
+		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4})
+		values, err = readMany(t.Context(), s, src, "a", "b", "c", "d")
+		wantMany(t, "bulk hits", values, err, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4})
+		src.wantAsked(t, "b", "d a c")
+		if stats := s.Stats(); stats.Loads != 2 || stats.Hits != 5 || stats.Misses != 4 {
+			t.Errorf("%d loads, %d hits, %d misses counted", stats.Loads, stats.Hits, stats.Misses)
+		}
+		wantIdle(t, s)
+	})
+}
+
+func TestBulkAndSingleReadsShareFlights(t *testing.T) {
+	t.Run("a bulk read joins single ones", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, src := newScope(t), newTable("a", "b", "c")
+			src.gate = make(chan struct{})
+			single := wrapAsync(t.Context(), s, "b", src.loadOne(t.Context(), "b"))
+			synctest.Wait()
+			bulk := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "a", "b", "c") })
+			synctest.Wait()
+			close(src.gate)
+			r := <-single
+			want(t, "single", r.value, r.err, 2)
+			b := <-bulk
+			wantMany(t, "bulk", b.value, b.err, map[string]int{"a": 1, "b": 2, "c": 3})
+			src.wantAsked(t, "b", "a c")
+			wantIdle(t, s)
+		})
+	})
+	t.Run("single reads join a bulk one", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, src := newScope(t), newTable("a", "b", "c")
+			src.gate = make(chan struct{})
+			bulk := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "a", "b", "none") })
+			synctest.Wait()
+			one := wrapAsync(t.Context(), s, "b", src.loadOne(t.Context(), "b"))
+			none := wrapAsync(t.Context(), s, "none", src.loadOne(t.Context(), "none"))
+			synctest.Wait()
+			close(src.gate)
+			b := <-bulk
+			wantMany(t, "bulk", b.value, b.err, map[string]int{"a": 1, "b": 2})
+			r := <-one
+			want(t, "single", r.value, r.err, 2)
+			if r := <-none; !errors.Is(r.err, readthrough.ErrNotFound) {
+				t.Errorf("an id that the bulk load left out: %v and error %v", r.value, r.err)
+			}
+			src.wantAsked(t, "a b none")
+			wantIdle(t, s)
+		})
+	})
+}
+
+func TestOverlappingBulkReadsLoadEachIDOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ids, width, readers = 60, 20, 200
+		var names []string
+		for i := range ids {
+			names = append(names, fmt.Sprint("id", i))
+		}
+		s, src := newScope(t), newTable(names...)
+		src.gate = make(chan struct{})
+		var bulks [readers]<-chan result[map[string]int]
+		for r := range readers {
+			bulks[r] = async(func() (map[string]int, error) {
+				var mine []string
+				for i := range width {
+					mine = append(mine, names[(r*7+i)%ids])
+				}
+				return readMany(t.Context(), s, src, mine...)
+			})
+		}
+		synctest.Wait()
+		close(src.gate)
+		for r, bulk := range bulks {
+			b := <-bulk
+			wanted := make(map[string]int)
+			for i := range width {
+				n := (r*7 + i) % ids
+				wanted[names[n]] = n + 1
+			}
+			wantMany(t, fmt.Sprint("reader ", r), b.value, b.err, wanted)
+		}
+		asked := make(map[string]int)
+		for _, loaded := range src.asked {
+			for _, id := range loaded {
+				asked[id]++
+			}
+		}
+		for id, n := range asked {
+			if n != 1 {
+				t.Errorf("%s was loaded %d times", id, n)
+			}
+		}
+		if len(asked) != ids {
+			t.Errorf("%d ids were loaded, want %d", len(asked), ids)
+		}
+		wantIdle(t, s)
+	})
+}
+
+func TestWrapManyOfNothingTouchesNothing(t *testing.T) {
+	store := plain(newStore(t))
+	s, src := newScope(t, on(store)), newTable()
+	for _, ids := range [][]string{nil, {}} {
+		values, err := readMany(t.Context(), s, src, ids...)
+		wantMany(t, "no ids", values, err, map[string]int{})
+	}
+	if n := store.calls(); n != 0 {
+		t.Errorf("the store was called %d times", n)
+	}
+	src.wantAsked(t)
+	if stats := s.Stats(); stats.Hits+stats.Misses+stats.Loads != 0 {
+		t.Errorf("counted: %+v", stats)
+	}
+}
+
+func TestWrapManyIgnoresAndReportsUnexpectedIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reported reports
+		s := newScope(t, reported.collect())
+		values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, func(context.Context, []string) (map[string]int, error) {
+			return map[string]int{"a": 1, "x": 8, "y": 9}, nil
+		})
+		wantMany(t, "bulk", values, err, map[string]int{"a": 1})
+		errs, ops := reported.all()
+		if len(errs) != 1 || !errors.Is(errs[0], readthrough.ErrUnexpectedID) || ops[0] != "load test " || !strings.Contains(errs[0].Error(), "2 of 3") {
+			t.Errorf("reported %v %q", errs, ops)
+		}
+		if n := s.Stats().ProviderErrors; n != 0 {
+			t.Errorf("%d errors of the store counted", n)
+		}
+		value, err := readthrough.Wrap(t.Context(), s, "x", newSource(3).load)
+		want(t, "an id that was not asked for", value, err, 3)
+		wantIdle(t, s)
+	})
+}
+
+// Ids that a load leaves out are absent, from the store too, for exactly the
+// negative TTL. A nil map leaves out all.
+func TestWrapManyMissingIDsAreAbsent(t *testing.T) {
+	const negative = 3 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t, with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.NegativeTTL = negative }))
+		src := newTable("a")
+		for range 2 {
+			values, err := readMany(t.Context(), s, src, "a", "b")
+			wantMany(t, "bulk", values, err, map[string]int{"a": 1})
+		}
+		time.Sleep(negative - 1)
+		if _, err := readthrough.Wrap(t.Context(), s, "b", src.loadOne(t.Context(), "b")); !errors.Is(err, readthrough.ErrNotFound) {
+			t.Errorf("single read of a cached absence: %v", err)
+		}
+		src.wantAsked(t, "a b")
+		time.Sleep(1)
+		values, err := readMany(t.Context(), s, src, "a", "b")
+		wantMany(t, "bulk", values, err, map[string]int{"a": 1})
+		src.wantAsked(t, "a b", "b")
+		wantIdle(t, s)
+	})
+}
+
+func TestWrapManyNilResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		var loads atomic.Int64
+		for range 2 {
+			values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, func(context.Context, []string) (map[string]int, error) {
+				loads.Add(1)
+				return nil, nil
+			})
+			wantMany(t, "nil", values, err, map[string]int{})
+		}
+		wantLoads(t, &loads, 1)
+		wantIdle(t, s)
+	})
+}
+
+func TestWrapManyErrorKeepsHitsAndPartialValues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, src := newScope(t), newTable("hit", "partial")
+		if _, err := readMany(t.Context(), s, src, "hit"); err != nil {
+			t.Fatal(err)
+		}
+		src.err = errDatabase
+		src.gate = make(chan struct{})
+		bulk := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "hit", "partial", "missing") })
+		synctest.Wait()
+		joiner := wrapAsync(t.Context(), s, "missing", src.loadOne(t.Context(), "missing"))
+		lucky := wrapAsync(t.Context(), s, "partial", src.loadOne(t.Context(), "partial"))
+		synctest.Wait()
+		close(src.gate)
+		r := <-bulk
+		if !errors.Is(r.err, errDatabase) || !maps.Equal(r.value, map[string]int{"hit": 1, "partial": 2}) {
+			t.Errorf("got %v and error %v", r.value, r.err)
+		}
+		if r := <-joiner; !errors.Is(r.err, errDatabase) {
+			t.Errorf("joiner of the missing id: %v and error %v", r.value, r.err)
+		}
+		l := <-lucky
+		want(t, "joiner of the id that was loaded", l.value, l.err, 2)
+		src.err = nil
+		src.values["missing"] = 3
+		values, err := readMany(t.Context(), s, src, "hit", "partial", "missing")
+		wantMany(t, "after the error", values, err, map[string]int{"hit": 1, "partial": 2, "missing": 3})
+		src.wantAsked(t, "hit", "partial missing", "missing") // what was loaded is kept, what failed is not absent
+		wantIdle(t, s)
+	})
+}
+
+// An error that says "not found" is, for a bulk load, an error like others: it
+// does not say which ids it means.
+func TestWrapManyNotFoundErrorIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, src := newScope(t), newTable("a")
+		src.err = readthrough.ErrNotFound
+		if values, err := readMany(t.Context(), s, src, "a", "b"); !errors.Is(err, readthrough.ErrNotFound) || values["a"] != 1 {
+			t.Errorf("got %v and error %v", values, err)
+		}
+		src.err, src.values["b"] = nil, 2
+		values, err := readMany(t.Context(), s, src, "a", "b")
+		wantMany(t, "after the error", values, err, map[string]int{"a": 1, "b": 2})
+	})
+}
+
+func TestWrapManyBadKeys(t *testing.T) {
+	store := plain(newStore(t))
+	s := newScope(t, on(store))
+	for name, c := range map[string]struct {
+		ids  []float64
+		key  func(float64) string
+		says string
+	}{
+		"two ids with one key":       {[]float64{1, 2}, func(float64) string { return "same" }, `"same"`},
+		"an id that equals none":     {[]float64{math.NaN(), math.NaN()}, func(f float64) string { return fmt.Sprint(f) }, `"NaN"`},
+		"an empty key":               {[]float64{1}, func(float64) string { return "" }, "must not be empty"},
+		"an empty key after others":  {[]float64{1, 0}, func(f float64) string { return strings.Repeat("k", int(f)) }, "of id 0"},
+		"a key that is too long":     {[]float64{1}, func(float64) string { return strings.Repeat("k", readthrough.MaxKeyBytes+1) }, "8193 bytes"},
+		"two long ids with one key":  {[]float64{1, 2}, func(float64) string { return strings.Repeat("k", 1000) }, "…"},
+		"two zeros are one id":       {[]float64{0, math.Copysign(0, -1)}, func(f float64) string { return fmt.Sprint(1 / f) }, ""},
+		"a key for each of two ids":  {[]float64{1, 2}, func(f float64) string { return fmt.Sprint(f) }, ""},
+		"an id twice with its key":   {[]float64{1, 1}, func(float64) string { return "same" }, ""},
+		"a key of the longest sort":  {[]float64{1}, func(float64) string { return strings.Repeat("k", readthrough.MaxKeyBytes) }, ""},
+		"a key that is not readable": {[]float64{1}, func(float64) string { return "\x00\xff" }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := store.calls()
+			var loads atomic.Int64
+			values, err := readthrough.WrapMany(t.Context(), s, c.ids, c.key, func(context.Context, []float64) (map[float64]int, error) {
+				loads.Add(1)
+				return nil, nil
+			})
+			if values == nil {
+				t.Error("the result is nil")
+			}
+			if c.says == "" {
+				if err != nil {
+					t.Errorf("error %v", err)
+				}
+				return
+			}
+			if err == nil || !strings.HasPrefix(err.Error(), "readthrough: key: ") || !strings.Contains(err.Error(), c.says) || len(err.Error()) > 500 {
+				t.Errorf("error %v, want one that says %q", err, c.says)
+			}
+			wantLoads(t, &loads, 0)
+			if n := store.calls(); n != before {
+				t.Errorf("the store was called %d times", n-before)
+			}
+		})
+	}
+}
+
+// Two ids that are equal have one key however the key function spells them, and
+// the values of both have one place in the result.
+func TestWrapManyKeyFunctionThatIsNotAFunctionOfTheID(t *testing.T) {
+	s := newScope(t)
+	var n atomic.Int64
+	values, err := readthrough.WrapMany(t.Context(), s, []int{5, 5}, func(int) string { return fmt.Sprint("k", n.Add(1)) },
+		func(_ context.Context, ids []int) (map[int]int, error) {
+			return map[int]int{5: 7}, nil
+		})
+	wantMany(t, "one id with two keys", values, err, map[int]int{5: 7})
+}
+
+func TestWrapManyOfTenThousandIDs(t *testing.T) {
+	for _, store := range stores {
+		t.Run(store.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 10_000
+				p, hooks := store.make(t)
+				most, before := 0, runtime.NumGoroutine()
+				var mu sync.Mutex
+				look := func(string) {
+					mu.Lock()
+					defer mu.Unlock()
+					most = max(most, runtime.NumGoroutine()-before)
+				}
+				hooks.beforeGet, hooks.beforeSet = look, look
+				s := newScope(t, on(p))
+				ids, wanted := make([]int, n), make(map[int]int, n)
+				for i := range ids {
+					ids[i], wanted[i] = i, -i
+				}
+				var loads atomic.Int64
+				for range 2 {
+					values, err := readthrough.WrapMany(t.Context(), s, ids, func(id int) string { return fmt.Sprint("id:", id) },
+						func(_ context.Context, ids []int) (map[int]int, error) {
+							look("")
+							loads.Add(1)
+							values := make(map[int]int, len(ids))
+							for _, id := range ids {
+								values[id] = -id
+							}
+							return values, nil
+						})
+					wantMany(t, "bulk", values, err, wanted)
+				}
+				wantLoads(t, &loads, 1)
+				if most > 64 {
+					t.Errorf("%d goroutines for one call", most)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+func TestWrapManyLoadMayChangeItsIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		ids := []string{"c", "a", "b"}
+		values, err := readthrough.WrapMany(t.Context(), s, ids, self, func(_ context.Context, missing []string) (map[string]int, error) {
+			slices.Sort(missing)
+			values := map[string]int{missing[0]: 1, missing[1]: 2, missing[2]: 3}
+			clear(missing)
+			_ = append(missing[:0], "x", "y")
+			return values, nil
+		})
+		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3})
+		if !slices.Equal(ids, []string{"c", "a", "b"}) {
+			t.Errorf("the caller's ids are now %v", ids)
+		}
+		for id, wanted := range values {
+			value, err := readthrough.Wrap(t.Context(), s, id, newSource(9).load)
+			want(t, "stored "+id, value, err, wanted)
+		}
+	})
+}
+
+// The result is the caller's own: changing it changes no other reader's.
+func TestWrapManyResultIsTheCallersOwn(t *testing.T) {
+	s, src := newScope(t), newTable("a", "b")
+	first, err := readMany(t.Context(), s, src, "a", "b")
+	wantMany(t, "first", first, err, map[string]int{"a": 1, "b": 2})
+	first["a"] = 9
+	second, err := readMany(t.Context(), s, src, "a", "b")
+	wantMany(t, "second", second, err, map[string]int{"a": 1, "b": 2})
+}
+
+// One call about keys of which some are invalidated while they are loaded.
+func TestInvalidationOfSomeKeysOfABulkLoad(t *testing.T) {
+	for name, invalidate := range map[string]readthrough.Targets{
+		"key":    {Keys: []string{"k:1"}},
+		"prefix": {Prefixes: []string{"k:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, src := newScope(t), newTable("k:1", "k:2", "l:1")
+				src.gate = make(chan struct{})
+				old := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:1", "k:2", "l:1") })
+				synctest.Wait()
+				src.values["k:1"] = 10
+				if _, err := s.InvalidateTargets(t.Context(), invalidate); err != nil {
+					t.Fatal(err)
+				}
+				fresh := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:2", "k:1", "l:1") })
+				synctest.Wait()
+				close(src.gate)
+				r := <-old
+				wantMany(t, "reader from before", r.value, r.err, map[string]int{"k:1": 1, "k:2": 2, "l:1": 3})
+				r = <-fresh
+				wantMany(t, "reader from after", r.value, r.err, map[string]int{"k:1": 10, "k:2": 2, "l:1": 3})
+				values, err := readMany(t.Context(), s, src, "k:1", "k:2", "l:1")
+				wantMany(t, "hits", values, err, map[string]int{"k:1": 10, "k:2": 2, "l:1": 3})
+				src.wantAsked(t, "k:1 k:2 l:1", "k:1")
+				if n := s.Stats().RefusedFills; n != 1 {
+					t.Errorf("%d refused fills counted, want 1", n)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// ---- types
+
+// Values of several types live in one scope, as long as each key has one.
+func TestMixedTypes(t *testing.T) {
+	type point struct{ X, Y int }
+	s := newScope(t)
+	for range 2 {
+		n, err := readthrough.Wrap(t.Context(), s, "int", newSource(1).load)
+		want(t, "int", n, err, 1)
+		text, err := readthrough.Wrap(t.Context(), s, "string", newSource("text").load)
+		want(t, "string", text, err, "text")
+		p, err := readthrough.Wrap(t.Context(), s, "point", newSource(point{1, 2}).load)
+		want(t, "struct", p, err, point{1, 2})
+		points, err := readthrough.WrapMany(t.Context(), s, []string{"point", "other"}, self, many(newSource(point{3, 4}).load))
+		if err != nil || points["point"] != (point{1, 2}) || points["other"] != (point{3, 4}) {
+			t.Errorf("bulk: %v and error %v", points, err)
+		}
+		anything, err := readthrough.WrapMany(t.Context(), s, []any{1, "one", point{1, 1}}, func(id any) string { return fmt.Sprintf("any:%T", id) },
+			func(_ context.Context, ids []any) (map[any]any, error) {
+				values := make(map[any]any)
+				for _, id := range ids {
+					values[id] = id
+				}
+				return values, nil
+			})
+		if err != nil || len(anything) != 3 || anything["one"] != "one" || anything[point{1, 1}] != (point{1, 1}) {
+			t.Errorf("bulk of mixed ids: %v and error %v", anything, err)
+		}
+	}
+	if n := s.Stats().Loads; n != 5 {
+		t.Errorf("%d loads, want 5", n)
+	}
+}
+
+// A value of another type under the key is reported, is a miss, and is
+// overwritten.
+func TestStoredValueOfAnotherType(t *testing.T) {
+	for name, read := range map[string]func(context.Context, *readthrough.CachedScope, func(context.Context) (string, error)) (string, error){
+		"single": func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (string, error)) (string, error) {
+			return readthrough.Wrap(ctx, s, "k", load)
+		},
+		"bulk": func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (string, error)) (string, error) {
+			values, err := readthrough.WrapMany(ctx, s, []string{"k"}, self, many(load))
+			return values["k"], err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var reported reports
+				s := newScope(t, reported.collect())
+				if _, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load); err != nil {
+					t.Fatal(err)
+				}
+				src := newSource("text")
+				for range 2 {
+					value, err := read(t.Context(), s, src.load)
+					want(t, "reader of another type", value, err, "text")
+				}
+				wantLoads(t, &src.loads, 1)
+				errs, ops := reported.all()
+				if len(errs) != 1 || !errors.Is(errs[0], readthrough.ErrTypeMismatch) || ops[0] != "get test k" ||
+					!strings.Contains(errs[0].Error(), "int") || !strings.Contains(errs[0].Error(), "string") {
+					t.Errorf("reported %v %q", errs, ops)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// The flight that a reader joins, or that lands before it looks again, loads
+// another type: the reader loads for itself.
+func TestFlightOfAnotherType(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var reported reports
+				s, text := newScope(t, reported.collect()), newGated("text")
+				first := wrapAsync(t.Context(), s, "k", text.load)
+				synctest.Wait()
+				second := async(func() (int, error) { return way.read(t.Context(), s, "k", newSource(7).load) })
+				failing := async(func() (int, error) {
+					return way.read(t.Context(), s, "k", func(context.Context) (int, error) { return 0, errDatabase })
+				})
+				panicking := async(func() (int, error) {
+					return way.read(t.Context(), s, "k", func(context.Context) (int, error) { panic("boom") })
+				})
+				synctest.Wait()
+				close(text.gate)
+				r := <-first
+				want(t, "first", r.value, r.err, "text")
+				i := <-second
+				want(t, "second", i.value, i.err, 7)
+				if r := <-failing; !errors.Is(r.err, errDatabase) {
+					t.Errorf("the reader whose load fails: %v and error %v", r.value, r.err)
+				}
+				if r := <-panicking; !isPanicWith("boom")(r.err) {
+					t.Errorf("the reader whose load panics: %v and error %v", r.value, r.err)
+				}
+				errs, _ := reported.all()
+				if len(errs) != 3 || !errors.Is(errs[0], readthrough.ErrTypeMismatch) {
+					t.Errorf("reported %v", errs)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// A reader that looks again finds a value of another type.
+func TestSecondLookFindsAnotherType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		missed, goOn := make(chan struct{}), make(chan struct{})
+		store := plain(newStore(t))
+		var gets atomic.Int64
+		store.afterGet = func(string) {
+			if gets.Add(1) == 1 {
+				close(missed)
+				<-goOn
+			}
+		}
+		var reported reports
+		s, src := newScope(t, on(localStore{store}), reported.collect()), newSource(7)
+		reader := wrapAsync(t.Context(), s, "k", src.load)
+		<-missed
+		if _, err := readthrough.Wrap(t.Context(), s, "k", newSource("text").load); err != nil {
+			t.Fatal(err)
+		}
+		close(goOn)
+		r := <-reader
+		want(t, "reader", r.value, r.err, 7)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "hit", value, err, 7)
+		if errs, _ := reported.all(); len(errs) != 1 || !errors.Is(errs[0], readthrough.ErrTypeMismatch) {
+			t.Errorf("reported %v", errs)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// failingGets is a store that cannot be asked for one of its keys.
+type failingGets struct {
+	provider.CacheProvider
+
+	key string
+}
+
+func (s failingGets) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	if key.Name == s.key {
+		return provider.Entry{}, false, provider.ErrUndecodable
+	}
+	return s.CacheProvider.Get(ctx, key)
+}
+
+func (failingGets) InProcess() {}
+
+// A store that cannot read one entry costs that id a load, and no other.
+func TestWrapManyOfWhichOneIsUndecodable(t *testing.T) {
+	var reported reports
+	s, src := newScope(t, on(failingGets{newStore(t), "b"}), reported.collect()), newTable("a", "b", "c")
+	for range 2 {
+		values, err := readMany(t.Context(), s, src, "a", "b", "c")
+		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3})
+	}
+	src.wantAsked(t, "a b c", "b")
+	errs, ops := reported.all()
+	if len(errs) < 2 || !errors.Is(errs[0], provider.ErrUndecodable) || ops[0] != "get test b" {
+		t.Errorf("reported %v %q", errs, ops)
+	}
+}
