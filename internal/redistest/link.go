@@ -1,0 +1,160 @@
+package redistest
+
+import (
+	"bufio"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// linkQueue is how many packets of a link may be under way in a direction.
+	linkQueue = 1024
+	// linkChunk is the size of the largest packet of answers.
+	linkChunk = 64 << 10
+)
+
+// A link is a client's connection and the one to the server.
+type link struct {
+	proxy  *Proxy
+	client net.Conn
+
+	answered atomic.Bool   // the last thing forwarded was an answer
+	gone     chan struct{} // closed when the link is cut
+	once     sync.Once     // closes gone
+}
+
+// A packet is data that may go on from a time on.
+type packet struct {
+	data []byte
+	due  time.Time
+}
+
+// run forwards in both directions until an end is gone. Each direction has a
+// goroutine that reads and one that writes, so that a delay does not limit how
+// much is under way.
+func (l *link) run(server net.Conn) {
+	l.answered.Store(true)
+	requests, answers := make(chan packet, linkQueue), make(chan packet, linkQueue)
+	var wg sync.WaitGroup
+	for _, part := range []func(){
+		func() { l.readRequests(requests) },
+		func() { l.readAnswers(server, answers) },
+		func() { l.forward(ToServer, server, requests) },
+		func() { l.forward(ToClient, l.client, answers) },
+	} {
+		wg.Go(func() {
+			defer l.cut()
+			part()
+		})
+	}
+	<-l.gone
+	_ = server.Close() //nolint:errcheck // it is gone in any case
+	wg.Wait()
+}
+
+// cut ends the link. It may be called several times.
+func (l *link) cut() {
+	l.once.Do(func() { close(l.gone) })
+	_ = l.client.Close() //nolint:errcheck // it is gone in any case
+}
+
+// readRequests reads commands, one packet each. It ends at bytes that are none.
+func (l *link) readRequests(out chan<- packet) {
+	r := bufio.NewReader(l.client)
+	for {
+		command, err := ReadCommand(r)
+		if err != nil {
+			return
+		}
+		if !l.proxy.saw(command, l.answered.Swap(false)) {
+			continue
+		}
+		if !l.queue(out, packet{command.Raw, l.proxy.due(ToServer)}) {
+			return
+		}
+	}
+}
+
+// readAnswers reads whatever the server says.
+func (l *link) readAnswers(server net.Conn, out chan<- packet) {
+	buf := make([]byte, linkChunk)
+	for {
+		n, err := server.Read(buf)
+		if n > 0 && !l.queue(out, packet{append([]byte(nil), buf[:n]...), l.proxy.due(ToClient)}) {
+			return
+		}
+		if err != nil {
+			close(out) // what came before the end still goes on
+			<-l.gone
+			return
+		}
+	}
+}
+
+// queue hands a packet on and reports whether the link is still there.
+func (l *link) queue(out chan<- packet, p packet) bool {
+	select {
+	case out <- p:
+		return true
+	case <-l.gone:
+		return false
+	}
+}
+
+// forward writes packets to conn when the faults of direction d permit.
+func (l *link) forward(d Direction, conn net.Conn, in <-chan packet) {
+	for {
+		select {
+		case p, ok := <-in:
+			if !ok || !l.deliver(d, conn, p) {
+				return
+			}
+		case <-l.gone:
+			return
+		}
+	}
+}
+
+// deliver writes a packet to conn in due time, or drops it. It reports whether
+// the link is still there.
+func (l *link) deliver(d Direction, conn net.Conn, p packet) bool {
+	if !l.sleep(time.Until(p.due)) {
+		return false
+	}
+	for {
+		wait, dropped := l.proxy.gate(d)
+		if dropped {
+			return true
+		}
+		if wait == nil {
+			break
+		}
+		select {
+		case <-wait:
+		case <-l.gone:
+			return false
+		}
+	}
+	if d == ToClient {
+		l.answered.Store(true)
+	}
+	_, err := conn.Write(p.data)
+	return err == nil
+}
+
+// sleep waits and reports whether the link is still there.
+func (l *link) sleep(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.gone:
+		return false
+	}
+}

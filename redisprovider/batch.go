@@ -1,0 +1,240 @@
+package redisprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// The most that one round trip carries. Redis serves nobody else while it
+// answers an MGET, and a pipeline is held in memory as a whole.
+const (
+	maxBatch      = 10_000   // keys or commands
+	maxBatchBytes = 16 << 20 // frames to store
+)
+
+// GetMany implements [provider.Batcher]. On one server it is one MGET, on a
+// cluster one pipeline per node; nodes that do not answer cost the keys of their
+// own slots only.
+func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	results := make([]provider.Result, 0, len(keys))
+	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
+		if p.server != nil {
+			results = append(results, p.mget(ctx, part)...)
+		} else {
+			results = append(results, p.pipelineGet(ctx, part)...)
+		}
+	}
+	return results, wholeError(results)
+}
+
+// wholeError returns the error of a call in which no key could be asked for.
+func wholeError(results []provider.Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	for _, r := range results {
+		if r.Err == nil || errors.Is(r.Err, provider.ErrUndecodable) {
+			return nil
+		}
+	}
+	return results[0].Err
+}
+
+// mget asks one server for all keys at once.
+func (p *Provider) mget(ctx context.Context, keys []string) []provider.Result {
+	values, err := p.client.MGet(ctx, keys...).Result()
+	if err == nil && len(values) != len(keys) {
+		err = fmt.Errorf("%d answers to %d keys", len(values), len(keys))
+	}
+	if err != nil {
+		return failedResults(keys, err)
+	}
+	results := make([]provider.Result, len(keys))
+	for i, value := range values {
+		data, ok := value.(string)
+		if !ok {
+			continue // nil: there is nothing, or no string
+		}
+		results[i].Entry, results[i].Err = p.decode([]byte(data))
+		results[i].Found = results[i].Err == nil
+		if results[i].Err != nil {
+			results[i].Err = failed("get", keys[i], results[i].Err)
+		}
+	}
+	return results
+}
+
+// pipelineGet asks each node of a cluster for its keys at once.
+func (p *Provider) pipelineGet(ctx context.Context, keys []string) []provider.Result {
+	pipe := p.client.Pipeline()
+	answers := make([]*redis.StringCmd, len(keys))
+	for i, key := range keys {
+		answers[i] = pipe.Get(ctx, key)
+	}
+	_, pipeErr := pipe.Exec(ctx)
+	results := make([]provider.Result, len(keys))
+	for i, answer := range answers {
+		entry, found, err := p.read(answer)
+		if unanswered(answer, pipeErr) {
+			err = pipeErr
+		}
+		if err != nil {
+			results[i].Err = failed("get", keys[i], err)
+			continue
+		}
+		results[i] = provider.Result{Entry: entry, Found: found}
+	}
+	return results
+}
+
+// unanswered reports whether a command of a failed pipeline was left untouched,
+// as a hook of the client may do that ends the pipeline by itself. No entry is
+// an empty string.
+func unanswered(answer *redis.StringCmd, pipeErr error) bool {
+	return pipeErr != nil && !errors.Is(pipeErr, redis.Nil) && answer.Err() == nil && answer.Val() == ""
+}
+
+// failedResults are the results of keys that could not be asked for.
+func failedResults(keys []string, err error) []provider.Result {
+	err = failedMany("get", keys, err)
+	results := make([]provider.Result, len(keys))
+	for i := range results {
+		results[i].Err = err
+	}
+	return results
+}
+
+// SetMany implements [provider.Batcher]: one pipeline, on a cluster one per
+// node. What holds for one item in Set holds for each here. Items of which
+// repeated keys are part are stored in their order.
+func (p *Provider) SetMany(ctx context.Context, items []provider.Item) error {
+	var errs []error
+	batch := p.newSetBatch()
+	for _, item := range items {
+		name := p.keyOf(item.Key)
+		if err := provider.CheckTTL(item.TTL); err != nil {
+			errs = append(errs, failed("set", name, err))
+			continue
+		}
+		data, err := p.encode(item.Entry)
+		if err != nil {
+			batch.refuse(ctx, name, err)
+		} else {
+			batch.set(ctx, name, data, item.TTL)
+		}
+		if batch.full() {
+			errs = append(errs, batch.exec(ctx)...)
+			batch = p.newSetBatch()
+		}
+	}
+	return errors.Join(append(errs, batch.exec(ctx)...)...)
+}
+
+// A setBatch is a pipeline of one round trip that stores entries.
+type setBatch struct {
+	pipe  redis.Pipeliner
+	sent  []setCommand
+	bytes int
+}
+
+// A setCommand is what a setBatch does to one key: a SET, or an UNLINK because
+// the entry is refused for a reason.
+type setCommand struct {
+	key     string
+	command redis.Cmder
+	reason  error
+}
+
+func (p *Provider) newSetBatch() *setBatch { return &setBatch{pipe: p.client.Pipeline()} }
+
+// set adds an entry.
+func (b *setBatch) set(ctx context.Context, key string, data []byte, ttl time.Duration) {
+	command := newSetOnce(ctx, key, data, ttl)
+	_ = b.pipe.Process(ctx, command) //nolint:errcheck // only queues
+	b.sent = append(b.sent, setCommand{key: key, command: command})
+	b.bytes += len(key) + len(data)
+}
+
+// refuse adds the removal of what is under key, whose new entry is refused.
+func (b *setBatch) refuse(ctx context.Context, key string, reason error) {
+	b.sent = append(b.sent, setCommand{key: key, command: b.pipe.Unlink(ctx, key), reason: reason})
+}
+
+// full reports whether the batch should be sent before more is added.
+func (b *setBatch) full() bool { return len(b.sent) >= maxBatch || b.bytes >= maxBatchBytes }
+
+// exec sends the batch and returns the errors of its items. Items that failed
+// for the same reason, such as a lost connection, share an error.
+func (b *setBatch) exec(ctx context.Context) []error {
+	if len(b.sent) == 0 {
+		return nil
+	}
+	if _, err := b.pipe.Exec(ctx); err != nil {
+		b.fail(err)
+	}
+	var errs []error
+	var failures failureGroups
+	for _, c := range b.sent {
+		err := c.command.Err()
+		switch {
+		case c.reason != nil:
+			errs = append(errs, failed("set", c.key, refused(c.reason, err)))
+		case err != nil:
+			failures.add(c.key, err)
+		}
+	}
+	return append(errs, failures.errors("set")...)
+}
+
+// fail gives err to the commands of a failed batch if none of them has an error
+// of its own: it was not sent, or a hook of the client ended it.
+func (b *setBatch) fail(err error) {
+	for _, c := range b.sent {
+		if c.command.Err() != nil {
+			return
+		}
+	}
+	for _, c := range b.sent {
+		c.command.SetErr(err)
+	}
+}
+
+// failureGroups collects keys by the text of their error, in the order of the
+// first of each.
+type failureGroups struct {
+	groups []failureGroup
+	index  map[string]int // text to group
+}
+
+type failureGroup struct {
+	err  error
+	keys []string
+}
+
+func (g *failureGroups) add(key string, err error) {
+	i, ok := g.index[err.Error()]
+	if !ok {
+		if g.index == nil {
+			g.index = make(map[string]int)
+		}
+		i = len(g.groups)
+		g.index[err.Error()] = i
+		g.groups = append(g.groups, failureGroup{err: err})
+	}
+	g.groups[i].keys = append(g.groups[i].keys, key)
+}
+
+func (g *failureGroups) errors(op string) []error {
+	errs := make([]error, 0, len(g.groups))
+	for _, group := range g.groups {
+		errs = append(errs, failedMany(op, group.keys, group.err))
+	}
+	return errs
+}

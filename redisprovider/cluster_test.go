@@ -1,0 +1,177 @@
+package redisprovider_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+// TestCluster checks bulk calls and prefixes whose keys lie on every node.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{ScanCount: 50})
+	keys := numbered("s", 300)
+	nodes := make(map[int]int)
+	for _, k := range keys[:30] {
+		nodes[c.NodeOf("rt:s:"+k.Name)]++
+	}
+	if len(nodes) != 3 {
+		t.Fatalf("the keys lie on nodes %v, want all three", nodes)
+	}
+	mustSetMany(t, p, keys, "v")
+	mustSetMany(t, p, numbered("t", 30), "v")
+	asked := append(numbered("s", 300), key("s", "none"), keys[7], keys[7])
+	results, err := p.GetMany(t.Context(), asked)
+	if err != nil || len(results) != len(asked) {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for i, r := range results {
+		if r.Err != nil || r.Found != (i != 300) {
+			t.Errorf("result %d: %v, %v", i, r.Found, r.Err)
+		}
+	}
+	if err := p.Delete(t.Context(), keys[:100]...); err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range keys {
+		if _, found, err := p.Get(t.Context(), k); err != nil || found != (i >= 100) {
+			t.Errorf("after the delete, key %d: %v, %v", i, found, err)
+		}
+	}
+	wantRemoved(t, p, "s", "name:1", 100) // 100 to 199; 1 and 10 to 19 are deleted
+	wantRemoved(t, p, "s", "", 100)
+	wantRemoved(t, p, "s", "", 0)
+	wantRemoved(t, p, "t", "", 30)
+}
+
+// TestHashTags checks names that have braces, as those of list keys do.
+func TestHashTags(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{})
+	var keys []provider.Key
+	for i := range 30 {
+		keys = append(keys, key("s{x}", fmt.Sprintf(`list:{"page":%d}`, i)), key("s{x}", fmt.Sprintf("{same}%d", i)), key("s{x}", fmt.Sprintf("{}%d", i)))
+	}
+	mustSetMany(t, p, keys, "v")
+	results, err := p.GetMany(t.Context(), keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if !r.Found || r.Err != nil {
+			t.Errorf("%q: %v, %v", keys[i], r.Found, r.Err)
+		}
+	}
+	same := c.NodeOf("rt:s%7Bx%7D:{same}1")
+	if got := c.NodeOf("rt:s%7Bx%7D:{same}2"); got != same {
+		t.Errorf("names with the same text in braces lie on nodes %d and %d", same, got)
+	}
+	wantRemoved(t, p, "s{x}", "list:{", 30)
+	wantRemoved(t, p, "s{x}", "{same}", 30)
+	if err := p.Delete(t.Context(), keys...); err != nil {
+		t.Error(err)
+	}
+	wantRemoved(t, p, "s{x}", "", 0)
+}
+
+// TestNodeDown takes one node away: the keys of the others are still answered,
+// and nothing claims to have removed what it could not reach.
+func TestNodeDown(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{Args: []string{"--cluster-require-full-coverage", "no"}})
+	p := newProvider(t, newClusterClient(t, c, func(o *redis.ClusterOptions) {
+		o.MaxRedirects, o.DialTimeout = 1, time.Second
+	}), redisprovider.Options{})
+	keys := numbered("s", 30)
+	mustSetMany(t, p, keys, "v")
+	down := 1
+	c.Nodes[down].Stop()
+
+	results, err := p.GetMany(t.Context(), keys)
+	if err != nil {
+		t.Errorf("GetMany: %v; want no error, as some keys were answered", err)
+	}
+	var lost, kept []provider.Key
+	for i, r := range results {
+		if c.NodeOf("rt:s:"+keys[i].Name) == down {
+			lost = append(lost, keys[i])
+			if r.Err == nil || errors.Is(r.Err, provider.ErrUndecodable) || r.Found {
+				t.Errorf("a key of the node that is down: %v, %v", r.Found, r.Err)
+			}
+			continue
+		}
+		kept = append(kept, keys[i])
+		if r.Err != nil || !r.Found {
+			t.Errorf("a key of a node that is up: %v, %v", r.Found, r.Err)
+		}
+	}
+	if err := p.Delete(t.Context(), append([]provider.Key{lost[0]}, kept...)...); err == nil {
+		t.Error("Delete of a key that cannot be reached: no error")
+	}
+	if n, err := p.DeletePrefix(t.Context(), "s", ""); err == nil {
+		t.Errorf("DeletePrefix without one node = %d, no error", n)
+	}
+	items := []provider.Item{{Key: lost[0], TTL: time.Hour}, {Key: kept[0], TTL: time.Hour}}
+	if err := p.SetMany(t.Context(), items); err == nil {
+		t.Error("SetMany of a key that cannot be reached: no error")
+	}
+	if _, found, err := p.Get(t.Context(), kept[0]); !found || err != nil {
+		t.Errorf("the other item was not stored: %v, %v", found, err)
+	}
+
+	c.Nodes[down].Restart()
+	c.WaitComplete()
+	poll(t, func() bool {
+		_, err := p.DeletePrefix(t.Context(), "s", "")
+		return err == nil
+	})
+	for _, k := range keys {
+		wantMiss(t, p, k)
+	}
+}
+
+// TestMovedSlot moves a key's slot to another node behind the client's back.
+func TestMovedSlot(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{})
+	keys := numbered("s", 20)
+	mustSetMany(t, p, keys, "v")
+	from := c.Nodes[c.NodeOf("rt:s:name:0")]
+	to := c.Nodes[(c.NodeOf("rt:s:name:0")+1)%3]
+	slot := fmt.Sprint(from.Do("CLUSTER", "KEYSLOT", "rt:s:name:0"))
+	fromID, _ := from.Do("CLUSTER", "MYID").(string)
+	toID, _ := to.Do("CLUSTER", "MYID").(string)
+	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
+	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
+	from.Do("MIGRATE", "127.0.0.1", fmt.Sprint(to.Port()), "rt:s:name:0", "0", "5000")
+
+	wantValue(t, p, keys[0], "v") // ASK
+	results, err := p.GetMany(t.Context(), keys)
+	if err != nil || !results[0].Found || results[0].Err != nil {
+		t.Errorf("a bulk read while the slot moves: %v, %v, %v", results[0].Found, results[0].Err, err)
+	}
+	for _, node := range []*redistest.Server{to, from} {
+		node.Do("CLUSTER", "SETSLOT", slot, "NODE", toID)
+	}
+	results, err = p.GetMany(t.Context(), keys) // MOVED
+	if err != nil || !results[0].Found || results[0].Err != nil {
+		t.Errorf("a bulk read after the slot moved: %v, %v, %v", results[0].Found, results[0].Err, err)
+	}
+	mustSetMany(t, p, keys, "new")
+	wantValue(t, p, keys[0], "new")
+	if err := p.Delete(t.Context(), keys[:10]...); err != nil {
+		t.Error(err)
+	}
+	wantMiss(t, p, keys[0])
+	wantRemoved(t, p, "s", "", 10)
+}

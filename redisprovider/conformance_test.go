@@ -1,0 +1,50 @@
+package redisprovider_test
+
+import (
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/provider/providertest"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.Options{})
+	runConformance(t, newServerClient(t, s.Addr()))
+}
+
+func TestConformanceWithContextTimeouts(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.Options{})
+	runConformance(t, newServerClient(t, s.Addr(), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
+}
+
+func TestConformanceOnCluster(t *testing.T) {
+	t.Parallel()
+	runConformance(t, newClusterClient(t, redistest.StartCluster(t, redistest.Options{})))
+}
+
+// TestConformanceOnImitation makes sure that the store can be tested without a
+// server.
+func TestConformanceOnImitation(t *testing.T) {
+	t.Parallel()
+	providertest.Run(t, func(t *testing.T) provider.CacheProvider {
+		t.Helper()
+		s := redistest.StartImitation(t)
+		return newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{})
+	})
+}
+
+// runConformance runs the suite with a prefix of its own for each store, so that
+// the stores share a server and nothing else.
+func runConformance(t *testing.T, client redis.UniversalClient) {
+	t.Helper()
+	providertest.Run(t, func(t *testing.T) provider.CacheProvider {
+		t.Helper()
+		return newProvider(t, client, redisprovider.Options{KeyPrefix: freshPrefix()})
+	})
+}

@@ -1,0 +1,471 @@
+package redisprovider_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+// impatient makes a client give a command up after a moment and, as go-redis
+// does by default, send it again.
+func impatient(o *redis.Options) {
+	o.ReadTimeout = 50 * time.Millisecond
+	o.MaxRetries = 3
+	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
+}
+
+// resigned makes a client give up at once when it cannot connect.
+func resigned(o *redis.Options) { o.MaxRetries, o.DialerRetries = -1, 1 }
+
+// TestSetIsSentOnce guards against a fill that the client library sends again:
+// of two copies, the one that is held up may arrive after an invalidation, and
+// bring the old value back.
+func TestSetIsSentOnce(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t, impatient)
+	checkSentOnce(t, p, []*redistest.Proxy{proxy}, func() int { return proxy.Count("SET") })
+}
+
+func TestSetIsSentOnceOnCluster(t *testing.T) {
+	t.Parallel()
+	c := startProxiedCluster(t, redistest.Options{})
+	p := newProvider(t, c.client(t, func(o *redis.ClusterOptions) {
+		o.ReadTimeout = 50 * time.Millisecond
+		o.MaxRedirects, o.MaxRetries = 3, 3
+		o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
+	}), redisprovider.Options{})
+	mustSetMany(t, p, numbered("s", 30), "warm the connections up")
+	c.resetCounts()
+	checkSentOnce(t, p, c.proxies, func() int { return c.count("SET") })
+}
+
+func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest.Proxy, sets func() int) {
+	t.Helper()
+	k := key("s", "name:1")
+	item := provider.Item{Key: k, Entry: provider.Entry{Value: "old"}, TTL: time.Hour}
+	for name, set := range map[string]func() error{
+		"Set":     func() error { return p.Set(t.Context(), k, item.Entry, item.TTL) },
+		"SetMany": func() error { return p.SetMany(t.Context(), []provider.Item{item, item}) },
+	} {
+		var taps []*redistest.Tap
+		for _, proxy := range proxies {
+			taps = append(taps, proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "SET" }))
+		}
+		before := sets()
+		if err := set(); err == nil {
+			t.Errorf("%s: no error although no answer came", name)
+		}
+		want := map[string]int{"Set": 1, "SetMany": 2}[name]
+		if got := sets() - before; got != want {
+			t.Errorf("%s: SET was sent %d times, want %d", name, got, want)
+		}
+		for _, tap := range taps {
+			tap.Stop()
+		}
+	}
+}
+
+// TestReadsAndDeletesAreRepeated checks that what can be repeated is.
+func TestReadsAndDeletesAreRepeated(t *testing.T) {
+	t.Parallel()
+	p, proxy, s := newOnProxy(t, impatient)
+	k := key("s", "k")
+	mustSet(t, p, k, "v")
+	for _, command := range []string{"GET", "MGET", "UNLINK"} {
+		var once sync.Once
+		tap := proxy.Withhold(func(c redistest.Command) (first bool) {
+			if c.Name() == command {
+				once.Do(func() { first = true })
+			}
+			return first
+		})
+		var err error
+		switch command {
+		case "GET":
+			_, _, err = p.Get(t.Context(), k)
+		case "MGET":
+			_, err = p.GetMany(t.Context(), []provider.Key{k})
+		default:
+			err = p.Delete(t.Context(), k)
+		}
+		if err != nil || len(tap.Captured()) != 1 {
+			t.Errorf("%s with one copy lost: %v", command, err)
+		}
+		tap.Stop()
+	}
+	if got := s.Do("EXISTS", "rt:s:k"); got != int64(0) {
+		t.Error("the entry is not deleted")
+	}
+}
+
+// TestLateDeleteHarmsNothing delivers copies of removals late: all they can do
+// is remove.
+func TestLateDeleteHarmsNothing(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t)
+	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "UNLINK" || c.Name() == "SCAN" })
+	a, b := key("s", "a"), key("s", "b")
+	mustSet(t, p, a, "1")
+	if err := p.Delete(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	mustSet(t, p, b, "1")
+	wantRemoved(t, p, "s", "b", 1)
+	mustSet(t, p, a, "2")
+	mustSet(t, p, key("s", "c"), "2")
+	tap.Stop()
+	tap.Replay(t)
+	wantMiss(t, p, a)
+	wantMiss(t, p, b)
+	wantValue(t, p, key("s", "c"), "2")
+}
+
+// TestUnconfirmedDeletes checks that no removal without an answer is taken for
+// done.
+func TestUnconfirmedDeletes(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(p *redistest.Proxy){
+		"request lost": func(p *redistest.Proxy) { p.Drop(redistest.ToServer, true) },
+		"answer lost":  func(p *redistest.Proxy) { p.Drop(redistest.ToClient, true) },
+		"refused":      func(p *redistest.Proxy) { p.Refuse(true); p.CutAll() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, proxy, _ := newOnProxy(t, impatient)
+			keys := numbered("s", 10)
+			mustSetMany(t, p, keys, "v")
+			fault(proxy)
+			if err := p.Delete(t.Context(), keys...); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:s:name:0" and 9 more: `) {
+				t.Errorf("Delete: %v", err)
+			}
+			if err := p.Delete(t.Context(), keys[0]); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:s:name:0": `) {
+				t.Errorf("Delete: %v", err)
+			}
+			if n, err := p.DeletePrefix(t.Context(), "s", ""); n != 0 || err == nil {
+				t.Errorf("DeletePrefix = %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestDeletePrefixCountsOrFails loses the answer of the last UNLINK. Were it
+// repeated, the count would lack what the first copy removed.
+func TestDeletePrefixCountsOrFails(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t, impatient)
+	mustSetMany(t, p, numbered("s", 20), "v")
+	var once sync.Once
+	tap := proxy.Record(func(c redistest.Command) bool {
+		if c.Name() == "UNLINK" {
+			once.Do(func() { proxy.Drop(redistest.ToClient, true) })
+		}
+		return c.Name() == "UNLINK"
+	})
+	n, err := p.DeletePrefix(t.Context(), "s", "")
+	if err == nil || n != 0 {
+		t.Errorf("DeletePrefix = %d, %v; want an error", n, err)
+	}
+	if got := len(tap.Captured()); got != 1 {
+		t.Errorf("UNLINK was sent %d times", got)
+	}
+}
+
+// TestDeletePrefixAcrossARestart replaces the server between two steps of a scan,
+// when no command is under way that could fail. A cursor of the old server means
+// nothing to the new one, which accepts it.
+func TestDeletePrefixAcrossARestart(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	p := newProvider(t, client, redisprovider.Options{ScanCount: 10})
+	mustSetMany(t, p, numbered("s", 2000), "v")
+	s.Snapshot()
+	client.AddHook(&beforePipeline{at: 50, do: s.Restart})
+	if n, err := p.DeletePrefix(t.Context(), "s", ""); err == nil {
+		left, _ := s.Do("DBSIZE").(int64)
+		t.Errorf("DeletePrefix = %d, no error; %d keys are left", n, left)
+	}
+	poll(t, func() bool {
+		_, err := p.DeletePrefix(t.Context(), "s", "")
+		return err == nil
+	})
+	if got := s.Do("DBSIZE"); got != int64(0) {
+		t.Errorf("%v keys are left", got)
+	}
+}
+
+// beforePipeline is a hook that does something before the pipeline with a number.
+// Pipelines are executed one at a time.
+type beforePipeline struct {
+	at, seen int
+	do       func()
+}
+
+func (h *beforePipeline) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *beforePipeline) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h *beforePipeline) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		// Making a connection is a pipeline too.
+		if commands[len(commands)-1].Name() == "scan" {
+			if h.seen++; h.seen == h.at {
+				h.do()
+			}
+		}
+		return next(ctx, commands)
+	}
+}
+
+// TestServerRestart checks that the store works again when the server does.
+func TestServerRestart(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.Options{})
+	p := newProvider(t, newServerClient(t, s.Addr(), resigned), redisprovider.Options{})
+	k := key("s", "k")
+	mustSet(t, p, k, "v")
+	s.Stop()
+	if _, found, err := p.Get(t.Context(), k); found || err == nil || errors.Is(err, provider.ErrUndecodable) {
+		t.Errorf("Get from a server that is down: %v, %v", found, err)
+	}
+	if err := p.Set(t.Context(), k, provider.Entry{Value: "v"}, time.Hour); err == nil {
+		t.Error("Set on a server that is down: no error")
+	}
+	results, err := p.GetMany(t.Context(), []provider.Key{k, k})
+	if err == nil || len(results) != 2 || results[0].Err == nil || results[1].Err == nil {
+		t.Errorf("GetMany from a server that is down: %v, %v", results, err)
+	}
+	err = p.SetMany(t.Context(), []provider.Item{{Key: k, TTL: time.Hour}, {Key: key("s", "k2"), TTL: time.Hour}})
+	if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "and 1 more") {
+		t.Errorf("SetMany on a server that is down: %v; want one error for both", err)
+	}
+	s.Restart()
+	wantMiss(t, p, k)
+	mustSet(t, p, k, "again")
+	wantValue(t, p, k, "again")
+}
+
+// TestDeadlines checks that a call ends at its deadline, with an error, if the
+// client looks at it, and soon after the client's own timeout if not.
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	for name, edit := range map[string]func(o *redis.Options){
+		"of the context": func(o *redis.Options) { o.ContextTimeoutEnabled, o.ReadTimeout = true, time.Hour },
+		"of the client":  func(o *redis.Options) { o.ReadTimeout, o.MaxRetries = 100*time.Millisecond, -1 },
+	} {
+		p := newProvider(t, newServerClient(t, s.Addr(), edit), redisprovider.Options{})
+		mustSet(t, p, key("s", "k"), "v")
+		s.Pause()
+		calls := map[string]func(ctx context.Context) error{
+			"Get":          func(ctx context.Context) error { _, _, err := p.Get(ctx, key("s", "k")); return err },
+			"Set":          func(ctx context.Context) error { return p.Set(ctx, key("s", "k"), provider.Entry{}, time.Hour) },
+			"GetMany":      func(ctx context.Context) error { _, err := p.GetMany(ctx, numbered("s", 3)); return err },
+			"SetMany":      func(ctx context.Context) error { return p.SetMany(ctx, []provider.Item{{TTL: time.Hour}}) },
+			"Delete":       func(ctx context.Context) error { return p.Delete(ctx, numbered("s", 3)...) },
+			"DeletePrefix": func(ctx context.Context) error { _, err := p.DeletePrefix(ctx, "s", ""); return err },
+		}
+		for call, f := range calls {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			began := time.Now()
+			if err := f(ctx); err == nil {
+				t.Errorf("%s, deadline %s: no error from a server that hangs", call, name)
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("%s, deadline %s: took %v", call, name, took)
+			}
+			cancel()
+		}
+		s.Resume()
+	}
+}
+
+// TestCancelledContexts checks that a call whose context has ended sends nothing.
+func TestCancelledContexts(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t)
+	checkCancelled(t, p)
+	if got := proxy.Counts(); len(got) != 0 {
+		t.Errorf("sent %v", got)
+	}
+}
+
+func TestCancelledContextsOnCluster(t *testing.T) {
+	t.Parallel()
+	c := startProxiedCluster(t, redistest.Options{})
+	p := newProvider(t, c.client(t), redisprovider.Options{})
+	mustSetMany(t, p, numbered("s", 30), "v") // the client finds out what the nodes are
+	c.resetCounts()
+	checkCancelled(t, p)
+	for _, command := range []string{"GET", "SET", "UNLINK", "SCAN"} {
+		if n := c.count(command); n != 0 {
+			t.Errorf("sent %d times %s", n, command)
+		}
+	}
+}
+
+// TestDeletePrefixStopsAtItsDeadline ends the context in the middle of a scan.
+func TestDeletePrefixStopsAtItsDeadline(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	proxy := redistest.NewProxy(t, s.Addr())
+	p := newProvider(t, newServerClient(t, proxy.Addr()), redisprovider.Options{ScanCount: 1})
+	mustSetMany(t, p, numbered("s", 1000), "v")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	scans := 0 // used by the one connection that scans
+	proxy.Record(func(c redistest.Command) bool {
+		if c.Name() == "SCAN" {
+			if scans++; scans == 20 {
+				cancel()
+			}
+		}
+		return false
+	})
+	n, err := p.DeletePrefix(ctx, "s", "")
+	left, _ := s.Do("DBSIZE").(int64)
+	if !errors.Is(err, context.Canceled) || n == 0 || n+int(left) != 1000 {
+		t.Errorf("DeletePrefix = %d, %v, and %d are left; want the confirmed part and the context's error", n, err, left)
+	}
+	if got := proxy.Count("SCAN"); got != 20 {
+		t.Errorf("%d steps, the context ended in the 20th", got)
+	}
+}
+
+func checkCancelled(t *testing.T, p *redisprovider.Provider) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, getErr := p.Get(ctx, key("s", "k"))
+	results, manyErr := p.GetMany(ctx, numbered("s", 3))
+	_, prefixErr := p.DeletePrefix(ctx, "s", "")
+	for name, err := range map[string]error{
+		"Get": getErr, "GetMany": manyErr, "GetMany result": results[2].Err, "DeletePrefix": prefixErr,
+		"Set":     p.Set(ctx, key("s", "k"), provider.Entry{}, time.Hour),
+		"SetMany": p.SetMany(ctx, []provider.Item{{TTL: time.Hour}}),
+		"Delete":  p.Delete(ctx, key("s", "k")),
+	} {
+		if !errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), "redisprovider: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestPromotedReplica documents what an asynchronous failover does: the data is
+// there, and so may be what was deleted last.
+func TestPromotedReplica(t *testing.T) {
+	t.Parallel()
+	primary := redistest.StartReal(t, redistest.Options{})
+	replica := redistest.StartReplica(t, primary, redistest.Options{})
+	p := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{})
+	mustSet(t, p, key("s", "k"), "v")
+	q := newProvider(t, newServerClient(t, replica.Addr()), redisprovider.Options{})
+	poll(t, func() bool { _, found, _ := q.Get(t.Context(), key("s", "k")); return found })
+	if err := q.Delete(t.Context(), key("s", "k")); err == nil {
+		t.Error("a replica confirmed a delete")
+	}
+	if n, err := q.DeletePrefix(t.Context(), "s", ""); err == nil {
+		t.Errorf("a replica confirmed a prefix delete of %d", n)
+	}
+	primary.Stop()
+	replica.Promote()
+	wantValue(t, q, key("s", "k"), "v")
+	wantRemoved(t, q, "s", "", 1)
+}
+
+// TestHookErrors checks that a client's hook that ends a call is not taken for
+// the server's confirmation.
+func TestHookErrors(t *testing.T) {
+	t.Parallel()
+	_, client, _ := newOnServer(t, redisprovider.Options{})
+	checkHookErrors(t, client)
+}
+
+func TestHookErrorsOnCluster(t *testing.T) {
+	t.Parallel()
+	checkHookErrors(t, newClusterClient(t, redistest.StartCluster(t, redistest.Options{})))
+}
+
+func checkHookErrors(t *testing.T, client redis.UniversalClient) {
+	t.Helper()
+	p := newProvider(t, client, redisprovider.Options{MaxValueBytes: 100})
+	keys := numbered("s", 3)
+	mustSetMany(t, p, keys, "v")
+	if nodes, ok := client.(*redis.ClusterClient); ok {
+		// The hooks of a cluster client do not reach those of its nodes.
+		if err := nodes.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
+			node.AddHook(refuseAll{})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client.AddHook(refuseAll{})
+	if err := p.Delete(t.Context(), keys...); !errors.Is(err, errRefused) {
+		t.Errorf("Delete: %v", err)
+	}
+	items := []provider.Item{
+		{Key: keys[0], TTL: time.Hour},
+		{Key: keys[1], Entry: provider.Entry{Value: strings.Repeat("x", 200)}, TTL: time.Hour},
+	}
+	if err := p.SetMany(t.Context(), items); !errors.Is(err, errRefused) || errors.Is(err, provider.ErrTooLarge) {
+		t.Errorf("SetMany: %v", err)
+	}
+	if n, err := p.DeletePrefix(t.Context(), "s", ""); n != 0 || !errors.Is(err, errRefused) {
+		t.Errorf("DeletePrefix = %d, %v", n, err)
+	}
+	if results, err := p.GetMany(t.Context(), keys); !errors.Is(err, errRefused) {
+		t.Errorf("GetMany = %v, %v", results, err)
+	}
+}
+
+var errRefused = errors.New("refused by the hook")
+
+// refuseAll is a hook that lets nothing through.
+type refuseAll struct{}
+
+func (refuseAll) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (refuseAll) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+	return func(context.Context, redis.Cmder) error { return errRefused }
+}
+
+func (refuseAll) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(context.Context, []redis.Cmder) error { return errRefused }
+}
+
+// TestConcurrentUse runs everything at once, for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	p, _, _ := newOnServer(t, redisprovider.Options{ScanCount: 20})
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			scope := fmt.Sprint("s", g%4)
+			keys := numbered(scope, 30)
+			for range 10 {
+				mustSetMany(t, p, keys, "v")
+				if _, err := p.GetMany(t.Context(), keys); err != nil {
+					t.Error(err)
+				}
+				if err := p.Delete(t.Context(), keys[:5]...); err != nil {
+					t.Error(err)
+				}
+				if _, err := p.DeletePrefix(t.Context(), scope, "name:1"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

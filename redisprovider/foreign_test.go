@@ -1,0 +1,260 @@
+package redisprovider_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+// foreigners put something under a Redis key that is no entry. bulk says whether
+// a bulk read from one server sees that there is something.
+func foreigners() map[string]struct {
+	put  func(ctx context.Context, c redis.UniversalClient, key string) error
+	bulk bool
+} {
+	type foreigner = struct {
+		put  func(ctx context.Context, c redis.UniversalClient, key string) error
+		bulk bool
+	}
+	text := func(s string) foreigner {
+		return foreigner{func(ctx context.Context, c redis.UniversalClient, key string) error {
+			return c.Set(ctx, key, s, 0).Err()
+		}, true}
+	}
+	return map[string]foreigner{
+		"empty":       text(""),
+		"JSON":        text(`{"a":1}`),
+		"number":      text("42"),
+		"next frame":  text("\xc1r\x02\x01\x00\x00"),
+		"lease":       text("\xc1r\x01\x03\x00\x00"),
+		"cut frame":   text("\xc1r\x01\x01\x00\x00\x04json\x06string\x03\"a"),
+		"other codec": text("\xc1r\x01\x01\x00\x00\x03gob\x06string\x03\"a\""),
+		"hash": {func(ctx context.Context, c redis.UniversalClient, key string) error {
+			return c.HSet(ctx, key, "field", "value").Err()
+		}, false},
+		"list": {func(ctx context.Context, c redis.UniversalClient, key string) error {
+			return c.RPush(ctx, key, "value").Err()
+		}, false},
+		"sorted set": {func(ctx context.Context, c redis.UniversalClient, key string) error {
+			return c.ZAdd(ctx, key, redis.Z{Member: "value"}).Err()
+		}, false},
+	}
+}
+
+// TestForeignBytes checks that what is no entry is a reported miss, and that
+// each way to store something replaces it.
+func TestForeignBytes(t *testing.T) {
+	t.Parallel()
+	p, client, _ := newOnServer(t, redisprovider.Options{})
+	checkForeign(t, p, client, false)
+}
+
+func TestForeignBytesOnCluster(t *testing.T) {
+	t.Parallel()
+	client := newClusterClient(t, redistest.StartCluster(t, redistest.Options{}))
+	checkForeign(t, newProvider(t, client, redisprovider.Options{}), client, true)
+}
+
+func checkForeign(t *testing.T, p *redisprovider.Provider, client redis.UniversalClient, bulkSeesAll bool) {
+	t.Helper()
+	for name, f := range foreigners() {
+		k := key("s", name)
+		put := func() {
+			t.Helper()
+			client.Del(t.Context(), "rt:s:"+name)
+			if err := f.put(t.Context(), client, "rt:s:"+name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put()
+		wantUndecodable(t, p, k)
+		results, err := p.GetMany(t.Context(), []provider.Key{k, k})
+		if err != nil || len(results) != 2 {
+			t.Errorf("%s: GetMany: %v, %v", name, results, err)
+		}
+		for _, r := range results {
+			if r.Found || errors.Is(r.Err, provider.ErrUndecodable) != (f.bulk || bulkSeesAll) {
+				t.Errorf("%s: a bulk read finds %v, %v", name, r.Found, r.Err)
+			}
+		}
+		mustSet(t, p, k, "replaced")
+		wantValue(t, p, k, "replaced")
+		put()
+		mustSetMany(t, p, []provider.Key{k}, "replaced again")
+		wantValue(t, p, k, "replaced again")
+		put()
+		if err := p.Delete(t.Context(), k); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		wantMiss(t, p, k)
+	}
+}
+
+// TestNeighbours checks that the store removes nothing that is not its own.
+func TestNeighbours(t *testing.T) {
+	t.Parallel()
+	p, client, _ := newOnServer(t, redisprovider.Options{KeyPrefix: "shop:"})
+	checkNeighbours(t, p, client)
+}
+
+func TestNeighboursOnCluster(t *testing.T) {
+	t.Parallel()
+	client := newClusterClient(t, redistest.StartCluster(t, redistest.Options{}))
+	checkNeighbours(t, newProvider(t, client, redisprovider.Options{KeyPrefix: "shop:"}), client)
+}
+
+func checkNeighbours(t *testing.T, p *redisprovider.Provider, client redis.UniversalClient) {
+	t.Helper()
+	neighbours := []string{
+		"", "s", "shop", "shop:", "shop:s", "shop:s2:a", "shop2:s:a", "shop:t:a", "SHOP:s:a", "shopXs:a", "xshop:s:a",
+		"shop:s%3A:a", "other:s:a", "rt:s:a", "shop:*:a", "shop:?:a",
+	}
+	for _, name := range neighbours {
+		if err := client.Set(t.Context(), name, "neighbour", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	survive := func(after string) {
+		t.Helper()
+		for _, name := range neighbours {
+			if got := client.Get(t.Context(), name).Val(); got != "neighbour" {
+				t.Errorf("%q did not survive %s", name, after)
+			}
+		}
+	}
+	for _, prefix := range []string{"", "a", "*", "?", "[a-z]", "\\", "a*"} {
+		mustSet(t, p, key("s", prefix+"1"), "v")
+		wantRemoved(t, p, "s", prefix, 1)
+		survive(fmt.Sprintf("DeletePrefix %q", prefix))
+	}
+	for _, scope := range []string{"*", "?", "[s]", "", "s*", "\\s"} {
+		mustSet(t, p, key(scope, "b"), "v")
+		want := 1
+		wantRemoved(t, p, scope, "b", want)
+		survive(fmt.Sprintf("DeletePrefix in scope %q", scope))
+	}
+	if err := p.Delete(t.Context(), key("s", "*"), key("*", "a*"), key("", "")); err != nil {
+		t.Error(err)
+	}
+	survive("Delete")
+}
+
+// TestGlobBytes checks for every byte that a prefix that ends in it removes what
+// begins with it, and not what another byte stands in its place.
+func TestGlobBytes(t *testing.T) {
+	t.Parallel()
+	p, _, _ := newOnServer(t, redisprovider.Options{ScanCount: 5000})
+	for b := range 256 {
+		mustSet(t, p, key("s", string([]byte{'p', byte(b), 'x'})), "v")
+	}
+	for b := range 256 {
+		wantRemoved(t, p, "s", string([]byte{'p', byte(b)}), 1)
+	}
+	for _, prefix := range []string{`list:{"a":[1]}`, "[^a]", "[a-z]*", `\*`, `\\?`, "**", "a]b^c-d", "\xff\xfe*"} {
+		for _, name := range []string{prefix, prefix + "x", prefix + "*", "x" + prefix, "list:{\"a\":1}", "b", "ax", "*", "bxx"} {
+			mustSet(t, p, key("g", name), "v")
+		}
+		wantRemoved(t, p, "g", prefix, 3)
+		wantRemoved(t, p, "g", "", 6)
+	}
+}
+
+// TestBinaryAndHugeNames checks names and scopes that no text has.
+func TestBinaryAndHugeNames(t *testing.T) {
+	t.Parallel()
+	p, _, _ := newOnServer(t, redisprovider.Options{})
+	var every []byte
+	for b := range 256 {
+		every = append(every, byte(b))
+	}
+	huge := strings.Repeat("k", 1<<20)
+	for _, k := range []provider.Key{
+		key(string(every), string(every)), key("s", huge), key(huge, "n"), key("", ""), key("\r\n", "$5\r\nhello\r\n"),
+	} {
+		mustSet(t, p, k, "v")
+		wantValue(t, p, k, "v")
+		wantRemoved(t, p, k.Scope, k.Name, 1)
+		wantMiss(t, p, k)
+	}
+	// Messages stay short.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := p.Get(ctx, key("s", huge)); err == nil || len(err.Error()) > 500 {
+		t.Errorf("an error of %d bytes", len(err.Error()))
+	}
+}
+
+// TestExpiryOnTheWire checks the TTL that the server is given.
+func TestExpiryOnTheWire(t *testing.T) {
+	t.Parallel()
+	p, proxy, s := newOnProxy(t)
+	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "SET" })
+	ttls := map[time.Duration]string{
+		time.Nanosecond: "1", 1500 * time.Microsecond: "2", 15 * time.Second: "15000", provider.NoExpiry: "",
+	}
+	for ttl, want := range ttls {
+		before := len(tap.Captured())
+		if err := p.Set(t.Context(), key("s", "a"), provider.Entry{Value: 1}, ttl); err != nil {
+			t.Fatal(err)
+		}
+		args := tap.Wait(t, before+1)[before].Args
+		switch {
+		case want == "" && len(args) != 3:
+			t.Errorf("ttl %v: sent %q, want no expiry", ttl, args)
+		case want != "" && (len(args) != 5 || !strings.EqualFold(args[3], "px") || args[4] != want):
+			t.Errorf("ttl %v: sent %q, want PX %s", ttl, args, want)
+		}
+	}
+	// A set for ever after one with an end, and the other way round.
+	if got := s.Do("PTTL", "rt:s:a"); got == int64(-2) {
+		t.Error("the entry is gone")
+	}
+}
+
+// TestExpiredEntriesDoNotCount checks the count of a prefix delete, and that an
+// entry that is stored again without an end keeps none.
+func TestExpiredEntriesDoNotCount(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	for i, k := range numbered("s", 20) {
+		ttl := time.Hour
+		if i < 10 {
+			ttl = time.Millisecond
+		}
+		if err := p.Set(t.Context(), k, provider.Entry{Value: i}, ttl); err != nil {
+			t.Fatal(err)
+		}
+	}
+	poll(t, func() bool { _, found, _ := p.Get(t.Context(), numbered("s", 10)[9]); return !found })
+	wantRemoved(t, p, "s", "", 10)
+
+	k := key("s", "k")
+	if err := p.Set(t.Context(), k, provider.Entry{Value: "v"}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Set(t.Context(), k, provider.Entry{Value: "v"}, provider.NoExpiry); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Do("PTTL", "rt:s:k"); got != int64(-1) {
+		t.Errorf("PTTL = %v, want none", got)
+	}
+}
+
+// poll waits until ok.
+func poll(tb testing.TB, ok func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatal("gave up waiting")
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package redisprovider
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A frame is what a Redis key holds. Its bytes are
+//
+//	magic      2 bytes, 0xC1 'r'; 0xC1 begins no UTF-8 text, and no JSON
+//	version    1 byte, 1
+//	kind       1 byte
+//	flags      1 byte; bit 0: the entry has a fresh-until; the others are zero
+//	freshUntil if bit 0 is set: varint of the seconds since 1970, uvarint of the
+//	           nanoseconds
+//	loadTime   varint of the nanoseconds
+//
+// and, if the kind is value,
+//
+//	codec      uvarint of the length, 1 to 32, and the codec's name
+//	type       uvarint of the length, and the name of the value's type
+//	payload    uvarint of the length, and the encoded value
+//
+// Kind and version stand at fixed offsets so that a script can tell frames apart
+// by their first four bytes. Other kinds may come, and readers that do not know
+// them take them for undecodable; so may versions. Every frame has exactly one
+// form, and whatever is not that form is refused: varints are the shortest
+// possible, and nothing follows the last field.
+type frame struct {
+	kind       kind
+	freshUntil time.Time
+	loadTime   time.Duration
+	codec      string
+	typeName   string
+	payload    []byte
+}
+
+// kind says what a frame is. Zero is none.
+type kind byte
+
+const (
+	kindValue  kind = 1 // an entry with a value
+	kindAbsent kind = 2 // an entry without one: the source has nothing
+)
+
+const (
+	frameMagic0  = 0xC1
+	frameMagic1  = 'r'
+	frameVersion = 1
+	frameHead    = 5 // magic, version, kind, flags
+
+	flagFresh = 1 << 0
+
+	// frameOverhead is at least what a frame adds to codec, type and payload.
+	frameOverhead = frameHead + 6*binary.MaxVarintLen64
+)
+
+// appendFrame appends the bytes of f to dst. A codec's name that is longer than
+// allowed was refused by [New].
+func appendFrame(dst []byte, f frame) []byte {
+	var flags byte
+	if !f.freshUntil.IsZero() {
+		flags |= flagFresh
+	}
+	dst = append(dst, frameMagic0, frameMagic1, frameVersion, byte(f.kind), flags)
+	if flags&flagFresh != 0 {
+		dst = binary.AppendVarint(dst, f.freshUntil.Unix())
+		dst = binary.AppendUvarint(dst, uint64(f.freshUntil.Nanosecond())) //nolint:gosec // never negative
+	}
+	dst = binary.AppendVarint(dst, int64(f.loadTime))
+	if f.kind != kindValue {
+		return dst
+	}
+	dst = append(binary.AppendUvarint(dst, uint64(len(f.codec))), f.codec...)
+	dst = append(binary.AppendUvarint(dst, uint64(len(f.typeName))), f.typeName...)
+	return append(binary.AppendUvarint(dst, uint64(len(f.payload))), f.payload...)
+}
+
+// encodeFrame returns the bytes of f.
+func encodeFrame(f frame) []byte {
+	return appendFrame(make([]byte, 0, frameOverhead+len(f.codec)+len(f.typeName)+len(f.payload)), f)
+}
+
+// decodeFrame is the inverse of encodeFrame. The payload is a part of data. It
+// never panics, whatever data is.
+func decodeFrame(data []byte) (frame, error) {
+	if len(data) < frameHead || data[0] != frameMagic0 || data[1] != frameMagic1 {
+		return frame{}, errors.New("not a frame")
+	}
+	if data[2] != frameVersion {
+		return frame{}, fmt.Errorf("a frame of unknown version %d", data[2])
+	}
+	f := frame{kind: kind(data[3])}
+	if f.kind != kindValue && f.kind != kindAbsent {
+		return frame{}, fmt.Errorf("a frame of unknown kind %d", f.kind)
+	}
+	r := frameReader{rest: data[frameHead:]}
+	f.freshUntil = r.freshUntil(data[4])
+	f.loadTime = time.Duration(r.varint())
+	if f.kind == kindValue {
+		f.codec = string(r.bytes(1, maxCodecName))
+		f.typeName = string(r.bytes(0, len(r.rest)))
+		f.payload = r.bytes(0, len(r.rest))
+	}
+	if r.bad || len(r.rest) != 0 {
+		return frame{}, errors.New("a damaged frame")
+	}
+	return f, nil
+}
+
+// A frameReader takes fields off the beginning of rest. After the first one that
+// is not there it is bad, and all further fields are zero.
+type frameReader struct {
+	rest []byte
+	bad  bool
+}
+
+// freshUntil reads the time that flags announce.
+func (r *frameReader) freshUntil(flags byte) time.Time {
+	if flags&^flagFresh != 0 {
+		r.bad = true
+	}
+	if r.bad || flags == 0 {
+		return time.Time{}
+	}
+	seconds, nanoseconds := r.varint(), r.uvarint()
+	if nanoseconds >= uint64(time.Second) {
+		r.bad = true
+		return time.Time{}
+	}
+	t := time.Unix(seconds, int64(nanoseconds))
+	r.bad = r.bad || t.IsZero() // that has no flag
+	return t
+}
+
+// varint reads a signed number, in the zigzag form of package binary.
+func (r *frameReader) varint() int64 {
+	u := r.uvarint()
+	return int64(u>>1) ^ -int64(u&1) //nolint:gosec // reinterprets the bits
+}
+
+// uvarint reads a number in its shortest form.
+func (r *frameReader) uvarint() uint64 {
+	if r.bad {
+		return 0
+	}
+	u, n := binary.Uvarint(r.rest)
+	if n <= 0 || (n > 1 && r.rest[n-1] == 0) {
+		r.bad = true
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return u
+}
+
+// bytes reads a length from least to most and that many bytes.
+func (r *frameReader) bytes(least, most int) []byte {
+	n := r.uvarint()
+	if r.bad || n < uint64(least) || n > uint64(most) || n > uint64(len(r.rest)) { //nolint:gosec // never negative
+		r.bad = true
+		return nil
+	}
+	field := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return field
+}
