@@ -102,7 +102,7 @@ func (m *model) set() {
 	key, ttl := m.key(), provider.NoExpiry
 	entry := modelEntry{value: m.call}
 	if m.exact() && m.random.IntN(2) == 0 {
-		ttl = time.Duration(1 + m.random.IntN(int(3*time.Second)))
+		ttl = time.Duration(1 + m.random.Int64N(int64(3*time.Second)))
 		entry.ends = time.Now().Add(ttl)
 	}
 	m.session.set(key, entry.value, ttl)
