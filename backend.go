@@ -230,7 +230,8 @@ func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call fun
 	if b.local {
 		return try(ctx, call)
 	}
-	bounded, cancel := context.WithTimeout(ctx, timeout)
+	bound, telling := boundFor(ctx, timeout)
+	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	type reply struct {
 		result R
@@ -268,8 +269,25 @@ func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call fun
 		b.breaker.record(storeUnknown)
 		return none, err
 	}
-	b.breaker.record(storeFailed)
-	return none, fmt.Errorf("readthrough: the store did not answer within %v: %w", timeout, context.DeadlineExceeded)
+	if telling {
+		b.breaker.record(storeFailed)
+	} else {
+		b.breaker.record(storeUnknown)
+	}
+	return none, fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
+}
+
+// boundFor returns how long a call may take that is bounded by timeout, for a
+// caller with ctx: a caller who has less time than that keeps half of it for the
+// load. telling says that the bound is long enough for its end to tell something
+// about the store.
+func boundFor(ctx context.Context, timeout time.Duration) (bound time.Duration, telling bool) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return timeout, true
+	}
+	bound = min(timeout, time.Until(deadline)/2)
+	return bound, bound >= timeout/5
 }
 
 // try calls the store and turns a panic into an error.

@@ -74,6 +74,7 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if err != nil {
 		return nil, err
 	}
+	created := newScope(c, name, options) // before the lock: NotFound may be anybody's code
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
@@ -85,9 +86,8 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 		}
 		return s, nil
 	}
-	s := newScope(c, name, options)
-	c.scopes[name] = s
-	return s, nil
+	c.scopes[name] = created
+	return created, nil
 }
 
 // Close ends the cache. Readers that wait for a load get [ErrClosed], and the

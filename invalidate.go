@@ -58,7 +58,9 @@ func (t Targets) validate() error {
 //
 // It does so even if ctx has ended, since the write that it follows has
 // happened; only the values of ctx are used. It takes no longer than
-// [Options.ProviderTimeout] and [Options.InvalidateTimeout] together.
+// [Options.ProviderTimeout], for fills that are under way, and
+// [Options.InvalidateTimeout] together; with several prefixes, the latter for
+// each.
 //
 // If the store does not confirm, the error matches [ErrInvalidationPending],
 // which says what holds then. No keys at all are fine; an empty or too long key

@@ -35,8 +35,8 @@ const (
 type Options struct {
 	// OnError is told of everything that went wrong and did not fail a read: op
 	// is what the cache was doing, key the key or prefix, empty where many are
-	// concerned. It is called from the goroutine that met the error and must not
-	// block. nil logs with [log/slog] at warn level, at most one line a second
+	// concerned. It is called from the goroutine that met the error, while others
+	// may wait for that: it must not block, and not call the cache. nil logs with [log/slog] at warn level, at most one line a second
 	// and op, each with the number of errors that it stands for.
 	OnError func(op Op, scope, key string, err error)
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -485,3 +486,54 @@ func TestGoexitOfTheStore(t *testing.T) {
 		r.expectRead("k", "1", false)
 	})
 }
+
+// A caller who has less time than the store's timeout still gets what its load
+// returns, and callers like that find out that the store hangs.
+func TestHangingStoreAndImpatientCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingStore{}
+		cache, err := readthrough.New(store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		scope, err := cache.Scope("impatient", readthrough.ScopeOptions{TTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
+			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) {
+				time.Sleep(10 * time.Millisecond)
+				return 1, nil
+			}); err != nil {
+				t.Errorf("a read failed: %v", err)
+			}
+			cancel()
+		}
+		if calls := store.gets.Load(); calls >= 10 {
+			t.Errorf("%d reads asked the store: it is never left alone", calls)
+		}
+		time.Sleep(time.Minute) // for the abandoned calls
+		if err := cache.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// hangingStore answers no read and no fill for half a minute.
+type hangingStore struct{ gets atomic.Int64 }
+
+func (s *hangingStore) Get(context.Context, provider.Key) (provider.Entry, bool, error) {
+	s.gets.Add(1)
+	time.Sleep(30 * time.Second)
+	return provider.Entry{}, false, nil
+}
+
+func (*hangingStore) Set(context.Context, provider.Key, provider.Entry, time.Duration) error {
+	time.Sleep(30 * time.Second)
+	return nil
+}
+
+func (*hangingStore) Delete(context.Context, ...provider.Key) error { return nil }
+
+func (*hangingStore) DeletePrefix(context.Context, string, string) (int, error) { return 0, nil }

@@ -176,7 +176,7 @@ func TestNilObservers(t *testing.T) {
 }
 
 func TestOpNames(t *testing.T) {
-	for i, name := range []string{"get", "set", "delete", "deletePrefix", "load", "observe", "unknown"} {
+	for i, name := range []string{"get", "set", "delete", "deletePrefix", "load", "hold", "observe", "unknown"} {
 		if got := readthrough.Op(i).String(); got != name {
 			t.Errorf("Op(%d) = %q, want %q", i, got, name)
 		}

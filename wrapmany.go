@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -78,7 +79,11 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 		ids: make([]ID, 0, len(ids)), keys: make([]string, 0, len(ids)),
 	}
 	seen := make(map[string]ID, len(ids))
+	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
 	for _, id := range ids {
+		if anyType && !reflect.ValueOf(&id).Elem().Comparable() {
+			return r, fmt.Errorf("readthrough: id of type %T: must be comparable", id)
+		}
 		k := key(id)
 		if err := checkKey("key", k); err != nil {
 			return r, fmt.Errorf("%w (of id %v)", err, id)
