@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -25,9 +24,12 @@ const (
 func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
 	results := make([]provider.Result, 0, len(keys))
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
-		if p.server != nil {
+		switch {
+		case p.fence:
+			results = append(results, p.fencedGet(ctx, part)...)
+		case p.server != nil:
 			results = append(results, p.mget(ctx, part)...)
-		} else {
+		default:
 			results = append(results, p.pipelineGet(ctx, part)...)
 		}
 	}
@@ -62,8 +64,7 @@ func (p *Provider) mget(ctx context.Context, keys []string) []provider.Result {
 		if !ok {
 			continue // nil: there is nothing, or no string
 		}
-		results[i].Entry, results[i].Err = p.decode([]byte(data))
-		results[i].Found = results[i].Err == nil
+		results[i].Entry, results[i].Found, results[i].Err = p.decode([]byte(data))
 		if results[i].Err != nil {
 			results[i].Err = failed("get", keys[i], results[i].Err)
 		}
@@ -111,99 +112,36 @@ func failedResults(keys []string, err error) []provider.Result {
 	return results
 }
 
-// SetMany implements [provider.Batcher]: one pipeline, on a cluster one per
-// node. What holds for one item in Set holds for each here. Items of which
+// SetMany implements [provider.Batcher]: one script for each item, all in one
+// round trip. What holds for one item in Set holds for each here. Items of which
 // repeated keys are part are stored in their order.
 func (p *Provider) SetMany(ctx context.Context, items []provider.Item) error {
 	var errs []error
-	batch := p.newSetBatch()
+	var valid []provider.Item
 	for _, item := range items {
-		name := p.keyOf(item.Key)
 		if err := provider.CheckTTL(item.TTL); err != nil {
-			errs = append(errs, failed("set", name, err))
-			continue
-		}
-		data, err := p.encode(item.Entry)
-		if err != nil {
-			batch.refuse(ctx, name, err)
+			errs = append(errs, failed("set", p.keyOf(item.Key), err))
 		} else {
-			batch.set(ctx, name, data, item.TTL)
-		}
-		if batch.full() {
-			errs = append(errs, batch.exec(ctx)...)
-			batch = p.newSetBatch()
+			valid = append(valid, item)
 		}
 	}
-	return errors.Join(append(errs, batch.exec(ctx)...)...)
-}
-
-// A setBatch is a pipeline of one round trip that stores entries.
-type setBatch struct {
-	pipe  redis.Pipeliner
-	sent  []setCommand
-	bytes int
-}
-
-// A setCommand is what a setBatch does to one key: a SET, or an UNLINK because
-// the entry is refused for a reason.
-type setCommand struct {
-	key     string
-	command redis.Cmder
-	reason  error
-}
-
-func (p *Provider) newSetBatch() *setBatch { return &setBatch{pipe: p.client.Pipeline()} }
-
-// set adds an entry.
-func (b *setBatch) set(ctx context.Context, key string, data []byte, ttl time.Duration) {
-	command := newSetOnce(ctx, key, data, ttl)
-	_ = b.pipe.Process(ctx, command) //nolint:errcheck // only queues
-	b.sent = append(b.sent, setCommand{key: key, command: command})
-	b.bytes += len(key) + len(data)
-}
-
-// refuse adds the removal of what is under key, whose new entry is refused.
-func (b *setBatch) refuse(ctx context.Context, key string, reason error) {
-	b.sent = append(b.sent, setCommand{key: key, command: b.pipe.Unlink(ctx, key), reason: reason})
-}
-
-// full reports whether the batch should be sent before more is added.
-func (b *setBatch) full() bool { return len(b.sent) >= maxBatch || b.bytes >= maxBatchBytes }
-
-// exec sends the batch and returns the errors of its items. Items that failed
-// for the same reason, such as a lost connection, share an error.
-func (b *setBatch) exec(ctx context.Context) []error {
-	if len(b.sent) == 0 {
-		return nil
-	}
-	if _, err := b.pipe.Exec(ctx); err != nil {
-		b.fail(err)
-	}
-	var errs []error
+	reasons := make([]error, len(valid)) // of those that are refused
+	answers := p.run(ctx, len(valid), func(i int) call {
+		var c call
+		c, reasons[i] = p.setCall(valid[i])
+		return c
+	})
 	var failures failureGroups
-	for _, c := range b.sent {
-		err := c.command.Err()
+	for i, answer := range answers {
+		name, err := p.keyOf(valid[i].Key), answer.Err()
 		switch {
-		case c.reason != nil:
-			errs = append(errs, failed("set", c.key, refused(c.reason, err)))
+		case reasons[i] != nil:
+			errs = append(errs, failed("set", name, refused(reasons[i], err)))
 		case err != nil:
-			failures.add(c.key, err)
+			failures.add(name, err) // items that failed for the same reason share an error
 		}
 	}
-	return append(errs, failures.errors("set")...)
-}
-
-// fail gives err to the commands of a failed batch if none of them has an error
-// of its own: it was not sent, or a hook of the client ended it.
-func (b *setBatch) fail(err error) {
-	for _, c := range b.sent {
-		if c.command.Err() != nil {
-			return
-		}
-	}
-	for _, c := range b.sent {
-		c.command.SetErr(err)
-	}
+	return errors.Join(append(errs, failures.errors("set")...)...)
 }
 
 // failureGroups collects keys by the text of their error, in the order of the

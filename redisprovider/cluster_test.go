@@ -21,7 +21,7 @@ func TestCluster(t *testing.T) {
 	keys := numbered("s", 300)
 	nodes := make(map[int]int)
 	for _, k := range keys[:30] {
-		nodes[c.NodeOf("rt:s:"+k.Name)]++
+		nodes[c.NodeOf(p.KeyOf(k))]++
 	}
 	if len(nodes) != 3 {
 		t.Fatalf("the keys lie on nodes %v, want all three", nodes)
@@ -71,10 +71,6 @@ func TestHashTags(t *testing.T) {
 			t.Errorf("%q: %v, %v", keys[i], r.Found, r.Err)
 		}
 	}
-	same := c.NodeOf("rt:s%7Bx%7D:{same}1")
-	if got := c.NodeOf("rt:s%7Bx%7D:{same}2"); got != same {
-		t.Errorf("names with the same text in braces lie on nodes %d and %d", same, got)
-	}
 	wantRemoved(t, p, "s{x}", "list:{", 30)
 	wantRemoved(t, p, "s{x}", "{same}", 30)
 	if err := p.Delete(t.Context(), keys...); err != nil {
@@ -102,7 +98,7 @@ func TestNodeDown(t *testing.T) {
 	}
 	var lost, kept []provider.Key
 	for i, r := range results {
-		if c.NodeOf("rt:s:"+keys[i].Name) == down {
+		if c.NodeOf(p.KeyOf(keys[i])) == down {
 			lost = append(lost, keys[i])
 			if r.Err == nil || errors.Is(r.Err, provider.ErrUndecodable) || r.Found {
 				t.Errorf("a key of the node that is down: %v, %v", r.Found, r.Err)
@@ -146,23 +142,17 @@ func TestMovedSlot(t *testing.T) {
 	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{})
 	keys := numbered("s", 20)
 	mustSetMany(t, p, keys, "v")
-	from := c.Nodes[c.NodeOf("rt:s:name:0")]
-	to := c.Nodes[(c.NodeOf("rt:s:name:0")+1)%3]
-	slot := fmt.Sprint(from.Do("CLUSTER", "KEYSLOT", "rt:s:name:0"))
-	fromID, _ := from.Do("CLUSTER", "MYID").(string)
-	toID, _ := to.Do("CLUSTER", "MYID").(string)
-	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
-	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
-	from.Do("MIGRATE", "127.0.0.1", fmt.Sprint(to.Port()), "rt:s:name:0", "0", "5000")
+	moving := newSlotMove(c, p.KeyOf(keys[0]))
+	moving.begin()
+	moving.move(p.KeyOf(keys[0]))
 
 	wantValue(t, p, keys[0], "v") // ASK
 	results, err := p.GetMany(t.Context(), keys)
 	if err != nil || !results[0].Found || results[0].Err != nil {
 		t.Errorf("a bulk read while the slot moves: %v, %v, %v", results[0].Found, results[0].Err, err)
 	}
-	for _, node := range []*redistest.Server{to, from} {
-		node.Do("CLUSTER", "SETSLOT", slot, "NODE", toID)
-	}
+	moving.moveAll()
+	moving.end()
 	results, err = p.GetMany(t.Context(), keys) // MOVED
 	if err != nil || !results[0].Found || results[0].Err != nil {
 		t.Errorf("a bulk read after the slot moved: %v, %v, %v", results[0].Found, results[0].Err, err)
@@ -174,4 +164,44 @@ func TestMovedSlot(t *testing.T) {
 	}
 	wantMiss(t, p, keys[0])
 	wantRemoved(t, p, "s", "", 10)
+}
+
+// A slotMove is the migration of a slot from its node to the next one.
+type slotMove struct {
+	from, to     *redistest.Server
+	fromID, toID string
+	slot         string
+}
+
+func newSlotMove(c *redistest.Cluster, key string) *slotMove {
+	i := c.NodeOf(key)
+	m := &slotMove{from: c.Nodes[i], to: c.Nodes[(i+1)%len(c.Nodes)]}
+	m.slot = fmt.Sprint(m.from.Do("CLUSTER", "KEYSLOT", key))
+	m.fromID, _ = m.from.Do("CLUSTER", "MYID").(string)
+	m.toID, _ = m.to.Do("CLUSTER", "MYID").(string)
+	return m
+}
+
+func (m *slotMove) begin() {
+	m.to.Do("CLUSTER", "SETSLOT", m.slot, "IMPORTING", m.fromID)
+	m.from.Do("CLUSTER", "SETSLOT", m.slot, "MIGRATING", m.toID)
+}
+
+// move moves a key.
+func (m *slotMove) move(key string) {
+	m.from.Do("MIGRATE", "127.0.0.1", fmt.Sprint(m.to.Port()), key, "0", "5000")
+}
+
+// moveAll moves the keys that are left.
+func (m *slotMove) moveAll() {
+	keys, _ := m.from.Do("CLUSTER", "GETKEYSINSLOT", m.slot, "100000").([]any)
+	for _, key := range keys {
+		m.move(fmt.Sprint(key))
+	}
+}
+
+func (m *slotMove) end() {
+	for _, node := range []*redistest.Server{m.to, m.from} {
+		node.Do("CLUSTER", "SETSLOT", m.slot, "NODE", m.toID)
+	}
 }

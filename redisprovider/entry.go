@@ -6,7 +6,7 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// encode returns the frame of entry. The error matches
+// encode returns the frame of entry, as scripts take it. The error matches
 // [provider.ErrUnencodable] or [provider.ErrTooLarge].
 func (p *Provider) encode(entry provider.Entry) ([]byte, error) {
 	f := frame{kind: kindAbsent, freshUntil: entry.FreshUntil, loadTime: entry.LoadTime}
@@ -20,24 +20,34 @@ func (p *Provider) encode(entry provider.Entry) ([]byte, error) {
 		}
 		f.kind, f.codec, f.typeName, f.payload = kindValue, p.codecName, encoded.Type, encoded.Data
 	}
-	return encodeFrame(f), nil
+	return p.bound(encodeFrame(f)), nil
 }
 
-// decode returns the entry in data, which it keeps. The error matches
-// [provider.ErrUndecodable].
-func (p *Provider) decode(data []byte) (provider.Entry, error) {
+// bound prepares a frame for the scripts of a store with a fence.
+func (p *Provider) bound(data []byte) []byte {
+	if p.fence {
+		return bind(data)
+	}
+	return data
+}
+
+// decode returns the entry in data, which it keeps, and whether there is one: a
+// lease is none. The error matches [provider.ErrUndecodable].
+func (p *Provider) decode(data []byte) (entry provider.Entry, found bool, err error) {
 	f, err := decodeFrame(data)
 	if err != nil {
-		return provider.Entry{}, fmt.Errorf("%w: %w", provider.ErrUndecodable, err)
+		return provider.Entry{}, false, fmt.Errorf("%w: %w", provider.ErrUndecodable, err)
 	}
-	entry := provider.Entry{FreshUntil: f.freshUntil, LoadTime: f.loadTime}
-	if f.kind == kindAbsent {
+	entry = provider.Entry{FreshUntil: f.freshUntil, LoadTime: f.loadTime}
+	switch {
+	case f.kind == kindLease:
+		return provider.Entry{}, false, nil
+	case f.kind == kindAbsent:
 		entry.Absent = true
-		return entry, nil
-	}
-	if f.codec != p.codecName {
-		return provider.Entry{}, fmt.Errorf("%w: encoded by codec %q, not by %q", provider.ErrUndecodable, f.codec, p.codecName)
+		return entry, true, nil
+	case f.codec != p.codecName:
+		return provider.Entry{}, false, fmt.Errorf("%w: encoded by codec %q, not by %q", provider.ErrUndecodable, f.codec, p.codecName)
 	}
 	entry.Value = provider.Encoded{Data: f.payload, Type: f.typeName, Codec: p.codec}
-	return entry, nil
+	return entry, true, nil
 }

@@ -33,7 +33,7 @@ func resigned(o *redis.Options) { o.MaxRetries, o.DialerRetries = -1, 1 }
 func TestSetIsSentOnce(t *testing.T) {
 	t.Parallel()
 	p, proxy, _ := newOnProxy(t, impatient)
-	checkSentOnce(t, p, []*redistest.Proxy{proxy}, func() int { return proxy.Count("SET") })
+	checkSentOnce(t, p, []*redistest.Proxy{proxy}, func() int { return proxy.Count("EVALSHA") })
 }
 
 func TestSetIsSentOnceOnCluster(t *testing.T) {
@@ -46,7 +46,7 @@ func TestSetIsSentOnceOnCluster(t *testing.T) {
 	}), redisprovider.Options{})
 	mustSetMany(t, p, numbered("s", 30), "warm the connections up")
 	c.resetCounts()
-	checkSentOnce(t, p, c.proxies, func() int { return c.count("SET") })
+	checkSentOnce(t, p, c.proxies, func() int { return c.count("EVALSHA") })
 }
 
 func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest.Proxy, sets func() int) {
@@ -59,7 +59,7 @@ func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest
 	} {
 		var taps []*redistest.Tap
 		for _, proxy := range proxies {
-			taps = append(taps, proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "SET" }))
+			taps = append(taps, proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "EVALSHA" }))
 		}
 		before := sets()
 		if err := set(); err == nil {
@@ -67,7 +67,7 @@ func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest
 		}
 		want := map[string]int{"Set": 1, "SetMany": 2}[name]
 		if got := sets() - before; got != want {
-			t.Errorf("%s: SET was sent %d times, want %d", name, got, want)
+			t.Errorf("%s: the script was sent %d times, want %d", name, got, want)
 		}
 		for _, tap := range taps {
 			tap.Stop()
@@ -103,7 +103,7 @@ func TestReadsAndDeletesAreRepeated(t *testing.T) {
 		}
 		tap.Stop()
 	}
-	if got := s.Do("EXISTS", "rt:s:k"); got != int64(0) {
+	if got := s.Do("EXISTS", "rt:{s}:v:k"); got != int64(0) {
 		t.Error("the entry is not deleted")
 	}
 }
@@ -145,10 +145,10 @@ func TestUnconfirmedDeletes(t *testing.T) {
 			keys := numbered("s", 10)
 			mustSetMany(t, p, keys, "v")
 			fault(proxy)
-			if err := p.Delete(t.Context(), keys...); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:s:name:0" and 9 more: `) {
+			if err := p.Delete(t.Context(), keys...); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:{s}:v:name:0" and 9 more: `) {
 				t.Errorf("Delete: %v", err)
 			}
-			if err := p.Delete(t.Context(), keys[0]); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:s:name:0": `) {
+			if err := p.Delete(t.Context(), keys[0]); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:{s}:v:name:0": `) {
 				t.Errorf("Delete: %v", err)
 			}
 			if n, err := p.DeletePrefix(t.Context(), "s", ""); n != 0 || err == nil {
@@ -307,7 +307,7 @@ func TestCancelledContextsOnCluster(t *testing.T) {
 	mustSetMany(t, p, numbered("s", 30), "v") // the client finds out what the nodes are
 	c.resetCounts()
 	checkCancelled(t, p)
-	for _, command := range []string{"GET", "SET", "UNLINK", "SCAN"} {
+	for _, command := range []string{"GET", "EVALSHA", "UNLINK", "SCAN"} {
 		if n := c.count(command); n != 0 {
 			t.Errorf("sent %d times %s", n, command)
 		}

@@ -35,7 +35,8 @@ func foreigners() map[string]struct {
 		"JSON":        text(`{"a":1}`),
 		"number":      text("42"),
 		"next frame":  text("\xc1r\x02\x01\x00\x00"),
-		"lease":       text("\xc1r\x01\x03\x00\x00"),
+		"next kind":   text("\xc1r\x01\x05\x00\x00"),
+		"odd lease":   text("\xc1r\x01\x03\x01token"),
 		"cut frame":   text("\xc1r\x01\x01\x00\x00\x04json\x06string\x03\"a"),
 		"other codec": text("\xc1r\x01\x01\x00\x00\x03gob\x06string\x03\"a\""),
 		"hash": {func(ctx context.Context, c redis.UniversalClient, key string) error {
@@ -70,8 +71,8 @@ func checkForeign(t *testing.T, p *redisprovider.Provider, client redis.Universa
 		k := key("s", name)
 		put := func() {
 			t.Helper()
-			client.Del(t.Context(), "rt:s:"+name)
-			if err := f.put(t.Context(), client, "rt:s:"+name); err != nil {
+			client.Del(t.Context(), p.KeyOf(k))
+			if err := f.put(t.Context(), client, p.KeyOf(k)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -116,7 +117,8 @@ func checkNeighbours(t *testing.T, p *redisprovider.Provider, client redis.Unive
 	t.Helper()
 	neighbours := []string{
 		"", "s", "shop", "shop:", "shop:s", "shop:s2:a", "shop2:s:a", "shop:t:a", "SHOP:s:a", "shopXs:a", "xshop:s:a",
-		"shop:s%3A:a", "other:s:a", "rt:s:a", "shop:*:a", "shop:?:a",
+		"shop:s%3A:a", "other:s:a", "rt:s:a", "shop:*:a", "shop:?:a", "shop:{s2}:v:a", "shop:{s}:x:a", "shop:{s", "shop:{s}",
+		"shop:{s#1}:v:a", "shop:{s#x}:v:a", "shop:{s#99}:v:a", "shop2:{s}:v:a", "SHOP:{s}:v:a", "xshop:{s}:v:a", "shop:{t}:v:a", "shop:{*}:v:a1",
 	}
 	for _, name := range neighbours {
 		if err := client.Set(t.Context(), name, "neighbour", 0).Err(); err != nil {
@@ -197,7 +199,7 @@ func TestBinaryAndHugeNames(t *testing.T) {
 func TestExpiryOnTheWire(t *testing.T) {
 	t.Parallel()
 	p, proxy, s := newOnProxy(t)
-	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "SET" })
+	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "EVALSHA" })
 	ttls := map[time.Duration]string{
 		time.Nanosecond: "1", 1500 * time.Microsecond: "2", 15 * time.Second: "15000", provider.NoExpiry: "",
 	}
@@ -215,7 +217,7 @@ func TestExpiryOnTheWire(t *testing.T) {
 		}
 	}
 	// A set for ever after one with an end, and the other way round.
-	if got := s.Do("PTTL", "rt:s:a"); got == int64(-2) {
+	if got := s.Do("PTTL", "rt:{s}:v:a"); got == int64(-2) {
 		t.Error("the entry is gone")
 	}
 }
@@ -244,7 +246,7 @@ func TestExpiredEntriesDoNotCount(t *testing.T) {
 	if err := p.Set(t.Context(), k, provider.Entry{Value: "v"}, provider.NoExpiry); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Do("PTTL", "rt:s:k"); got != int64(-1) {
+	if got := s.Do("PTTL", "rt:{s}:v:k"); got != int64(-1) {
 		t.Errorf("PTTL = %v, want none", got)
 	}
 }

@@ -12,7 +12,10 @@ import (
 //	magic      2 bytes, 0xC1 'r'; 0xC1 begins no UTF-8 text, and no JSON
 //	version    1 byte, 1
 //	kind       1 byte
-//	flags      1 byte; bit 0: the entry has a fresh-until; the others are zero
+//	flags      1 byte; bit 0: the entry has a fresh-until; bit 1: the frame is
+//	           bound to a run of a server; the others are zero
+//	run        if bit 1 is set: 16 bytes of the run's identity, which the server's
+//	           side puts in and takes account of, see lua/fence_on.lua
 //	freshUntil if bit 0 is set: varint of the seconds since 1970, uvarint of the
 //	           nanoseconds
 //	loadTime   varint of the nanoseconds
@@ -22,6 +25,8 @@ import (
 //	codec      uvarint of the length, 1 to 32, and the codec's name
 //	type       uvarint of the length, and the name of the value's type
 //	payload    uvarint of the length, and the encoded value
+//
+// A lease has, after head and run, its token and nothing else.
 //
 // Kind and version stand at fixed offsets so that a script can tell frames apart
 // by their first four bytes. Other kinds may come, and readers that do not know
@@ -34,7 +39,7 @@ type frame struct {
 	loadTime   time.Duration
 	codec      string
 	typeName   string
-	payload    []byte
+	payload    []byte // of a lease: its token
 }
 
 // kind says what a frame is. Zero is none.
@@ -43,6 +48,7 @@ type kind byte
 const (
 	kindValue  kind = 1 // an entry with a value
 	kindAbsent kind = 2 // an entry without one: the source has nothing
+	kindLease  kind = 3 // no entry, but the right to store one
 )
 
 const (
@@ -52,6 +58,8 @@ const (
 	frameHead    = 5 // magic, version, kind, flags
 
 	flagFresh = 1 << 0
+	flagBound = 1 << 1
+	runBytes  = 16
 
 	// frameOverhead is at least what a frame adds to codec, type and payload.
 	frameOverhead = frameHead + 6*binary.MaxVarintLen64
@@ -93,11 +101,19 @@ func decodeFrame(data []byte) (frame, error) {
 		return frame{}, fmt.Errorf("a frame of unknown version %d", data[2])
 	}
 	f := frame{kind: kind(data[3])}
-	if f.kind != kindValue && f.kind != kindAbsent {
+	r := frameReader{rest: data[frameHead:]}
+	flags := r.run(data[4])
+	switch f.kind {
+	case kindValue, kindAbsent:
+	case kindLease:
+		if f.payload = r.rest; flags != 0 || r.bad {
+			return frame{}, errors.New("a damaged lease")
+		}
+		return f, nil
+	default:
 		return frame{}, fmt.Errorf("a frame of unknown kind %d", f.kind)
 	}
-	r := frameReader{rest: data[frameHead:]}
-	f.freshUntil = r.freshUntil(data[4])
+	f.freshUntil = r.freshUntil(flags)
 	f.loadTime = time.Duration(r.varint())
 	if f.kind == kindValue {
 		f.codec = string(r.bytes(1, maxCodecName))
@@ -115,6 +131,19 @@ func decodeFrame(data []byte) (frame, error) {
 type frameReader struct {
 	rest []byte
 	bad  bool
+}
+
+// run skips the identity that flags announce, and returns the other flags.
+func (r *frameReader) run(flags byte) byte {
+	if flags&flagBound == 0 {
+		return flags
+	}
+	if len(r.rest) < runBytes {
+		r.bad = true
+		return 0
+	}
+	r.rest = r.rest[runBytes:]
+	return flags &^ flagBound
 }
 
 // freshUntil reads the time that flags announce.
@@ -165,4 +194,16 @@ func (r *frameReader) bytes(least, most int) []byte {
 	field := r.rest[:n:n]
 	r.rest = r.rest[n:]
 	return field
+}
+
+// leaseFrame returns the bytes of a lease.
+func leaseFrame(token string) []byte {
+	return append([]byte{frameMagic0, frameMagic1, frameVersion, byte(kindLease), 0}, token...)
+}
+
+// bind announces that data, a frame, will be bound to a run of a server. The
+// scripts put in which.
+func bind(data []byte) []byte {
+	data[frameHead-1] |= flagBound
+	return data
 }

@@ -14,15 +14,15 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	p := &Provider{prefix: "rt:"}
 	for _, c := range []struct{ scope, name, want string }{
-		{"maintenance", "system:7", "rt:maintenance:system:7"},
-		{"maintenance", `list:{"status":"open"}`, `rt:maintenance:list:{"status":"open"}`},
-		{"a", "b:c", "rt:a:b:c"},
-		{"a:b", "c", "rt:a%3Ab:c"},
-		{"", "", "rt::"},
-		{"", ":", "rt:::"},
-		{":", "", "rt:%3A:"},
-		{"{x}%", "%{x}", "rt:%7Bx%7D%25:%{x}"},
-		{"\x00 ü\xff", "\x00 ü\xff", "rt:\x00 ü\xff:\x00 ü\xff"},
+		{"maintenance", "system:7", "rt:{maintenance}:v:system:7"},
+		{"maintenance", `list:{"status":"open"}`, `rt:{maintenance}:v:list:{"status":"open"}`},
+		{"a", "b:c", "rt:{a}:v:b:c"},
+		{"a:b", "c", "rt:{a%3Ab}:v:c"},
+		{"", "", "rt:{}:v:"},
+		{"", ":", "rt:{}:v::"},
+		{":", "", "rt:{%3A}:v:"},
+		{"{x}%#", "%{x}#", "rt:{%7Bx%7D%25%23}:v:%{x}#"},
+		{"\x00 ü\xff", "\x00 ü\xff", "rt:{\x00 ü\xff}:v:\x00 ü\xff"},
 	} {
 		if got := p.keyOf(provider.Key{Scope: c.scope, Name: c.name}); got != c.want {
 			t.Errorf("the key of %q, %q is %q, want %q", c.scope, c.name, got, c.want)
@@ -90,17 +90,6 @@ func TestMatchPrefix(t *testing.T) {
 	}
 }
 
-// TestSweepTakesOnlyItsOwn checks that nothing is removed only because the
-// server says that it matches.
-func TestSweepTakesOnlyItsOwn(t *testing.T) {
-	t.Parallel()
-	s := sweep{root: "rt:s:a"}
-	s.take([]string{"rt:s:b", "rt:s:a", "", "rt:s:", "xrt:s:a", "rt:s:ab"}, 7)
-	if got := fmt.Sprint(s.doomed); got != "[rt:s:a rt:s:ab]" || s.scanned || s.cursor != 7 {
-		t.Errorf("%s are to be removed, the scan is over %v, the cursor is %d", got, s.scanned, s.cursor)
-	}
-}
-
 func TestQuoteCutsLongKeys(t *testing.T) {
 	t.Parallel()
 	if got := quote("a\n"); got != `"a\n"` {
@@ -139,14 +128,66 @@ func TestMilliseconds(t *testing.T) {
 
 func TestCommandsThatAreSentOnceStaySo(t *testing.T) {
 	t.Parallel()
-	set := newSetOnce(t.Context(), "key", []byte("value"), time.Second)
-	if !set.NoRetry() || !set.Clone().NoRetry() {
-		t.Error("a SET may be sent twice")
+	c := call{script: newScript("return 1"), keys: []string{"key"}, args: []any{"value"}}.cmd(t.Context())
+	if !c.NoRetry() || !c.Clone().NoRetry() {
+		t.Error("a script may be sent twice")
 	}
-	if got := fmt.Sprint(set.Clone().Args()); got != fmt.Sprint(set.Args()) {
+	if got := fmt.Sprint(c.Clone().Args()); got != fmt.Sprint(c.Args()) {
 		t.Errorf("the clone has arguments %s", got)
 	}
-	if !newScanOnce(t.Context(), 0, "*", 1).NoRetry() || !newUnlinkOnce(t.Context(), []string{"a"}).NoRetry() {
-		t.Error("a SCAN or its UNLINK may be sent twice")
+	if !newScanOnce(t.Context(), 0, "*", 1).NoRetry() {
+		t.Error("a SCAN may be sent twice")
 	}
+}
+
+func TestLexRange(t *testing.T) {
+	t.Parallel()
+	for prefix, want := range map[string][2]string{
+		"":         {"[n", "(o"},
+		"a":        {"[na", "(nb"},
+		"a\xff":    {"[na\xff", "(nb"},
+		"\xff\xff": {"[n\xff\xff", "(o"},
+		"a\x00":    {"[na\x00", "(na\x01"},
+	} {
+		if least, beyond := lexRange(prefix); least != want[0] || beyond != want[1] {
+			t.Errorf("the range of %q is %q, %q", prefix, least, beyond)
+		}
+	}
+}
+
+// FuzzLexRange checks that the range has exactly the names under the prefix.
+func FuzzLexRange(f *testing.F) {
+	f.Add("a", "ab")
+	f.Add("\xff", "\xff\xff")
+	f.Add("", "c")
+	f.Fuzz(func(t *testing.T, prefix, name string) {
+		least, beyond := lexRange(prefix)
+		for _, name := range []string{name, prefix + name} {
+			in := "["+"n"+name >= least && "n"+name < beyond[1:]
+			if in != strings.HasPrefix(name, prefix) {
+				t.Errorf("%q lies in the range of %q: %v", name, prefix, in)
+			}
+		}
+		for _, member := range []string{"c", "t" + name} {
+			if member >= least[1:] && member < beyond[1:] {
+				t.Errorf("%q lies in the range of %q", member, prefix)
+			}
+		}
+	})
+}
+
+// FuzzCutValue checks that keys come apart as they were put together.
+func FuzzCutValue(f *testing.F) {
+	f.Add("s", "n", true)
+	f.Add("}:v:", "}:v:", false)
+	f.Fuzz(func(t *testing.T, scope, name string, clustered bool) {
+		p := &Provider{prefix: "rt:"}
+		if clustered {
+			p.buckets = 16
+		}
+		k := provider.Key{Scope: scope, Name: name}
+		if b, n := cutValue(p.keyOf(k)); b != p.bucketOf(k) || n != name {
+			t.Errorf("%q comes apart as %q and %q", p.keyOf(k), b, n)
+		}
+	})
 }

@@ -20,7 +20,12 @@ const (
 	// millisecond, during which it serves nobody else.
 	DefaultScanCount = 1000
 
+	// DefaultBuckets is the number of buckets of a scope on a cluster where none is
+	// given.
+	DefaultBuckets = 16
+
 	maxKeyPrefix     = 128
+	limitBuckets     = 1024
 	maxCodecName     = 32
 	limitValueBytes  = 500 << 20 // Redis keeps strings of up to 512 MiB
 	limitScanCount   = 100_000
@@ -52,6 +57,19 @@ type Options struct {
 	// 100,000 are errors.
 	ScanCount int
 
+	// Buckets is over how many slots of a cluster each scope is spread; zero means
+	// [DefaultBuckets]. Deleting by prefix asks all of them. Processes that share a
+	// cluster must agree on it: otherwise they do not see each other's entries and
+	// invalidations. One server has one bucket, whatever this says. Negative values
+	// and more than 1,024 are errors.
+	Buckets int
+
+	// FenceByServer binds entries and leases to the run of the server that stored
+	// them: after a failover or a restart from a snapshot they are misses. Without
+	// it such a server may bring back what was invalidated, until its TTL ends.
+	// Every hit is then read by a script instead of a GET.
+	FenceByServer bool
+
 	_ struct{}
 }
 
@@ -69,6 +87,9 @@ func (o Options) withDefaults() Options {
 	if o.ScanCount == 0 {
 		o.ScanCount = DefaultScanCount
 	}
+	if o.Buckets == 0 {
+		o.Buckets = DefaultBuckets
+	}
 	return o
 }
 
@@ -80,6 +101,7 @@ func (o Options) validate() error {
 		validateCodec(o.Codec),
 		validateRange("MaxValueBytes", o.MaxValueBytes, limitValueBytes),
 		validateRange("ScanCount", o.ScanCount, limitScanCount),
+		validateRange("Buckets", o.Buckets, limitBuckets),
 	)
 }
 

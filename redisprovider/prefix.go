@@ -4,130 +4,130 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
-	"sync/atomic"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// maxUnlink is how many keys of a prefix one UNLINK removes.
-const maxUnlink = 1000
+// prefixChunk is how many members of an index one run of a script removes. The
+// server serves nobody else meanwhile, about two milliseconds.
+const prefixChunk = 1000
 
-// DeletePrefix implements [provider.CacheProvider]. It looks at every key of the
-// server, on a cluster of every master, with SCAN, and removes what begins with
-// the prefix: its cost is that of the keyspace, not that of what it removes. The
-// prefix is taken literally.
+// errIncomplete is the error of an index that may lack something.
+var errIncomplete = errors.New("the index is not complete")
+
+// DeletePrefix implements [provider.CacheProvider]. It removes what the index of
+// the scope lists under the prefix, entries and leases, a thousand in a round
+// trip: its cost is that of what it removes. The prefix is taken literally.
+//
+// If the index is not complete, because the scope is new or the server has lost
+// it, it is rebuilt first, which looks at every key of the server, on a cluster of
+// every master, with SCAN. A rebuild goes on when the context of the call that
+// began it ends, and later calls join it.
 //
 // The context is looked at between steps. If the error is nil, the count is
 // exact; with an error it is what was confirmed, and calling again goes on from
 // there.
 func (p *Provider) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	root := p.prefix + escapeScope(scope) + scopeEnd + prefix
-	removed, err := p.sweepAll(ctx, root)
+	removed, err := p.deletePrefix(ctx, scope, prefix)
 	if err != nil {
-		return removed, failed("delete prefix", root, err)
+		return removed, failed("delete prefix", string(p.bucketsOf(scope)[0])+valueMark+prefix, err)
 	}
 	return removed, nil
 }
 
-// sweepAll removes the keys that begin with root from every master.
-func (p *Provider) sweepAll(ctx context.Context, root string) (int, error) {
-	if p.server != nil {
-		return p.sweep(ctx, p.server, root)
-	}
-	var removed atomic.Int64
-	err := p.cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-		n, err := p.sweep(ctx, master, root)
-		removed.Add(int64(n))
-		return err
-	})
-	return int(removed.Load()), err
-}
-
-// sweep removes the keys that begin with root from one server.
-//
-// It uses one connection from beginning to end, and repeats nothing. A cursor
-// belongs to one run of one server: if the server is restarted or replaced in
-// between, its successor would accept the cursor and leave keys out. The
-// connection breaks then, and with it the sweep. A step whose first command was
-// refused is not repeated either: what its other commands removed would be
-// missing in the count.
-func (p *Provider) sweep(ctx context.Context, master server, root string) (removed int, err error) {
-	conn := master.Conn()
-	defer func() { err = errors.Join(err, conn.Close()) }()
-
-	s := sweep{conn: conn, root: root, match: matchPrefix(root), count: p.scanCount, perKey: p.cluster != nil}
-	for more := true; more; {
-		if more, err = s.step(ctx); err != nil {
-			return s.removed, err
+func (p *Provider) deletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
+	for range rebuildAttempts {
+		n, err := p.deleteListed(ctx, scope, prefix)
+		removed += n
+		if !errors.Is(err, errIncomplete) {
+			return removed, err
+		}
+		if err := p.rebuild(ctx, scope); hopeless(err) {
+			break
+		} else if err != nil {
+			return removed, err
 		}
 	}
-	return s.removed, nil
+	n, err := p.sweep(ctx, scope, prefix)
+	return removed + n, err
 }
 
-// A sweep is a prefix delete under way on one server.
-type sweep struct {
-	conn        *redis.Conn
-	root, match string
-	count       int
-	perKey      bool // an UNLINK names one key, as a cluster wants it
-
-	cursor  uint64
-	scanned bool     // the scan has come round
-	doomed  []string // found by the last scan
-	removed int
+// hopeless reports whether a rebuild failed in a way in which the next one will
+// fail too, though keys can still be removed.
+func hopeless(err error) bool {
+	return errors.Is(err, errIndexLost) || serverSays(err, "OOM")
 }
 
-// step removes what the last step found and looks for more, in one round trip.
-// It reports whether there is more to do. The context is looked at here, because
-// the client does so only when it takes a connection from its pool.
-func (s *sweep) step(ctx context.Context) (more bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
+// deleteListed removes what the indices list under the prefix, in all buckets at
+// the same time. Some may have been removed if the error is errIncomplete.
+func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (removed int, err error) {
+	least, beyond := lexRange(prefix)
+	for open := p.bucketsOf(scope); len(open) > 0; {
+		if err := ctx.Err(); err != nil {
+			return removed, err
+		}
+		answers := p.run(ctx, len(open), func(i int) call {
+			return call{
+				script: p.scripts.prefix,
+				keys:   []string{open[i].index()},
+				args:   []any{open[i].value(""), least, beyond, prefixChunk},
+			}
+		})
+		var more []bucket
+		var errs []error
+		for i, answer := range answers {
+			members, entries, err := readRemoved(answer)
+			removed += entries
+			errs = append(errs, err)
+			if members == prefixChunk {
+				more = append(more, open[i])
+			}
+		}
+		if err := firstOf(errs); err != nil {
+			return removed, err
+		}
+		open = more
 	}
-	pipe := s.conn.Pipeline()
-	unlinks := s.queueUnlinks(ctx, pipe)
-	var scan scanOnce
-	if !s.scanned {
-		scan = newScanOnce(ctx, s.cursor, s.match, s.count)
-		_ = pipe.Process(ctx, scan) //nolint:errcheck // only queues
-	}
-	_, err = pipe.Exec(ctx)
-	for _, unlink := range unlinks {
-		s.removed += int(unlink.Val()) // zero if it failed
-	}
-	if err != nil {
-		return false, err
-	}
-	s.doomed = nil
-	if !s.scanned {
-		s.take(scan.Val())
-	}
-	return !s.scanned || len(s.doomed) > 0, nil
+	return removed, nil
 }
 
-// take keeps the keys of a page that begin with root. MATCH has chosen them
-// already; but what it means is the server's matter, and what is removed is ours.
-func (s *sweep) take(page []string, cursor uint64) {
-	for _, key := range page {
-		if strings.HasPrefix(key, s.root) {
-			s.doomed = append(s.doomed, key)
+// readRemoved interprets the answer of the prefix script.
+func readRemoved(answer once) (members, entries int, err error) {
+	numbers, err := answer.Int64Slice()
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case len(numbers) != 2: //nolint:mnd // members and entries
+		return 0, 0, errAnswer
+	case numbers[0] < 0:
+		return 0, 0, errIncomplete
+	default:
+		return int(numbers[0]), int(numbers[1]), nil
+	}
+}
+
+// firstOf returns the first error that is not errIncomplete, which matters less,
+// if there is one.
+func firstOf(errs []error) error {
+	var incomplete error
+	for _, err := range errs {
+		if errors.Is(err, errIncomplete) {
+			incomplete = err
+		} else if err != nil {
+			return err
 		}
 	}
-	s.cursor, s.scanned = cursor, cursor == 0
+	return incomplete
 }
 
-// queueUnlinks adds the removal of the doomed keys to pipe.
-func (s *sweep) queueUnlinks(ctx context.Context, pipe redis.Pipeliner) []unlinkOnce {
-	size := maxUnlink
-	if s.perKey {
-		size = 1
+// lexRange returns the range of the members of an index whose names begin with
+// prefix, as ZRANGEBYLEX takes it. Members are compared byte by byte.
+func lexRange(prefix string) (least, beyond string) {
+	member := []byte("n" + prefix)
+	for i, c := range slices.Backward(member) {
+		if c < 0xff { // the first byte is
+			end := slices.Clone(member[:i+1])
+			end[i]++
+			return "[" + string(member), "(" + string(end)
+		}
 	}
-	var unlinks []unlinkOnce
-	for part := range slices.Chunk(s.doomed, size) {
-		unlink := newUnlinkOnce(ctx, part)
-		_ = pipe.Process(ctx, unlink) //nolint:errcheck // only queues
-		unlinks = append(unlinks, unlink)
-	}
-	return unlinks
+	return "", ""
 }

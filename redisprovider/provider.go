@@ -27,11 +27,18 @@ type Provider struct {
 	codecName     string
 	maxValueBytes int
 	scanCount     int
+	buckets       int // of a scope; 0: the only one has no number
+	fence         bool
+	scripts       scripts
+
+	rebuilds rebuilds
 }
 
 var (
 	_ provider.CacheProvider = (*Provider)(nil)
 	_ provider.Batcher       = (*Provider)(nil)
+	_ provider.Leaser        = (*Provider)(nil)
+	_ provider.Holder        = (*Provider)(nil)
 )
 
 // New returns a store over client: a [*redis.Client], Sentinel or not, a
@@ -57,12 +64,27 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 		codecName:     options.Codec.Name(),
 		maxValueBytes: options.MaxValueBytes,
 		scanCount:     options.ScanCount,
+		buckets:       bucketsFor(where, options),
+		fence:         options.FenceByServer,
+		scripts:       newScripts(options.FenceByServer),
 	}, nil
 }
 
-// Get implements [provider.CacheProvider]: one GET.
+// bucketsFor returns the number of buckets of a scope.
+func bucketsFor(where deployment, options Options) int {
+	if where.cluster == nil {
+		return 0
+	}
+	return options.Buckets
+}
+
+// Get implements [provider.CacheProvider]: one GET, with a fence one script.
 func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
 	name := p.keyOf(key)
+	if p.fence {
+		result := p.fencedGet(ctx, []string{name})[0]
+		return result.Entry, result.Found, result.Err
+	}
 	entry, found, err := p.read(p.client.Get(ctx, name))
 	if err != nil {
 		return provider.Entry{}, false, failed("get", name, err)
@@ -81,31 +103,36 @@ func (p *Provider) read(answer *redis.StringCmd) (provider.Entry, bool, error) {
 	case err != nil:
 		return provider.Entry{}, false, err
 	}
-	entry, err := p.decode(data)
-	return entry, err == nil, err
+	return p.decode(data)
 }
 
-// Set implements [provider.CacheProvider]: one SET, which is sent once even if
+// Set implements [provider.CacheProvider]: one script, which is sent once even if
 // the client is configured to retry. An entry that is too large or that cannot
 // be encoded is refused with an error that matches [provider.ErrTooLarge] or
 // [provider.ErrUnencodable], and what was under key is removed; if that could not
-// be confirmed, the error is that of the removal and matches neither.
+// be confirmed, the error is that of the removal and matches neither. Under a
+// key that is held nothing is stored, and what was there is removed.
 //
 // The value of an absent entry is not stored.
 func (p *Provider) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	name := p.keyOf(key)
-	if err := provider.CheckTTL(ttl); err != nil {
-		return failed("set", name, err)
-	}
-	data, err := p.encode(entry)
+	return p.SetMany(ctx, []provider.Item{{Key: key, Entry: entry, TTL: ttl}})
+}
+
+// setCall returns the call that stores an item, and if that is refused, why, and
+// the call that removes what is there.
+func (p *Provider) setCall(item provider.Item) (call, error) {
+	b, name := p.bucketOf(item.Key), item.Key.Name
+	data, err := p.encode(item.Entry)
 	if err != nil {
-		return failed("set", name, refused(err, p.client.Unlink(ctx, name).Err()))
+		return call{args: []any{"unlink", b.value(name)}}, err
 	}
-	// The command fits every kind of client: it has one key.
-	if err := p.client.Process(ctx, newSetOnce(ctx, name, data, ttl)); err != nil {
-		return failed("set", name, err)
-	}
-	return nil
+	px, _ := pxOf(item.TTL)
+	return call{
+		script: p.scripts.set,
+		keys:   []string{b.value(name), b.holds(name), b.prefixHolds(), b.index()},
+		args:   []any{name, data, px},
+		bytes:  len(data),
+	}, nil
 }
 
 // refused is the error of an entry that is not stored for reason, and of the

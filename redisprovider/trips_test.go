@@ -34,11 +34,11 @@ func TestRoundTrips(t *testing.T) {
 		{"a miss", func() error { _, _, err := p.Get(t.Context(), key("s", "none")); return err }, map[string]int{"GET": 1}},
 		{"a set", func() error {
 			return p.Set(t.Context(), ten[0], provider.Entry{Value: 1}, time.Second)
-		}, map[string]int{"SET": 1}},
+		}, map[string]int{"EVALSHA": 1}},
 		{"a set for ever", func() error {
 			return p.Set(t.Context(), ten[0], provider.Entry{Value: 1}, provider.NoExpiry)
-		}, map[string]int{"SET": 1}},
-		{"a bulk set", func() error { mustSetMany(t, p, hundred, "v"); return nil }, map[string]int{"SET": 100}},
+		}, map[string]int{"EVALSHA": 1}},
+		{"a bulk set", func() error { mustSetMany(t, p, hundred, "v"); return nil }, map[string]int{"EVALSHA": 100}},
 		{"a bulk get", func() error { _, err := p.GetMany(t.Context(), hundred); return err }, map[string]int{"MGET": 1}},
 		{"a delete", func() error { return p.Delete(t.Context(), ten...) }, map[string]int{"UNLINK": 1}},
 		{"a delete of nothing", func() error { return p.Delete(t.Context()) }, map[string]int{}},
@@ -73,7 +73,7 @@ func TestRoundTripsOnCluster(t *testing.T) {
 		call          func() error
 	}{
 		{"a bulk get", "GET", func() error { _, err := p.GetMany(t.Context(), keys); return err }},
-		{"a bulk set", "SET", func() error { mustSetMany(t, p, keys, "v"); return nil }},
+		{"a bulk set", "EVALSHA", func() error { mustSetMany(t, p, keys, "v"); return nil }},
 		{"a delete", "UNLINK", func() error { return p.Delete(t.Context(), keys...) }},
 	} {
 		c.resetCounts()

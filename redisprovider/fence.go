@@ -1,0 +1,53 @@
+package redisprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// fencedGet asks for keys by a script that passes over what another run of the
+// server has stored: one script for all keys of a bucket, all in one round trip.
+func (p *Provider) fencedGet(ctx context.Context, keys []string) []provider.Result {
+	groups := p.groupBySlot(keys)
+	answers := p.run(ctx, len(groups), func(i int) call {
+		c := call{script: p.scripts.get, keys: make([]string, len(groups[i]))}
+		for j, at := range groups[i] {
+			c.keys[j] = keys[at]
+		}
+		return c
+	})
+	results := make([]provider.Result, len(keys))
+	for i, answer := range answers {
+		frames, err := answer.Slice()
+		if err == nil && len(frames) != len(groups[i]) {
+			err = fmt.Errorf("%d answers to %d keys", len(frames), len(groups[i]))
+		}
+		for j, at := range groups[i] {
+			r := &results[at]
+			if r.Err = err; err == nil {
+				r.Entry, r.Found, r.Err = p.readFenced(frames[j])
+			}
+			if r.Err != nil {
+				r.Err = failed("get", keys[at], r.Err)
+			}
+		}
+	}
+	return results
+}
+
+// readFenced interprets the answer to one key.
+func (p *Provider) readFenced(frame any) (provider.Entry, bool, error) {
+	switch frame := frame.(type) {
+	case string:
+		return p.decode([]byte(frame))
+	case nil:
+		return provider.Entry{}, false, nil
+	case error:
+		return provider.Entry{}, false, frame
+	default:
+		return provider.Entry{}, false, errors.New("an answer that is no text")
+	}
+}

@@ -1,0 +1,98 @@
+package redisprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// Hold implements [provider.Holder]. All holds are placed in one round trip;
+// those on keys remove what is there in the same step. What lies under prefixes
+// is deleted afterwards: nobody gets a lease for it any more, and what is filled
+// under an older one is deleted with it.
+func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
+	if err := provider.CheckTTL(ttl); err != nil {
+		return fmt.Errorf("redisprovider: hold: %w", err)
+	}
+	px, _ := pxOf(min(ttl, maxTTL))
+	if err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {
+		return fmt.Errorf("redisprovider: hold in scope %q: %w", targets.Scope, err)
+	}
+	for _, prefix := range targets.Prefixes {
+		if _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdCalls returns the calls that place a hold.
+func (p *Provider) holdCalls(targets provider.HoldTargets, token string, px int64) []call {
+	var calls []call
+	for _, name := range targets.Keys {
+		b := p.bucketOf(provider.Key{Scope: targets.Scope, Name: name})
+		calls = append(calls, call{
+			script: p.scripts.hold,
+			keys:   []string{b.holds(name), b.value(name)},
+			args:   []any{px, token},
+		})
+	}
+	if len(targets.Prefixes) == 0 {
+		return calls
+	}
+	args := []any{px}
+	for _, prefix := range targets.Prefixes {
+		args = append(args, prefixMember(token, prefix))
+	}
+	for _, b := range p.bucketsOf(targets.Scope) {
+		calls = append(calls, call{script: p.scripts.hold, keys: []string{b.prefixHolds()}, args: args})
+	}
+	return calls
+}
+
+// Unhold implements [provider.Holder], in one round trip.
+func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, token string) error {
+	var calls []call
+	for _, name := range targets.Keys {
+		b := p.bucketOf(provider.Key{Scope: targets.Scope, Name: name})
+		calls = append(calls, call{args: []any{"zrem", b.holds(name), token}})
+	}
+	if len(targets.Prefixes) > 0 {
+		var members []any
+		for _, prefix := range targets.Prefixes {
+			members = append(members, prefixMember(token, prefix))
+		}
+		for _, b := range p.bucketsOf(targets.Scope) {
+			calls = append(calls, call{args: append([]any{"zrem", b.prefixHolds()}, members...)})
+		}
+	}
+	if err := p.runAll(ctx, calls); err != nil {
+		return fmt.Errorf("redisprovider: unhold in scope %q: %w", targets.Scope, err)
+	}
+	return nil
+}
+
+// runAll makes calls of which all must succeed.
+func (p *Provider) runAll(ctx context.Context, calls []call) error {
+	var failures failureGroups
+	for i, answer := range p.run(ctx, len(calls), func(i int) call { return calls[i] }) {
+		if err := answer.Err(); err != nil {
+			failures.add(strconv.Itoa(i), err)
+		}
+	}
+	var errs []error
+	for _, group := range failures.groups {
+		errs = append(errs, group.err)
+	}
+	return errors.Join(errs...)
+}
+
+// prefixMember is what a hold on a prefix is listed as. Token and prefix may be
+// any bytes, so the length of the token comes first.
+func prefixMember(token, prefix string) string {
+	return strconv.Itoa(len(token)) + ":" + token + prefix
+}

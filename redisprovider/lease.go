@@ -1,0 +1,182 @@
+package redisprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// What the acquire script answers where there is no entry.
+const (
+	acquireBusy    = 0
+	acquireHeld    = 1
+	acquireGranted = 2
+)
+
+// Acquire implements [provider.Leaser]: one script for each key, all in one round
+// trip. Every transmission has a token of its own, and none is sent twice, so a
+// request that arrives late plants a lease that nobody can fill.
+func (p *Provider) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	grants := make([]provider.Grant, len(keys))
+	if err := provider.CheckTTL(ttl); err != nil {
+		return failGrants(grants, fmt.Errorf("redisprovider: acquire: %w", err))
+	}
+	px, _ := pxOf(min(ttl, maxTTL)) // a lease always ends
+	answers := p.run(ctx, len(keys), func(i int) call {
+		token := newToken()
+		grants[i].Lease = provider.Lease{Key: keys[i], Token: token}
+		b, name := p.bucketOf(keys[i]), keys[i].Name
+		return call{
+			script: p.scripts.acquire,
+			keys:   []string{b.value(name), b.holds(name), b.prefixHolds(), b.index()},
+			args:   []any{name, p.bound(leaseFrame(token)), px},
+		}
+	})
+	for i := range grants {
+		p.readGrant(&grants[i], answers[i])
+		if grants[i].Err != nil {
+			grants[i].Err = failed("acquire", p.keyOf(keys[i]), grants[i].Err)
+		}
+	}
+	return grants, wholeGrantError(grants)
+}
+
+// readGrant completes a grant, whose lease is set, by the answer of the server.
+func (p *Provider) readGrant(g *provider.Grant, answer once) {
+	lease := g.Lease
+	*g = provider.Grant{State: provider.LeaseFailed}
+	switch found, err := answer.Result(); v := found.(type) {
+	case string:
+		var has bool
+		if g.Entry, has, g.Err = p.decode([]byte(v)); has {
+			g.State = provider.LeaseFound
+		}
+	case int64:
+		switch v {
+		case acquireBusy:
+			g.State = provider.LeaseBusy
+		case acquireHeld:
+			g.State = provider.LeaseHeld
+		case acquireGranted:
+			g.State, g.Lease = provider.LeaseGranted, lease
+		}
+	default:
+		g.Err = err
+		if serverSays(err, "WRONGTYPE") {
+			g.Err = fmt.Errorf("%w: %w", provider.ErrUndecodable, err)
+		}
+	}
+	if g.State == provider.LeaseFailed && g.Err == nil {
+		g.Err = errAnswer
+	}
+}
+
+// errAnswer is the error of an answer that no script of this package gives.
+var errAnswer = errors.New("an answer that makes no sense")
+
+// wholeGrantError returns the error of a call in which no key could be asked for.
+func wholeGrantError(grants []provider.Grant) error {
+	for i := range grants {
+		if err := grants[i].Err; err == nil || errors.Is(err, provider.ErrUndecodable) {
+			return nil
+		}
+	}
+	if len(grants) == 0 {
+		return nil
+	}
+	return grants[0].Err
+}
+
+func failGrants(grants []provider.Grant, err error) ([]provider.Grant, error) {
+	for i := range grants {
+		grants[i].Err = err
+	}
+	return grants, err
+}
+
+// Fill implements [provider.Leaser]: one script for each entry, all in one round
+// trip, each sent once.
+func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	filled := make([]provider.Filled, len(fills))
+	answers := p.run(ctx, len(fills), func(i int) call {
+		var c call
+		c, filled[i].Err = p.fillCall(fills[i])
+		return c
+	})
+	unreached, whole := 0, error(nil)
+	for i, answer := range answers {
+		n, err := answer.Int()
+		if err != nil {
+			unreached++
+			whole = failed("fill", p.keyOf(fills[i].Lease.Key), err)
+		}
+		if filled[i].Err == nil {
+			filled[i] = provider.Filled{Stored: err == nil && n == 1, Err: err}
+		}
+		if filled[i].Err != nil {
+			filled[i].Err = failed("fill", p.keyOf(fills[i].Lease.Key), filled[i].Err)
+		}
+	}
+	if unreached < len(fills) {
+		whole = nil
+	}
+	return filled, whole
+}
+
+// fillCall returns the call that stores an entry, and if that is refused, why,
+// and the call that gives the lease back.
+func (p *Provider) fillCall(f provider.Fill) (call, error) {
+	if err := provider.CheckTTL(f.TTL); err != nil {
+		return p.releaseCall(f.Lease), err
+	}
+	data, err := p.encode(f.Entry)
+	if err != nil {
+		return p.releaseCall(f.Lease), err
+	}
+	b, name := p.bucketOf(f.Lease.Key), f.Lease.Key.Name
+	px, _ := pxOf(f.TTL)
+	return call{
+		script: p.scripts.fill,
+		keys:   []string{b.value(name), b.index()},
+		args:   []any{name, p.bound(leaseFrame(f.Lease.Token)), data, px},
+		bytes:  len(data),
+	}, nil
+}
+
+// Release implements [provider.Leaser]: one script for each lease, all in one
+// round trip.
+func (p *Provider) Release(ctx context.Context, leases []provider.Lease) error {
+	answers := p.run(ctx, len(leases), func(i int) call { return p.releaseCall(leases[i]) })
+	var failures failureGroups
+	for i, answer := range answers {
+		if err := answer.Err(); err != nil {
+			failures.add(p.keyOf(leases[i].Key), err)
+		}
+	}
+	return errors.Join(failures.errors("release")...)
+}
+
+func (p *Provider) releaseCall(l provider.Lease) call {
+	return call{
+		script: p.scripts.release,
+		keys:   []string{p.keyOf(l.Key)},
+		args:   []any{p.bound(leaseFrame(l.Token))},
+	}
+}
+
+// newToken returns a token that no other transmission has: 32 bytes of text.
+func newToken() string {
+	const hex = "0123456789abcdef"
+	var token [32]byte
+	for i := 0; i < len(token); i += 16 {
+		r := rand.Uint64() //nolint:gosec // unique, not secret
+		for j := range 16 {
+			token[i+j] = hex[r>>(4*j)&0xf]
+		}
+	}
+	return string(token[:])
+}

@@ -1,0 +1,12 @@
+-- Returns what is under the key: bytes if it is no lease, and otherwise 0 if there
+-- is a lease, 1 if the key is held, 2 if the lease was granted.
+-- KEYS: value, holds of the key, holds of prefixes, index. ARGV: name, frame of
+-- the lease, milliseconds.
+local found = redis.call('GET', KEYS[1])
+if found and current(found) then
+  if kind(found) == LEASE then return 0 end
+  return found
+end
+if held(KEYS[2], KEYS[3], ARGV[1]) then return 1 end
+store(KEYS[1], KEYS[4], ARGV[1], stamped(ARGV[2]), tonumber(ARGV[3]))
+return 2

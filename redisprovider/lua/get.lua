@@ -1,0 +1,13 @@
+-- Returns for each key its bytes, or false if there are none that count.
+-- KEYS: values.
+local found = {}
+for i, key in ipairs(KEYS) do
+  local frame = redis.pcall('GET', key)
+  if type(frame) == 'table' then
+    frame = '' -- no string: the client reports it like any bytes that are no frame
+  elseif frame and not current(frame) then
+    frame = false
+  end
+  found[i] = frame
+end
+return found

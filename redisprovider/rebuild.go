@@ -1,0 +1,165 @@
+package redisprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// rebuildAttempts is how often a rebuild begins again after its index was
+	// lost.
+	rebuildAttempts = 3
+	// rebuildTimeout bounds a rebuild that its caller has left. A scan takes about
+	// a second for a million keys.
+	rebuildTimeout = 10 * time.Minute
+)
+
+// errIndexLost is the error of a rebuild whose index was lost again and again.
+var errIndexLost = errors.New("the index was lost while it was being rebuilt")
+
+// rebuilds are the rebuilds that are under way in this process.
+type rebuilds struct {
+	mu      sync.Mutex // guards following
+	running map[string]*rebuild
+}
+
+// A rebuild completes the index of a scope. Its error is read after it is done.
+type rebuild struct {
+	done chan struct{}
+	err  error
+}
+
+// rebuild completes the index of a scope, or waits for the rebuild that is under
+// way. That goes on when ctx ends: a scan may take longer than any one caller
+// waits, and would otherwise never come to its end.
+func (p *Provider) rebuild(ctx context.Context, scope string) error {
+	r := p.startRebuild(ctx, scope)
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the index is being rebuilt", ctx.Err())
+	}
+}
+
+func (p *Provider) startRebuild(ctx context.Context, scope string) *rebuild {
+	p.rebuilds.mu.Lock()
+	defer p.rebuilds.mu.Unlock()
+	if r, ok := p.rebuilds.running[scope]; ok {
+		return r
+	}
+	if p.rebuilds.running == nil {
+		p.rebuilds.running = make(map[string]*rebuild)
+	}
+	r := &rebuild{done: make(chan struct{}), err: errors.New("the rebuild did not return")}
+	p.rebuilds.running[scope] = r
+	go func() {
+		defer p.endRebuild(scope, r)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rebuildTimeout)
+		defer cancel()
+		r.err = p.runRebuild(ctx, scope)
+	}()
+	return r
+}
+
+func (p *Provider) endRebuild(scope string, r *rebuild) {
+	p.rebuilds.mu.Lock()
+	defer p.rebuilds.mu.Unlock()
+	delete(p.rebuilds.running, scope)
+	close(r.done)
+}
+
+func (p *Provider) runRebuild(ctx context.Context, scope string) error {
+	for range rebuildAttempts {
+		if err := p.rebuildOnce(ctx, scope); !errors.Is(err, errIndexLost) {
+			return err
+		}
+	}
+	return errIndexLost
+}
+
+// rebuildOnce completes the index. It is complete at the end, because
+//
+//  1. it puts a token into the index of each bucket;
+//  2. a scan of the server finds what was stored before that and is there until
+//     the scan is over, and it is added;
+//  3. what is stored after the first step is added by the script that stores it;
+//  4. if the token is still there, the index was never lost in between, and with
+//     it what was added.
+//
+// Others may do the same at the same time, with tokens of their own.
+func (p *Provider) rebuildOnce(ctx context.Context, scope string) error {
+	token := newToken()
+	buckets, err := p.beginRebuild(ctx, scope, token)
+	if err != nil || len(buckets) == 0 {
+		return err
+	}
+	wanted := make(map[bucket]bool, len(buckets))
+	for _, b := range buckets {
+		wanted[b] = true
+	}
+	err = p.scan(ctx, scope, "", func(ctx context.Context, keys []string) error {
+		return p.addToIndex(ctx, keys, wanted, token)
+	})
+	if err != nil {
+		return err
+	}
+	return p.readRebuild(p.run(ctx, len(buckets), func(i int) call {
+		return call{script: p.scripts.rebuildEnd, keys: []string{buckets[i].index()}, args: []any{token}}
+	}))
+}
+
+// beginRebuild returns the buckets whose indices are not complete.
+func (p *Provider) beginRebuild(ctx context.Context, scope, token string) ([]bucket, error) {
+	buckets := p.bucketsOf(scope)
+	answers := p.run(ctx, len(buckets), func(i int) call {
+		return call{script: p.scripts.rebuildBegin, keys: []string{buckets[i].index()}, args: []any{token}}
+	})
+	var incomplete []bucket
+	for i, answer := range answers {
+		switch complete, err := answer.Int(); {
+		case err != nil:
+			return nil, err
+		case complete == 0:
+			incomplete = append(incomplete, buckets[i])
+		}
+	}
+	return incomplete, nil
+}
+
+// addToIndex adds what a scan has found.
+func (p *Provider) addToIndex(ctx context.Context, keys []string, wanted map[bucket]bool, token string) error {
+	names := make(map[bucket][]any)
+	var order []bucket
+	for _, key := range keys {
+		b, name := cutValue(key)
+		if !wanted[b] {
+			continue
+		}
+		if names[b] == nil {
+			order = append(order, b)
+			names[b] = []any{token}
+		}
+		names[b] = append(names[b], name)
+	}
+	return p.readRebuild(p.run(ctx, len(order), func(i int) call {
+		return call{script: p.scripts.rebuildAdd, keys: []string{order[i].index()}, args: names[order[i]]}
+	}))
+}
+
+// readRebuild interprets the answers of a step of a rebuild.
+func (p *Provider) readRebuild(answers []once) error {
+	for _, answer := range answers {
+		n, err := answer.Int()
+		switch {
+		case err != nil:
+			return err
+		case n < 0:
+			return errIndexLost
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package redisprovider
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// scan calls found with the keys of values and leases of a scope whose names
+// begin with prefix, page by page; on a cluster it may be called by several
+// goroutines at the same time. What is there from the beginning to the end is
+// found at least once.
+func (p *Provider) scan(ctx context.Context, scope, prefix string, found func(ctx context.Context, keys []string) error) error {
+	root := p.prefix + "{" + escapeScope(scope)
+	match := matchPrefix(root + "}:" + valueMark + prefix)
+	if p.buckets > 0 {
+		match = matchPrefix(root+"#") + matchPrefix("}:"+valueMark+prefix)
+	}
+	wanted := make(map[bucket]bool)
+	for _, b := range p.bucketsOf(scope) {
+		wanted[b] = true
+	}
+	// MATCH has chosen the keys already; but what it means is the server's matter,
+	// and what is removed is ours.
+	ours := func(key string) bool {
+		if !strings.HasPrefix(key, root) || !strings.Contains(key[len(root):], "}:"+valueMark) {
+			return false
+		}
+		b, name := cutValue(key)
+		return wanted[b] && strings.HasPrefix(name, prefix)
+	}
+	return p.onMasters(ctx, func(ctx context.Context, master server) error {
+		return p.scanServer(ctx, master, match, func(ctx context.Context, page []string) error {
+			var keys []string
+			for _, key := range page {
+				if ours(key) {
+					keys = append(keys, key)
+				}
+			}
+			if len(keys) == 0 {
+				return nil
+			}
+			return found(ctx, keys)
+		})
+	})
+}
+
+// scanServer scans one server.
+//
+// It uses one connection from beginning to end, and repeats nothing. A cursor
+// belongs to one run of one server: if the server is restarted or replaced in
+// between, its successor would accept the cursor and leave keys out. The
+// connection breaks then, and with it the scan.
+//
+// The context is looked at here, because the client does so only when it takes a
+// connection from its pool.
+func (p *Provider) scanServer(ctx context.Context, master server, match string, page func(ctx context.Context, keys []string) error) (err error) {
+	conn := master.Conn()
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	for cursor := uint64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step := newScanOnce(ctx, cursor, match, p.scanCount)
+		if err := conn.Process(ctx, step); err != nil {
+			return err
+		}
+		var keys []string
+		keys, cursor = step.Val()
+		if err := page(ctx, keys); err != nil {
+			return err
+		}
+		if cursor == 0 {
+			return nil
+		}
+	}
+}
