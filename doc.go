@@ -20,10 +20,11 @@
 // any more, nor is it ever again.
 //
 // With the memory store this holds for every goroutine of the process. With a
-// store that processes share and that has no leases, which is so far every such
-// store, it holds for the invalidations and the reads of each process by itself:
-// a process that is loading a value while another one invalidates it may store
-// the old value, for at most the TTL.
+// store that has leases, as redisprovider does, it holds for every process that
+// shares it, and docs/consistency.md says what remains of it under which fault.
+// With another store that processes share it holds for the invalidations and the
+// reads of each process by itself: a process that is loading a value while
+// another one invalidates it may store the old value, for at most the TTL.
 //
 // A store that fails, hangs, or returns what cannot be decoded never fails a
 // read. An invalidation that the store does not confirm is never forgotten: see

@@ -8,6 +8,11 @@
 //     for the entries one at a time, a few at once.
 //   - [InProcess]: calls never wait for anything. Without it the cache runs
 //     every call under a deadline and behind a circuit breaker.
+//   - [Leaser]: leases, which fence fills against the invalidations of other
+//     processes. Without it a store that processes share keeps the guarantees of
+//     the cache in each process for its own invalidations only.
+//   - [Holder]: keys that nobody may fill for a while. Without it a mutation
+//     cannot announce itself to other processes.
 //   - [Inspector]: has, statistics and a listing of entries. Without it those
 //     calls on the cache return [errors.ErrUnsupported].
 //   - [io.Closer]: the cache closes its store when it is closed itself.
@@ -16,7 +21,7 @@
 //
 // A store promises nothing about loads that are under way, and needs no fence
 // of its own: the cache never lets a fill and an invalidation of the same key
-// overlap in its process. What a store does promise is in the comments of the
+// overlap in its process; across processes, leases do that. What a store does promise is in the comments of the
 // methods, and package providertest checks all of it.
 package provider
 
