@@ -21,8 +21,9 @@
 //
 // A store promises nothing about loads that are under way, and needs no fence
 // of its own: the cache never lets a fill and an invalidation of the same key
-// overlap in its process; across processes, leases do that. What a store does promise is in the comments of the
-// methods, and package providertest checks all of it.
+// overlap in its process; across processes, leases do that. What a store does
+// promise is in the comments of the methods, and package providertest checks all
+// of it.
 package provider
 
 import (
