@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,9 @@ type reference struct {
 
 	mu           sync.Mutex // guards following
 	entries      map[provider.Key]stored
+	leases       map[provider.Key]leased // no key has an entry and a lease
+	tokens       int                     // how many there have been
+	holds        []held
 	hits, misses int64
 	closed       bool
 }
@@ -34,7 +38,9 @@ type stored struct {
 // live reports whether the entry has not ended.
 func (e stored) live() bool { return e.ends.IsZero() || time.Now().Before(e.ends) }
 
-func newReference() *reference { return &reference{entries: map[provider.Key]stored{}} }
+func newReference() *reference {
+	return &reference{entries: map[provider.Key]stored{}, leases: map[provider.Key]leased{}}
+}
 
 // newEncoding returns a reference that keeps JSON of limited size.
 func newEncoding() *reference {
@@ -78,16 +84,26 @@ func (r *reference) Set(ctx context.Context, key provider.Key, entry provider.En
 	if err := r.usableLocked(ctx); err != nil {
 		return err
 	}
-	delete(r.entries, key)
+	r.removeLocked(key)
 	if encodeErr != nil {
 		return encodeErr
 	}
-	e := stored{entry: entry, at: time.Now()}
-	if ttl != provider.NoExpiry {
-		e.ends = e.at.Add(ttl)
-	}
-	r.entries[key] = e
+	r.entries[key] = stored{entry: entry, at: time.Now(), ends: endOf(ttl)}
 	return nil
+}
+
+// endOf returns when something ends that begins now; zero: never.
+func endOf(ttl time.Duration) time.Time {
+	if ttl == provider.NoExpiry {
+		return time.Time{}
+	}
+	return time.Now().Add(ttl)
+}
+
+// removeLocked removes the entry or the lease under key.
+func (r *reference) removeLocked(key provider.Key) {
+	delete(r.entries, key)
+	delete(r.leases, key)
 }
 
 // encode puts the encoded value into entry, if there is a codec.
@@ -113,7 +129,7 @@ func (r *reference) Delete(ctx context.Context, keys ...provider.Key) error {
 		return err
 	}
 	for _, key := range keys {
-		delete(r.entries, key)
+		r.removeLocked(key)
 	}
 	return nil
 }
@@ -124,17 +140,20 @@ func (r *reference) DeletePrefix(ctx context.Context, scope, prefix string) (int
 	if err := r.usableLocked(ctx); err != nil {
 		return 0, err
 	}
-	removed := 0
-	for key, e := range r.entries {
-		if key.Scope != scope || !strings.HasPrefix(key.Name, prefix) {
-			continue
-		}
-		if e.live() {
+	return r.removePrefixLocked(scope, prefix), nil
+}
+
+// removePrefixLocked removes entries and leases, and counts the live entries.
+func (r *reference) removePrefixLocked(scope, prefix string) (removed int) {
+	under := func(key provider.Key) bool { return key.Scope == scope && strings.HasPrefix(key.Name, prefix) }
+	maps.DeleteFunc(r.leases, func(key provider.Key, _ leased) bool { return under(key) })
+	maps.DeleteFunc(r.entries, func(key provider.Key, e stored) bool {
+		if under(key) && e.live() {
 			removed++
 		}
-		delete(r.entries, key)
-	}
-	return removed, nil
+		return under(key)
+	})
+	return removed
 }
 
 func (r *reference) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
@@ -216,7 +235,7 @@ func (r *reference) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	r.entries = nil
+	r.entries, r.leases, r.holds = nil, nil, nil
 	return nil
 }
 
@@ -231,6 +250,11 @@ type (
 	hasFunc          = func(ctx context.Context, key provider.Key) (bool, error)
 	statsFunc        = func(ctx context.Context) (provider.Stats, error)
 	listFunc         = func(ctx context.Context, options provider.ListOptions) (provider.Page, error)
+	acquireFunc      = func(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error)
+	fillFunc         = func(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error)
+	releaseFunc      = func(ctx context.Context, leases []provider.Lease) error
+	holdFunc         = func(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error
+	unholdFunc       = func(ctx context.Context, targets provider.HoldTargets, token string) error
 )
 
 // A broken store is a reference some of whose methods are replaced. The bulk
@@ -248,6 +272,11 @@ type broken struct {
 	has          hasFunc
 	stats        statsFunc
 	list         listFunc
+	acquire      acquireFunc
+	fill         fillFunc
+	release      releaseFunc
+	hold         holdFunc
+	unhold       unholdFunc
 	close        func() error
 }
 
@@ -258,6 +287,8 @@ func breakReference(r *reference) *broken {
 		get:       r.Get, set: r.Set, delete: r.Delete, deletePrefix: r.DeletePrefix,
 		getMany: r.GetMany, setMany: r.SetMany,
 		has: r.Has, stats: r.Stats, list: r.List,
+		acquire: r.Acquire, fill: r.Fill, release: r.Release,
+		hold: r.Hold, unhold: r.Unhold,
 		close: r.Close,
 	}
 }
@@ -292,6 +323,26 @@ func (b *broken) Stats(ctx context.Context) (provider.Stats, error) { return b.s
 
 func (b *broken) List(ctx context.Context, options provider.ListOptions) (provider.Page, error) {
 	return b.list(ctx, options)
+}
+
+func (b *broken) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	return b.acquire(ctx, keys, ttl)
+}
+
+func (b *broken) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	return b.fill(ctx, fills)
+}
+
+func (b *broken) Release(ctx context.Context, leases []provider.Lease) error {
+	return b.release(ctx, leases)
+}
+
+func (b *broken) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
+	return b.hold(ctx, targets, token, ttl)
+}
+
+func (b *broken) Unhold(ctx context.Context, targets provider.HoldTargets, token string) error {
+	return b.unhold(ctx, targets, token)
 }
 
 func (b *broken) Close() error { return b.close() }

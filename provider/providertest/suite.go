@@ -48,6 +48,14 @@ func groups() []group {
 		groupFor("inspect", inspectCases()),
 		groupFor("list", listCases()),
 		groupFor("close", closeCases()),
+		groupFor("acquire", acquireCases()),
+		groupFor("fill", fillCases()),
+		groupFor("lease", leaseCases()),
+		groupFor("release", releaseCases()),
+		groupFor("lease-concurrent", leaseConcurrentCases()),
+		groupFor("hold", holdCases()),
+		groupFor("hold-prefix", holdPrefixCases()),
+		groupFor("hold-concurrent", holdConcurrentCases()),
 	}
 }
 

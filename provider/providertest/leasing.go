@@ -1,0 +1,242 @@
+package providertest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// leaseTime is the TTL of leases and holds that do not end during a case.
+const leaseTime = time.Hour
+
+// A leasing is a session on a store with leases.
+type leasing struct {
+	*session
+
+	leaser provider.Leaser
+}
+
+// withLeases makes a case for a store with leases.
+func withLeases(run func(s leasing)) func(*session, provider.Leaser) {
+	return func(s *session, l provider.Leaser) { run(leasing{s, l}) }
+}
+
+// acquireFor returns what Acquire says of keys; an error, and a wrong number of
+// grants, end the case.
+func (s leasing) acquireFor(ttl time.Duration, keys ...provider.Key) []provider.Grant {
+	s.t.Helper()
+	grants, err := s.leaser.Acquire(s.ctx(), keys, ttl)
+	if err != nil {
+		s.fatalf("Acquire of %d keys for %v: unexpected error: %v", len(keys), ttl, err)
+	}
+	if len(grants) != len(keys) {
+		s.fatalf("Acquire of %d keys returned %d grants", len(keys), len(grants))
+	}
+	for i := range grants {
+		s.checkGrant(keys[i], &grants[i])
+	}
+	return grants
+}
+
+// checkGrant checks a grant against itself.
+func (s leasing) checkGrant(key provider.Key, grant *provider.Grant) {
+	s.t.Helper()
+	switch {
+	case grant.State == provider.LeaseFailed:
+		s.fatalf("Acquire of %s failed: unexpected error: %v", show(key), grant.Err)
+	case grant.Err != nil:
+		s.errorf("Acquire of %s: %s and an error: %v", show(key), stateOf(grant.State), grant.Err)
+	case grant.State == provider.LeaseGranted && grant.Lease.Key != key:
+		s.errorf("Acquire of %s granted a lease of %s", show(key), show(grant.Lease.Key))
+	}
+}
+
+// acquireAll asks for keys for leaseTime.
+func (s leasing) acquireAll(keys ...provider.Key) []provider.Grant {
+	s.t.Helper()
+	return s.acquireFor(leaseTime, keys...)
+}
+
+// acquire asks for one key for leaseTime.
+func (s leasing) acquire(key provider.Key) provider.Grant {
+	s.t.Helper()
+	return s.acquireAll(key)[0]
+}
+
+// lease returns the lease of a key that is free; any other answer ends the case.
+func (s leasing) lease(key provider.Key) provider.Lease {
+	s.t.Helper()
+	return s.leaseFor(key, leaseTime)
+}
+
+// leaseFor is lease with a TTL.
+func (s leasing) leaseFor(key provider.Key, ttl time.Duration) provider.Lease {
+	s.t.Helper()
+	grant := s.acquireFor(ttl, key)[0]
+	if grant.State != provider.LeaseGranted {
+		s.fatalf("Acquire of %s: %s, want it granted", show(key), stateOf(grant.State))
+	}
+	return grant.Lease
+}
+
+// leases returns the leases of keys that are free.
+func (s leasing) leases(keys ...provider.Key) []provider.Lease {
+	s.t.Helper()
+	leases := make([]provider.Lease, len(keys))
+	for i, grant := range s.acquireAll(keys...) {
+		if grant.State != provider.LeaseGranted {
+			s.fatalf("Acquire of %s: %s, want it granted", show(keys[i]), stateOf(grant.State))
+		}
+		leases[i] = grant.Lease
+	}
+	return leases
+}
+
+// wantState checks what Acquire says of key. It must not be granted: what is
+// granted to a look is not free any more.
+func (s leasing) wantState(key provider.Key, want provider.GrantState) {
+	s.t.Helper()
+	if grant := s.acquire(key); grant.State != want {
+		s.errorf("Acquire of %s: %s, want %s", show(key), stateOf(grant.State), stateOf(want))
+	}
+}
+
+// wantFree checks that key is free, and leaves it free.
+func (s leasing) wantFree(key provider.Key) {
+	s.t.Helper()
+	s.wantMiss(key)
+	s.release(s.lease(key))
+}
+
+// wantFoundBy checks that a grant is the entry.
+func (s leasing) wantFoundBy(grant *provider.Grant, key provider.Key, want provider.Entry) {
+	s.t.Helper()
+	if grant.State != provider.LeaseFound {
+		s.errorf("Acquire of %s: %s, want the entry found", show(key), stateOf(grant.State))
+		return
+	}
+	s.wantEntry(key, grant.Entry, want)
+}
+
+// fillAll returns what Fill says; an error, and a wrong number of answers, end
+// the case.
+func (s leasing) fillAll(fills ...provider.Fill) []provider.Filled {
+	s.t.Helper()
+	filled, err := s.leaser.Fill(s.ctx(), fills)
+	if err != nil {
+		s.fatalf("Fill of %d entries: unexpected error: %v", len(fills), err)
+	}
+	if len(filled) != len(fills) {
+		s.fatalf("Fill of %d entries returned %d answers", len(fills), len(filled))
+	}
+	for i, f := range filled {
+		if f.Stored && f.Err != nil {
+			s.errorf("Fill of %s: Stored and an error: %v", show(fills[i].Lease.Key), f.Err)
+		}
+	}
+	return filled
+}
+
+// fillOf is a value to be stored for an hour.
+func fillOf(lease provider.Lease, value any) provider.Fill {
+	return provider.Fill{Lease: lease, Entry: provider.Entry{Value: value}, TTL: time.Hour}
+}
+
+// fillEntry stores under a lease that is good; anything else ends the case.
+func (s leasing) fillEntry(fill provider.Fill) {
+	s.t.Helper()
+	if filled := s.fillAll(fill)[0]; !filled.Stored {
+		s.fatalf("Fill of %s: Stored false, error %v; the key holds that lease", show(fill.Lease.Key), filled.Err)
+	}
+}
+
+// fillValue stores value for an hour under a lease that is good.
+func (s leasing) fillValue(lease provider.Lease, value any) {
+	s.t.Helper()
+	s.fillEntry(fillOf(lease, value))
+}
+
+// wantRefused tries to fill with a lease that the key does not hold.
+func (s leasing) wantRefused(lease provider.Lease, why string) {
+	s.t.Helper()
+	filled := s.fillAll(fillOf(lease, "must not be stored"))[0]
+	if filled.Stored || filled.Err != nil {
+		s.errorf("Fill of %s: Stored %v, error %v; want it refused without an error: %s", show(lease.Key), filled.Stored, filled.Err, why)
+	}
+}
+
+// release gives leases back; an error ends the case.
+func (s leasing) release(leases ...provider.Lease) {
+	s.t.Helper()
+	if err := s.leaser.Release(s.ctx(), leases); err != nil {
+		s.fatalf("Release of %d leases: unexpected error: %v", len(leases), err)
+	}
+}
+
+// wantFreed checks that Acquire says state of key until ttl after began, and
+// grants it from then on. It asks all the time, so that a store that prolongs
+// what it is asked for is caught. It returns the lease.
+func (s leasing) wantFreed(key provider.Key, state provider.GrantState, ttl time.Duration, began stamp) provider.Lease {
+	s.t.Helper()
+	if s.exact() {
+		time.Sleep(time.Until(began.end(ttl / 2)))
+		s.wantState(key, state)
+		time.Sleep(time.Until(began.end(ttl - 1)))
+		s.wantState(key, state)
+		time.Sleep(time.Until(began.end(ttl)))
+		return s.lease(key)
+	}
+	for {
+		grant := s.acquire(key)
+		looked := time.Now()
+		switch {
+		case grant.State == state && looked.After(began.end(ttl).Add(patience)):
+			s.fatalf("Acquire of %s: still %s %v after the end of its TTL of %v", show(key), stateOf(state), patience, ttl)
+		case grant.State == state:
+		case grant.State != provider.LeaseGranted:
+			s.fatalf("Acquire of %s: %s, want %s", show(key), stateOf(grant.State), stateOf(state))
+		case looked.Before(began.end(ttl - earliness)):
+			s.fatalf("Acquire of %s: granted %v before the end of its TTL of %v", show(key), began.end(ttl).Sub(looked), ttl)
+		default:
+			return grant.Lease
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
+// leaseSoon returns the lease of a key that is free by now, and in real time
+// waits a while: what ended may have ended on another clock.
+func (s leasing) leaseSoon(key provider.Key) provider.Lease {
+	s.t.Helper()
+	if s.exact() {
+		return s.lease(key)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(pollEvery) {
+		grant := s.acquire(key)
+		if grant.State == provider.LeaseGranted {
+			return grant.Lease
+		}
+		if time.Now().After(deadline) {
+			s.fatalf("Acquire of %s: still %s %v after everything there has ended", show(key), stateOf(grant.State), patience)
+		}
+	}
+}
+
+// stateOf names a state.
+func stateOf(state provider.GrantState) string {
+	switch state {
+	case provider.LeaseFailed:
+		return "failed"
+	case provider.LeaseFound:
+		return "found"
+	case provider.LeaseGranted:
+		return "granted"
+	case provider.LeaseBusy:
+		return "busy"
+	case provider.LeaseHeld:
+		return "held"
+	default:
+		return fmt.Sprintf("state %d, which there is not", state)
+	}
+}
