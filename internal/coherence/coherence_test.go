@@ -1,0 +1,261 @@
+//go:build unix
+
+package coherence_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+)
+
+// baseline is a load on three processes that all read and write.
+func baseline(t *testing.T, subject string) scenario {
+	t.Helper()
+	return scenario{
+		config: config{
+			Processes: maxProcesses, Seed: pickSeed(t), Subject: subject,
+			Keys: 240, Families: 6, Skew: 2, Writers: maxProcesses, InFlight: 96,
+			Mix:  mix{Bulk: 14, Burst: 6, Write: 6, Writes: 2, Prefix: 1},
+			Hold: 30,
+			TTL:  5 * time.Second, LeaseTTL: 2 * time.Second, LeaseWait: 200 * time.Millisecond,
+			ProviderTimeout: time.Second, InvalidateTimeout: 5 * time.Second, // machines may be slow
+		},
+		reads: sized[int64](100_000, 15_000), least: sized(3*time.Second, time.Second),
+	}
+}
+
+// calm are the scenarios without an outage: the columns of the first table.
+var calm = []struct {
+	name string
+	edit func(*scenario)
+}{
+	{"1 process", func(s *scenario) { s.Processes = 1 }},
+	{"3 processes", func(*scenario) {}},
+	{"hot keys", func(s *scenario) { s.Keys, s.Families, s.Skew = 12, 3, 3 }},
+	{"hot keys, slow network", func(s *scenario) {
+		s.Keys, s.Families, s.Skew = 12, 3, 3
+		s.proxied, s.prepare = true, jitter
+	}},
+	{"prefix among 40,000", func(s *scenario) {
+		s.prepare = fillOthers
+		s.Mix.Write, s.Mix.Writes, s.Mix.Prefix = 2, 1, 4
+	}},
+	{"slow network 0–4 ms", func(s *scenario) { s.proxied, s.prepare = true, jitter }},
+	{"eviction", func(s *scenario) {
+		s.Keys, s.Skew, s.Padding = 1200, 1, 4<<10
+		s.server = redistest.Options{Args: []string{"--maxmemory", "5mb", "--maxmemory-policy", "allkeys-lru"}}
+	}},
+	{"duplicates", func(s *scenario) { s.proxied, s.disturb = true, duplicates }},
+	{"resets", func(s *scenario) { s.proxied, s.disturb = true, resets }},
+}
+
+const calmTable = "No outage: stale / reads"
+
+// TestCoherence checks G1 and G2 in fleets without an outage.
+func TestCoherence(t *testing.T) {
+	for _, c := range calm {
+		t.Run(c.name, func(t *testing.T) {
+			s := baseline(t, subjectOurs)
+			c.edit(&s)
+			evicted := func(*fleet) {}
+			if c.name == "eviction" {
+				s.disturb = func(f *fleet, stop <-chan struct{}) { <-stop; evicted(f) }
+				evicted = func(f *fleet) {
+					if info, ok := f.server().Do("INFO", "stats").(string); !ok || strings.Contains(info, "evicted_keys:0\r") {
+						t.Error("nothing was evicted")
+					}
+				}
+			}
+			o := run(t, s)
+			putCalm(o, subjectOurs, c.name)
+			o.wantNothing(t)
+			o.wantActivity(t)
+		})
+	}
+}
+
+func putCalm(o *outcome, row, column string) {
+	violations := o.sum(func(c *counters) *word { return &c.violations })
+	reads := o.sum(func(c *counters) *word { return &c.reads })
+	cell := fmt.Sprintf("%d / %d", violations, reads)
+	if o.lasting > 0 {
+		cell += fmt.Sprintf(", %d lasting", o.lasting)
+	}
+	if violations == 0 && o.lasting == 0 {
+		cell = fmt.Sprintf("**0** / %d", reads)
+	}
+	tables.put(calmTable, row, column, cell)
+}
+
+// TestTwins runs the checker on caches that lack a rule. A checker that finds
+// nothing in them is broken; so is one that finds something in the cache of a
+// hundred lines that has all the rules.
+func TestTwins(t *testing.T) {
+	if testing.Short() {
+		t.Skip("is about the checker")
+	}
+	for _, subject := range []string{subjectByHand, subjectClientToken, subjectNoBound, subjectFenceBefore, subjectTwin} {
+		for _, c := range calm {
+			if !*fullFlag && c.name != twinScenario {
+				continue
+			}
+			if (c.name == "resets" || c.name == "duplicates") && subject != subjectByHand {
+				continue // the small caches know nothing of outages
+			}
+			t.Run(subject+"/"+c.name, func(t *testing.T) {
+				s := baseline(t, subject)
+				c.edit(&s)
+				o := run(t, s)
+				putCalm(o, subject, c.name)
+				o.wantTwin(t, subject, c.name)
+			})
+		}
+	}
+}
+
+// twinScenario is where every rule that a cache lacks shows, thousands of times.
+const twinScenario = "hot keys, slow network"
+
+// wantTwin checks that the checker finds what a subject lacks, and only that.
+func (o *outcome) wantTwin(t *testing.T, subject, scenario string) {
+	t.Helper()
+	violations := o.sum(func(c *counters) *word { return &c.violations })
+	own := o.sum(func(c *counters) *word { return &c.own })
+	if subject == subjectTwin {
+		o.wantNothing(t)
+	}
+	if subject == subjectNoBound && own > 0 {
+		t.Errorf("%d violations in the process of the writer, which tells its own flights; want only others", own)
+	}
+	if scenario != twinScenario || subject == subjectTwin {
+		return
+	}
+	if violations == 0 {
+		t.Error("no violations found")
+	}
+	if subject == subjectFenceBefore && own == 0 {
+		t.Error("no violations found in the process of the writer")
+	}
+}
+
+// mode is how a fleet writes, and which options it uses: the rows of the second
+// table.
+type mode struct {
+	name     string
+	subject  string
+	fence    bool
+	hold     bool
+	full     bool // only in the full run
+	nothing  bool // no stale read at all, in any process
+	unsafeAt bool // nothing is promised
+}
+
+var modes = []mode{
+	{name: subjectByHand, subject: subjectByHand, full: true, unsafeAt: true},
+	{name: "default: pending", subject: subjectOurs},
+	{name: "pending + fence", subject: subjectOurs, fence: true, full: true},
+	{name: "two-phase + pending", subject: subjectOurs, hold: true, full: true},
+	{name: "two-phase + pending + fence", subject: subjectOurs, hold: true, fence: true, nothing: true},
+}
+
+const faultTable = "Faults between the write and the invalidation: stale reads in the writer's process A \\| in the others"
+
+// TestFaults has a fault strike between the write and the invalidation, while
+// three processes read.
+func TestFaults(t *testing.T) {
+	for _, m := range modes {
+		if m.full && !*fullFlag {
+			continue
+		}
+		for _, fault := range faults() {
+			t.Run(m.name+"/"+fault.name, func(t *testing.T) {
+				s := baseline(t, m.subject)
+				s.Keys, s.Families = 120, 6
+				s.proxied, s.fault, s.replica = true, fault, fault.replica
+				s.Fence, s.Writers, s.Hold = m.fence, 1, 0
+				s.Mix = mix{Bulk: 14, Burst: 6, Write: 5, Writes: 2, Prefix: 1}
+				if m.hold {
+					s.Hold = 100
+				}
+				s.InFlight, s.ContextTimeout = 64, true
+				s.TTL, s.LeaseTTL = 3*time.Second, time.Second
+				s.ProviderTimeout, s.InvalidateTimeout = 100*time.Millisecond, 200*time.Millisecond
+				s.BreakerCooldown = 200 * time.Millisecond
+				s.cycles, s.least = sized(4, 1), time.Second
+				if fault.once {
+					s.cycles = 1
+				}
+				o := run(t, s)
+				putFault(o, m.name, fault)
+				o.wantFault(t, &s, m)
+			})
+		}
+	}
+}
+
+func stale(c *counters) *word  { return &c.stale }
+func oldest(c *counters) *word { return &c.oldest }
+
+func putFault(o *outcome, row string, fault *fault) {
+	cell := o.staleOf(processA) + " \\| " + o.staleOf(processB, processC)
+	if fault.killsWriter {
+		cell = "– \\| " + o.staleOf(processB, processC)
+	}
+	if o.lasting > 0 {
+		cell += fmt.Sprintf(", %d lasting", o.lasting)
+	}
+	tables.put(faultTable, row, fault.name, cell)
+}
+
+// staleOf says how many stale reads there were in processes, how old they were,
+// and how long after the end of the fault.
+func (o *outcome) staleOf(processes ...int) string {
+	n := o.sum(stale, processes...)
+	if n == 0 {
+		return "**0**"
+	}
+	after := o.sum(func(c *counters) *word { return &c.staleAfter }, processes...)
+	text := fmt.Sprintf("%d (%v", n, time.Duration(o.largest(oldest, processes...)).Round(time.Millisecond))
+	if after > 0 {
+		since := o.largest(func(c *counters) *word { return &c.oldestSinceEnd }, processes...)
+		text += fmt.Sprintf("; heal + %v", time.Duration(since).Round(time.Millisecond))
+	}
+	return text + ")"
+}
+
+// wantFault checks a run with a fault against what is documented for its mode.
+func (o *outcome) wantFault(t *testing.T, s *scenario, m mode) {
+	t.Helper()
+	if m.unsafeAt {
+		return
+	}
+	others := []int{processB, processC}
+	if n := o.sum(stale, others...); m.nothing && n > 0 {
+		t.Errorf("%d stale reads in other processes than the writer's", n)
+	}
+	if o.lasting > 0 && (m.fence || !s.fault.forgets) && !s.fault.killsWriter {
+		t.Errorf("%d stale entries are stored at the end", o.lasting)
+	}
+	if slices.Contains([]bool{m.fence, !s.fault.forgets}, true) {
+		// What was announced to a reader, in its process or by an invalidation
+		// that was confirmed, holds for it.
+		if n := o.sum(func(c *counters) *word { return &c.violations }); n > 0 {
+			t.Errorf("%d violations of G1, such as: %s", n, strings.Join(o.samples, "\n"))
+		}
+		if n := o.sum(stale, processA); n > 0 {
+			t.Errorf("%d stale reads in the writer's process", n)
+		}
+	}
+	// What nobody removes ends with its TTL, counted from the fill of a load that
+	// had its lease before the write.
+	if age := time.Duration(o.largest(oldest, processA, processB, processC)); age > s.TTL+s.LeaseTTL {
+		t.Errorf("an old value was read %v after its invalidation had returned, with a TTL of %v and leases of %v", age, s.TTL, s.LeaseTTL)
+	}
+	if n := o.sum(func(c *counters) *word { return &c.hits }); n == 0 {
+		t.Error("no hits: the run proves little")
+	}
+}
