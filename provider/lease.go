@@ -93,10 +93,11 @@ type Filled struct {
 // arrives after its Unhold ends with its TTL.
 type Holder interface {
 	// Hold removes the entries and leases that targets cover, and holds them for
-	// ttl under token.
+	// ttl under token. The same token and targets again renew the hold; others
+	// have a token of their own.
 	Hold(ctx context.Context, targets HoldTargets, token string, ttl time.Duration) error
 
-	// Unhold gives up what is held under token.
+	// Unhold gives up the hold that was placed with the same targets and token.
 	Unhold(ctx context.Context, targets HoldTargets, token string) error
 }
 
