@@ -13,7 +13,8 @@ import (
 // Delete implements [provider.CacheProvider]. On one server it is one UNLINK,
 // on a cluster one pipeline per node. The client may repeat it as it is
 // configured to: removing twice removes no more. A nil error means that every
-// removal was confirmed.
+// removal was confirmed, with [Options.WaitReplicas] by the replicas too. What it
+// removes stays listed in the index until somebody comes across it.
 func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
 		if err := p.unlink(ctx, part); err != nil {
@@ -25,6 +26,15 @@ func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
 
 // unlink removes keys, at least one, in one round trip per node.
 func (p *Provider) unlink(ctx context.Context, keys []string) error {
+	if p.waitReplicas > 0 {
+		answers := p.runConfirmed(ctx, len(keys), func(i int) call { return call{args: []any{"unlink", keys[i]}} })
+		for _, answer := range answers {
+			if err := answer.Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if p.server != nil || len(keys) == 1 {
 		return p.client.Unlink(ctx, keys...).Err()
 	}

@@ -40,6 +40,7 @@ type frame struct {
 	codec      string
 	typeName   string
 	payload    []byte // of a lease: its token
+	run        string // that it is bound to; empty: none
 }
 
 // kind says what a frame is. Zero is none.
@@ -72,7 +73,14 @@ func appendFrame(dst []byte, f frame) []byte {
 	if !f.freshUntil.IsZero() {
 		flags |= flagFresh
 	}
+	if f.run != "" {
+		flags |= flagBound
+	}
 	dst = append(dst, frameMagic0, frameMagic1, frameVersion, byte(f.kind), flags)
+	dst = append(dst, f.run...)
+	if f.kind == kindLease {
+		return append(dst, f.payload...)
+	}
 	if flags&flagFresh != 0 {
 		dst = binary.AppendVarint(dst, f.freshUntil.Unix())
 		dst = binary.AppendUvarint(dst, uint64(f.freshUntil.Nanosecond())) //nolint:gosec // never negative
@@ -102,7 +110,11 @@ func decodeFrame(data []byte) (frame, error) {
 	}
 	f := frame{kind: kind(data[3])}
 	r := frameReader{rest: data[frameHead:]}
-	flags := r.run(data[4])
+	flags := data[frameHead-1]
+	if flags&flagBound != 0 {
+		flags &^= flagBound
+		f.run = r.run()
+	}
 	switch f.kind {
 	case kindValue, kindAbsent:
 	case kindLease:
@@ -133,17 +145,15 @@ type frameReader struct {
 	bad  bool
 }
 
-// run skips the identity that flags announce, and returns the other flags.
-func (r *frameReader) run(flags byte) byte {
-	if flags&flagBound == 0 {
-		return flags
-	}
+// run reads the identity of a run.
+func (r *frameReader) run() string {
 	if len(r.rest) < runBytes {
 		r.bad = true
-		return 0
+		return ""
 	}
+	run := string(r.rest[:runBytes])
 	r.rest = r.rest[runBytes:]
-	return flags &^ flagBound
+	return run
 }
 
 // freshUntil reads the time that flags announce.
@@ -198,7 +208,7 @@ func (r *frameReader) bytes(least, most int) []byte {
 
 // leaseFrame returns the bytes of a lease.
 func leaseFrame(token string) []byte {
-	return append([]byte{frameMagic0, frameMagic1, frameVersion, byte(kindLease), 0}, token...)
+	return encodeFrame(frame{kind: kindLease, payload: []byte(token)})
 }
 
 // bind announces that data, a frame, will be bound to a run of a server. The

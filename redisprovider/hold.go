@@ -79,7 +79,7 @@ func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, tok
 // runAll makes calls of which all must succeed.
 func (p *Provider) runAll(ctx context.Context, calls []call) error {
 	var failures failureGroups
-	for i, answer := range p.run(ctx, len(calls), func(i int) call { return calls[i] }) {
+	for i, answer := range p.runConfirmed(ctx, len(calls), func(i int) call { return calls[i] }) {
 		if err := answer.Err(); err != nil {
 			failures.add(strconv.Itoa(i), err)
 		}

@@ -24,6 +24,9 @@ func (b bucket) prefixHolds() string { return string(b) + "p" }
 // index is the key of the list of values and leases.
 func (b bucket) index() string { return string(b) + "i" }
 
+// nothing is a key that never exists.
+func (b bucket) nothing() string { return string(b) + "-" }
+
 // valueMark begins what follows the bucket in the key of an entry or a lease.
 const valueMark = "v:"
 

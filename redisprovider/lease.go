@@ -12,10 +12,12 @@ import (
 
 // What the acquire script answers where there is no entry.
 const (
-	acquireBusy    = 0
-	acquireHeld    = 1
-	acquireGranted = 2
+	acquireBusy = 0
+	acquireHeld = 1
 )
+
+// nonceBytes is how many bytes at the end of a token the server decides.
+const nonceBytes = 16
 
 // Acquire implements [provider.Leaser]: one script for each key, all in one round
 // trip. Every transmission has a token of its own, and none is sent twice, so a
@@ -32,7 +34,7 @@ func (p *Provider) Acquire(ctx context.Context, keys []provider.Key, ttl time.Du
 		b, name := p.bucketOf(keys[i]), keys[i].Name
 		return call{
 			script: p.scripts.acquire,
-			keys:   []string{b.value(name), b.holds(name), b.prefixHolds(), b.index()},
+			keys:   p.scriptKeys(b, b.value(name), b.holds(name), b.prefixHolds(), b.index()),
 			args:   []any{name, p.bound(leaseFrame(token)), px},
 		}
 	})
@@ -61,7 +63,10 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 			g.State = provider.LeaseBusy
 		case acquireHeld:
 			g.State = provider.LeaseHeld
-		case acquireGranted:
+		}
+	case []any:
+		if nonce, ok := granted(v); ok {
+			lease.Token = lease.Token[:len(lease.Token)-nonceBytes] + nonce
 			g.State, g.Lease = provider.LeaseGranted, lease
 		}
 	default:
@@ -73,6 +78,15 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 	if g.State == provider.LeaseFailed && g.Err == nil {
 		g.Err = errAnswer
 	}
+}
+
+// granted returns what the server put in place of the end of a token.
+func granted(answer []any) (nonce string, ok bool) {
+	if len(answer) != 1 {
+		return "", false
+	}
+	nonce, ok = answer[0].(string)
+	return nonce, ok && len(nonce) == nonceBytes
 }
 
 // errAnswer is the error of an answer that no script of this package gives.
@@ -141,7 +155,7 @@ func (p *Provider) fillCall(f provider.Fill) (call, error) {
 	px, _ := pxOf(f.TTL)
 	return call{
 		script: p.scripts.fill,
-		keys:   []string{b.value(name), b.index()},
+		keys:   p.scriptKeys(b, b.value(name), b.index()),
 		args:   []any{name, p.bound(leaseFrame(f.Lease.Token)), data, px},
 		bytes:  len(data),
 	}, nil

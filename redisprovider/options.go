@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -20,17 +21,20 @@ const (
 	// millisecond, during which it serves nobody else.
 	DefaultScanCount = 1000
 
+	// DefaultWaitTimeout is the longest wait for replicas where none is given.
+	DefaultWaitTimeout = 100 * time.Millisecond
 	// DefaultBuckets is the number of buckets of a scope on a cluster where none is
 	// given.
 	DefaultBuckets = 16
 
-	maxKeyPrefix     = 128
-	limitBuckets     = 1024
-	maxCodecName     = 32
-	limitValueBytes  = 500 << 20 // Redis keeps strings of up to 512 MiB
-	limitScanCount   = 100_000
-	firstGraphicByte = 0x21
-	lastGraphicByte  = 0x7e
+	maxKeyPrefix      = 128
+	limitBuckets      = 1024
+	limitWaitReplicas = 100
+	maxCodecName      = 32
+	limitValueBytes   = 500 << 20 // Redis keeps strings of up to 512 MiB
+	limitScanCount    = 100_000
+	firstGraphicByte  = 0x21
+	lastGraphicByte   = 0x7e
 )
 
 // Options configure a [Provider]. The zero value is useful.
@@ -70,6 +74,19 @@ type Options struct {
 	// Every hit is then read by a script instead of a GET.
 	FenceByServer bool
 
+	// WaitReplicas is how many replicas must have a removal or a hold before it
+	// counts, on a cluster of each master that is concerned. If fewer have it
+	// after WaitTimeout, the call returns an error, though the master has done it.
+	// A failover to one of those replicas then brings back nothing that was
+	// removed; which replica is promoted is not the store's choice. Zero waits for
+	// none; negative values are errors.
+	WaitReplicas int
+
+	// WaitTimeout bounds the wait for replicas; zero means [DefaultWaitTimeout].
+	// It should be shorter than the ReadTimeout of the client. Negative values, and
+	// a fraction of a millisecond, are errors.
+	WaitTimeout time.Duration
+
 	_ struct{}
 }
 
@@ -90,6 +107,9 @@ func (o Options) withDefaults() Options {
 	if o.Buckets == 0 {
 		o.Buckets = DefaultBuckets
 	}
+	if o.WaitTimeout == 0 {
+		o.WaitTimeout = DefaultWaitTimeout
+	}
 	return o
 }
 
@@ -102,6 +122,8 @@ func (o Options) validate() error {
 		validateRange("MaxValueBytes", o.MaxValueBytes, limitValueBytes),
 		validateRange("ScanCount", o.ScanCount, limitScanCount),
 		validateRange("Buckets", o.Buckets, limitBuckets),
+		validateRange("WaitReplicas", o.WaitReplicas, limitWaitReplicas),
+		validateWaitTimeout(o.WaitTimeout),
 	)
 }
 
@@ -127,6 +149,13 @@ func validateCodec(codec provider.Codec) error {
 	}
 	if n := len(codec.Name()); n < 1 || n > maxCodecName {
 		return fmt.Errorf("redisprovider: Options.Codec: the name of %T has %d bytes, must have 1 to %d", codec, n, maxCodecName)
+	}
+	return nil
+}
+
+func validateWaitTimeout(d time.Duration) error {
+	if d < time.Millisecond {
+		return fmt.Errorf("redisprovider: Options.WaitTimeout: %v: must be at least a millisecond, or 0 for the default", d)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // prefixChunk is how many members of an index one run of a script removes. The
@@ -64,10 +66,10 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (remo
 		if err := ctx.Err(); err != nil {
 			return removed, err
 		}
-		answers := p.run(ctx, len(open), func(i int) call {
+		answers := p.runConfirmed(ctx, len(open), func(i int) call {
 			return call{
 				script: p.scripts.prefix,
-				keys:   []string{open[i].index()},
+				keys:   p.scriptKeys(open[i], open[i].index()),
 				args:   []any{open[i].value(""), least, beyond, prefixChunk},
 			}
 		})
@@ -75,6 +77,9 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (remo
 		var errs []error
 		for i, answer := range answers {
 			members, entries, err := readRemoved(answer)
+			if p.cluster != nil && redis.HasErrorPrefix(err, "TRYAGAIN") {
+				entries, err = p.deleteMoving(ctx, open[i], prefix)
+			}
 			removed += entries
 			errs = append(errs, err)
 			if members == prefixChunk {

@@ -29,6 +29,8 @@ type Provider struct {
 	scanCount     int
 	buckets       int // of a scope; 0: the only one has no number
 	fence         bool
+	waitReplicas  int
+	waitTimeout   time.Duration
 	scripts       scripts
 
 	rebuilds rebuilds
@@ -66,6 +68,8 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 		scanCount:     options.ScanCount,
 		buckets:       bucketsFor(where, options),
 		fence:         options.FenceByServer,
+		waitReplicas:  options.WaitReplicas,
+		waitTimeout:   options.WaitTimeout,
 		scripts:       newScripts(options.FenceByServer),
 	}, nil
 }
@@ -129,7 +133,7 @@ func (p *Provider) setCall(item provider.Item) (call, error) {
 	px, _ := pxOf(item.TTL)
 	return call{
 		script: p.scripts.set,
-		keys:   []string{b.value(name), b.holds(name), b.prefixHolds(), b.index()},
+		keys:   p.scriptKeys(b, b.value(name), b.holds(name), b.prefixHolds(), b.index()),
 		args:   []any{name, data, px},
 		bytes:  len(data),
 	}, nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -72,13 +74,13 @@ func (p *Provider) endRebuild(scope string, r *rebuild) {
 	close(r.done)
 }
 
-func (p *Provider) runRebuild(ctx context.Context, scope string) error {
+func (p *Provider) runRebuild(ctx context.Context, scope string) (err error) {
 	for range rebuildAttempts {
-		if err := p.rebuildOnce(ctx, scope); !errors.Is(err, errIndexLost) {
-			return err
+		if err = p.rebuildOnce(ctx, scope); !errors.Is(err, errIndexLost) && !errors.Is(err, errSlotMoving) {
+			break
 		}
 	}
-	return errIndexLost
+	return err
 }
 
 // rebuildOnce completes the index. It is complete at the end, because
@@ -101,8 +103,8 @@ func (p *Provider) rebuildOnce(ctx context.Context, scope string) error {
 	for _, b := range buckets {
 		wanted[b] = true
 	}
-	err = p.scan(ctx, scope, "", func(ctx context.Context, keys []string) error {
-		return p.addToIndex(ctx, keys, wanted, token)
+	err = p.scan(ctx, scope, "", func(ctx context.Context, conn *redis.Conn, keys []string) error {
+		return p.addToIndex(ctx, conn, keys, wanted, token)
 	})
 	if err != nil {
 		return err
@@ -131,7 +133,7 @@ func (p *Provider) beginRebuild(ctx context.Context, scope, token string) ([]buc
 }
 
 // addToIndex adds what a scan has found.
-func (p *Provider) addToIndex(ctx context.Context, keys []string, wanted map[bucket]bool, token string) error {
+func (p *Provider) addToIndex(ctx context.Context, conn *redis.Conn, keys []string, wanted map[bucket]bool, token string) error {
 	names := make(map[bucket][]any)
 	var order []bucket
 	for _, key := range keys {
@@ -145,7 +147,7 @@ func (p *Provider) addToIndex(ctx context.Context, keys []string, wanted map[buc
 		}
 		names[b] = append(names[b], name)
 	}
-	return p.readRebuild(p.run(ctx, len(order), func(i int) call {
+	return p.readRebuild(p.runOn(ctx, conn, false, len(order), func(i int) call {
 		return call{script: p.scripts.rebuildAdd, keys: []string{order[i].index()}, args: names[order[i]]}
 	}))
 }

@@ -3,14 +3,21 @@ package redisprovider
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
+
+// A pageFunc is called with keys that a scan has found, and the connection of the
+// scan.
+type pageFunc func(ctx context.Context, conn *redis.Conn, keys []string) error
 
 // scan calls found with the keys of values and leases of a scope whose names
 // begin with prefix, page by page; on a cluster it may be called by several
 // goroutines at the same time. What is there from the beginning to the end is
 // found at least once.
-func (p *Provider) scan(ctx context.Context, scope, prefix string, found func(ctx context.Context, keys []string) error) error {
+func (p *Provider) scan(ctx context.Context, scope, prefix string, found pageFunc) error {
 	root := p.prefix + "{" + escapeScope(scope)
 	match := matchPrefix(root + "}:" + valueMark + prefix)
 	if p.buckets > 0 {
@@ -29,18 +36,16 @@ func (p *Provider) scan(ctx context.Context, scope, prefix string, found func(ct
 		b, name := cutValue(key)
 		return wanted[b] && strings.HasPrefix(name, prefix)
 	}
-	return p.onMasters(ctx, func(ctx context.Context, master server) error {
-		return p.scanServer(ctx, master, match, func(ctx context.Context, page []string) error {
-			var keys []string
-			for _, key := range page {
-				if ours(key) {
-					keys = append(keys, key)
-				}
-			}
-			if len(keys) == 0 {
-				return nil
-			}
-			return found(ctx, keys)
+	page := func(ctx context.Context, conn *redis.Conn, page []string) error {
+		keys := slices.DeleteFunc(page, func(key string) bool { return !ours(key) })
+		if len(keys) == 0 {
+			return nil
+		}
+		return found(ctx, conn, keys)
+	}
+	return p.steady(ctx, scope, func() error {
+		return p.onMasters(ctx, func(ctx context.Context, master server) error {
+			return p.scanServer(ctx, master, match, page)
 		})
 	})
 }
@@ -54,7 +59,7 @@ func (p *Provider) scan(ctx context.Context, scope, prefix string, found func(ct
 //
 // The context is looked at here, because the client does so only when it takes a
 // connection from its pool.
-func (p *Provider) scanServer(ctx context.Context, master server, match string, page func(ctx context.Context, keys []string) error) (err error) {
+func (p *Provider) scanServer(ctx context.Context, master server, match string, page pageFunc) (err error) {
 	conn := master.Conn()
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	for cursor := uint64(0); ; {
@@ -67,7 +72,7 @@ func (p *Provider) scanServer(ctx context.Context, master server, match string, 
 		}
 		var keys []string
 		keys, cursor = step.Val()
-		if err := page(ctx, keys); err != nil {
+		if err := page(ctx, conn, keys); err != nil {
 			return err
 		}
 		if cursor == 0 {

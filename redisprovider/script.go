@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -40,6 +41,8 @@ var (
 	holdSource string
 	//go:embed lua/prefix.lua
 	prefixSource string
+	//go:embed lua/list.lua
+	listSource string
 	//go:embed lua/rebuild_begin.lua
 	rebuildBeginSource string
 	//go:embed lua/rebuild_add.lua
@@ -62,7 +65,7 @@ func newScript(parts ...string) *script {
 // scripts are those of a store.
 type scripts struct {
 	acquire, fill, release, set, get     *script
-	hold, prefix                         *script
+	hold, prefix, list                   *script
 	rebuildBegin, rebuildAdd, rebuildEnd *script
 }
 
@@ -79,9 +82,18 @@ func newScripts(fence bool) scripts {
 		get:          newScript(fencePart, getSource),
 		hold:         newScript(holdSource),
 		prefix:       newScript(fencePart, framePart, indexPart, prefixSource),
+		list:         newScript(indexPart, listSource),
 		rebuildBegin: newScript(indexPart, rebuildBeginSource),
 		rebuildAdd:   newScript(indexPart, rebuildAddSource),
 		rebuildEnd:   newScript(indexPart, rebuildEndSource),
+	}
+}
+
+func (s *scripts) all() []*script {
+	return []*script{
+		s.acquire, s.fill, s.release, s.set, s.get,
+		s.hold, s.prefix, s.list,
+		s.rebuildBegin, s.rebuildAdd, s.rebuildEnd,
 	}
 }
 
@@ -110,68 +122,101 @@ func (c call) cmd(ctx context.Context) once {
 	return once{cmd}
 }
 
+// firstKey returns the first key that the call names. Commands without a script
+// have it behind their name.
+func (c call) firstKey() string {
+	if c.script != nil {
+		return c.keys[0]
+	}
+	key, _ := c.args[1].(string)
+	return key
+}
+
 // run makes n calls in as few round trips as it can, on a cluster to all nodes at
 // the same time, and returns their answers. next returns the call of an index. It
 // is asked again for calls that the server has not run because it does not know
 // their script, after the script was loaded: so whatever must not be sent twice
 // is made by next.
 func (p *Provider) run(ctx context.Context, n int, next func(i int) call) []once {
+	return p.runBy(ctx, route{send: p.send, load: p.load}, n, next)
+}
+
+// A route is a way to servers.
+type route struct {
+	// send sends calls as commands, of which there are some. Each has its own error
+	// afterwards.
+	send func(ctx context.Context, calls []call, commands []once)
+	// load makes all scripts known.
+	load func(ctx context.Context) error
+}
+
+func (p *Provider) runBy(ctx context.Context, way route, n int, next func(i int) call) []once {
 	answers := make([]once, n)
 	for from := 0; from < n; {
-		from = p.runPart(ctx, answers, from, next)
+		var calls []call
+		for bytes := 0; from+len(calls) < n && len(calls) < maxBatch && bytes < maxBatchBytes; {
+			c := next(from + len(calls))
+			calls = append(calls, c)
+			bytes += c.bytes
+		}
+		part := answers[from : from+len(calls)]
+		p.runPart(ctx, way, calls, part, func(i int) call { return next(from + i) })
+		from += len(calls)
 	}
 	return answers
 }
 
-// runPart makes the calls of a round trip, and returns the index of the first one
-// that it left out.
-func (p *Provider) runPart(ctx context.Context, answers []once, from int, next func(i int) call) int {
-	to, bytes := from, 0
-	unknown := make(map[string]*script)
-	var calls []call
-	for ; to < len(answers) && len(calls) < maxBatch && bytes < maxBatchBytes; to++ {
-		c := next(to)
-		calls = append(calls, c)
-		answers[to] = c.cmd(ctx)
-		bytes += c.bytes
-	}
-	p.send(ctx, answers[from:to])
+// runPart makes calls in one round trip, or in three if the server does not know
+// a script.
+func (p *Provider) runPart(ctx context.Context, way route, calls []call, answers []once, next func(i int) call) {
 	for i, c := range calls {
-		if c.script != nil && redis.HasErrorPrefix(answers[from+i].Err(), "NOSCRIPT") {
-			unknown[c.script.sha] = c.script
-		}
+		answers[i] = c.cmd(ctx)
 	}
-	if len(unknown) == 0 {
-		return to
-	}
-	// Commands without a script are sent again too, so that calls on the same key
-	// stay in order: only removals are such.
-	loadErr := p.load(ctx, unknown)
-	var again []once
-	for i := from; i < to; i++ {
-		if calls[i-from].script == nil || redis.HasErrorPrefix(answers[i].Err(), "NOSCRIPT") {
-			answers[i] = next(i).cmd(ctx)
-			again = append(again, answers[i])
-		}
-	}
-	p.send(ctx, again)
-	for _, answer := range again {
-		if loadErr != nil && redis.HasErrorPrefix(answer.Err(), "NOSCRIPT") {
-			answer.SetErr(loadErr)
-		}
-	}
-	return to
-}
-
-// send sends commands. Each has its own error afterwards.
-func (p *Provider) send(ctx context.Context, commands []once) {
-	if len(commands) == 1 {
-		if err := p.client.Process(ctx, commands[0]); err != nil && commands[0].Err() == nil {
-			commands[0].SetErr(err)
-		}
+	way.send(ctx, calls, answers)
+	if !slices.ContainsFunc(answers, isUnknown) {
 		return
 	}
-	pipe := p.client.Pipeline()
+	loadErr := way.load(ctx)
+	// Commands without a script are sent again too, so that calls on the same key
+	// stay in order: they only remove.
+	var again []call
+	var at []int
+	var commands []once
+	for i, c := range calls {
+		if c.script == nil || isUnknown(answers[i]) {
+			c = next(i)
+			again, at, commands = append(again, c), append(at, i), append(commands, c.cmd(ctx))
+		}
+	}
+	way.send(ctx, again, commands)
+	for i, command := range commands {
+		answers[at[i]] = command
+		if loadErr != nil && isUnknown(command) {
+			command.SetErr(loadErr)
+		}
+	}
+}
+
+// isUnknown reports whether the server does not know the script.
+func isUnknown(answer once) bool { return redis.HasErrorPrefix(answer.Err(), "NOSCRIPT") }
+
+// send is the sender that leaves it to the client which node has a key.
+func (p *Provider) send(ctx context.Context, _ []call, commands []once) {
+	if len(commands) > 1 {
+		sendAll(ctx, p.client, commands)
+		return
+	}
+	if err := p.client.Process(ctx, commands[0]); err != nil && commands[0].Err() == nil {
+		commands[0].SetErr(err) // a hook of the client ended it
+	}
+}
+
+// A pipeliner is a client, or one of its connections.
+type pipeliner interface{ Pipeline() redis.Pipeliner }
+
+// sendAll sends commands in a pipeline.
+func sendAll(ctx context.Context, client pipeliner, commands []once) {
+	pipe := client.Pipeline()
 	for _, command := range commands {
 		_ = pipe.Process(ctx, command) //nolint:errcheck // only queues
 	}
@@ -189,15 +234,19 @@ func (p *Provider) send(ctx context.Context, commands []once) {
 	}
 }
 
-// load makes scripts known to every master that answers.
-func (p *Provider) load(ctx context.Context, unknown map[string]*script) error {
-	return p.onMasters(ctx, func(ctx context.Context, master server) error {
-		var errs []error
-		for _, s := range unknown {
-			errs = append(errs, master.ScriptLoad(ctx, s.text).Err())
-		}
-		return errors.Join(errs...)
-	})
+// load makes the scripts known to every master that answers.
+func (p *Provider) load(ctx context.Context) error {
+	return p.onMasters(ctx, func(ctx context.Context, master server) error { return p.loadBy(ctx, master) })
+}
+
+// loadBy makes the scripts known to a server.
+func (p *Provider) loadBy(ctx context.Context, client pipeliner) error {
+	pipe := client.Pipeline()
+	for _, s := range p.scripts.all() {
+		pipe.ScriptLoad(ctx, s.text)
+	}
+	_, err := pipe.Exec(ctx)
+	return err
 }
 
 // onMasters calls f with the client of each master, at the same time.

@@ -2,7 +2,6 @@ package redisprovider
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -14,8 +13,8 @@ import (
 // removal may be missing.
 func (p *Provider) sweep(ctx context.Context, scope, prefix string) (int, error) {
 	var removed atomic.Int64
-	err := p.scan(ctx, scope, prefix, func(ctx context.Context, keys []string) error {
-		n, err := p.removeEach(ctx, keys)
+	err := p.scan(ctx, scope, prefix, func(ctx context.Context, conn *redis.Conn, keys []string) error {
+		n, err := removeEach(keys, func(n int, next func(i int) call) []once { return p.runOn(ctx, conn, true, n, next) })
 		removed.Add(int64(n))
 		return err
 	})
@@ -23,29 +22,29 @@ func (p *Provider) sweep(ctx context.Context, scope, prefix string) (int, error)
 }
 
 // removeEach removes keys and returns how many entries were among them.
-func (p *Provider) removeEach(ctx context.Context, keys []string) (removed int, err error) {
-	heads := make([]*redis.StringCmd, len(keys))
-	unlinks := make([]once, len(keys)) // once, so that the answer counts all that it removed
-	pipe := p.client.Pipeline()
-	for i, key := range keys {
-		heads[i] = pipe.GetRange(ctx, key, 0, frameHead-1)
-		unlinks[i] = once{redis.NewCmd(ctx, "unlink", key)}
-		_ = pipe.Process(ctx, unlinks[i]) //nolint:errcheck // only queues
-	}
-	_, pipeErr := pipe.Exec(ctx)
+func removeEach(keys []string, run func(n int, next func(i int) call) []once) (removed int, err error) {
+	// Each key is looked at and then removed, on the same connection.
+	answers := run(2*len(keys), func(i int) call {
+		key := keys[i/2]
+		if i%2 == 0 {
+			return call{args: []any{"getrange", key, "0", frameHead - 1}}
+		}
+		return call{args: []any{"unlink", key}}
+	})
 	var errs []error
-	for i, unlink := range unlinks {
-		gone, err := unlink.Int()
-		if err != nil {
+	for i := 0; i < len(answers); i += 2 {
+		head, _ := answers[i].Text()
+		switch gone, err := answers[i+1].Int(); {
+		case err != nil:
 			errs = append(errs, err)
-		} else if gone == 1 && isEntry(heads[i].Val()) {
+		case gone == 1 && isEntry(head):
 			removed++
 		}
 	}
-	if len(errs) == len(keys) && pipeErr != nil {
-		return 0, pipeErr
+	if len(errs) > 0 {
+		return removed, errs[0]
 	}
-	return removed, errors.Join(errs...)
+	return removed, nil
 }
 
 // isEntry reports whether head is the beginning of the frame of an entry.

@@ -24,6 +24,7 @@ func TestRoundTrips(t *testing.T) {
 	ten, hundred := numbered("s", 10), numbered("s", 100)
 	mustSet(t, p, ten[0], "warm the connection up")
 	mustSetMany(t, p, ten[:1], "and that of pipelines")
+	mustSetMany(t, p, ten, "and the script")
 	proxy.Delay(redistest.ToClient, together)
 	for _, c := range []struct {
 		name string
@@ -138,7 +139,8 @@ func TestNothingForbiddenIsSent(t *testing.T) {
 	wantRemoved(t, p, "s", "name:", 40)
 	wantRemoved(t, p, "s", "", 0)
 	allowed := []string{
-		"GET", "SET", "MGET", "UNLINK", "SCAN",
+		"GET", "SET", "MGET", "UNLINK", "SCAN", "EVALSHA", "SCRIPT|LOAD",
+		"ZADD", "ZSCORE", "ZREM", "ZRANGEBYLEX", "ZREMRANGEBYLEX", "ZRANDMEMBER", "EXISTS", "GETRANGE", "PTTL", "PEXPIRE", "TYPE",
 		"HELLO", "CLIENT|SETINFO", "CLIENT|MAINT_NOTIFICATIONS", "CONFIG|RESETSTAT", "INFO", // the client's and this test's own
 	}
 	for command, calls := range s.CommandStats() {

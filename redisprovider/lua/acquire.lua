@@ -1,5 +1,8 @@
 -- Returns what is under the key: bytes if it is no lease, and otherwise 0 if there
--- is a lease, 1 if the key is held, 2 if the lease was granted.
+-- is a lease, 1 if the key is held, and if a lease was granted a table with the 16
+-- bytes that replace the end of its token. They make every execution grant another
+-- lease: a request that arrives twice does not plant the first one again, which
+-- its holder could still fill.
 -- KEYS: value, holds of the key, holds of prefixes, index. ARGV: name, frame of
 -- the lease, milliseconds.
 local found = redis.call('GET', KEYS[1])
@@ -8,5 +11,8 @@ if found and current(found) then
   return found
 end
 if held(KEYS[2], KEYS[3], ARGV[1]) then return 1 end
-store(KEYS[1], KEYS[4], ARGV[1], stamped(ARGV[2]), tonumber(ARGV[3]))
-return 2
+local time = redis.call('TIME')
+local nonce = string.format('%016.0f', time[1] * 1000000 + time[2])
+local lease = string.sub(ARGV[2], 1, #ARGV[2] - #nonce) .. nonce
+store(KEYS[1], KEYS[4], ARGV[1], stamped(lease), tonumber(ARGV[3]))
+return {nonce}

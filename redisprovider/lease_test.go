@@ -1,0 +1,438 @@
+package redisprovider_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+// acquire asks for one key.
+func acquire(tb testing.TB, p provider.Leaser, k provider.Key) provider.Grant {
+	tb.Helper()
+	grants, err := p.Acquire(tb.Context(), []provider.Key{k}, time.Minute)
+	if err != nil || len(grants) != 1 {
+		tb.Fatalf("Acquire(%.50q) = %v, %v", k, grants, err)
+	}
+	return grants[0]
+}
+
+func mustAcquire(tb testing.TB, p provider.Leaser, k provider.Key) provider.Lease {
+	tb.Helper()
+	g := acquire(tb, p, k)
+	if g.State != provider.LeaseGranted {
+		tb.Fatalf("Acquire(%.50q) = %+v, want a lease", k, g)
+	}
+	return g.Lease
+}
+
+func wantState(tb testing.TB, p provider.Leaser, k provider.Key, want provider.GrantState) {
+	tb.Helper()
+	if g := acquire(tb, p, k); g.State != want {
+		tb.Errorf("Acquire(%.50q) = %+v, want state %d", k, g, want)
+	}
+}
+
+// fill reports whether a value was stored under its lease.
+func fill(tb testing.TB, p provider.Leaser, l provider.Lease, value any) bool {
+	tb.Helper()
+	filled, err := p.Fill(tb.Context(), []provider.Fill{{Lease: l, Entry: provider.Entry{Value: value}, TTL: time.Hour}})
+	if err != nil || len(filled) != 1 || filled[0].Err != nil {
+		tb.Fatalf("Fill(%.50q) = %v, %v", l.Key, filled, err)
+	}
+	return filled[0].Stored
+}
+
+// isAcquire reports whether a command is a run of the script that grants leases:
+// no other has a lease and no value behind its keys.
+func isAcquire(c redistest.Command) bool {
+	return c.Name() == "EVALSHA" && len(c.Args) > 4 && strings.HasPrefix(c.Args[len(c.Args)-2], "\xc1r\x01\x03") &&
+		!strings.HasPrefix(c.Args[len(c.Args)-3], "\xc1r\x01")
+}
+
+// tokenOf returns the token that such a command carries.
+func tokenOf(c redistest.Command) string { return c.Args[len(c.Args)-2][5:] }
+
+// TestTokenPerTransmission has the server forget its scripts, so that an acquire
+// is sent a second time.
+func TestTokenPerTransmission(t *testing.T) {
+	t.Parallel()
+	p, proxy, s := newOnProxy(t)
+	mustAcquire(t, p, key("s", "warm"))
+	s.Do("SCRIPT", "FLUSH")
+	tap := proxy.Record(isAcquire)
+	grants, err := p.Acquire(t.Context(), numbered("s", 3), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := tap.Wait(t, 6)
+	seen := make(map[string]bool)
+	for _, c := range sent {
+		seen[tokenOf(c)] = true
+	}
+	if len(sent) != 6 || len(seen) != 6 {
+		t.Errorf("%d commands with %d tokens, want 6 and 6", len(sent), len(seen))
+	}
+	for i, g := range grants {
+		if g.State != provider.LeaseGranted || g.Lease.Token[:16] != tokenOf(sent[3+i])[:16] {
+			t.Errorf("grant %d is %+v, want the token of the second transmission", i, g)
+		}
+		if !fill(t, p, g.Lease, "v") {
+			t.Errorf("grant %d cannot be filled", i)
+		}
+	}
+}
+
+// TestZombieAcquire holds up a request for a lease until its caller has given up
+// and an invalidation has come. The client library would have sent it again with
+// the same token: then the late copy brings a lease back that a load of before
+// the invalidation can fill.
+func TestZombieAcquire(t *testing.T) {
+	t.Parallel()
+	p, proxy, s := newOnProxy(t, impatient)
+	k := key("s", "k")
+	mustAcquire(t, p, key("s", "warm"))
+	tap := proxy.Withhold(isAcquire)
+	if g, err := p.Acquire(t.Context(), []provider.Key{k}, time.Minute); err == nil || g[0].State != provider.LeaseFailed {
+		t.Fatalf("Acquire without an answer = %v, %v", g, err)
+	}
+	if got := len(tap.Captured()); got != 1 {
+		t.Fatalf("the request was sent %d times, want once", got)
+	}
+	late := provider.Lease{Key: k, Token: tokenOf(tap.Captured()[0])}
+	tap.Stop()
+
+	old := mustAcquire(t, p, k) // a second attempt of the same load
+	if old.Token == late.Token {
+		t.Fatal("two requests have the same token")
+	}
+	if err := p.Delete(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	tap.Replay(t)
+	if s.Do("EXISTS", p.KeyOf(k)) != int64(1) {
+		t.Fatal("the late copy planted no lease: the test tests nothing")
+	}
+	if fill(t, p, old, "old") {
+		t.Error("a load of before the invalidation was stored")
+	}
+	wantMiss(t, p, k)
+}
+
+// TestLateFill delivers the copy of a fill after an invalidation.
+func TestLateFill(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t, impatient)
+	k := key("s", "k")
+	if !fill(t, p, mustAcquire(t, p, key("s", "warm")), "v") {
+		t.Fatal("cannot fill")
+	}
+	lease := mustAcquire(t, p, k)
+	tap := proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "EVALSHA" })
+	filled, err := p.Fill(t.Context(), []provider.Fill{{Lease: lease, Entry: provider.Entry{Value: "old"}, TTL: time.Hour}})
+	if err == nil || filled[0].Stored || len(tap.Captured()) != 1 {
+		t.Fatalf("Fill without an answer = %v, %v, sent %d times", filled, err, len(tap.Captured()))
+	}
+	tap.Stop()
+	if err := p.Delete(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	again := mustAcquire(t, p, k)
+	tap.Replay(t)
+	wantMiss(t, p, k)
+	if !fill(t, p, again, "new") {
+		t.Error("the late fill destroyed the lease of another")
+	}
+	tap.Replay(t)
+	wantValue(t, p, k, "new")
+}
+
+// TestScriptsAreLoadedAgain takes the scripts away in every way there is, before
+// each of the calls that need one.
+func TestScriptsAreLoadedAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	for _, fence := range []bool{false, true} {
+		p := newProvider(t, newServerClient(t, s.Addr(), resigned), redisprovider.Options{FenceByServer: fence})
+		for name, forget := range map[string]func(){
+			"flush":   func() { s.Do("SCRIPT", "FLUSH") },
+			"restart": s.Restart,
+		} {
+			checkScripts(t, fmt.Sprintf("%s, fence %v", name, fence), p, forget)
+		}
+	}
+}
+
+func TestScriptsAreLoadedAgainOnCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{})
+	checkScripts(t, "cluster", p, func() {
+		for _, node := range c.Nodes {
+			node.Do("SCRIPT", "FLUSH")
+		}
+	})
+}
+
+func checkScripts(t *testing.T, name string, p *redisprovider.Provider, forget func()) {
+	t.Helper()
+	keys := numbered("s", 20)
+	calls := []struct {
+		name string
+		call func() error
+	}{
+		{"acquire", func() error { _, err := p.Acquire(t.Context(), keys, time.Minute); return err }},
+		{"fill", func() error {
+			_, err := p.Fill(t.Context(), []provider.Fill{{Lease: provider.Lease{Key: keys[0]}, TTL: time.Hour}})
+			return err
+		}},
+		{"release", func() error { return p.Release(t.Context(), []provider.Lease{{Key: keys[0]}, {Key: keys[1]}}) }},
+		{"set", func() error { return p.Set(t.Context(), keys[0], provider.Entry{}, time.Hour) }},
+		{"get", func() error { _, _, err := p.Get(t.Context(), keys[0]); return err }},
+		{"get many", func() error { _, err := p.GetMany(t.Context(), keys); return err }},
+		{"hold", func() error {
+			return p.Hold(t.Context(), provider.HoldTargets{Scope: "s", Keys: []string{"a"}, Prefixes: []string{"b"}}, "t", time.Minute)
+		}},
+		{"delete prefix", func() error { _, err := p.DeletePrefix(t.Context(), "s", ""); return err }},
+		{"rebuild", func() error { _, err := p.DeletePrefix(t.Context(), "other "+name, ""); return err }},
+	}
+	for _, c := range calls {
+		forget()
+		if err := c.call(); err != nil {
+			t.Errorf("%s, after %s: %v", c.name, name, err)
+		}
+	}
+}
+
+// TestRefusedFillGivesItsLeaseBack checks entries that cannot be stored.
+func TestRefusedFillGivesItsLeaseBack(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{MaxValueBytes: 100})
+	keys := numbered("s", 4)
+	grants, err := p.Acquire(t.Context(), keys, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fills := make([]provider.Fill, 4)
+	for i, g := range grants {
+		fills[i] = provider.Fill{Lease: g.Lease, Entry: provider.Entry{Value: "v"}, TTL: time.Hour}
+	}
+	fills[1].Entry.Value = strings.Repeat("x", 200)
+	fills[2].Entry.Value = func() {}
+	fills[3].TTL = 0
+	filled, err := p.Fill(t.Context(), fills)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !filled[0].Stored || filled[0].Err != nil || !errors.Is(filled[1].Err, provider.ErrTooLarge) ||
+		!errors.Is(filled[2].Err, provider.ErrUnencodable) || filled[3].Err == nil {
+		t.Errorf("filled %v", filled)
+	}
+	for i, k := range keys[1:] {
+		if filled[i+1].Stored || s.Do("EXISTS", p.KeyOf(k)) != int64(0) {
+			t.Errorf("%q was not given back", k)
+		}
+	}
+}
+
+// TestUnreadableKeysGetNoLease checks what is under a key and no entry.
+func TestUnreadableKeysGetNoLease(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	for _, fence := range []bool{false, true} {
+		p := newProvider(t, client, redisprovider.Options{FenceByServer: fence})
+		for name, f := range foreigners() {
+			if fence && name != "hash" && name != "JSON" {
+				continue // what looks like a frame is of another run
+			}
+			k := key("s", name)
+			client.Del(t.Context(), p.KeyOf(k))
+			if err := f.put(t.Context(), client, p.KeyOf(k)); err != nil {
+				t.Fatal(err)
+			}
+			grants, err := p.Acquire(t.Context(), []provider.Key{k}, time.Minute)
+			if err != nil || grants[0].State != provider.LeaseFailed || !errors.Is(grants[0].Err, provider.ErrUndecodable) {
+				t.Errorf("%s: %+v, %v; want ErrUndecodable", name, grants, err)
+			}
+			if fill(t, p, provider.Lease{Key: k, Token: "t"}, "v") {
+				t.Errorf("%s: filled", name)
+			}
+			if err := p.Release(t.Context(), []provider.Lease{{Key: k, Token: "t"}}); err != nil {
+				t.Errorf("%s: Release: %v", name, err)
+			}
+			if err := p.Delete(t.Context(), k); err != nil {
+				t.Error(err)
+			}
+			if !fill(t, p, mustAcquire(t, p, k), "v") {
+				t.Errorf("%s: not filled after it was deleted", name)
+			}
+		}
+	}
+}
+
+// TestLeasesEnd checks the server's part of a lease's end.
+func TestLeasesEnd(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	for ttl, most := range map[time.Duration]int64{
+		time.Minute: 60_000, 300 * time.Microsecond: 1, provider.NoExpiry: 100 * 365 * 24 * 3_600_000,
+	} {
+		k := key("s", ttl.String())
+		if _, err := p.Acquire(t.Context(), []provider.Key{k}, ttl); err != nil {
+			t.Fatal(err)
+		}
+		if left, _ := s.Do("PTTL", p.KeyOf(k)).(int64); left == -1 || left > most {
+			t.Errorf("a lease for %v ends in %d ms", ttl, left)
+		}
+	}
+	for _, ttl := range []time.Duration{0, -1} {
+		if grants, err := p.Acquire(t.Context(), numbered("s", 2), ttl); err == nil || grants[1].Err == nil {
+			t.Errorf("Acquire for %v: %v, %v", ttl, grants, err)
+		}
+	}
+}
+
+// TestOutOfMemory checks a server that refuses to store: nothing is granted, and
+// everything can be removed, with an index and without.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	for _, indexed := range []bool{true, false} {
+		p, _, s := newOnServer(t, redisprovider.Options{})
+		if !s.Real() {
+			t.Skip("the imitation has no limit")
+		}
+		keys := numbered("s", 50)
+		mustSetMany(t, p, keys, "v")
+		leased := mustAcquire(t, p, key("s", "name:leased"))
+		wantRemoved(t, p, "s", "none", 0)
+		if !indexed {
+			s.Do("DEL", p.IndexOf(keys[0]))
+		}
+		s.Do("CONFIG", "SET", "maxmemory", "1")
+		if g, err := p.Acquire(t.Context(), []provider.Key{key("s", "new")}, time.Minute); err == nil {
+			t.Errorf("Acquire = %v, no error", g)
+		}
+		if filled, err := p.Fill(t.Context(), []provider.Fill{{Lease: leased, TTL: time.Hour}}); err == nil {
+			t.Errorf("Fill = %v, no error", filled)
+		}
+		if err := p.Delete(t.Context(), keys[:10]...); err != nil {
+			t.Errorf("Delete: %v", err)
+		}
+		if err := p.Hold(t.Context(), provider.HoldTargets{Scope: "s", Keys: []string{"name:10"}}, "t", time.Minute); err != nil {
+			t.Errorf("Hold: %v", err)
+		}
+		wantRemoved(t, p, "s", "name:", 39)
+		if got := len(valueKeys(s)); got != 0 {
+			t.Errorf("%d keys are left", got)
+		}
+		s.Do("CONFIG", "SET", "maxmemory", "0")
+		wantState(t, p, key("s", "name:10"), provider.LeaseHeld)
+		wantState(t, p, key("s", "name:11"), provider.LeaseGranted)
+	}
+}
+
+// TestHookErrorsOfLeases checks that a client's hook that ends a call is not
+// taken for the server's answer.
+func TestHookErrorsOfLeases(t *testing.T) {
+	t.Parallel()
+	p, client, _ := newOnServer(t, redisprovider.Options{})
+	client.AddHook(refuseAll{})
+	for n := 1; n < 3; n++ {
+		keys := numbered("s", n)
+		if g, err := p.Acquire(t.Context(), keys, time.Minute); !errors.Is(err, errRefused) || !errors.Is(g[0].Err, errRefused) {
+			t.Errorf("Acquire = %v, %v", g, err)
+		}
+		fills := make([]provider.Fill, n)
+		for i := range fills {
+			fills[i].TTL = time.Hour
+		}
+		if f, err := p.Fill(t.Context(), fills); !errors.Is(err, errRefused) || f[0].Stored {
+			t.Errorf("Fill = %v, %v", f, err)
+		}
+		if err := p.Release(t.Context(), make([]provider.Lease, n)); !errors.Is(err, errRefused) {
+			t.Errorf("Release: %v", err)
+		}
+		targets := provider.HoldTargets{Scope: "s", Keys: make([]string, n)}
+		if err := p.Hold(t.Context(), targets, "t", time.Minute); !errors.Is(err, errRefused) {
+			t.Errorf("Hold: %v", err)
+		}
+		if err := p.Unhold(t.Context(), targets, "t"); !errors.Is(err, errRefused) {
+			t.Errorf("Unhold: %v", err)
+		}
+	}
+}
+
+// TestMissTakesThreeTrips counts the round trips of the flows of a cache.
+func TestMissTakesThreeTrips(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t, func(o *redis.Options) { o.PoolSize = 1 })
+	for _, k := range numbered("warm", 2) {
+		fill(t, p, mustAcquire(t, p, k), "v")
+	}
+	wantRemoved(t, p, "warm", "", 2)
+	mustSetMany(t, p, numbered("s", 1000), "v")
+	wantRemoved(t, p, "s", "none", 0)
+	proxy.Delay(redistest.ToClient, together)
+	hundred := numbered("t", 100)
+	var leases []provider.Lease
+	for _, c := range []struct {
+		name string
+		call func() error
+		most int
+	}{
+		{"a miss: get", func() error { wantMiss(t, p, key("m", "k")); return nil }, 1},
+		{"a miss: acquire and fill", func() error {
+			if !fill(t, p, mustAcquire(t, p, key("m", "k")), "v") {
+				t.Error("not filled")
+			}
+			return nil
+		}, 2},
+		{"a hit", func() error { wantValue(t, p, key("m", "k"), "v"); return nil }, 1},
+		{"a bulk get", func() error { _, err := p.GetMany(t.Context(), hundred); return err }, 1},
+		{"a bulk acquire", func() error {
+			grants, err := p.Acquire(t.Context(), hundred, time.Minute)
+			for _, g := range grants {
+				leases = append(leases, g.Lease)
+			}
+			return err
+		}, 1},
+		{"a bulk fill", func() error {
+			fills := make([]provider.Fill, 50)
+			for i := range fills {
+				fills[i] = provider.Fill{Lease: leases[i], Entry: provider.Entry{Value: "v"}, TTL: time.Hour}
+			}
+			filled, err := p.Fill(t.Context(), fills)
+			if !filled[49].Stored {
+				t.Error("not filled")
+			}
+			return err
+		}, 1},
+		{"a bulk release", func() error { return p.Release(t.Context(), leases[50:]) }, 1},
+		{"a delete of ten", func() error { return p.Delete(t.Context(), hundred[:10]...) }, 1},
+		{"a prefix of a thousand", func() error { wantRemoved(t, p, "s", "name:", 1000); return nil }, 2},
+		{"a prefix of nothing", func() error { wantRemoved(t, p, "s", "name:", 0); return nil }, 1},
+		{"a hold", func() error {
+			return p.Hold(t.Context(), provider.HoldTargets{Scope: "t", Keys: []string{"a", "b"}}, "t", time.Minute)
+		}, 1},
+		{"the end of a hold", func() error {
+			return p.Unhold(t.Context(), provider.HoldTargets{Scope: "t", Keys: []string{"a", "b"}}, "t")
+		}, 1},
+	} {
+		proxy.ResetCounts()
+		if err := c.call(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		first := c.name == "a hold" || c.name == "a bulk get" // loads a script, makes a connection
+		if got := proxy.Trips(); got > c.most && !first || got == 0 {
+			t.Errorf("%s takes %d round trips, want %d: %v", c.name, got, c.most, proxy.Counts())
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package redisprovider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// touch is a write that always happens, even on a server that is out of memory:
+// after a script has removed something, or tried to, it may store.
+const touch = "redis.call('UNLINK', KEYS[1]) redis.call('SET', KEYS[1], '', 'PX', 1000) return 1"
+
+// runConfirmed is run for removals and holds. With [Options.WaitReplicas] a call
+// succeeds only if so many replicas have it.
+func (p *Provider) runConfirmed(ctx context.Context, n int, next func(i int) call) []once {
+	if p.waitReplicas == 0 {
+		return p.run(ctx, n, next)
+	}
+	return p.runBy(ctx, route{send: p.sendConfirmed, load: p.load}, n, next)
+}
+
+// sendConfirmed sends the calls of each master on one connection, with WAIT behind
+// them: a failover in between breaks the connection, so no other master answers
+// for a removal that it does not have.
+//
+// Redis waits for the last write of the connection, and a removal that removes
+// nothing is none, as is one that is repeated because the first time too few
+// replicas had it. Therefore a write goes before WAIT.
+func (p *Provider) sendConfirmed(ctx context.Context, calls []call, commands []once) {
+	if p.server != nil {
+		p.sendAndWait(ctx, p.server, calls[0].firstKey(), commands)
+		return
+	}
+	type part struct {
+		key      string
+		commands []once
+	}
+	parts := make(map[*redis.Client]*part)
+	for i, c := range calls {
+		master, err := p.cluster.MasterForKey(ctx, c.firstKey())
+		if err != nil {
+			commands[i].SetErr(err)
+			continue
+		}
+		if parts[master] == nil {
+			parts[master] = &part{key: c.firstKey()}
+		}
+		parts[master].commands = append(parts[master].commands, commands[i])
+	}
+	var all sync.WaitGroup
+	for master, part := range parts {
+		all.Go(func() { p.sendAndWait(ctx, master, part.key, part.commands) })
+	}
+	all.Wait()
+	for _, command := range commands {
+		if command.Err() != nil {
+			p.cluster.ReloadState(ctx) // the slot may have moved
+			return
+		}
+	}
+}
+
+// sendAndWait sends commands to a master and waits for its replicas. key is one
+// that the master has the slot of.
+func (p *Provider) sendAndWait(ctx context.Context, client pipeliner, key string, commands []once) {
+	wait := once{redis.NewCmd(ctx, "wait", p.waitReplicas, p.waitTimeout.Milliseconds())}
+	bucket := key[:strings.Index(key, "}:")+len("}:")]
+	touched := once{redis.NewCmd(ctx, "eval", touch, 1, bucket+"w")}
+	sendAll(ctx, client, append(append([]once(nil), commands...), touched, wait))
+	have, err := wait.Int()
+	if err == nil {
+		err = touched.Err()
+	}
+	if err == nil && have < p.waitReplicas {
+		err = fmt.Errorf("%d replicas have it after %v, %d are wanted", have, p.waitTimeout, p.waitReplicas)
+	}
+	if err == nil {
+		return
+	}
+	for _, command := range commands {
+		if command.Err() == nil {
+			command.SetErr(err)
+		}
+	}
+}
+
+// runOn is run, or with confirm runConfirmed, for the keys of the master that conn
+// is a connection to. It takes no other connection: with conn in use, a small pool
+// might have none.
+func (p *Provider) runOn(ctx context.Context, conn *redis.Conn, confirm bool, n int, next func(i int) call) []once {
+	way := route{
+		send: func(ctx context.Context, calls []call, commands []once) {
+			if confirm && p.waitReplicas > 0 {
+				p.sendAndWait(ctx, conn, calls[0].firstKey(), commands)
+			} else {
+				sendAll(ctx, conn, commands)
+			}
+		},
+		load: func(ctx context.Context) error { return p.loadBy(ctx, conn) },
+	}
+	return p.runBy(ctx, way, n, next)
+}
