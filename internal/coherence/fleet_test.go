@@ -34,9 +34,10 @@ type scenario struct {
 	prepare func(*fleet)
 	disturb func(*fleet, <-chan struct{}) // runs until the channel is closed
 	fault   *fault
-	cycles  int           // of the fault
-	reads   int64         // at least so many
-	least   time.Duration // and at least so long
+	cycles  int               // of the fault
+	reads   int64             // at least so many
+	least   time.Duration     // and at least so long
+	until   func(*fleet) bool // and until this is true
 }
 
 // fleet is a run of a scenario.
@@ -115,7 +116,9 @@ func run(t *testing.T, s scenario) *outcome {
 			f.cycle()
 		}
 	}
-	f.waitFor("the reads", func() bool { return f.reads() >= s.reads && time.Since(began) >= s.least })
+	f.waitFor("the reads, and what they should show", func() bool {
+		return f.reads() >= s.reads && time.Since(began) >= s.least && (s.until == nil || s.until(f))
+	})
 	close(stop)
 	disturbing.Wait()
 	f.shared.phase.Store(phaseStopping)
@@ -223,12 +226,14 @@ func (f *fleet) all(done func(*counters) bool) bool {
 	return true
 }
 
-func (f *fleet) reads() (n int64) {
+func (f *fleet) sum(counter func(*counters) *word) (n int64) {
 	for i := range f.members {
-		n += f.shared.process[i].reads.Load()
+		n += counter(&f.shared.process[i]).Load()
 	}
 	return n
 }
+
+func (f *fleet) reads() int64 { return f.sum(func(c *counters) *word { return &c.reads }) }
 
 func (f *fleet) waitFor(what string, ok func() bool) {
 	f.t.Helper()
