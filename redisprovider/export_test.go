@@ -13,3 +13,13 @@ func (p *Provider) HoldsOf(key provider.Key) (keyHolds, prefixHolds string) {
 	b := p.bucketOf(key)
 	return b.holds(key.Name), b.prefixHolds()
 }
+
+// CommandsForACL are the commands that the documentation lists for a user on one
+// server without options.
+var CommandsForACL = []string{
+	"get", "mget", "set", "unlink", "exists", "getrange", "type", "time", "scan",
+	"evalsha", "script|load",
+	"zadd", "zrem", "zscore", "zcount", "zrange", "zrangebylex", "zrangebyscore",
+	"zrandmember", "zremrangebylex", "zremrangebyscore",
+	"pttl", "pexpire", "pexpireat", "persist",
+}

@@ -13,8 +13,8 @@ import (
 //	version    1 byte, 1
 //	kind       1 byte
 //	flags      1 byte; bit 0: the entry has a fresh-until; bit 1: the frame is
-//	           bound to a run of a server; the others are zero
-//	run        if bit 1 is set: 16 bytes of the run's identity, which the server's
+//	           bound to a master; the others are zero
+//	run        if bit 1 is set: 16 bytes of that one's identity, which the server's
 //	           side puts in and takes account of, see lua/fence_on.lua
 //	freshUntil if bit 0 is set: varint of the seconds since 1970, uvarint of the
 //	           nanoseconds

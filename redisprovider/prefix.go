@@ -94,33 +94,35 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (remo
 	return removed, nil
 }
 
-// readRemoved interprets the answer of the prefix script.
+// readRemoved interprets the answer of the prefix script. That the index is not
+// complete counts even if too few replicas have confirmed it.
 func readRemoved(answer once) (members, entries int, err error) {
-	numbers, err := answer.Int64Slice()
-	switch {
-	case err != nil:
-		return 0, 0, err
-	case len(numbers) != 2: //nolint:mnd // members and entries
-		return 0, 0, errAnswer
-	case numbers[0] < 0:
+	if numbers, ok := answer.Val().([]any); ok && len(numbers) > 0 && numbers[0] == int64(-1) {
 		return 0, 0, errIncomplete
-	default:
-		return int(numbers[0]), int(numbers[1]), nil
 	}
+	numbers, err := answer.Int64Slice()
+	if err == nil && len(numbers) != 2 { //nolint:mnd // members and entries
+		err = errAnswer
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	return int(numbers[0]), int(numbers[1]), nil
 }
 
-// firstOf returns the first error that is not errIncomplete, which matters less,
-// if there is one.
+// firstOf returns errIncomplete if it is among errs, as then something can be done
+// about it, and otherwise the first of them.
 func firstOf(errs []error) error {
-	var incomplete error
+	var first error
 	for _, err := range errs {
 		if errors.Is(err, errIncomplete) {
-			incomplete = err
-		} else if err != nil {
 			return err
 		}
+		if first == nil {
+			first = err
+		}
 	}
-	return incomplete
+	return first
 }
 
 // lexRange returns the range of the members of an index whose names begin with

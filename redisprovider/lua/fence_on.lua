@@ -1,8 +1,14 @@
--- With the fence a frame counts on the very run of the server that stored it,
--- and nowhere else: not on a replica that was promoted, not after a restart. The
--- script asks the server that executes it, so no client has to know which one
--- that is. The stamp, 16 bytes, follows the head of the frame; see frame.go.
-local run = string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'), 1, 16)
+-- With the fence a frame counts on the server that stored it, for as long as that
+-- is the master: not on a replica that is promoted, not after a restart, and not
+-- when an old master is promoted again. The script asks the server that executes
+-- it, so no client has to know which one that is: master_replid is new in each of
+-- those cases. The identity of the process would be the old one in the last.
+-- The stamp, 16 bytes, follows the head of the frame; see frame.go.
+local replication = redis.call('INFO', 'replication')
+if not string.find(replication, 'role:master', 1, true) then
+  return redis.error_reply('READONLY a replica cannot tell what counts')
+end
+local run = string.sub(string.match(replication, 'master_replid:(%x+)'), 1, 16)
 local function stamped(frame)
   return string.sub(frame, 1, 5) .. run .. string.sub(frame, 6)
 end

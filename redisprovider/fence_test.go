@@ -1,0 +1,301 @@
+package redisprovider_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+// bothWays runs f with and without the fence. seen says whether what another master
+// has stored is found.
+func bothWays(t *testing.T, f func(t *testing.T, options redisprovider.Options, seen bool)) {
+	t.Helper()
+	for _, fence := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fence %v", fence), func(t *testing.T) {
+			t.Parallel()
+			f(t, redisprovider.Options{FenceByServer: fence}, !fence)
+		})
+	}
+}
+
+// checkOld checks what a new master makes of the entry and the lease of an old
+// one.
+func checkOld(t *testing.T, p *redisprovider.Provider, value provider.Key, lease provider.Lease, seen bool) {
+	t.Helper()
+	_, found, err := p.Get(t.Context(), value)
+	if err != nil || found != seen {
+		t.Errorf("the old entry: %v, %v; want %v", found, err, seen)
+	}
+	results, err := p.GetMany(t.Context(), []provider.Key{value, key("s", "none")})
+	if err != nil || results[0].Found != seen || results[1].Found {
+		t.Errorf("the old entry, in a bulk read: %v, %v; want %v", results, err, seen)
+	}
+	if got := fill(t, p, lease, "old"); got != seen {
+		t.Errorf("a fill under the old lease: %v, want %v", got, seen)
+	}
+	if seen {
+		wantState(t, p, value, provider.LeaseFound)
+		return
+	}
+	if n, err := p.DeletePrefix(t.Context(), "s", "uncounted"); n != 0 || err != nil {
+		t.Errorf("old entries count: %d, %v", n, err)
+	}
+	for _, k := range []provider.Key{value, lease.Key} {
+		fresh := mustAcquire(t, p, k)
+		wantState(t, p, k, provider.LeaseBusy)
+		if !fill(t, p, fresh, "new") {
+			t.Errorf("%q was not filled", k.Name)
+		}
+		wantValue(t, p, k, "new")
+		wantState(t, p, k, provider.LeaseFound)
+	}
+	wantRemoved(t, p, "s", "", 2)
+}
+
+// TestOldSnapshot restarts a server from a snapshot of before an invalidation.
+func TestOldSnapshot(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, options redisprovider.Options, seen bool) {
+		t.Helper()
+		s := redistest.StartReal(t, redistest.Options{})
+		p := newProvider(t, newServerClient(t, s.Addr()), options)
+		k := key("s", "value")
+		mustSet(t, p, k, "old")
+		mustSet(t, p, key("s", "uncounted"), "old")
+		lease := mustAcquire(t, p, key("s", "lease"))
+		s.Snapshot()
+		if err := p.Delete(t.Context(), k, lease.Key); err != nil {
+			t.Fatal(err)
+		}
+		s.Restart()
+		checkOld(t, p, k, lease, seen)
+	})
+}
+
+// TestFailover promotes a replica that lacks the last invalidation.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, options redisprovider.Options, seen bool) {
+		t.Helper()
+		primary := redistest.StartReal(t, redistest.Options{})
+		replica := redistest.StartReplica(t, primary, redistest.Options{})
+		p := newProvider(t, newServerClient(t, primary.Addr()), options)
+		k := key("s", "value")
+		mustSet(t, p, k, "old")
+		mustSet(t, p, key("s", "uncounted"), "old")
+		lease := mustAcquire(t, p, key("s", "lease"))
+		primary.Do("WAIT", "1", "0")
+		poll(t, func() bool { return replica.Do("EXISTS", p.KeyOf(k), p.KeyOf(lease.Key)) == int64(2) })
+		replica.Promote() // before the deletion reaches it
+		if err := p.Delete(t.Context(), k, lease.Key); err != nil {
+			t.Fatal(err)
+		}
+		primary.Stop()
+		checkOld(t, newProvider(t, newServerClient(t, replica.Addr()), options), k, lease, seen)
+	})
+}
+
+// TestFailoverAndBack makes the old master, which was never restarted, master
+// again, with the data of the other one. Its own identity is the old one; that of
+// its mastership is not.
+func TestFailoverAndBack(t *testing.T) {
+	t.Parallel()
+	first := redistest.StartReal(t, redistest.Options{})
+	second := redistest.StartReplica(t, first, redistest.Options{})
+	options := redisprovider.Options{FenceByServer: true}
+	p := newProvider(t, newServerClient(t, first.Addr()), options)
+	k := key("s", "value")
+	mustSet(t, p, k, "old")
+	poll(t, func() bool { return second.Do("EXISTS", p.KeyOf(k)) == int64(1) })
+	second.Promote() // and then the deletion at the first is lost
+	if err := p.Delete(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	first.Do("REPLICAOF", "127.0.0.1", fmt.Sprint(second.Port()))
+	poll(t, func() bool { return first.Do("EXISTS", p.KeyOf(k)) == int64(1) })
+	if _, found, err := p.Get(t.Context(), k); err == nil || found {
+		t.Errorf("a replica answers: %v, %v", found, err)
+	}
+	first.Promote()
+	poll(t, func() bool { _, _, err := p.Get(t.Context(), k); return err == nil }) // connections to the replica
+	wantMiss(t, p, k)
+	wantState(t, p, k, provider.LeaseGranted)
+}
+
+// TestFenceOnCluster checks that each node counts for itself.
+func TestFenceOnCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{FenceByServer: true})
+	keys := numbered("s", 60)
+	mustSetMany(t, p, keys, "v")
+	restarted := 1
+	c.Nodes[restarted].Snapshot()
+	c.Nodes[restarted].Restart()
+	c.WaitComplete()
+	var results []provider.Result
+	poll(t, func() bool {
+		var err error
+		results, err = p.GetMany(t.Context(), keys)
+		for _, r := range results {
+			if r.Err != nil {
+				return false
+			}
+		}
+		return err == nil
+	})
+	for i, r := range results {
+		if want := c.NodeOf(p.KeyOf(keys[i])) != restarted; r.Found != want {
+			t.Errorf("%q: found %v, want %v", keys[i].Name, r.Found, want)
+		}
+	}
+}
+
+// TestFenceOfSomeProcesses has two processes share a server of which one has the
+// option: that one takes nothing from the other.
+func TestFenceOfSomeProcesses(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	with := newProvider(t, client, redisprovider.Options{FenceByServer: true})
+	without := newProvider(t, client, redisprovider.Options{})
+	a, b := key("s", "a"), key("s", "b")
+	mustSet(t, with, a, "v")
+	wantValue(t, without, a, "v")
+	mustSet(t, without, b, "v")
+	wantMiss(t, with, b)
+	lease := mustAcquire(t, with, b)
+	wantMiss(t, without, b)
+	wantState(t, without, b, provider.LeaseBusy)
+	if !fill(t, with, lease, "w") {
+		t.Error("not filled")
+	}
+	wantValue(t, without, b, "w")
+}
+
+// TestWaitForReplicas checks that a removal counts only when the replicas have
+// it, and goes on not to count when it is repeated.
+func TestWaitForReplicas(t *testing.T) {
+	t.Parallel()
+	primary := redistest.StartReal(t, redistest.Options{})
+	replica := redistest.StartReplica(t, primary, redistest.Options{})
+	p := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{WaitReplicas: 1, WaitTimeout: 50 * time.Millisecond})
+	checkWait(t, p, replica, "1 are wanted")
+	two := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{WaitReplicas: 2, WaitTimeout: time.Millisecond})
+	if err := two.Delete(t.Context(), key("s", "k")); err == nil {
+		t.Error("two replicas of one have confirmed")
+	}
+}
+
+func checkWait(t *testing.T, p *redisprovider.Provider, replica *redistest.Server, text string) {
+	t.Helper()
+	keys := numbered("s", 20)
+	mustSetMany(t, p, keys, "v")
+	wantRemoved(t, p, "s", "none", 0)
+	hold := provider.HoldTargets{Scope: "s", Keys: []string{"k"}}
+	calls := map[string]func() error{
+		"Delete": func() error { return p.Delete(t.Context(), keys[:10]...) },
+		"DeletePrefix": func() error {
+			_, err := p.DeletePrefix(t.Context(), "s", "name:")
+			return err
+		},
+		"Hold":   func() error { return p.Hold(t.Context(), hold, "t", time.Minute) },
+		"Unhold": func() error { return p.Unhold(t.Context(), hold, "t") },
+	}
+	for name, call := range calls {
+		if err := call(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	mustSetMany(t, p, keys, "v")
+	replica.Pause()
+	for name, call := range calls {
+		for range 2 {
+			if err := call(); err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("%s while the replica hangs: %v", name, err)
+			}
+		}
+	}
+	replica.Resume()
+	poll(t, func() bool { return calls["Delete"]() == nil })
+	poll(t, func() bool { return calls["DeletePrefix"]() == nil })
+	for _, k := range keys {
+		if got := replica.Do("EXISTS", p.KeyOf(k)); got != int64(0) {
+			t.Errorf("the replica has %q", k.Name)
+		}
+	}
+}
+
+// TestWaitOnCluster checks that each master waits for its own replicas: it has
+// none here.
+func TestWaitOnCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{WaitReplicas: 1, WaitTimeout: time.Millisecond})
+	keys := numbered("s", 30)
+	mustSetMany(t, p, keys, "v")
+	if err := p.Delete(t.Context(), keys[:15]...); err == nil || !strings.Contains(err.Error(), "0 replicas") {
+		t.Errorf("Delete: %v", err)
+	}
+	if n, err := p.DeletePrefix(t.Context(), "s", ""); err == nil || !strings.Contains(err.Error(), "0 replicas") {
+		t.Errorf("DeletePrefix = %d, %v", n, err)
+	}
+	for _, k := range keys {
+		wantMiss(t, p, k) // removed they are
+	}
+}
+
+// TestACL runs everything as a user that may do only what the documentation
+// lists.
+func TestACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	redistest.StartReplica(t, s, redistest.Options{})
+	for name, c := range map[string]struct {
+		options  redisprovider.Options
+		commands []string
+	}{
+		"plain":   {redisprovider.Options{}, redisprovider.CommandsForACL},
+		"fence":   {redisprovider.Options{FenceByServer: true}, append([]string{"info"}, redisprovider.CommandsForACL...)},
+		"waiting": {redisprovider.Options{WaitReplicas: 1, WaitTimeout: time.Second}, append([]string{"eval", "wait"}, redisprovider.CommandsForACL...)},
+	} {
+		user := strings.ToLower(name)
+		rules := []string{"ACL", "SETUSER", user, "on", ">secret", "resetkeys", "~rt:*", "-@all"}
+		for _, command := range c.commands {
+			rules = append(rules, "+"+command)
+		}
+		s.Do(rules...)
+		client := newServerClient(t, s.Addr(), func(o *redis.Options) { o.Username, o.Password = user, "secret" })
+		p := newProvider(t, client, c.options)
+		s.Do("SCRIPT", "FLUSH")
+		checkCount(t, name, p, func(k provider.Key) { s.Do("DEL", p.IndexOf(k)) })
+		targets := provider.HoldTargets{Scope: "s", Keys: []string{"k"}, Prefixes: []string{"p"}}
+		mustHold(t, p, targets, "t", time.Minute)
+		wantState(t, p, key("s", "k"), provider.LeaseHeld)
+		wantState(t, p, key("s", "pk"), provider.LeaseHeld)
+		mustUnhold(t, p, targets, "t")
+		lease := mustAcquire(t, p, key("s", "k"))
+		if err := p.Release(t.Context(), []provider.Lease{lease}); err != nil {
+			t.Error(err)
+		}
+		if !fill(t, p, mustAcquire(t, p, key("s", "k")), "v") {
+			t.Error("not filled")
+		}
+		if _, err := p.GetMany(t.Context(), numbered("s", 3)); err != nil {
+			t.Error(err)
+		}
+		if err := p.Set(t.Context(), key("s", "k"), provider.Entry{}, provider.NoExpiry); err != nil {
+			t.Error(err)
+		}
+		s.Do("SET", p.IndexOf(key("s", "")), "no index")
+		wantRemoved(t, p, "s", "", 1)
+		s.Do("FLUSHALL")
+	}
+}

@@ -1,0 +1,186 @@
+package redisprovider_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+func mustHold(tb testing.TB, p provider.Holder, targets provider.HoldTargets, token string, ttl time.Duration) {
+	tb.Helper()
+	if err := p.Hold(tb.Context(), targets, token, ttl); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func mustUnhold(tb testing.TB, p provider.Holder, targets provider.HoldTargets, token string) {
+	tb.Helper()
+	if err := p.Unhold(tb.Context(), targets, token); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestHoldsEndOnTheServersClock checks single holds among several of a key: each
+// ends by itself, and their keys with the last.
+func TestHoldsEndOnTheServersClock(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	k := key("s", "key")
+	for _, targets := range []provider.HoldTargets{
+		{Scope: "s", Keys: []string{"key"}},
+		{Scope: "s", Prefixes: []string{"k"}},
+	} {
+		mustHold(t, p, targets, "short", 300*time.Millisecond)
+		mustHold(t, p, targets, "long", time.Second)
+		mustHold(t, p, targets, "shortest", time.Millisecond)
+		wantState(t, p, k, provider.LeaseHeld)
+		mustUnhold(t, p, targets, "long")
+		wantState(t, p, k, provider.LeaseHeld)
+		keyHolds, prefixHolds := p.HoldsOf(k)
+		poll(t, func() bool { return acquire(t, p, k).State != provider.LeaseHeld })
+		poll(t, func() bool { return s.Do("EXISTS", keyHolds, prefixHolds) == int64(0) })
+		if err := p.Delete(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestHoldEndsWhatIsUnderWay checks that a load of before a hold cannot fill under
+// it or after it, by key and by prefix.
+func TestHoldEndsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	for _, targets := range []provider.HoldTargets{
+		{Scope: "s", Keys: []string{"a", "b"}},
+		{Scope: "s", Prefixes: []string{"a", "b"}},
+		{Scope: "s", Keys: []string{"a"}, Prefixes: []string{"b"}},
+	} {
+		mustSet(t, p, key("s", "a"), "old")
+		lease := mustAcquire(t, p, key("s", "b"))
+		mustHold(t, p, targets, "t", time.Minute)
+		wantMiss(t, p, key("s", "a"))
+		if fill(t, p, lease, "old") {
+			t.Errorf("%v: filled under a hold", targets)
+		}
+		mustSet(t, p, key("s", "a"), "under a hold")
+		wantMiss(t, p, key("s", "a"))
+		if err := p.Delete(t.Context(), key("s", "a"), key("s", "b")); err != nil {
+			t.Error(err)
+		}
+		wantRemoved(t, p, "s", "", 0)
+		wantState(t, p, key("s", "a"), provider.LeaseHeld)
+		mustUnhold(t, p, targets, "t")
+		if fill(t, p, lease, "old") {
+			t.Errorf("%v: filled after a hold", targets)
+		}
+		wantState(t, p, key("s", "a"), provider.LeaseGranted)
+		keyHolds, prefixHolds := p.HoldsOf(key("s", "a"))
+		if got := s.Do("EXISTS", keyHolds, prefixHolds); got != int64(0) {
+			t.Errorf("%v: %v keys of holds are left", targets, got)
+		}
+		if err := p.Delete(t.Context(), key("s", "a"), key("s", "b")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLateHold delivers copies of a hold and its end late: a hold ends with its
+// TTL all the same.
+func TestLateHold(t *testing.T) {
+	t.Parallel()
+	p, proxy, s := newOnProxy(t)
+	targets := provider.HoldTargets{Scope: "s", Keys: []string{"k"}}
+	mustHold(t, p, targets, "warm", time.Minute)
+	mustUnhold(t, p, targets, "warm")
+	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "EVALSHA" || c.Name() == "ZREM" })
+	mustHold(t, p, targets, "t", 500*time.Millisecond)
+	mustUnhold(t, p, targets, "t")
+	tap.Wait(t, 2)
+	tap.Stop()
+	mustHold(t, p, targets, "other", time.Hour)
+	tap.Replay(t) // both
+	wantState(t, p, key("s", "k"), provider.LeaseHeld)
+	mustUnhold(t, p, targets, "other")
+	poll(t, func() bool { return acquire(t, p, key("s", "k")).State == provider.LeaseGranted })
+	if got := s.Do("EXISTS", p.KeyOf(key("s", "k"))); got != int64(1) {
+		t.Error("no lease")
+	}
+}
+
+// TestPrefixHoldIsPlacedFirst checks the order of a hold on a prefix: were the
+// deletion first, a lease could be granted between the two.
+func TestPrefixHoldIsPlacedFirst(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t)
+	targets := provider.HoldTargets{Scope: "s", Prefixes: []string{"a"}}
+	mustHold(t, p, targets, "warm", time.Minute)
+	mustUnhold(t, p, targets, "warm")
+	mustSet(t, p, key("s", "a"), "v")
+	other := newProvider(t, newServerClient(t, proxy.Target()), redisprovider.Options{})
+	var got provider.Grant
+	var once sync.Once
+	tap := proxy.Record(func(c redistest.Command) bool {
+		// The last script of the hold is the one that deletes. Before it arrives the
+		// hold is there.
+		if c.Name() == "EVALSHA" && strings.Contains(c.String(), "[na") {
+			once.Do(func() { got = acquire(t, other, key("s", "ab")) })
+		}
+		return false
+	})
+	mustHold(t, p, targets, "t", time.Minute)
+	tap.Stop()
+	if got.State != provider.LeaseHeld {
+		t.Errorf("before the deletion: %+v, want a hold", got)
+	}
+}
+
+// TestHoldOnCluster holds keys and prefixes that lie on all nodes.
+func TestHoldOnCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{})
+	keys := numbered("s", 100)
+	mustSetMany(t, p, keys, "v")
+	targets := provider.HoldTargets{Scope: "s", Prefixes: []string{"name:1"}}
+	for _, k := range keys[:10] {
+		targets.Keys = append(targets.Keys, k.Name)
+	}
+	mustHold(t, p, targets, "t", time.Minute)
+	grants, err := p.Acquire(t.Context(), keys, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, g := range grants {
+		want := provider.LeaseFound
+		if i < 20 {
+			want = provider.LeaseHeld
+		}
+		if g.State != want {
+			t.Errorf("%q: state %d, want %d", keys[i].Name, g.State, want)
+		}
+	}
+	mustUnhold(t, p, targets, "t")
+	for _, k := range keys[:20] {
+		wantState(t, p, k, provider.LeaseGranted)
+	}
+}
+
+// TestManyPrefixHolds checks that ended holds of a busy scope are dropped.
+func TestManyPrefixHolds(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	_, prefixHolds := p.HoldsOf(key("s", ""))
+	for i := range 200 {
+		mustHold(t, p, provider.HoldTargets{Scope: "s", Prefixes: []string{fmt.Sprint(i)}}, fmt.Sprint(i), time.Millisecond)
+	}
+	poll(t, func() bool {
+		mustHold(t, p, provider.HoldTargets{Scope: "s", Prefixes: []string{"x"}}, "x", time.Minute)
+		return s.Do("ZCARD", prefixHolds) == int64(1)
+	})
+}

@@ -1,0 +1,559 @@
+package redisprovider_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of random tests; 0: a new one each time")
+
+// newRand returns a source of random numbers whose seed is printed if the test
+// fails.
+func newRand(tb testing.TB) *rand.Rand {
+	tb.Helper()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	tb.Logf("-seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// members returns what an index lists.
+func members(s *redistest.Server, index string) []string {
+	list, _ := s.Do("ZRANGE", index, "0", "-1").([]any)
+	texts := make([]string, len(list))
+	for i, m := range list {
+		texts[i] = fmt.Sprint(m)
+	}
+	return texts
+}
+
+func isComplete(s *redistest.Server, index string) bool {
+	return slices.Contains(members(s, index), "c")
+}
+
+// TestExactCount has everything under a prefix that can be there: entries,
+// absences, leases, and what has expired; with the index and without.
+func TestExactCount(t *testing.T) {
+	t.Parallel()
+	for _, fence := range []bool{false, true} {
+		for _, indexed := range []bool{true, false} {
+			s := redistest.StartReal(t, redistest.Options{})
+			p := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{FenceByServer: fence})
+			checkCount(t, fmt.Sprintf("fence %v, indexed %v", fence, indexed), p, func(k provider.Key) {
+				if !indexed {
+					s.Do("DEL", p.IndexOf(k))
+				}
+			})
+		}
+	}
+}
+
+func TestExactCountOnCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	client := newClusterClient(t, c)
+	p := newProvider(t, client, redisprovider.Options{})
+	checkCount(t, "indexed", p, func(provider.Key) {})
+	q := newProvider(t, client, redisprovider.Options{KeyPrefix: "q:"})
+	checkCount(t, "some indices lost", q, func(k provider.Key) {
+		if len(k.Name)%2 == 0 {
+			client.Del(t.Context(), q.IndexOf(k))
+		}
+	})
+}
+
+func checkCount(t *testing.T, name string, p *redisprovider.Provider, before func(k provider.Key)) {
+	t.Helper()
+	keys := numbered("s", 2500)
+	mustSetMany(t, p, keys, "v")
+	for i := range 10 {
+		mustAcquire(t, p, key("s", fmt.Sprintf("name:leased %d", i)))
+		if err := p.Set(t.Context(), key("s", fmt.Sprintf("name:absent %d", i)), provider.Entry{Absent: true}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Set(t.Context(), key("s", fmt.Sprintf("name:expired %d", i)), provider.Entry{Value: i}, time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Delete(t.Context(), keys[:100]...); err != nil {
+		t.Fatal(err)
+	}
+	mustSet(t, p, key("s", "namf"), "other")
+	mustSet(t, p, key("t", "name:1"), "other scope")
+	poll(t, func() bool { _, found, _ := p.Get(t.Context(), key("s", "name:expired 9")); return !found })
+	for _, k := range keys[:40] {
+		before(k)
+	}
+	if n, err := p.DeletePrefix(t.Context(), "s", "name:"); n != 2410 || err != nil {
+		t.Errorf("%s: DeletePrefix = %d, %v; want 2410", name, n, err)
+	}
+	for _, k := range append(keys[100:], key("s", "name:absent 3")) {
+		wantMiss(t, p, k)
+	}
+	wantState(t, p, key("s", "name:leased 3"), provider.LeaseGranted)
+	wantValue(t, p, key("s", "namf"), "other")
+	wantValue(t, p, key("t", "name:1"), "other scope")
+	wantRemoved(t, p, "s", "", 1)
+}
+
+// TestPrefixEndsLeases checks that a load of before a prefix delete cannot fill
+// after it.
+func TestPrefixEndsLeases(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	for _, indexed := range []bool{true, false} {
+		lease := mustAcquire(t, p, key("s", "a1"))
+		if !indexed {
+			s.Do("DEL", p.IndexOf(lease.Key))
+		}
+		wantRemoved(t, p, "s", "a", 0)
+		if fill(t, p, lease, "old") {
+			t.Errorf("indexed %v: a load of before the delete was stored", indexed)
+		}
+		wantMiss(t, p, lease.Key)
+	}
+}
+
+// TestIndexIsUsed checks that a prefix delete scans once, and not again until the
+// index is lost.
+func TestIndexIsUsed(t *testing.T) {
+	t.Parallel()
+	p, proxy, s := newOnProxy(t)
+	index := p.IndexOf(key("s", ""))
+	for _, lose := range []func(){
+		func() {}, // a new scope
+		func() { s.Do("DEL", index) },
+		func() { s.Do("ZREM", index, "c") },
+		func() { s.Do("SET", index, "something else") },
+	} {
+		lose()
+		mustSetMany(t, p, numbered("s", 30), "v")
+		fill(t, p, mustAcquire(t, p, key("s", "filled")), "v")
+		proxy.ResetCounts()
+		wantRemoved(t, p, "s", "name:1", 11)
+		if proxy.Count("SCAN") == 0 {
+			t.Error("an index that is not complete was trusted")
+		}
+		proxy.ResetCounts()
+		wantRemoved(t, p, "s", "name:2", 11)
+		wantRemoved(t, p, "s", "", 9)
+		wantRemoved(t, p, "s", "", 0)
+		if got := proxy.Count("SCAN"); got != 0 {
+			t.Errorf("%d scans although the index is complete", got)
+		}
+	}
+}
+
+// TestEmptyScopeStaysIndexed checks that a scope without entries is not scanned
+// for again and again.
+func TestEmptyScopeStaysIndexed(t *testing.T) {
+	t.Parallel()
+	p, proxy, s := newOnProxy(t)
+	wantRemoved(t, p, "s", "", 0)
+	proxy.ResetCounts()
+	wantRemoved(t, p, "s", "x", 0)
+	if got := proxy.Count("SCAN"); got != 0 {
+		t.Errorf("%d scans", got)
+	}
+	if left, _ := s.Do("PTTL", p.IndexOf(key("s", ""))).(int64); left < 24*3_600_000 {
+		t.Errorf("the index ends in %d ms, want a day or two: nobody may use the scope any more", left)
+	}
+}
+
+// TestIndexLifetime checks that an index outlives what it lists, and that one of
+// a scope that is not used any more ends.
+func TestIndexLifetime(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	const day = 24 * time.Hour
+	for i, c := range []struct {
+		ttl         time.Duration
+		least, most time.Duration // -1: it does not end
+	}{
+		{time.Minute, day, 3 * day},
+		{time.Second, day, 3 * day},
+		{10 * day, 11 * day, 13 * day},
+		{time.Minute, 11 * day, 13 * day},
+		{provider.NoExpiry, -1, -1},
+		{time.Minute, -1, -1},
+	} {
+		if err := p.Set(t.Context(), key("s", fmt.Sprint(i)), provider.Entry{}, c.ttl); err != nil {
+			t.Fatal(err)
+		}
+		left, _ := s.Do("PTTL", p.IndexOf(key("s", ""))).(int64)
+		if c.least < 0 && left != -1 || c.least >= 0 && (left < c.least.Milliseconds() || left > c.most.Milliseconds()) {
+			t.Errorf("after a TTL of %v the index ends in %d ms", c.ttl, left)
+		}
+	}
+	if err := p.Set(t.Context(), key("n", "k"), provider.Entry{}, provider.NoExpiry); err != nil {
+		t.Fatal(err)
+	}
+	if left := s.Do("PTTL", p.IndexOf(key("n", ""))); left != int64(-1) {
+		t.Errorf("the index of what does not end ends in %v ms", left)
+	}
+}
+
+// TestDeadMembersAreTrimmed writes many names that end soon after: the index does
+// not grow with everything that was ever stored.
+func TestDeadMembersAreTrimmed(t *testing.T) {
+	t.Parallel()
+	p, _, s := newOnServer(t, redisprovider.Options{})
+	if !s.Real() {
+		t.Skip("slow on the imitation")
+	}
+	index := p.IndexOf(key("s", ""))
+	most := int64(0)
+	const living = 100
+	for round := range 100 {
+		keys := make([]provider.Key, living)
+		for i := range keys {
+			keys[i] = key("s", fmt.Sprint("name:", round*living+i))
+		}
+		grants, err := p.Acquire(t.Context(), keys, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fills := make([]provider.Fill, len(grants))
+		for i, g := range grants {
+			fills[i] = provider.Fill{Lease: g.Lease, Entry: provider.Entry{Value: i}, TTL: time.Hour}
+		}
+		if _, err := p.Fill(t.Context(), fills); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Delete(t.Context(), keys...); err != nil { // as if they had expired
+			t.Fatal(err)
+		}
+		n, _ := s.Do("ZCARD", index).(int64)
+		most = max(most, n)
+	}
+	// Each name is written twice and four members looked at meanwhile: dead ones
+	// make up less than half.
+	if most > 5*living {
+		t.Errorf("the index had %d members, with at most %d keys alive", most, living)
+	}
+	if most < living {
+		t.Errorf("the index had %d members: the test tests nothing", most)
+	}
+}
+
+// TestTrimmingSparesTheLiving checks that only members without a key are dropped.
+func TestTrimmingSparesTheLiving(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t)
+	keys := numbered("s", 20)
+	mustSetMany(t, p, keys, "v")
+	wantRemoved(t, p, "s", "none", 0)
+	for range 30 {
+		mustSetMany(t, p, keys, "v")
+	}
+	proxy.ResetCounts()
+	wantRemoved(t, p, "s", "", 20)
+	if got := proxy.Count("SCAN"); got != 0 {
+		t.Errorf("%d scans", got)
+	}
+}
+
+// TestIndexLostDuringRebuild takes the index away between the steps of a rebuild,
+// once and always.
+func TestIndexLostDuringRebuild(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, 1_000_000} {
+		s := redistest.StartReal(t, redistest.Options{})
+		client := newServerClient(t, s.Addr())
+		p := newProvider(t, client, redisprovider.Options{ScanCount: 10})
+		mustSetMany(t, p, numbered("s", 300), "v")
+		index := p.IndexOf(key("s", ""))
+		s.Do("DEL", index)
+		lost := 0
+		client.AddHook(&everyScan{do: func(n int) {
+			if n%10 == 5 && lost < times {
+				lost++
+				s.Do("DEL", index)
+				// Somebody writes into a new index, which is not complete.
+				mustSetThrough(t, s, p, key("s", fmt.Sprint("name:new", n)))
+			}
+		}})
+		n, err := p.DeletePrefix(t.Context(), "s", "name:")
+		if err != nil || n < 300 || lost == 0 {
+			t.Errorf("lost %d times: DeletePrefix = %d, %v", lost, n, err)
+		}
+		for _, k := range numbered("s", 300) {
+			wantMiss(t, p, k)
+		}
+		if times == 1 && !isComplete(s, index) {
+			t.Error("the index is not complete")
+		}
+	}
+}
+
+// mustSetThrough stores with another client than that of p.
+func mustSetThrough(tb testing.TB, s *redistest.Server, p *redisprovider.Provider, k provider.Key) {
+	tb.Helper()
+	other := newProvider(tb, newServerClient(tb, s.Addr()), redisprovider.Options{})
+	if other.KeyOf(k) != p.KeyOf(k) {
+		tb.Fatal("another key")
+	}
+	mustSet(tb, other, k, "v")
+}
+
+// everyScan is a hook that does something before every SCAN.
+type everyScan struct {
+	do func(n int)
+
+	mu sync.Mutex // guards following
+	n  int
+}
+
+func (h *everyScan) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *everyScan) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		if command.Name() == "scan" {
+			h.mu.Lock()
+			h.n++
+			n := h.n
+			h.mu.Unlock()
+			h.do(n)
+		}
+		return next(ctx, command)
+	}
+}
+
+func (h *everyScan) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// TestRebuildersShareAScope has several processes rebuild one index, while others
+// write.
+func TestRebuildersShareAScope(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	first := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{})
+	mustSetMany(t, first, numbered("s", 2000), "v")
+	index := first.IndexOf(key("s", ""))
+	s.Do("DEL", index)
+	var wg sync.WaitGroup
+	for i := range 6 {
+		p := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{ScanCount: 20 + i})
+		wg.Go(func() {
+			for j := range 100 {
+				mustSet(t, p, key("s", fmt.Sprintf("new %d %d", i, j)), "v")
+			}
+		})
+		wg.Go(func() {
+			if _, err := p.DeletePrefix(t.Context(), "s", fmt.Sprint("name:", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, m := range members(s, index) {
+		if strings.HasPrefix(m, "t") {
+			t.Errorf("a rebuild's token %q is left", m)
+		}
+	}
+	if !isComplete(s, index) {
+		t.Error("the index is not complete")
+	}
+	left := len(valueKeys(s))
+	wantRemoved(t, first, "s", "", left)
+	if got := len(valueKeys(s)); got != 0 || left < 600 {
+		t.Errorf("%d of %d keys are left", got, left)
+	}
+}
+
+// TestRebuildAgainstWriters rebuilds while names are filled, deleted, and listed
+// again, and checks that a complete index lists all that there is.
+func TestRebuildAgainstWriters(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	p := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{ScanCount: 10})
+	index := p.IndexOf(key("s", ""))
+	quit := make(chan struct{})
+	var writing sync.WaitGroup
+	for range 3 {
+		seed := newRand(t).Uint64()
+		writing.Go(func() {
+			r := rand.New(rand.NewPCG(seed, 1))
+			for {
+				select {
+				case <-quit:
+					return
+				default:
+				}
+				k := key("s", fmt.Sprint(r.IntN(300)))
+				if g, err := p.Acquire(t.Context(), []provider.Key{k}, time.Minute); err == nil && g[0].State == provider.LeaseGranted && r.IntN(3) > 0 {
+					fill(t, p, g[0].Lease, "v")
+				}
+				if r.IntN(3) == 0 {
+					_ = p.Delete(t.Context(), k)
+				}
+			}
+		})
+	}
+	for range 15 {
+		s.Do("DEL", index)
+		if _, err := p.DeletePrefix(t.Context(), "s", "none"); err != nil {
+			t.Error(err)
+		}
+	}
+	close(quit)
+	writing.Wait()
+	if !isComplete(s, index) {
+		t.Fatal("the index is not complete")
+	}
+	listed := members(s, index)
+	for _, k := range valueKeys(s) {
+		_, name, _ := strings.Cut(fmt.Sprint(k), ":v:")
+		if !slices.Contains(listed, "n"+name) {
+			t.Errorf("%q is not listed", name)
+		}
+	}
+}
+
+// TestScopeWithoutIndex has entries that something has written that knows the
+// layout and no index.
+func TestScopeWithoutIndex(t *testing.T) {
+	t.Parallel()
+	p, client, _ := newOnServer(t, redisprovider.Options{})
+	for i := range 100 {
+		k := p.KeyOf(key("s", fmt.Sprint("name:", i)))
+		if err := client.Set(t.Context(), k, "\xc1r\x01\x02\x00\x00", time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRemoved(t, p, "s", "name:1", 11)
+	wantRemoved(t, p, "s", "name:", 89)
+}
+
+// TestEviction keeps a server full, so that it evicts values, leases and indices
+// as it likes. Whatever is evicted, a prefix delete leaves nothing behind, and a
+// fill is stored only under its lease.
+func TestEviction(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{Args: []string{
+		"--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru", "--maxmemory-samples", "3",
+	}})
+	p := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{})
+	r := newRand(t)
+	value := strings.Repeat("x", 500)
+	lost := 0
+	for round := range 60 {
+		scope := fmt.Sprint("s", r.IntN(5))
+		keys := make([]provider.Key, 100)
+		for i := range keys {
+			keys[i] = key(scope, fmt.Sprintf("%d:%d", i%3, r.IntN(100_000)))
+		}
+		grants, err := p.Acquire(t.Context(), keys, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prefix := fmt.Sprint(r.IntN(3), ":")
+		deleted := round%4 == 0
+		if deleted {
+			if s.Do("EXISTS", p.IndexOf(keys[0])) == int64(0) {
+				lost++
+			}
+			if _, err := p.DeletePrefix(t.Context(), scope, prefix); err != nil {
+				t.Fatal(err)
+			}
+			left, _ := s.Do("KEYS", p.KeyOf(key(scope, prefix))+"*").([]any)
+			if len(left) != 0 {
+				t.Errorf("%d keys are left under the prefix", len(left))
+			}
+		}
+		for i, g := range grants {
+			if g.State == provider.LeaseGranted && fill(t, p, g.Lease, value) && deleted && strings.HasPrefix(keys[i].Name, prefix) {
+				t.Errorf("%q was stored after it was deleted", keys[i])
+			}
+		}
+	}
+	info, _ := s.Do("INFO", "stats").(string)
+	if !strings.Contains(info, "evicted_keys:") || strings.Contains(info, "evicted_keys:0\r") {
+		t.Error("nothing was evicted: the test tests nothing")
+	}
+	t.Logf("the index was gone %d times", lost)
+}
+
+// TestHostileNames checks that no byte of a scope, name, prefix or token means
+// anything to a script.
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	p, _, _ := newOnServer(t, redisprovider.Options{})
+	checkHostile(t, p)
+	if redistest.Installed() {
+		checkHostile(t, newProvider(t, newClusterClient(t, redistest.StartCluster(t, redistest.Options{})), redisprovider.Options{}))
+	}
+}
+
+func checkHostile(t *testing.T, p *redisprovider.Provider) {
+	t.Helper()
+	texts := []string{
+		"", "\x00", "\xff", "\xff\xff", `"quoted" 'too'`, "a*?[x]\\", "{tag}", "}", "}:v:x", "{", "#0}", "%", ":", "c", "t", "n",
+		"+inf", "-", "(a", "[a", "\r\n", strings.Repeat("k", 8<<10), strings.Repeat("\xff", 8<<10), "' .. redis.call('FLUSHALL') .. '", "%d%s",
+	}
+	for _, scope := range texts {
+		if len(scope) > 100 {
+			continue
+		}
+		for _, name := range texts {
+			lease := mustAcquire(t, p, key(scope, name))
+			wantState(t, p, lease.Key, provider.LeaseBusy)
+			if !fill(t, p, lease, fmt.Sprintf("%x", name)) {
+				t.Errorf("%.50q in %q was not stored", name, scope)
+			}
+			wantValue(t, p, lease.Key, fmt.Sprintf("%x", name))
+		}
+	}
+	for _, scope := range texts {
+		if len(scope) > 100 {
+			continue
+		}
+		left := slices.Clone(texts)
+		for _, prefix := range texts[1:] {
+			want := 0
+			for _, name := range left {
+				if strings.HasPrefix(name, prefix) {
+					want++
+				}
+			}
+			left = slices.DeleteFunc(left, func(name string) bool { return strings.HasPrefix(name, prefix) })
+			wantRemoved(t, p, scope, prefix, want)
+		}
+		wantValue(t, p, key(scope, ""), "")
+		targets := provider.HoldTargets{Scope: scope, Keys: []string{""}, Prefixes: texts[1:]}
+		for _, token := range []string{"", "\x00", "3:x", strings.Repeat("t", 300)} {
+			if err := p.Hold(t.Context(), targets, token, time.Minute); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, name := range texts {
+			wantState(t, p, key(scope, name), provider.LeaseHeld)
+		}
+		wantState(t, p, key(scope, "other"), provider.LeaseGranted)
+		for _, token := range []string{"", "\x00", "3:x", strings.Repeat("t", 300)} {
+			wantState(t, p, key(scope, texts[3]), provider.LeaseHeld)
+			if err := p.Unhold(t.Context(), targets, token); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, name := range texts {
+			wantState(t, p, key(scope, name), provider.LeaseGranted)
+		}
+	}
+}
