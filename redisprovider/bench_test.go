@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -138,23 +140,133 @@ func rawMany(ctx context.Context, client *redis.Client, keys []string) error {
 	return nil
 }
 
-// BenchmarkDeletePrefix removes 1,000 entries among 100,000.
-func BenchmarkDeletePrefix(b *testing.B) {
+// BenchmarkHit is BenchmarkRead with many readers at the same time, and with the
+// fence, whose hits are scripts.
+func BenchmarkHit(b *testing.B) {
+	s := redistest.StartReal(b, redistest.Options{})
+	client := newServerClient(b, s.Addr(), func(o *redis.Options) { o.PoolSize = 64 })
+	text, err := json.Marshal(newRecord())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := client.Set(b.Context(), "raw", text, time.Hour).Err(); err != nil {
+		b.Fatal(err)
+	}
+	for _, fence := range []bool{false, true} {
+		p := newProvider(b, client, redisprovider.Options{KeyPrefix: freshPrefix(), FenceByServer: fence})
+		mustSet(b, p, key("s", "k"), newRecord())
+		for _, readers := range []int{1, 64, 256} {
+			b.Run(fmt.Sprintf("fence=%v/readers=%d", fence, readers), func(b *testing.B) {
+				together := func(read func(ctx context.Context) error) func(ctx context.Context) error {
+					return func(ctx context.Context) error {
+						var all errgroup.Group
+						for range readers {
+							all.Go(func() error {
+								for range 20 {
+									if err := read(ctx); err != nil {
+										return err
+									}
+								}
+								return nil
+							})
+						}
+						return all.Wait()
+					}
+				}
+				interleaved(b,
+					together(func(ctx context.Context) error { return readOne(ctx, p, key("s", "k")) }),
+					together(func(ctx context.Context) error { return rawOne(ctx, client, "raw") }))
+			})
+		}
+	}
+}
+
+// BenchmarkMiss is the way of a miss: the lease and the fill, against a plain SET.
+func BenchmarkMiss(b *testing.B) {
 	s := redistest.StartReal(b, redistest.Options{})
 	client := newServerClient(b, s.Addr())
-	for _, count := range []int{100, redisprovider.DefaultScanCount, 10_000} {
-		b.Run(fmt.Sprintf("count=%d", count), func(b *testing.B) {
-			p := newProvider(b, client, redisprovider.Options{ScanCount: count})
-			mustSetMany(b, p, numbered("others", 99_000), "v")
-			family := numbered("s", 1000)
-			for b.Loop() {
-				b.StopTimer()
-				mustSetMany(b, p, family, "v")
-				b.StartTimer()
-				if n, err := p.DeletePrefix(b.Context(), "s", "name:"); n != len(family) || err != nil {
-					b.Fatalf("removed %d, %v", n, err)
-				}
-			}
+	text, err := json.Marshal(newRecord())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, fence := range []bool{false, true} {
+		p := newProvider(b, client, redisprovider.Options{KeyPrefix: freshPrefix(), FenceByServer: fence})
+		b.Run(fmt.Sprintf("fence=%v", fence), func(b *testing.B) {
+			i := 0
+			interleaved(b,
+				func(ctx context.Context) error {
+					i++
+					grants, err := p.Acquire(ctx, []provider.Key{key("s", fmt.Sprint(i))}, time.Minute)
+					if err != nil {
+						return err
+					}
+					_, err = p.Fill(ctx, []provider.Fill{{Lease: grants[0].Lease, Entry: provider.Entry{Value: newRecord()}, TTL: time.Hour}})
+					return err
+				},
+				func(ctx context.Context) error { return client.Set(ctx, fmt.Sprint("raw", i), text, time.Hour).Err() })
 		})
+	}
+}
+
+// BenchmarkDeletePrefix removes 1,000 entries among others, against SCAN and
+// UNLINK by hand.
+func BenchmarkDeletePrefix(b *testing.B) {
+	for _, others := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) { benchmarkDeletePrefix(b, others) })
+	}
+}
+
+func benchmarkDeletePrefix(b *testing.B, others int) {
+	b.Helper()
+	s := redistest.StartReal(b, redistest.Options{})
+	client := newServerClient(b, s.Addr())
+	p := newProvider(b, client, redisprovider.Options{})
+	for part := range slices.Chunk(numbered("s", others), 100_000) {
+		mustSetMany(b, p, part, "v")
+	}
+	family := make([]provider.Key, 1000)
+	for i := range family {
+		family[i] = key("s", fmt.Sprint("family:", i))
+	}
+	began := time.Now()
+	wantRemoved(b, p, "s", "none", 0)
+	rebuilt := time.Since(began)
+	var took [2]time.Duration
+	rounds := 0
+	for b.Loop() {
+		for i, remove := range []func() (int, error){
+			func() (int, error) { return p.DeletePrefix(b.Context(), "s", "family:") },
+			func() (int, error) { return scanAndUnlink(b.Context(), client, p.KeyOf(key("s", "family:"))+"*") },
+		} {
+			mustSetMany(b, p, family, "v")
+			began := time.Now()
+			if n, err := remove(); n != len(family) || err != nil {
+				b.Fatalf("removed %d, %v", n, err)
+			}
+			took[i] += time.Since(began)
+		}
+		rounds++
+	}
+	b.ReportMetric(float64(took[0].Microseconds())/float64(rounds), "µs/ours")
+	b.ReportMetric(float64(took[1].Microseconds())/float64(rounds), "µs/raw")
+	b.ReportMetric(float64(took[1])/float64(took[0]), "raw/ours")
+	b.ReportMetric(float64(rebuilt.Milliseconds()), "ms/rebuild")
+}
+
+func scanAndUnlink(ctx context.Context, client *redis.Client, pattern string) (removed int, err error) {
+	for cursor := uint64(0); ; {
+		var keys []string
+		if keys, cursor, err = client.Scan(ctx, cursor, pattern, 1000).Result(); err != nil {
+			return removed, err
+		}
+		if len(keys) > 0 {
+			n, err := client.Unlink(ctx, keys...).Result()
+			if removed += int(n); err != nil {
+				return removed, err
+			}
+		}
+		if cursor == 0 {
+			return removed, nil
+		}
 	}
 }

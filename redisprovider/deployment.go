@@ -17,7 +17,7 @@ type server interface {
 }
 
 // cluster is what [*redis.ClusterClient] offers, and what embeds it.
-type cluster interface {
+type cluster interface { //nolint:interfacebloat // a part of a client
 	redis.UniversalClient
 	Options() *redis.ClusterOptions
 	MasterForKey(ctx context.Context, key string) (*redis.Client, error)

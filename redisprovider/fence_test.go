@@ -2,6 +2,7 @@ package redisprovider_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -186,7 +187,7 @@ func TestWaitForReplicas(t *testing.T) {
 	t.Parallel()
 	primary := redistest.StartReal(t, redistest.Options{})
 	replica := redistest.StartReplica(t, primary, redistest.Options{})
-	p := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{WaitReplicas: 1, WaitTimeout: 50 * time.Millisecond})
+	p := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{WaitReplicas: 1, WaitTimeout: 300 * time.Millisecond})
 	checkWait(t, p, replica, "1 are wanted")
 	two := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{WaitReplicas: 2, WaitTimeout: time.Millisecond})
 	if err := two.Delete(t.Context(), key("s", "k")); err == nil {
@@ -249,6 +250,32 @@ func TestWaitOnCluster(t *testing.T) {
 	}
 	for _, k := range keys {
 		wantMiss(t, p, k) // removed they are
+	}
+}
+
+// TestACLIsDocumented checks that the documentation lists what the next test
+// permits.
+func TestACLIsDocumented(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(source), "# Permissions")
+	listed := make(map[string]bool)
+	for word := range strings.FieldsSeq(text) {
+		if command, ok := strings.CutPrefix(word, "+"); ok {
+			listed[command] = true
+		}
+	}
+	for _, command := range append([]string{"info", "eval", "wait", "cluster|nodes"}, redisprovider.CommandsForACL...) {
+		if !listed[command] {
+			t.Errorf("+%s is not documented", command)
+		}
+		delete(listed, command)
+	}
+	if len(listed) > 0 {
+		t.Errorf("documented and not needed: %v", listed)
 	}
 }
 

@@ -77,6 +77,37 @@ func TestFramesRoundTrip(t *testing.T) {
 	}
 }
 
+// TestGoldenLeases has the frames of leases, and those that are bound to a server.
+func TestGoldenLeases(t *testing.T) {
+	t.Parallel()
+	run := strings.Repeat("a", runBytes)
+	for text, f := range map[string]frame{
+		"c172010300" + "746f6b656e":                        {kind: kindLease, payload: []byte("token")},
+		"c172010302" + strings.Repeat("61", 16) + "746f6b": {kind: kindLease, payload: []byte("tok"), run: run},
+		"c172010202" + strings.Repeat("61", 16) + "00":     {kind: kindAbsent, run: run},
+		"c172010203" + strings.Repeat("61", 16) + "0000" + "00": {
+			kind: kindAbsent, run: run, freshUntil: time.Unix(0, 0),
+		},
+	} {
+		want, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := encodeFrame(f); !bytes.Equal(got, want) {
+			t.Errorf("%+v is written as\n\t%x, want\n\t%x", f, got, want)
+		}
+		if got, err := decodeFrame(want); err != nil || !sameFrame(got, f) {
+			t.Errorf("%x is read as %+v, %v; want %+v", want, got, err, f)
+		}
+	}
+	if got := leaseFrame("token"); hex.EncodeToString(got) != "c172010300746f6b656e" || bind(got)[4] != flagBound {
+		t.Errorf("a lease is %x", got)
+	}
+	if token := newToken(); len(token) != 32 || token == newToken() {
+		t.Errorf("the token %q", token)
+	}
+}
+
 // TestDamagedFrames damages frames in every way that leaves something else.
 func TestDamagedFrames(t *testing.T) {
 	t.Parallel()

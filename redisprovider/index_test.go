@@ -301,6 +301,53 @@ func TestIndexLostDuringRebuild(t *testing.T) {
 	}
 }
 
+// TestIndexLostAtTheEndOfARebuild takes the index away when everything has been
+// added to it: only the marker is missing, and then only the marker would be
+// there.
+func TestIndexLostAtTheEndOfARebuild(t *testing.T) {
+	t.Parallel()
+	p, client, s := newOnServer(t, redisprovider.Options{})
+	keys := numbered("s", 30)
+	mustSetMany(t, p, keys, "v")
+	index := p.IndexOf(keys[0])
+	s.Do("DEL", index)
+	seen := 0
+	client.AddHook(processHook(func(command redis.Cmder) {
+		// A rebuild's first and last script have nothing but its token.
+		args := command.Args()
+		if len(args) != 5 || command.Name() != "evalsha" || args[3] != index {
+			return
+		}
+		if seen++; seen == 2 {
+			s.Do("DEL", index)
+			mustSetThrough(t, s, p, key("s", "other"))
+		}
+	}))
+	wantRemoved(t, p, "s", "name:", 30)
+	if seen < 4 {
+		t.Errorf("%d scripts: the rebuild did not begin again", seen)
+	}
+	for _, k := range keys {
+		wantMiss(t, p, k)
+	}
+}
+
+// processHook is a hook that is called before each command that comes by itself.
+type processHook func(command redis.Cmder)
+
+func (processHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h processHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		h(command)
+		return next(ctx, command)
+	}
+}
+
+func (processHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
 // mustSetThrough stores with another client than that of p.
 func mustSetThrough(tb testing.TB, s *redistest.Server, p *redisprovider.Provider, k provider.Key) {
 	tb.Helper()

@@ -57,7 +57,10 @@ func (p *Provider) deleteMoving(ctx context.Context, b bucket, prefix string) (r
 		}
 		keys := make([]string, len(members))
 		for i, member := range members {
-			text, _ := member.(string)
+			text, ok := member.(string)
+			if !ok {
+				return removed, errAnswer
+			}
 			keys[i] = b.value(strings.TrimPrefix(text, "n"))
 			least = "(" + text
 		}

@@ -16,11 +16,11 @@ import (
 )
 
 // inBucket returns n keys that lie in the bucket of the first.
-func inBucket(p *redisprovider.Provider, n int) []provider.Key {
-	first := key("s", "name:0")
+func inBucket(p *redisprovider.Provider, scope string, n int) []provider.Key {
+	first := key(scope, "name:0")
 	keys := []provider.Key{first}
 	for i := 1; len(keys) < n; i++ {
-		if k := key("s", fmt.Sprintf("name:%d", i)); p.IndexOf(k) == p.IndexOf(first) {
+		if k := key(scope, fmt.Sprintf("name:%d", i)); p.IndexOf(k) == p.IndexOf(first) {
 			keys = append(keys, k)
 		}
 	}
@@ -40,12 +40,12 @@ func TestPrefixOfAMovingSlot(t *testing.T) {
 		"index":   func(_ []string, index string) []string { return []string{index} },
 		"both":    func(values []string, index string) []string { return []string{index, values[1]} },
 	} {
-		p := newProvider(t, client, redisprovider.Options{KeyPrefix: name + ":", Buckets: 4})
-		keys := inBucket(p, 20)
-		others := numbered("s", 3)
+		p := newProvider(t, client, redisprovider.Options{Buckets: 4})
+		keys := inBucket(p, name, 20)
+		others := numbered(name, 3)
 		mustSetMany(t, p, append(others, keys...), "v")
-		wantRemoved(t, p, "s", "none", 0)
-		lease := mustAcquire(t, p, key("s", keys[5].Name+"x"))
+		wantRemoved(t, p, name, "none", 0)
+		lease := mustAcquire(t, p, key(name, keys[5].Name+"x"))
 		moving := newSlotMove(c, p.KeyOf(keys[0]))
 		moving.begin()
 		var values []string
@@ -59,10 +59,10 @@ func TestPrefixOfAMovingSlot(t *testing.T) {
 		for range 20 {
 			_, _ = p.Fill(t.Context(), []provider.Fill{{Lease: lease, Entry: provider.Entry{Value: "v"}, TTL: time.Hour}})
 		}
-		if _, err := p.Acquire(t.Context(), []provider.Key{key("s", keys[6].Name+"y")}, time.Minute); err != nil && strings.Contains(err.Error(), "CROSSSLOT") {
+		if _, err := p.Acquire(t.Context(), []provider.Key{key(name, keys[6].Name+"y")}, time.Minute); err != nil && strings.Contains(err.Error(), "CROSSSLOT") {
 			t.Errorf("%s moved: %v", name, err)
 		}
-		n, err := p.DeletePrefix(t.Context(), "s", "name:")
+		n, err := p.DeletePrefix(t.Context(), name, "name:")
 		if err != nil || n < 20 {
 			t.Errorf("%s moved: DeletePrefix = %d, %v", name, n, err)
 		}
@@ -74,7 +74,7 @@ func TestPrefixOfAMovingSlot(t *testing.T) {
 		for _, k := range keys {
 			wantMiss(t, p, k)
 		}
-		poll(t, func() bool { _, err := p.DeletePrefix(t.Context(), "s", ""); return err == nil })
+		poll(t, func() bool { _, err := p.DeletePrefix(t.Context(), name, ""); return err == nil })
 		for _, node := range c.Nodes {
 			if left := valueKeys(node); len(left) != 0 {
 				t.Errorf("%s moved: %v is left", name, left)
@@ -89,13 +89,13 @@ func TestIndexIsWholeAfterAMove(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.Options{})
 	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{Buckets: 4})
-	keys := inBucket(p, 20)
+	keys := inBucket(p, "s", 20)
 	mustSetMany(t, p, keys, "v")
 	wantRemoved(t, p, "s", "none", 0)
 	leases := make([]provider.Lease, 10)
 	moving := newSlotMove(c, p.KeyOf(keys[0]))
 	for i := range leases {
-		leases[i] = mustAcquire(t, p, inBucket(p, 40)[20+i])
+		leases[i] = mustAcquire(t, p, inBucket(p, "s", 40)[20+i])
 	}
 	moving.begin()
 	moving.move(p.IndexOf(keys[0]))
@@ -121,7 +121,7 @@ func TestScanOfAMovingSlot(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.Options{})
 	client := newClusterClient(t, c)
 	p := newProvider(t, client, redisprovider.Options{Buckets: 4, ScanCount: 1})
-	keys := inBucket(p, 20)
+	keys := inBucket(p, "s", 20)
 	mustSetMany(t, p, keys, "v")
 	for _, b := range inAllBuckets(p) {
 		client.Del(t.Context(), p.IndexOf(b))

@@ -16,7 +16,7 @@ const (
 	// DefaultMaxValueBytes is the size of the largest encoded value where none
 	// is given: 8 MiB.
 	DefaultMaxValueBytes = 8 << 20
-	// DefaultScanCount is how many keys a step of a prefix delete looks at where
+	// DefaultScanCount is how many keys a step of a scan looks at where
 	// no number is given. A step of a thousand keys takes Redis a fraction of a
 	// millisecond, during which it serves nobody else.
 	DefaultScanCount = 1000
@@ -41,8 +41,7 @@ const (
 type Options struct {
 	// KeyPrefix begins every key, so that a server can be shared; empty means
 	// [DefaultKeyPrefix]. It has up to 128 bytes of printable ASCII without
-	// spaces and braces. On one server no prefix may be the beginning of another,
-	// which a prefix that ends in ':' and has no other ':' ensures.
+	// spaces and braces. Stores with different prefixes never meet.
 	KeyPrefix string
 
 	// Codec turns values into bytes; nil means [provider.JSON]. Its name is
@@ -55,8 +54,8 @@ type Options struct {
 	// 500 MiB are errors.
 	MaxValueBytes int
 
-	// ScanCount is how many keys of the server a step of DeletePrefix looks at;
-	// zero means [DefaultScanCount]. More means fewer round trips, and longer
+	// ScanCount is how many keys of the server a step of a scan looks at, which
+	// DeletePrefix needs to rebuild an index; zero means [DefaultScanCount]. More means fewer round trips, and longer
 	// pauses for other clients of the server. Negative values and more than
 	// 100,000 are errors.
 	ScanCount int
@@ -68,10 +67,13 @@ type Options struct {
 	// and more than 1,024 are errors.
 	Buckets int
 
-	// FenceByServer binds entries and leases to the run of the server that stored
-	// them: after a failover or a restart from a snapshot they are misses. Without
-	// it such a server may bring back what was invalidated, until its TTL ends.
-	// Every hit is then read by a script instead of a GET.
+	// FenceByServer binds entries and leases to the server that stored them, for as
+	// long as it is the master: after a failover or a restart they are misses.
+	// Without it a replica that is promoted, or a server that starts from an old
+	// snapshot, may bring back what was invalidated, until its TTL ends. Every hit
+	// is then read by a script instead of a GET. Processes that share entries
+	// should agree on it: one with the fence takes nothing that one without it has
+	// stored.
 	FenceByServer bool
 
 	// WaitReplicas is how many replicas must have a removal or a hold before it

@@ -11,10 +11,11 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Provider is a store in Redis. It keeps no state of its own but its options, so
-// it needs no closing; the client stays the caller's. All methods are safe for
-// concurrent use. It implements [provider.CacheProvider] and
-// [provider.Batcher].
+// Provider is a store in Redis. It keeps no state of its own but its options and
+// the rebuilds of indices that are under way, which end by themselves, so it needs
+// no closing; the client stays the caller's. All methods are safe for concurrent
+// use. It implements [provider.CacheProvider], [provider.Batcher],
+// [provider.Leaser] and [provider.Holder].
 //
 // Errors of its methods name the Redis key that they concern and wrap the
 // client's error.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,7 +87,9 @@ func (p *Provider) runRebuild(ctx context.Context, scope string) (err error) {
 
 // rebuildOnce completes the index. It is complete at the end, because
 //
-//  1. it puts a token into the index of each bucket;
+//  1. it puts a token into the index of each bucket, which the server makes
+//     different each time: requests that arrive late and twice, however many, do
+//     not make a rebuild;
 //  2. a scan of the server finds what was stored before that and is there until
 //     the scan is over, and it is added;
 //  3. what is stored after the first step is added by the script that stores it;
@@ -94,51 +98,48 @@ func (p *Provider) runRebuild(ctx context.Context, scope string) (err error) {
 //
 // Others may do the same at the same time, with tokens of their own.
 func (p *Provider) rebuildOnce(ctx context.Context, scope string) error {
-	token := newToken()
-	buckets, err := p.beginRebuild(ctx, scope, token)
-	if err != nil || len(buckets) == 0 {
+	tokens, err := p.beginRebuild(ctx, scope)
+	if err != nil || len(tokens) == 0 {
 		return err
 	}
-	wanted := make(map[bucket]bool, len(buckets))
-	for _, b := range buckets {
-		wanted[b] = true
-	}
 	err = p.scan(ctx, scope, "", func(ctx context.Context, conn *redis.Conn, keys []string) error {
-		return p.addToIndex(ctx, conn, keys, wanted, token)
+		return p.addToIndex(ctx, conn, keys, tokens)
 	})
 	if err != nil {
 		return err
 	}
+	buckets := slices.Collect(maps.Keys(tokens))
 	return p.readRebuild(p.run(ctx, len(buckets), func(i int) call {
-		return call{script: p.scripts.rebuildEnd, keys: []string{buckets[i].index()}, args: []any{token}}
+		return call{script: p.scripts.rebuildEnd, keys: []string{buckets[i].index()}, args: []any{tokens[buckets[i]]}}
 	}))
 }
 
-// beginRebuild returns the buckets whose indices are not complete.
-func (p *Provider) beginRebuild(ctx context.Context, scope, token string) ([]bucket, error) {
-	buckets := p.bucketsOf(scope)
+// beginRebuild returns the tokens of the buckets whose indices are not complete.
+func (p *Provider) beginRebuild(ctx context.Context, scope string) (map[bucket]string, error) {
+	buckets, token := p.bucketsOf(scope), newToken()
 	answers := p.run(ctx, len(buckets), func(i int) call {
 		return call{script: p.scripts.rebuildBegin, keys: []string{buckets[i].index()}, args: []any{token}}
 	})
-	var incomplete []bucket
+	tokens := make(map[bucket]string)
 	for i, answer := range answers {
-		switch complete, err := answer.Int(); {
+		switch made, err := answer.Text(); {
 		case err != nil:
 			return nil, err
-		case complete == 0:
-			incomplete = append(incomplete, buckets[i])
+		case made != "":
+			tokens[buckets[i]] = made
 		}
 	}
-	return incomplete, nil
+	return tokens, nil
 }
 
 // addToIndex adds what a scan has found.
-func (p *Provider) addToIndex(ctx context.Context, conn *redis.Conn, keys []string, wanted map[bucket]bool, token string) error {
+func (p *Provider) addToIndex(ctx context.Context, conn *redis.Conn, keys []string, tokens map[bucket]string) error {
 	names := make(map[bucket][]any)
 	var order []bucket
 	for _, key := range keys {
 		b, name := cutValue(key)
-		if !wanted[b] {
+		token, ok := tokens[b]
+		if !ok {
 			continue
 		}
 		if names[b] == nil {

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -128,8 +129,7 @@ func (c call) firstKey() string {
 	if c.script != nil {
 		return c.keys[0]
 	}
-	key, _ := c.args[1].(string)
-	return key
+	return fmt.Sprint(c.args[1])
 }
 
 // run makes n calls in as few round trips as it can, on a cluster to all nodes at

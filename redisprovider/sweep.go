@@ -33,11 +33,13 @@ func removeEach(keys []string, run func(n int, next func(i int) call) []once) (r
 	})
 	var errs []error
 	for i := 0; i < len(answers); i += 2 {
-		head, _ := answers[i].Text()
-		switch gone, err := answers[i+1].Int(); {
-		case err != nil:
+		gone, err := answers[i+1].Int()
+		if err != nil {
 			errs = append(errs, err)
-		case gone == 1 && isEntry(head):
+			continue
+		}
+		// What is no text is no entry.
+		if head, ok := answers[i].Val().(string); ok && gone == 1 && isEntry(head) {
 			removed++
 		}
 	}

@@ -1,6 +1,8 @@
--- Begins a rebuild. Returns 1 if the index is complete as it is.
--- KEYS: index. ARGV: token.
-if complete(KEYS[1]) then return 1 end
+-- Begins a rebuild. Returns its token, '' if the index is complete as it is.
+-- KEYS: index. ARGV: what begins the token.
+if complete(KEYS[1]) then return '' end
 if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('UNLINK', KEYS[1]) end
-add(KEYS[1], 't' .. ARGV[1], 1)
-return 0
+local time = redis.call('TIME')
+local token = ARGV[1] .. string.format('%.0f', time[1] * 1000000 + time[2])
+add(KEYS[1], 't' .. token, 1)
+return token
