@@ -22,6 +22,13 @@ const (
 // cluster one pipeline per node; nodes that do not answer cost the keys of their
 // own slots only.
 func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	if err := p.usable(); err != nil {
+		results := make([]provider.Result, len(keys))
+		for i := range results {
+			results[i].Err = err
+		}
+		return results, err
+	}
 	results := make([]provider.Result, 0, len(keys))
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
 		switch {
@@ -116,6 +123,9 @@ func failedResults(keys []string, err error) []provider.Result {
 // round trip. What holds for one item in Set holds for each here. Items of which
 // repeated keys are part are stored in their order.
 func (p *Provider) SetMany(ctx context.Context, items []provider.Item) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
 	var errs []error
 	var valid []provider.Item
 	for _, item := range items {

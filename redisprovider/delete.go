@@ -16,6 +16,9 @@ import (
 // removal was confirmed, with [Options.WaitReplicas] by the replicas too. What it
 // removes stays listed in the index until somebody comes across it.
 func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
 		if err := p.unlink(ctx, part); err != nil {
 			return failedMany("delete", part, err)

@@ -15,6 +15,9 @@ import (
 // is deleted afterwards: nobody gets a lease for it any more, and what is filled
 // under an older one is deleted with it.
 func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
 	if err := provider.CheckTTL(ttl); err != nil {
 		return fmt.Errorf("redisprovider: hold: %w", err)
 	}
@@ -56,6 +59,9 @@ func (p *Provider) holdCalls(targets provider.HoldTargets, token string, px int6
 
 // Unhold implements [provider.Holder], in one round trip.
 func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, token string) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
 	var calls []call
 	for _, name := range targets.Keys {
 		b := p.bucketOf(provider.Key{Scope: targets.Scope, Name: name})

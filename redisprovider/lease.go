@@ -23,6 +23,9 @@ const nonceBytes = 16
 // trip. Every transmission has a token of its own, and none is sent twice, so a
 // request that arrives late plants a lease that nobody can fill.
 func (p *Provider) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	if err := p.usable(); err != nil {
+		return failGrants(make([]provider.Grant, len(keys)), err)
+	}
 	grants := make([]provider.Grant, len(keys))
 	if err := provider.CheckTTL(ttl); err != nil {
 		return failGrants(grants, fmt.Errorf("redisprovider: acquire: %w", err))
@@ -115,6 +118,9 @@ func failGrants(grants []provider.Grant, err error) ([]provider.Grant, error) {
 // Fill implements [provider.Leaser]: one script for each entry, all in one round
 // trip, each sent once.
 func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	if err := p.usable(); err != nil {
+		return make([]provider.Filled, len(fills)), err
+	}
 	filled := make([]provider.Filled, len(fills))
 	answers := p.run(ctx, len(fills), func(i int) call {
 		var c call
@@ -164,6 +170,9 @@ func (p *Provider) fillCall(f provider.Fill) (call, error) {
 // Release implements [provider.Leaser]: one script for each lease, all in one
 // round trip.
 func (p *Provider) Release(ctx context.Context, leases []provider.Lease) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
 	answers := p.run(ctx, len(leases), func(i int) call { return p.releaseCall(leases[i]) })
 	var failures failureGroups
 	for i, answer := range answers {

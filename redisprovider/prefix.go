@@ -28,6 +28,9 @@ var errIncomplete = errors.New("the index is not complete")
 // exact; with an error it is what was confirmed, and calling again goes on from
 // there.
 func (p *Provider) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	if err := p.usable(); err != nil {
+		return 0, err
+	}
 	removed, err := p.deletePrefix(ctx, scope, prefix)
 	if err != nil {
 		return removed, failed("delete prefix", string(p.bucketsOf(scope)[0])+valueMark+prefix, err)

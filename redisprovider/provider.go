@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -12,8 +14,8 @@ import (
 )
 
 // Provider is a store in Redis. It keeps no state of its own but its options and
-// the rebuilds of indices that are under way, which end by themselves, so it needs
-// no closing; the client stays the caller's. All methods are safe for concurrent
+// the rebuilds of indices that are under way, which [Provider.Close] ends; the
+// client stays the caller's. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher],
 // [provider.Leaser] and [provider.Holder].
 //
@@ -35,6 +37,7 @@ type Provider struct {
 	scripts       scripts
 
 	rebuilds rebuilds
+	closed   atomic.Bool
 }
 
 var (
@@ -42,6 +45,7 @@ var (
 	_ provider.Batcher       = (*Provider)(nil)
 	_ provider.Leaser        = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
+	_ io.Closer              = (*Provider)(nil)
 )
 
 // New returns a store over client: a [*redis.Client], Sentinel or not, a
@@ -85,6 +89,9 @@ func bucketsFor(where deployment, options Options) int {
 
 // Get implements [provider.CacheProvider]: one GET, with a fence one script.
 func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	if err := p.usable(); err != nil {
+		return provider.Entry{}, false, err
+	}
 	name := p.keyOf(key)
 	if p.fence {
 		result := p.fencedGet(ctx, []string{name})[0]

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 const (
@@ -28,19 +30,37 @@ var errIndexLost = errors.New("the index was lost while it was being rebuilt")
 type rebuilds struct {
 	mu      sync.Mutex // guards following
 	running map[string]*rebuild
+	stopped bool // no more may begin
+}
+
+// stop cancels the rebuilds and returns them.
+func (r *rebuilds) stop() []*rebuild {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopped = true
+	running := make([]*rebuild, 0, len(r.running))
+	for _, one := range r.running {
+		one.cancel()
+		running = append(running, one)
+	}
+	return running
 }
 
 // A rebuild completes the index of a scope. Its error is read after it is done.
 type rebuild struct {
-	done chan struct{}
-	err  error
+	done   chan struct{}
+	cancel context.CancelFunc
+	err    error
 }
 
 // rebuild completes the index of a scope, or waits for the rebuild that is under
 // way. That goes on when ctx ends: a scan may take longer than any one caller
 // waits, and would otherwise never come to its end.
 func (p *Provider) rebuild(ctx context.Context, scope string) error {
-	r := p.startRebuild(ctx, scope)
+	r, err := p.startRebuild(ctx, scope)
+	if err != nil {
+		return err
+	}
 	select {
 	case <-r.done:
 		return r.err
@@ -49,24 +69,27 @@ func (p *Provider) rebuild(ctx context.Context, scope string) error {
 	}
 }
 
-func (p *Provider) startRebuild(ctx context.Context, scope string) *rebuild {
+func (p *Provider) startRebuild(ctx context.Context, scope string) (*rebuild, error) {
 	p.rebuilds.mu.Lock()
 	defer p.rebuilds.mu.Unlock()
 	if r, ok := p.rebuilds.running[scope]; ok {
-		return r
+		return r, nil
+	}
+	if p.rebuilds.stopped {
+		return nil, provider.ErrClosed
 	}
 	if p.rebuilds.running == nil {
 		p.rebuilds.running = make(map[string]*rebuild)
 	}
-	r := &rebuild{done: make(chan struct{}), err: errors.New("the rebuild did not return")}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rebuildTimeout)
+	r := &rebuild{done: make(chan struct{}), cancel: cancel, err: errors.New("the rebuild did not return")}
 	p.rebuilds.running[scope] = r
 	go func() {
 		defer p.endRebuild(scope, r)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rebuildTimeout)
 		defer cancel()
 		r.err = p.runRebuild(ctx, scope)
 	}()
-	return r
+	return r, nil
 }
 
 func (p *Provider) endRebuild(scope string, r *rebuild) {
