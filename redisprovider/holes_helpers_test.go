@@ -14,7 +14,6 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/redistest"
-	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
 )
 
@@ -90,7 +89,8 @@ func (w *world) rawOn(s *redistest.Server, p *proc, name string) string {
 	case frame[3] == 3: //nolint:mnd // the kind of a lease
 		return "lease"
 	default:
-		return strings.Trim(frame[strings.Index(frame, `"`):], `"`)
+		value := strings.TrimSuffix(frame, `"`)
+		return value[strings.LastIndex(value, `"`)+1:]
 	}
 }
 
@@ -103,6 +103,7 @@ func (w *world) wantRaw(p *proc, name, want string) {
 
 // procOptions configure a proc.
 type procOptions struct {
+	name   string // of the scope
 	store  redisprovider.Options
 	cache  readthrough.Options
 	scope  readthrough.ScopeOptions
@@ -133,6 +134,7 @@ func (w *world) proc(edit ...func(*procOptions)) *proc {
 
 func newProcOptions(edit []func(*procOptions)) *procOptions {
 	o := &procOptions{
+		name: holeScope,
 		cache: readthrough.Options{
 			ProviderTimeout:   time.Minute,
 			InvalidateTimeout: time.Minute,
@@ -159,8 +161,8 @@ func newProc(t *testing.T, client redis.UniversalClient, o *procOptions) *proc {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cache.Close() }) //nolint:errcheck // some servers are gone by then
-	scope, err := cache.Scope(holeScope, o.scope)
+	t.Cleanup(func() { _ = cache.Close() }) // some servers are gone by then
+	scope, err := cache.Scope(o.name, o.scope)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +172,8 @@ func newProc(t *testing.T, client redis.UniversalClient, o *procOptions) *proc {
 // brief makes a process wait for leases for a moment only.
 func brief(o *procOptions) { o.cache.LeaseWait = time.Millisecond }
 
-// fenced makes a process bind what it stores to the run of the server.
-func fenced(o *procOptions) { o.store.FenceByServer = true }
+// withFence makes a process bind what it stores to the run of the server.
+func withFence(o *procOptions) { o.store.FenceByServer = true }
 
 // hasty makes a process give up a removal soon.
 func hasty(o *procOptions) { o.cache.InvalidateTimeout = 200 * time.Millisecond }
@@ -394,7 +396,9 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 }
 
 // ProcessPipelineHook implements [redis.Hook].
-func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook { return next }
+func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
 
 // wireArgs returns a command as the server gets it, as far as opOf looks.
 func wireArgs(command redis.Cmder) []string {
@@ -476,8 +480,3 @@ func opOf(args []string) string {
 func is(op string) func(redistest.Command) bool {
 	return func(c redistest.Command) bool { return len(c.Args) > 0 && opOf(c.Args) == op }
 }
-
-// targetsOf are the targets of an invalidation, or of a hold.
-func targetsOf(names ...string) readthrough.Targets { return readthrough.Targets{Keys: names} }
-
-var _ provider.Leaser = (*redisprovider.Provider)(nil)

@@ -1,0 +1,239 @@
+package redisprovider_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/redistest"
+)
+
+// repeating makes the client library give a command up soon, and send it again if
+// it may.
+func repeating(o *procOptions) {
+	o.client = func(o *redis.Options) {
+		o.ReadTimeout, o.MaxRetries = 200*time.Millisecond, 3
+		o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
+	}
+}
+
+// TestHole7ZombieAcquire is row 7: a request for a lease is held up. The client
+// library would send it again, with the same token; A loads; B invalidates; and
+// the late copy brings A's lease back.
+func TestHole7ZombieAcquire(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.proc(repeating), w.proc()
+	b.wantRead(w, "a reader of something else", "other", "") // so that the server knows the scripts
+	w.write("k", "v1")
+	sent := a.proxy.Record(is(opAcquire))
+	tap := a.proxy.Withhold(is(opAcquire))
+	g := newGate(t)
+	leader := a.begin("k", w.loadSlowly("k", g))
+	tap.Wait(t, 1)
+	tap.Stop() // a second copy would arrive
+	g.wait()
+	if got := len(sent.Captured()); got != 1 {
+		t.Errorf("the request for the lease was sent %d times, want once", got)
+	}
+	w.write("k", "v2")
+	b.invalidate("k")
+	tap.Replay(t)
+	w.wantRaw(b, "k", "lease") // without an owner
+	g.open()
+	await(t, leader)
+	if got := w.raw(b, "k"); got == "v1" {
+		t.Error("a load of before the invalidation was stored")
+	}
+	w.proc(brief).wantRead(w, "another process", "k", "v2")
+	b.invalidate("k")
+	b.wantRead(w, "another process", "k", "v2")
+	w.wantRaw(b, "k", "v2") // and the lease without an owner is no more
+}
+
+// TestHole7ZombieFill is row 7 for a fill.
+func TestHole7ZombieFill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.proc(repeating), w.proc()
+	b.wantRead(w, "a reader of something else", "other", "")
+	w.write("k", "v1")
+	sent := a.proxy.Record(is(opFill))
+	tap := a.proxy.Withhold(is(opFill))
+	leader := a.begin("k", w.load("k"))
+	tap.Wait(t, 1)
+	tap.Stop()
+	await(t, leader) // the client has given up
+	if got := len(sent.Captured()); got != 1 {
+		t.Errorf("the fill was sent %d times, want once", got)
+	}
+	w.write("k", "v2")
+	b.invalidate("k")
+	tap.Replay(t)
+	w.wantRaw(b, "k", "")
+	b.wantRead(w, "another process", "k", "v2")
+}
+
+// TestHole8LateCommands is row 8: every command that a process sends arrives once
+// more, when the source has changed and everything was invalidated, each alone and
+// then all in their order.
+func TestHole8LateCommands(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*procOptions){"plain": func(*procOptions) {}, "fenced": withFence} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			late := &lateness{world: w, b: w.proc(edit), c: w.proc(edit, brief)}
+			sent := late.record(w.proc(edit))
+			for state, prepare := range late.states() {
+				for _, command := range sent {
+					op := opOf(command.Args)
+					late.check(state+", "+op, prepare, command)
+					removes := op == opUnlink || op == opPrefix || op == opHold
+					if kept := strings.HasPrefix(state, "a newer"); kept && !removes {
+						late.checkKept(state+", "+op, prepare, command)
+					}
+				}
+				late.check(state+", all commands", prepare, sent...)
+			}
+		})
+	}
+}
+
+// A lateness delivers commands late.
+type lateness struct {
+	*world
+
+	b, c *proc // c does not wait for leases
+}
+
+// record has a process send commands of every kind, about the value v1 of k, and
+// returns them.
+func (l *lateness) record(a *proc) []redistest.Command {
+	l.t.Helper()
+	all := []string{opGet, opFenced, opAcquire, opFill, opRelease, opSet, opUnlink, opPrefix, opList, opRebuild, opScan, opHold, opUnhold}
+	l.b.wantRead(l.world, "a reader of something else", "other", "")
+	tap := a.proxy.Record(func(c redistest.Command) bool { return slices.Contains(all, opOf(c.Args)) })
+	l.write("k", "v1")
+	await(l.t, a.begin("k", func(context.Context) (string, error) { return "", errors.New("the source is down") }))
+	a.wantRead(l.world, "a reader", "k", "v1")
+	a.invalidatePrefix("no key")
+	a.invalidate("k")
+	a.wantRead(l.world, "a reader", "k", "v1")
+	_, err := readthrough.Mutate(l.t.Context(), a.CachedScope, readthrough.Mutation[int]{
+		Write:      func(context.Context) (int, error) { return 0, nil },
+		Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+		Hold:       readthrough.Targets{Keys: []string{"k"}, Prefixes: []string{"k"}},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	a.wantRead(l.world, "a reader", "k", "v1")
+	a.invalidatePrefix("k")
+	tap.Stop()
+	sent := tap.Captured()
+	seen := make(map[string]int)
+	for _, c := range sent {
+		seen[opOf(c.Args)]++
+	}
+	for _, op := range []string{opAcquire, opFill, opRelease, opUnlink, opPrefix, opScan, opHold, opUnhold} {
+		if seen[op] == 0 {
+			l.t.Errorf("the process has sent no %s: %v", op, seen)
+		}
+	}
+	if seen[opRebuild] < 3 || seen[opGet]+seen[opFenced] == 0 {
+		l.t.Errorf("the process has sent %v, and no whole rebuild or no read", seen)
+	}
+	if seen[opSet] > 0 {
+		l.t.Errorf("the process has sent %d sets, which would not be safe", seen[opSet])
+	}
+	return sent
+}
+
+// states are what the server may have when a command arrives late. Each returns
+// what to do afterwards.
+func (l *lateness) states() map[string]func() (after func()) {
+	nothing := func() {}
+	return map[string]func() func(){
+		"nothing is stored": func() func() { return nothing },
+		"a newer value is stored": func() func() {
+			l.b.wantRead(l.world, "a reader", "k", "v2")
+			return nothing
+		},
+		"a newer load is under way": func() func() {
+			g := newGate(l.t)
+			reader := l.b.begin("k", l.loadSlowly("k", g))
+			g.wait()
+			return func() {
+				g.open()
+				wantAnswer(l.t, "its reader", reader, "v2")
+			}
+		},
+		"an old load was overtaken": func() func() {
+			l.write("k", "v1")
+			g := newGate(l.t)
+			reader := l.b.begin("k", l.loadSlowly("k", g))
+			g.wait()
+			l.write("k", "v2")
+			l.c.invalidate("k")
+			return func() {
+				g.open()
+				await(l.t, reader)
+			}
+		},
+		"the index is lost": func() func() {
+			l.b.wantRead(l.world, "a reader", "unlisted", "")
+			l.Do("DEL", l.b.store.IndexOf(key(holeScope, "unlisted")))
+			return nothing
+		},
+		"the index is complete": func() func() {
+			l.b.invalidatePrefix("no key")
+			l.b.wantRead(l.world, "a reader", "unlisted", "")
+			return nothing
+		},
+	}
+}
+
+// deliver delivers commands late.
+func (l *lateness) deliver(prepare func() func(), commands ...redistest.Command) {
+	l.t.Helper()
+	l.Do("FLUSHALL")
+	l.write("k", "v2")
+	after := prepare()
+	for _, c := range commands {
+		l.Do(c.Args...)
+	}
+	after()
+}
+
+// checkKept delivers a command late that must not remove what others have stored,
+// or store.
+func (l *lateness) checkKept(what string, prepare func() func(), command redistest.Command) {
+	l.t.Helper()
+	l.deliver(prepare, command)
+	if got := l.raw(l.b, "k"); got != "v2" {
+		l.t.Errorf("%s: the newer value is not stored, but %q", what, got)
+	}
+}
+
+// check delivers commands late, and looks for what is old.
+func (l *lateness) check(what string, prepare func() func(), commands ...redistest.Command) {
+	l.t.Helper()
+	l.deliver(prepare, commands...)
+	if got := l.raw(l.b, "k"); got == "v1" {
+		l.t.Errorf("%s: the old value is stored", what)
+	}
+	if a := await(l.t, l.c.begin("k", l.load("k"))); a.value != "v2" || a.err != nil {
+		l.t.Errorf("%s: a read gets %q, %v", what, a.value, a.err)
+	}
+	l.c.invalidatePrefix("")
+	if left, _ := l.Do("KEYS", "*:v:*").([]any); len(left) > 0 {
+		l.t.Errorf("%s: an invalidation of everything left %q", what, left)
+	}
+}
