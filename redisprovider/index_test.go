@@ -604,3 +604,63 @@ func checkHostile(t *testing.T, p *redisprovider.Provider) {
 		}
 	}
 }
+
+// FuzzScripts takes hostile scopes, names, values and prefixes through all
+// scripts.
+func FuzzScripts(f *testing.F) {
+	f.Add("s", "name", "value", "na", "token")
+	f.Add("}:v:", "\x00\xff", "\xc1r\x01\x03\x00", "", "9:")
+	f.Add("#1", "c", "", "\xff", "\n")
+	s := redistest.Start(f, redistest.Options{})
+	client := newServerClient(f, s.Addr())
+	codec := bytesCodec{}
+	f.Fuzz(func(t *testing.T, scope, name, value, prefix, token string) {
+		p := newProvider(t, client, redisprovider.Options{Codec: codec, FenceByServer: s.Real() && len(value)%2 == 0})
+		k := key(scope, name)
+		if err := p.Delete(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		if !fill(t, p, mustAcquire(t, p, k), value) {
+			t.Fatal("not filled")
+		}
+		g := acquire(t, p, k)
+		if encoded, ok := g.Entry.Value.(provider.Encoded); g.State != provider.LeaseFound || !ok || string(encoded.Data) != value {
+			t.Fatalf("found %+v", g)
+		}
+		want := 0
+		if strings.HasPrefix(name, prefix) {
+			want = 1
+		}
+		wantRemoved(t, p, scope, prefix, want)
+		for _, targets := range []provider.HoldTargets{{Scope: scope, Keys: []string{name}}, {Scope: scope, Prefixes: []string{prefix}}} {
+			held := len(targets.Keys) > 0 || want == 1
+			mustHold(t, p, targets, token, time.Minute)
+			if got := acquire(t, p, k).State == provider.LeaseHeld; got != held {
+				t.Errorf("%q: held %v, want %v", targets, got, held)
+			}
+			mustUnhold(t, p, targets, token)
+			if got := acquire(t, p, k).State; got == provider.LeaseHeld {
+				t.Errorf("%q: still held", targets)
+			}
+		}
+		wantState(t, p, k, provider.LeaseBusy)
+		wantRemoved(t, p, scope, "", 0)
+		wantState(t, p, k, provider.LeaseGranted)
+	})
+}
+
+// bytesCodec keeps strings as they are.
+type bytesCodec struct{}
+
+func (bytesCodec) Name() string { return "bytes" }
+
+func (bytesCodec) Marshal(v any) ([]byte, error) { return []byte(fmt.Sprint(v)), nil }
+
+func (bytesCodec) Unmarshal(data []byte, v any) error {
+	text, ok := v.(*string)
+	if !ok {
+		return fmt.Errorf("a %T", v)
+	}
+	*text = string(data)
+	return nil
+}
