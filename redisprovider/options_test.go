@@ -42,6 +42,11 @@ func TestNewRefusesOptions(t *testing.T) {
 		"huge size":              {redisprovider.Options{MaxValueBytes: 500<<20 + 1}, "Options.MaxValueBytes"},
 		"negative count":         {redisprovider.Options{ScanCount: -1}, "Options.ScanCount: -1"},
 		"huge count":             {redisprovider.Options{ScanCount: 100_001}, "Options.ScanCount: 100001"},
+		"negative buckets":       {redisprovider.Options{Buckets: -1}, "Options.Buckets: -1"},
+		"many buckets":           {redisprovider.Options{Buckets: 1025}, "Options.Buckets: 1025"},
+		"negative replicas":      {redisprovider.Options{WaitReplicas: -1}, "Options.WaitReplicas: -1"},
+		"negative wait":          {redisprovider.Options{WaitTimeout: -1}, "Options.WaitTimeout: -1ns"},
+		"wait too short":         {redisprovider.Options{WaitTimeout: 999_999}, "Options.WaitTimeout: 999.999µs"},
 	} {
 		p, err := redisprovider.New(client, c.options)
 		if p != nil || err == nil || !strings.HasPrefix(err.Error(), "redisprovider: ") || !strings.Contains(err.Error(), c.want) {
