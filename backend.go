@@ -30,6 +30,10 @@ var (
 	// failed before.
 	errLeftAlone = errors.New("readthrough: the store is left alone after failures")
 
+	// errImpatient is the error of a call whose caller had too little time for its
+	// end to tell anything about the store.
+	errImpatient = errors.New("readthrough: the caller has no time for the store")
+
 	// errStoreGoexit is the error of a call whose goroutine the store has ended.
 	errStoreGoexit = errors.New("readthrough: the store called runtime.Goexit")
 )
@@ -212,6 +216,19 @@ func (b *backend) deletePrefix(ctx context.Context, scope, prefix string) (int, 
 // leftAlone reports whether the store is being left alone.
 func (b *backend) leftAlone() bool { return b.breaker.open.Load() }
 
+// probe asks the store for something, only to find out whether it answers.
+func (b *backend) probe(ctx context.Context, key provider.Key) {
+	if b.unanswering() {
+		return
+	}
+	if _, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (struct{}, error) {
+		_, _, err := b.store.Get(ctx, key)
+		return struct{}{}, err
+	}); err != nil {
+		return // the breaker knows
+	}
+}
+
 // unanswering reports whether as many calls as there may be were abandoned.
 func (b *backend) unanswering() bool { return b.abandoned.Load() >= maxAbandoned }
 
@@ -273,6 +290,7 @@ func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call fun
 		b.breaker.record(storeFailed)
 	} else {
 		b.breaker.record(storeUnknown)
+		return none, errImpatient
 	}
 	return none, fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
 }

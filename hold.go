@@ -21,12 +21,13 @@ func (s *CachedScope) hold(ctx context.Context, targets Targets, holdFor time.Du
 	if targets.size() == 0 || b.holder == nil {
 		return "", nil
 	}
-	if b.leftAlone() {
-		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, errLeftAlone)
+	if err := b.admit(); err != nil {
+		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	token = newToken()
 	// The hold has to outlast the write and the invalidation that follows it.
-	ttl := holdFor + b.deleteTimeout + b.readTimeout + time.Second
+	margin := b.deleteTimeout + b.readTimeout + time.Second
+	ttl := min(holdFor, provider.NoExpiry-margin) + margin
 	if err := b.hold(ctx, s.holdTargets(targets), token, ttl); err != nil {
 		s.report(OpHold, targets.single(), err)
 		s.unhold(ctx, targets, token) // it may have been placed all the same
@@ -53,11 +54,9 @@ func (s *CachedScope) holdTargets(targets Targets) provider.HoldTargets {
 // newToken returns a token that no other hold has.
 func newToken() string { return fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()) }
 
-// hold asks the store to hold targets.
+// hold asks the store to hold targets. Who calls has made sure that it may be
+// asked.
 func (b *backend) hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
-	if b.unanswering() {
-		return errLeftAlone
-	}
 	_, err := ask(ctx, b, b.deleteTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, b.holder.Hold(ctx, targets, token, ttl)
 	})

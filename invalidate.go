@@ -202,6 +202,9 @@ func (s *CachedScope) lagsThere() bool {
 }
 
 func (s *CachedScope) holdLagging(ctx context.Context, targets Targets) error {
+	if s.cache.backend.unanswering() {
+		return errLeftAlone
+	}
 	return s.cache.backend.hold(ctx, s.holdTargets(targets), newToken(), s.options.ReplicaLag)
 }
 

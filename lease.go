@@ -29,16 +29,27 @@ func (r *run) leased(ctx context.Context) {
 			asked = append(asked, f)
 		}
 	}
-	ready, busy := r.acquire(ctx, asked)
+	asking, cancel := r.asking(ctx)
+	defer cancel()
+	ready, busy := r.acquire(asking, asked)
 	if ready = append(ready, direct...); len(ready) > 0 {
 		r.load(ctx, ready, len(busy) == 0)
 	}
 	if len(busy) == 0 {
 		return
 	}
-	if ready = r.await(ctx, busy); len(ready) > 0 {
+	if ready = r.await(asking, busy); len(ready) > 0 {
 		r.load(ctx, ready, true)
 	}
+}
+
+// asking returns the context for asking the store: it ends with the patience of
+// the reader that made the call.
+func (r *run) asking(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.call.patience.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, r.call.patience)
 }
 
 // acquire asks the store for the entries of flights, or else for leases. It
@@ -109,7 +120,8 @@ func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, 
 // until it has filled or failed, or LeaseWait is over. It returns those that are
 // to be loaded.
 func (r *run) await(ctx context.Context, busy []*flight) (ready []*flight) {
-	deadline := time.Now().Add(r.scope.cache.options.LeaseWait)
+	wait, _ := boundFor(ctx, r.scope.cache.options.LeaseWait)
+	deadline := time.Now().Add(wait)
 	for len(busy) > 0 {
 		left := time.Until(deadline)
 		if left <= 0 || !sleep(ctx, min(left, shortestPoll+rand.N(longestPoll-shortestPoll))) {
@@ -165,6 +177,7 @@ func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last boo
 	filled, err := r.scope.cache.backend.fill(ctx, fills)
 	if err != nil {
 		r.scope.report(OpSet, keyOf(store), err)
+		r.release(ctx, store)
 		return
 	}
 	var confirmed []*flight

@@ -61,6 +61,12 @@ type network struct {
 // send runs a request on the server, and returns an error if no reply came. The
 // request must be one that may run twice.
 func (n *network) send(ctx context.Context, request func()) error {
+	return n.sendTwo(ctx, func(bool) { request() })
+}
+
+func (n *network) sendTwo(ctx context.Context, request2 func(late bool)) error {
+	request := func() { request2(false) }
+	lateRequest := func() { request2(true) }
 	pause := func(most time.Duration) {
 		if most > 0 {
 			time.Sleep(rand.N(most))
@@ -77,7 +83,7 @@ func (n *network) send(ctx context.Context, request func()) error {
 	if lost && rand.IntN(2) == 0 {
 		go func() {
 			time.Sleep(rand.N(100 * time.Millisecond))
-			request()
+			lateRequest()
 		}()
 		return errStore
 	}
@@ -85,7 +91,7 @@ func (n *network) send(ctx context.Context, request func()) error {
 	if n.duplicates && rand.IntN(20) == 0 {
 		go func() {
 			time.Sleep(rand.N(20 * time.Millisecond))
-			request()
+			lateRequest()
 		}()
 	}
 	if lost {
@@ -104,7 +110,10 @@ func (s *leaseServer) liveLocked(key provider.Key) (slot, bool) {
 
 func (s *leaseStore) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	s.gets.Add(1)
-	err = s.network.send(ctx, func() {
+	err = s.network.sendTwo(ctx, func(late bool) {
+		if late {
+			return
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		got, ok := s.liveLocked(key)
@@ -128,10 +137,12 @@ func (s *leaseStore) Delete(ctx context.Context, keys ...provider.Key) error {
 }
 
 func (s *leaseStore) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
-	err = s.network.send(ctx, func() {
+	err = s.network.sendTwo(ctx, func(late bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		removed = s.deletePrefixLocked(scope, prefix)
+		if n := s.deletePrefixLocked(scope, prefix); !late {
+			removed = n
+		}
 	})
 	return removed, err
 }
@@ -151,17 +162,15 @@ func (s *leaseServer) deletePrefixLocked(scope, prefix string) (removed int) {
 
 func (s *leaseStore) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
 	grants := make([]provider.Grant, len(keys))
-	first := true
-	err := s.network.send(ctx, func() {
+	err := s.network.sendTwo(ctx, func(late bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for i, key := range keys {
 			grant := s.acquireLocked(key, ttl)
-			if first {
+			if !late {
 				grants[i] = grant // nobody gets the reply to the second copy
 			}
 		}
-		first = false
 	})
 	if errors.Is(err, errStore) {
 		return nil, err // the reply was lost; one that is late is a reply
@@ -201,7 +210,7 @@ func (s *leaseServer) heldLocked(key provider.Key) bool {
 
 func (s *leaseStore) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
 	filled := make([]provider.Filled, len(fills))
-	err := s.network.send(ctx, func() {
+	err := s.network.sendTwo(ctx, func(late bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for i, fill := range fills {
@@ -210,7 +219,9 @@ func (s *leaseStore) Fill(ctx context.Context, fills []provider.Fill) ([]provide
 				continue
 			}
 			s.slots[fill.Lease.Key] = slot{entry: fill.Entry, until: time.Now().Add(fill.TTL)}
-			filled[i].Stored = true
+			if !late {
+				filled[i].Stored = true
+			}
 		}
 	})
 	return filled, err

@@ -79,7 +79,9 @@ func (r *run) lookAgain(ctx context.Context) (missing []*flight) {
 			asked = append(asked, f)
 		}
 	}
-	results := r.scope.getMany(ctx, len(asked), func(i int) string { return asked[i].key })
+	asking, cancel := r.asking(ctx)
+	defer cancel()
+	results := r.scope.getMany(asking, len(asked), func(i int) string { return asked[i].key })
 	for i, f := range asked {
 		if !results[i].Found || !r.adopt(f, results[i].Entry) {
 			missing = append(missing, f)
@@ -109,7 +111,10 @@ func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 		r.scope.flights.bind(batch) // what is loaded now was in the source after this moment
 	}
 	r.batch, r.began = batch, time.Now()
-	err := r.job.load(ctx, batch)
+	err := context.Cause(ctx)
+	if err == nil {
+		err = r.job.load(ctx, batch)
+	}
 	r.loaded(ctx, batch, err, last)
 	r.batch = nil
 }

@@ -78,7 +78,7 @@ func TestMutants(t *testing.T) {
 		},
 		{
 			"nothing is filled while pending", "singleflight.go",
-			"if g.closed || g.pending.covers(f.key) {", "if g.closed {", "PendingKeyIsNotFilledUnderALease$",
+			"c.abandoned || g.pending.covers(f.key)", "c.abandoned", "PendingKeyIsNotFilledUnderALease$",
 		},
 		{
 			"a lease granted to nobody is given back", "lease.go",

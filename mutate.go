@@ -70,8 +70,8 @@ const (
 // Mutate runs a mutation in the only order that is right: write, then invalidate
 // and wait for it, then emit. It returns the result of the write.
 //
-// An error that does not match [ErrInvalidationPending] is that of the write, and
-// then nothing was changed; or it is that of Emit, with the result of the write;
+// An error that does not match [ErrInvalidationPending] is [ErrNotHeld], or that of
+// the write, and then nothing was changed; or it is that of Emit, with the result of the write;
 // or it names a bad argument, and nothing was done. Targets that are invalid, or
 // a cache that was closed meanwhile, are an error after the write, too: then
 // nothing is emitted.

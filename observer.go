@@ -82,7 +82,7 @@ func (s *CachedScope) observe(event Event) {
 // report tells of an error that does not fail a read, unless it only says that
 // the store was left alone. Never called under a lock.
 func (s *CachedScope) report(op Op, key string, err error) {
-	if errors.Is(err, errLeftAlone) {
+	if errors.Is(err, errLeftAlone) || errors.Is(err, errImpatient) {
 		return
 	}
 	if op != OpLoad {

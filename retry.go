@@ -54,6 +54,9 @@ func (s *CachedScope) retryOnce(ctx context.Context) {
 			s.observe(Event{Kind: EventRecovered, Key: part.single(), Count: confirmed})
 		}
 		if err != nil && s.cache.backend.leftAlone() {
+			// Reads do not probe while something is pending. What keeps failing may be
+			// this deletion alone, and then the others shall not wait for it.
+			s.cache.backend.probe(ctx, s.key("-"))
 			return
 		}
 	}

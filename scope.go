@@ -34,6 +34,7 @@ func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	s.flights.scopesPending = &c.backend.pending
 	s.flights.options = &s.options
 	s.flights.live = make(map[string]*flight)
+	s.flights.running = make(map[*call]struct{})
 	s.flights.pending.limit = c.options.MaxPending
 	s.flights.lagging.limit = c.options.MaxPending
 	s.flights.lagsHere = c.backend.holder == nil

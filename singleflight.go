@@ -2,6 +2,7 @@ package readthrough
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type call struct {
 	// again says that the store has to be asked again before loading: since the
 	// reader missed, some flight has stored something.
 	again bool
+	// patience is the deadline of the reader that made the call; zero if it has none.
+	patience time.Time
 
 	// The following are guarded by flights.mu.
 
@@ -99,9 +102,10 @@ type flights struct {
 	// that can be joined, of which there is at most one, and those that fill.
 	// The newest comes first.
 	live    map[string]*flight
-	size    int    // the number of flights in live
-	version uint64 // grows with every invalidation
-	now     moment // grows with every reader, and with everything that bounds a result
+	size    int                // the number of flights in live
+	running map[*call]struct{} // the calls that have not landed
+	version uint64             // grows with every invalidation
+	now     moment             // grows with every reader, and with everything that bounds a result
 	// boardings numbers the runs of board.
 	boardings uint64
 	pending   pendingSet
@@ -139,6 +143,7 @@ type boarding struct {
 // call. stored is what g.stored was before the store was asked for the keys. The
 // reader counts as one waiter of each call. load is the context of the new call.
 func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b boarding, load context.Context, err error) {
+	deadline, _ := ctx.Deadline()
 	b.reader = parentCall(ctx) // before the lock, since the context may be anybody's code
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -168,6 +173,7 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 		b.own = g.createLocked(keys, b.flights, missing)
 		b.own.again = g.stored.Load() != stored
 		b.calls = append(b.calls, b.own)
+		b.own.patience = deadline
 		b.own.notFound = g.options.NotFound
 		load = b.own.begin(ctx, g.options.LoadTimeout)
 	}
@@ -178,6 +184,7 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 // boarded, and puts the flights there. missing is the number of those keys.
 func (g *flights) createLocked(keys []string, boarded []*flight, missing int) *call {
 	c := &call{done: make(chan struct{}), waiters: 1, flights: make([]*flight, 0, missing)}
+	g.running[c] = struct{}{}
 	created := make([]flight, missing)
 	for i, key := range keys {
 		if boarded[i] != nil {
@@ -265,13 +272,13 @@ func (g *flights) wait(ctx context.Context, c *call) error {
 // leave takes a reader away from c whose own context has ended, or the load's.
 // It returns nil if the result is there after all.
 func (g *flights) leave(ctx context.Context, c *call) error {
+	err := ctx.Err() // before the lock, since the context may be anybody's code
 	g.mu.Lock()
 	if c.loaded {
 		g.mu.Unlock()
 		return nil
 	}
 	c.waiters--
-	err := ctx.Err()
 	last := c.waiters == 0 || err == nil // without the load, nobody has anything to wait for
 	if last {
 		g.abandonLocked(c)
@@ -413,7 +420,7 @@ func (g *flights) fillLeased(c *call, candidates []*flight, last bool) (store, r
 	g.now++ // nothing but the order matters: who boards from now on begins later
 	for _, f := range candidates {
 		g.endLocked(f)
-		if g.closed || g.pending.covers(f.key) {
+		if g.closed || c.abandoned || g.pending.covers(f.key) {
 			rest = append(rest, f)
 		} else {
 			store = append(store, f)
@@ -476,6 +483,7 @@ func (g *flights) settleLocked(c *call) {
 func (g *flights) land(c *call) {
 	g.mu.Lock()
 	c.loaded, c.landed = true, true
+	delete(g.running, c)
 	if c.asked {
 		g.stored.Add(1)
 	}
@@ -492,6 +500,10 @@ func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.version++
+	if lag := g.options.ReplicaLag; lag > 0 && g.lagsHere {
+		now := time.Now()
+		g.lagging.add(targets, now, now.Add(lag))
+	}
 	filling = make(map[*call]struct{})
 	g.eachLocked(targets, func(f *flight) {
 		if g.endLocked(f) {
@@ -541,10 +553,6 @@ func (g *flights) stuck(targets Targets, filling map[*call]struct{}) (keys []str
 func (g *flights) conclude(confirmed, failed Targets, version uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if lag := g.options.ReplicaLag; lag > 0 && g.lagsHere {
-		now := time.Now()
-		g.lagging.add(confirmed, now, now.Add(lag))
-	}
 	before := g.pending.size()
 	g.pending.confirm(confirmed, version)
 	g.pending.add(failed, version)
@@ -588,11 +596,8 @@ func (g *flights) eachLocked(targets Targets, visit func(*flight)) {
 func (g *flights) close() (pending int) {
 	g.mu.Lock()
 	g.closed = true
-	calls := make(map[*call]struct{})
-	g.eachLocked(Targets{Prefixes: []string{""}}, func(f *flight) {
-		g.endLocked(f)
-		calls[f.call] = struct{}{}
-	})
+	calls := maps.Clone(g.running)
+	g.eachLocked(Targets{Prefixes: []string{""}}, func(f *flight) { g.endLocked(f) })
 	pending = g.pending.size()
 	g.mu.Unlock()
 	for c := range calls {

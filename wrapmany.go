@@ -81,7 +81,7 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 	seen := make(map[string]ID, len(ids))
 	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
 	for _, id := range ids {
-		if anyType && !reflect.ValueOf(&id).Elem().Comparable() {
+		if anyType && !reflect.ValueOf(id).Comparable() {
 			return r, fmt.Errorf("readthrough: id of type %T: must be comparable", id)
 		}
 		k := key(id)

@@ -1,0 +1,368 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+func interplayScope(t *testing.T, store provider.CacheProvider, o readthrough.Options, so readthrough.ScopeOptions) (*readthrough.Cache, *readthrough.CachedScope) {
+	t.Helper()
+	o.OnError = func(op readthrough.Op, scope, key string, err error) { t.Logf("reported: %v %q: %v", op, key, err) }
+	cache, err := readthrough.New(store, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cache.Close() })
+	if so.TTL == 0 {
+		so.TTL = time.Hour
+	}
+	scope, err := cache.Scope("fleet", so)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cache, scope
+}
+
+// Close cancels the loads whose epochs an invalidation has ended, too.
+func TestCloseCancelsDetachedLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache, scope := interplayScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
+		release := make(chan struct{})
+		reader := wrapAsync(t.Context(), scope, "k", func(ctx context.Context) (int, error) {
+			select {
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			case <-release:
+				return 1, nil
+			}
+		})
+		synctest.Wait()
+		if err := scope.Invalidate(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		if err := cache.Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case got := <-reader:
+			if !errors.Is(got.err, readthrough.ErrClosed) {
+				t.Errorf("got %+v, want ErrClosed", got)
+			}
+		default:
+			t.Error("Close has returned; the reader still waits and its load was not cancelled")
+		}
+		close(release)
+	})
+}
+
+// A process that only mutates finds out that the store is back.
+func TestHoldNeverProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{}
+		_, scope := interplayScope(t, &leaseStore{newLeaseServer(), n}, readthrough.Options{}, readthrough.ScopeOptions{})
+		m := readthrough.Mutation[int]{
+			Write:      func(context.Context) (int, error) { return 1, nil },
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}},
+		}
+		n.cut.Store(true)
+		for range 10 {
+			if _, err := readthrough.Mutate(t.Context(), scope, m); !errors.Is(err, readthrough.ErrNotHeld) {
+				t.Fatal(err)
+			}
+		}
+		n.cut.Store(false)
+		time.Sleep(24 * time.Hour)
+		if _, err := readthrough.Mutate(t.Context(), scope, m); err != nil {
+			t.Errorf("the store has been back for a day: %v", err)
+		}
+	})
+}
+
+// One prefix that the store never confirms does not keep it alone for all others.
+func TestFailingPrefixKeepsTheStoreAlone(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, nil)
+		other := r.newScope("other")
+		r.store.fail(faultError, "deletePrefix")
+		if _, err := r.scope.InvalidatePrefix(t.Context(), "p"); !errors.Is(err, readthrough.ErrInvalidationPending) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // a quiet one
+		before := len(r.store.calls("get", "set"))
+		for range 24 * 3600 {
+			time.Sleep(time.Second)
+			if _, err := r.readCtx(t.Context(), other, "k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Logf("%d gets and sets in a day, %d deletePrefix", len(r.store.calls("get", "set"))-before, len(r.store.calls("deletePrefix")))
+		if len(r.store.calls("get", "set")) == before {
+			t.Error("the store answers every get, and is not asked for a day, in a scope where nothing is pending")
+		}
+	})
+}
+
+// The holder of a lease has died, and LoadTimeout is shorter than LeaseWait.
+func TestLoadTimeoutShorterThanLeaseWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{LoadTimeout: 150 * time.Millisecond})
+		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		var calls atomic.Int64
+		start := time.Now()
+		failed := 0
+		for time.Since(start) < 9*time.Second {
+			if _, err := readthrough.Wrap(t.Context(), scope, "k", func(ctx context.Context) (int, error) {
+				calls.Add(1)
+				return 1, ctx.Err()
+			}); err != nil {
+				failed++
+				if failed == 1 {
+					t.Log(err)
+				}
+			}
+		}
+		if failed > 0 {
+			t.Errorf("%d reads failed within %v", failed, time.Since(start))
+		}
+	})
+}
+
+// The holder of a lease has died, and the caller has less time than LeaseWait.
+func TestImpatientCallerAndBusyLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		failed, calls := 0, 0
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) { calls++; return 1, nil }); err != nil {
+				failed++
+			}
+			cancel()
+		}
+		synctest.Wait()
+		if failed > 0 {
+			t.Errorf("%d of 50 reads failed, %d loads (instant) ran", failed, calls)
+		}
+	})
+}
+
+type hangingLeases struct{ hangingStore }
+
+func (*hangingLeases) Acquire(_ context.Context, keys []provider.Key, _ time.Duration) ([]provider.Grant, error) {
+	time.Sleep(30 * time.Second)
+	return make([]provider.Grant, len(keys)), errStore
+}
+
+func (*hangingLeases) Fill(_ context.Context, f []provider.Fill) ([]provider.Filled, error) {
+	return make([]provider.Filled, len(f)), errStore
+}
+func (*hangingLeases) Release(context.Context, []provider.Lease) error { return errStore }
+
+// The store hangs, and the callers have less time than its timeout.
+func TestImpatientCallerAndHangingLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingLeases{}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		failed := 0
+		for range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
+			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) { time.Sleep(5 * time.Millisecond); return 1, nil }); err != nil {
+				failed++
+			}
+			cancel()
+		}
+		if failed > 0 {
+			t.Errorf("%d of 20 reads failed", failed)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// In a store without holds: what is loaded between the deletion and its
+// confirmation is not stored either.
+func TestReplicaLagWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := plain(newStore(t))
+		deleted, goOn := make(chan struct{}), make(chan struct{})
+		var once atomic.Bool
+		store.afterDelete = func() {
+			if once.CompareAndSwap(false, true) {
+				close(deleted)
+				<-goOn
+			}
+		}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{ReplicaLag: time.Second})
+		var replica versioned
+		replica.version.Store(1)
+		done := make(chan error, 1)
+		go func() { done <- scope.Invalidate(t.Context(), "k") }()
+		<-deleted // the reply is under way
+		readNow(t, scope, replica.load)
+		close(goOn)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		replica.version.Store(2)
+		time.Sleep(30 * time.Minute)
+		if got := readNow(t, scope, replica.load); got != 2 {
+			t.Errorf("half an hour after a lag of 1 s: version %d", got)
+		}
+	})
+}
+
+// No load function is called when nobody waits any more.
+func TestLoadAfterEverybodyLeft(t *testing.T) {
+	for _, how := range []string{"left", "closed"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := newLeaseServer()
+				store := &leaseStore{server, &network{}}
+				cache, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+				if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second); err != nil {
+					t.Fatal(err)
+				}
+				var calls, closed atomic.Int64
+				ctx, cancel := context.WithCancel(t.Context())
+				reader := wrapAsync(ctx, scope, "k", func(ctx context.Context) (int, error) { calls.Add(1); closed.Store(1); return 1, nil })
+				time.Sleep(50 * time.Millisecond)
+				if how == "left" {
+					cancel()
+				} else if err := cache.Close(); err != nil {
+					t.Fatal(err)
+				}
+				<-reader
+				synctest.Wait()
+				cancel()
+				if calls.Load() > 0 {
+					t.Errorf("the load function was called although nobody waits any more")
+				}
+			})
+		})
+	}
+}
+
+// A fill that failed gives its lease back.
+type failFill struct {
+	*leaseStore
+
+	fail atomic.Bool
+}
+
+func (s *failFill) Fill(ctx context.Context, f []provider.Fill) ([]provider.Filled, error) {
+	if s.fail.Swap(false) {
+		return nil, errStore
+	}
+	return s.leaseStore.Fill(ctx, f)
+}
+
+func TestFailedFillLeavesTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &failFill{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+		store.fail.Store(true)
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		var source versioned
+		readNow(t, scope, source.load)
+		start := time.Now()
+		readNow(t, scope, source.load)
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the store answers at once, the load too: the next read took %v", took)
+		}
+	})
+}
+
+// A context is anybody's code, and is not asked under a lock.
+type nosyContext struct { //nolint:containedctx // it is one
+	context.Context
+
+	scope *readthrough.CachedScope
+}
+
+func (c nosyContext) Err() error { c.scope.Stats(); return c.Context.Err() }
+
+func TestContextErrUnderLock(t *testing.T) {
+	_, scope := interplayScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	source := newGated(1)
+	reader := wrapAsync[int](nosyContext{ctx, scope}, scope, "k", source.load)
+	time.Sleep(50 * time.Millisecond)
+	cancel()
+	select {
+	case <-reader:
+	case <-time.After(2 * time.Second):
+		t.Fatal("deadlock: ctx.Err was called under the scope's lock")
+	}
+}
+
+// The longest HoldFor is a long one.
+func TestHoldForOverflow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, err := readthrough.Mutate(t.Context(), scope, readthrough.Mutation[int]{
+			Write: func(ctx context.Context) (int, error) {
+				g, _ := store.Acquire(ctx, []provider.Key{{Scope: "fleet", Name: "k"}}, time.Second)
+				if g[0].State != provider.LeaseHeld {
+					t.Errorf("during the write the key is not held: state %d", g[0].State)
+				}
+				return 0, nil
+			},
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: math.MaxInt64,
+		})
+		t.Log(err)
+	})
+}
+
+// What an abandoned load returns is not stored, with leases and without.
+func TestAbandonedLoadIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = readthrough.WrapMany(ctx, scope, []string{"a", "b"}, func(s string) string { return s },
+				func(ctx context.Context, ids []string) (map[string]int, error) {
+					m := map[string]int{}
+					for _, id := range ids {
+						select {
+						case <-ctx.Done():
+							return m, nil // a loader that stops early, as rows.Next does without rows.Err
+						case <-time.After(time.Second):
+							m[id] = 1
+						}
+					}
+					return m, nil
+				})
+		}()
+		time.Sleep(500 * time.Millisecond)
+		cancel()
+		<-done
+		synctest.Wait()
+		if e, ok := server.peek(provider.Key{Scope: "fleet", Name: "a"}); ok {
+			t.Errorf("stored after everybody left: %+v", e)
+		}
+	})
+}
