@@ -175,8 +175,36 @@ func brief(o *procOptions) { o.cache.LeaseWait = time.Millisecond }
 // withFence makes a process bind what it stores to the run of the server.
 func withFence(o *procOptions) { o.store.FenceByServer = true }
 
-// hasty makes a process give up a removal soon.
-func hasty(o *procOptions) { o.cache.InvalidateTimeout = 200 * time.Millisecond }
+// severed is for a process that is cut off from the server in the test: its client
+// reports a broken connection at once.
+func severed(o *procOptions) { o.client = resigned }
+
+// cutOff cuts a process off from the server.
+func (p *proc) cutOff() {
+	p.proxy.Refuse(true)
+	p.proxy.CutAll()
+}
+
+// reconnect ends what cutOff began.
+func (p *proc) reconnect() { p.proxy.Refuse(false) }
+
+// lose makes call, loses what it sends of a kind, and breaks the connection. It
+// returns the error of the call. What is sent again is lost too, until heal is
+// called, which returns what was lost.
+func (p *proc) lose(op string, call func() error) (heal func() *redistest.Tap, err error) {
+	p.t.Helper()
+	tap := p.proxy.Withhold(is(op))
+	called := make(chan answer, 1)
+	go func() { called <- answer{err: call()} }()
+	tap.Wait(p.t, 1)
+	p.proxy.CutAll()
+	heal = func() *redistest.Tap {
+		tap.Stop()
+		p.proxy.CutAll() // so that nothing waits for an answer
+		return tap
+	}
+	return heal, await(p.t, called).err
+}
 
 // An answer is what a call returned.
 type answer struct {
@@ -239,7 +267,7 @@ func wantSoon(t *testing.T, who string, answers <-chan answer, want string, g *g
 		if a.err != nil || a.value != want {
 			t.Errorf("%s gets %q, %v; want %q", who, a.value, a.err, want)
 		}
-	case <-time.After(patience / 4):
+	case <-time.After(patience):
 		t.Errorf("%s waits for somebody who began before", who)
 		g.open()
 		wantAnswer(t, who, answers, want)

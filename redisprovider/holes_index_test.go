@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/internal/redistest"
 )
 
 // evict has the server evict everything.
@@ -203,7 +202,7 @@ func TestHole20HoldsSurviveInvalidations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			a, b, c := w.proc(hasty), w.proc(), w.proc()
+			a, b, c := w.proc(severed), w.proc(), w.proc()
 			w.write("k", "v1")
 			c.wantRead(w, "the first reader", "k", "v1")
 			g := newGate(t)
@@ -213,7 +212,7 @@ func TestHole20HoldsSurviveInvalidations(t *testing.T) {
 					Write: func(context.Context) (int, error) {
 						g.pass()
 						w.write("k", "v2")
-						a.proxy.Drop(redistest.ToServer, true)
+						a.cutOff()
 						return 0, nil
 					},
 					Invalidate: func(int) readthrough.Targets { return hold },

@@ -18,7 +18,7 @@ import (
 // it may.
 func repeating(o *procOptions) {
 	o.client = func(o *redis.Options) {
-		o.ReadTimeout, o.MaxRetries = 200*time.Millisecond, 3
+		o.ReadTimeout, o.MaxRetries = time.Second, 3
 		o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
 	}
 }
