@@ -290,8 +290,8 @@ func TestFailedFillLeavesTheLease(t *testing.T) {
 }
 
 // A context is anybody's code, and is not asked under a lock.
-type nosyContext struct { //nolint:containedctx // it is one
-	context.Context
+type nosyContext struct {
+	context.Context //nolint:containedctx // it is one
 
 	scope *readthrough.CachedScope
 }
