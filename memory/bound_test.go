@@ -150,7 +150,7 @@ func TestTooLarge(t *testing.T) {
 	k, other := key("s", "k"), key("s", "other")
 	mustSet(t, s, other, 1, time.Hour)
 	mustSet(t, s, k, 9, time.Hour)
-	for _, weight := range []int{11, math.MaxInt64} {
+	for _, weight := range []int{11, math.MaxInt} {
 		if err := s.Set(t.Context(), k, entry(weight), time.Hour); !errors.Is(err, provider.ErrTooLarge) || !strings.HasPrefix(err.Error(), "memory:") {
 			t.Errorf("Set of weight %d: %v", weight, err)
 		}
