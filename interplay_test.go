@@ -274,6 +274,40 @@ func (s *failFill) Fill(ctx context.Context, f []provider.Fill) ([]provider.Fill
 	return s.leaseStore.Fill(ctx, f)
 }
 
+// The same, where the store answers for each key by itself.
+func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &failKey{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+		store.fail.Store(true)
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		var source versioned
+		readNow(t, scope, source.load)
+		start := time.Now()
+		readNow(t, scope, source.load)
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the next read took %v", took)
+		}
+	})
+}
+
+// failKey fails the first fill, key by key.
+type failKey struct {
+	*leaseStore
+
+	fail atomic.Bool
+}
+
+func (s *failKey) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	if !s.fail.Swap(false) {
+		return s.leaseStore.Fill(ctx, fills)
+	}
+	filled := make([]provider.Filled, len(fills))
+	for i := range filled {
+		filled[i].Err = errStore
+	}
+	return filled, nil
+}
+
 func TestFailedFillLeavesTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &failFill{leaseStore: &leaseStore{newLeaseServer(), &network{}}}

@@ -21,14 +21,7 @@ const (
 // keys at once, loads those that it has the leases of, and those that cannot be
 // leased, and then looks after those that another process is loading.
 func (r *run) leased(ctx context.Context) {
-	var direct, asked []*flight
-	for _, f := range r.call.flights {
-		if f.direct {
-			direct = append(direct, f)
-		} else {
-			asked = append(asked, f)
-		}
-	}
+	direct, asked := r.split()
 	asking, cancel := r.asking(ctx)
 	defer cancel()
 	ready, busy := r.acquire(asking, asked)
@@ -62,11 +55,7 @@ func (r *run) acquire(ctx context.Context, flights []*flight) (ready, busy []*fl
 	}
 	// What cannot be read has to make room for what will be stored. Removing it is
 	// always safe.
-	keys := make([]provider.Key, len(bad))
-	for i, f := range bad {
-		keys[i] = r.scope.key(f.key)
-	}
-	if err := r.scope.cache.backend.delete(ctx, keys); err != nil {
+	if err := r.scope.cache.backend.delete(ctx, r.keys(bad)); err != nil {
 		r.scope.report(OpDelete, keyOf(bad), err)
 		return append(ready, bad...), busy
 	}
@@ -81,12 +70,8 @@ func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, 
 	if len(flights) == 0 {
 		return nil, nil, nil
 	}
-	keys := make([]provider.Key, len(flights))
-	for i, f := range flights {
-		keys[i] = r.scope.key(f.key)
-	}
 	r.scope.flights.bind(flights) // what is found now was there after this moment
-	grants, err := r.scope.cache.backend.acquire(ctx, keys, r.scope.leaseTTL())
+	grants, err := r.scope.cache.backend.acquire(ctx, r.keys(flights), r.scope.leaseTTL())
 	if err != nil {
 		r.scope.reportGet(ctx, keyOf(flights), err)
 		return flights, nil, nil
@@ -180,12 +165,15 @@ func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last boo
 		r.release(ctx, store)
 		return
 	}
-	var confirmed []*flight
+	var confirmed, failed []*flight
 	refused := 0
 	for i, f := range store {
 		switch {
 		case filled[i].Err != nil:
 			r.scope.report(OpSet, f.key, filled[i].Err)
+			if verdictOn(filled[i].Err) == storeFailed {
+				failed = append(failed, f)
+			}
 		case filled[i].Stored:
 			confirmed = append(confirmed, f)
 		default:
@@ -194,6 +182,18 @@ func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last boo
 	}
 	r.refused(refused)
 	r.scope.flights.confirmed(confirmed, sent)
+	if len(failed) > 0 {
+		r.release(ctx, failed)
+	}
+}
+
+// keys returns the store's keys of flights.
+func (r *run) keys(flights []*flight) []provider.Key {
+	keys := make([]provider.Key, len(flights))
+	for i, f := range flights {
+		keys[i] = r.scope.key(f.key)
+	}
+	return keys
 }
 
 // release gives the leases of flights back.

@@ -71,14 +71,7 @@ func (r *run) lookAgain(ctx context.Context) (missing []*flight) {
 	if !r.call.again {
 		return r.call.flights
 	}
-	var asked []*flight
-	for _, f := range r.call.flights {
-		if f.direct {
-			missing = append(missing, f)
-		} else {
-			asked = append(asked, f)
-		}
-	}
+	missing, asked := r.split()
 	asking, cancel := r.asking(ctx)
 	defer cancel()
 	results := r.scope.getMany(asking, len(asked), func(i int) string { return asked[i].key })
@@ -88,6 +81,19 @@ func (r *run) lookAgain(ctx context.Context) (missing []*flight) {
 		}
 	}
 	return missing
+}
+
+// split returns the flights of the call that do not ask the store, and those that
+// do.
+func (r *run) split() (direct, asked []*flight) {
+	for _, f := range r.call.flights {
+		if f.direct {
+			direct = append(direct, f)
+		} else {
+			asked = append(asked, f)
+		}
+	}
+	return direct, asked
 }
 
 // adopt makes a stored entry the outcome of f. It returns false if the entry

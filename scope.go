@@ -104,7 +104,7 @@ func (s *CachedScope) get(ctx context.Context, key string) (provider.Entry, bool
 	if s.flights.bypasses(key) {
 		return provider.Entry{}, false
 	}
-	entry, found, err := s.cache.backend.get(ctx, provider.Key{Scope: s.name, Name: key})
+	entry, found, err := s.cache.backend.get(ctx, s.key(key))
 	if err != nil {
 		s.reportGet(ctx, key, err)
 		return provider.Entry{}, false
@@ -117,7 +117,7 @@ func (s *CachedScope) get(ctx context.Context, key string) (provider.Entry, bool
 func (s *CachedScope) getMany(ctx context.Context, n int, key func(int) string) []provider.Result {
 	keys := make([]provider.Key, n)
 	for i := range keys {
-		keys[i] = provider.Key{Scope: s.name, Name: key(i)}
+		keys[i] = s.key(key(i))
 	}
 	if n == 0 {
 		return nil
