@@ -43,9 +43,13 @@ type Encoded struct {
 
 // Encode encodes an [Entry.Value] with codec. The error matches
 // [ErrUnencodable]; a panic of the codec, or of a method that the codec calls on
-// v, is such an error too.
+// v, is such an error too. What is encoded with that codec already is returned as
+// it is.
 func Encode(codec Codec, v any) (encoded Encoded, err error) {
 	defer recoverAs(&err, ErrUnencodable)
+	if e, ok := v.(Encoded); ok && e.Codec != nil && e.Codec.Name() == codec.Name() {
+		return e, nil
+	}
 	data, err := codec.Marshal(v)
 	if err != nil {
 		return Encoded{}, fmt.Errorf("%w: %T with codec %s: %w", ErrUnencodable, v, codec.Name(), err)

@@ -61,6 +61,7 @@ const (
 // Grant is the answer of [Leaser.Acquire] for one key.
 type Grant struct {
 	State GrantState
+	Found bool  // of Refresh: that there is an Entry, beside the lease
 	Entry Entry // if found
 	Lease Lease // if granted
 	Err   error // if failed
@@ -71,6 +72,13 @@ type Fill struct {
 	Lease Lease
 	Entry Entry
 	TTL   time.Duration
+
+	// Extend says that the value is the one that is stored already, which the
+	// source has confirmed: the store keeps it, and takes FreshUntil, LoadedAt,
+	// LoadTime and Validator from Entry, whose Value and Absent it ignores. Only a
+	// lease that [Refresher.Refresh] granted together with an entry permits it; a
+	// key without an entry refuses it.
+	Extend bool
 }
 
 // Filled is the answer of [Leaser.Fill] for one entry. Stored is true only if
@@ -79,6 +87,40 @@ type Fill struct {
 type Filled struct {
 	Stored bool
 	Err    error
+}
+
+// Refresher is the capability of a leasing store to lease a key that holds an
+// entry, so that the entry is replaced without being missed meanwhile. The key then
+// holds both, and whatever removes the entry removes the lease: Delete,
+// DeletePrefix, Hold, the end of the entry's TTL, and Set, which replaces it. The
+// lease ends with its own TTL, without the entry. Get finds the entry.
+//
+// Fill replaces the entry if the key still holds that very lease; Release takes the
+// lease away and leaves the entry with the TTL that it has. Acquire finds the
+// entry, whether the key is leased or not.
+type Refresher interface {
+	// Refresh asks for each key, in one step, for a lease that ends after ttl. It
+	// returns a [Grant] for each, in their order; keys are not repeated.
+	//
+	//   - LeaseGranted: the caller has the lease. With Found, Entry is what the
+	//     key holds; without, it holds nothing but the lease, as after Acquire.
+	//   - LeaseFound: Entry is not the one that the caller knows, see
+	//     [RefreshRequest]. No lease was granted.
+	//   - LeaseBusy: somebody else has the lease. With Found, Entry is what the
+	//     key holds.
+	//   - LeaseHeld, LeaseFailed: as from Acquire.
+	Refresh(ctx context.Context, requests []RefreshRequest, ttl time.Duration) ([]Grant, error)
+}
+
+// RefreshRequest is a key to be leased.
+type RefreshRequest struct {
+	Key Key
+	// LoadedAt is that of the entry which the caller has found and wants to
+	// replace, exactly as Get returned it; zero if it has found none. An entry with
+	// another LoadedAt was stored since, and is found instead of leased.
+	LoadedAt time.Time
+	// Force leases the key whatever entry it holds.
+	Force bool
 }
 
 // Holder is the capability of a leasing store to hold keys and prefixes: nobody

@@ -11,6 +11,8 @@
 //   - [Leaser]: leases, which fence fills against the invalidations of other
 //     processes. Without it a store that processes share keeps the guarantees of
 //     the cache in each process for its own invalidations only.
+//   - [Refresher]: leases on keys that hold an entry, which is served meanwhile.
+//     Without it a store with leases has no stale entries and no early refresh.
 //   - [Holder]: keys that nobody may fill for a while. Without it a mutation
 //     cannot announce itself to other processes.
 //   - [Inspector]: has, statistics and a listing of entries. Without it those
@@ -62,9 +64,19 @@ type Entry struct {
 	// TTL given to Set.
 	FreshUntil time.Time
 
+	// LoadedAt is the wall clock time at which the load had returned the value, or
+	// had last said that it is still right; zero: unknown. A store keeps it to the
+	// microsecond at least, and returns the same time whenever it is asked.
+	LoadedAt time.Time
+
 	// LoadTime is how long the load took that produced the value. A store keeps
 	// it to the microsecond at least.
 	LoadTime time.Duration
+
+	// Validator is what the source knows this version of the value by, such as an
+	// ETag, for load functions that ask whether it has changed; empty: nothing. It
+	// is a byte string, which a store keeps as it is.
+	Validator string
 
 	_ struct{} // keyed literals only, so that fields can be added
 }
