@@ -9,16 +9,33 @@ import (
 // encode returns the frame of entry, as scripts take it. The error matches
 // [provider.ErrUnencodable] or [provider.ErrTooLarge].
 func (p *Provider) encode(entry provider.Entry) ([]byte, error) {
-	f := frame{kind: kindAbsent, freshUntil: entry.FreshUntil, loadTime: entry.LoadTime}
+	f := headOf(entry)
 	if !entry.Absent {
 		encoded, err := provider.Encode(p.codec, entry.Value)
 		if err != nil {
 			return nil, err
 		}
-		if len(encoded.Data) > p.maxValueBytes {
-			return nil, fmt.Errorf("%w: %d bytes, at most %d are stored", provider.ErrTooLarge, len(encoded.Data), p.maxValueBytes)
-		}
 		f.kind, f.codec, f.typeName, f.payload = kindValue, p.codecName, encoded.Type, encoded.Data
+	}
+	return p.frameOf(f)
+}
+
+// encodeHead returns the frame that extends an entry, as the script takes it: that
+// of an absence.
+func (p *Provider) encodeHead(entry provider.Entry) ([]byte, error) { return p.frameOf(headOf(entry)) }
+
+// headOf returns the frame of an absence with what an entry has besides a value.
+func headOf(entry provider.Entry) frame {
+	return frame{
+		kind: kindAbsent, freshUntil: entry.FreshUntil, loadedAt: entry.LoadedAt, loadTime: entry.LoadTime,
+		validator: entry.Validator,
+	}
+}
+
+// frameOf returns the bytes of f if it is not too large.
+func (p *Provider) frameOf(f frame) ([]byte, error) {
+	if n := len(f.payload) + len(f.validator); n > p.maxValueBytes {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are stored", provider.ErrTooLarge, n, p.maxValueBytes)
 	}
 	return p.bound(encodeFrame(f)), nil
 }
@@ -38,7 +55,7 @@ func (p *Provider) decode(data []byte) (entry provider.Entry, found bool, err er
 	if err != nil {
 		return provider.Entry{}, false, fmt.Errorf("%w: %w", provider.ErrUndecodable, err)
 	}
-	entry = provider.Entry{FreshUntil: f.freshUntil, LoadTime: f.loadTime}
+	entry = provider.Entry{FreshUntil: f.freshUntil, LoadedAt: f.loadedAt, LoadTime: f.loadTime, Validator: f.validator}
 	switch {
 	case f.kind == kindLease:
 		return provider.Entry{}, false, nil

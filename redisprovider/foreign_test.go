@@ -15,6 +15,12 @@ import (
 	"github.com/readthrough/readthrough/redisprovider"
 )
 
+// Frames as the server has them, of an absence and of the text "a", of 1970.
+var (
+	absentFrame = "\xc1r\x02\x02\x00" + strings.Repeat("\x00", 36)
+	valueFrame  = "\xc1r\x02\x01\x00" + strings.Repeat("\x00", 36) + "\x04" + "\x00\x00\x00\x06" + "\x00\x00\x00\x03" + `jsonstring"a"`
+)
+
 // foreigners put something under a Redis key that is no entry. bulk says whether
 // a bulk read from one server sees that there is something.
 func foreigners() map[string]struct {
@@ -34,10 +40,19 @@ func foreigners() map[string]struct {
 		"empty":       text(""),
 		"JSON":        text(`{"a":1}`),
 		"number":      text("42"),
-		"next frame":  text("\xc1r\x02\x01\x00\x00"),
-		"next kind":   text("\xc1r\x01\x05\x00\x00"),
-		"cut frame":   text("\xc1r\x01\x01\x00\x00\x04json\x06string\x03\"a"),
-		"other codec": text("\xc1r\x01\x01\x00\x00\x03gob\x06string\x03\"a\""),
+		"old frame":   text("\xc1r\x01\x02\x00\x00"),
+		"next frame":  text("\xc1r\x03" + absentFrame[3:]),
+		"next kind":   text("\xc1r\x02\x05" + absentFrame[4:]),
+		"next flag":   text("\xc1r\x02\x02\x04" + absentFrame[5:]),
+		"cut head":    text(absentFrame[:30]),
+		"more":        text(absentFrame + "\x00"),
+		"cut frame":   text(valueFrame[:len(valueFrame)-1]),
+		"cut lengths": text(valueFrame[:len(absentFrame)+3]),
+		"other codec": text(strings.Replace(valueFrame, "json", "gobs", 1)),
+		"cut lease":   text("\xc1r\x02\x03\x00token"),
+		"cut leased":  text("\xc1r\x02\x01\x02" + "token"),
+		"no end":      text("\xc1r\x02\x02\x02" + strings.Repeat("t", 48) + absentFrame[5:]),
+		"validator":   text(absentFrame[:len(absentFrame)-4] + "\xff\xff\xff\xff" + "short"),
 		"hash": {func(ctx context.Context, c redis.UniversalClient, key string) error {
 			return c.HSet(ctx, key, "field", "value").Err()
 		}, false},

@@ -7,40 +7,53 @@ import (
 	"time"
 )
 
-// A frame is what a Redis key holds. Its bytes are
+// A frame is what a Redis key holds. All numbers are big-endian. It begins with
 //
 //	magic      2 bytes, 0xC1 'r'; 0xC1 begins no UTF-8 text, and no JSON
-//	version    1 byte, 1
+//	version    1 byte, 2
 //	kind       1 byte
-//	flags      1 byte; bit 0: the entry has a fresh-until; bit 1: the frame is
-//	           bound to a master; the others are zero
-//	run        if bit 1 is set: 16 bytes of that one's identity, which the server's
+//	flags      1 byte; bit 0: the frame is bound to a master; bit 1: the entry is
+//	           leased; the others are zero
+//	run        if bit 0 is set: 16 bytes of that one's identity, which the server's
 //	           side puts in and takes account of, see lua/fence_on.lua
-//	freshUntil if bit 0 is set: varint of the seconds since 1970, uvarint of the
-//	           nanoseconds
-//	loadTime   varint of the nanoseconds
 //
-// and, if the kind is value,
+// A lease has its token behind that, 32 bytes, and nothing else. An entry, which is
+// a value or an absence, has
 //
-//	codec      uvarint of the length, 1 to 32, and the codec's name
-//	type       uvarint of the length, and the name of the value's type
-//	payload    uvarint of the length, and the encoded value
+//	lease      if bit 1 is set: the token of the lease of who refreshes the entry, 32
+//	           bytes, and its end, 16 digits: milliseconds on the clock of the server
+//	freshUntil 12 bytes, a time
+//	loadedAt   12 bytes, a time
+//	loadTime   8 bytes, signed, nanoseconds
+//	validator  4 bytes of its length
 //
-// A lease has, after head and run, its token and nothing else.
+// and then the validator and, if the kind is value,
 //
-// Kind and version stand at fixed offsets so that a script can tell frames apart
-// by their first four bytes. Other kinds may come, and readers that do not know
-// them take them for undecodable; so may versions. Every frame has exactly one
-// form, and whatever is not that form is refused: varints are the shortest
-// possible, and nothing follows the last field.
+//	codec      1 byte of its length, 1 to 32
+//	type       4 bytes of its length
+//	payload    4 bytes of its length
+//	           the codec's name, the name of the value's type, the encoded value
+//
+// A time is 8 bytes, signed, of the seconds since 1970, and 4 bytes of the
+// nanoseconds; the zero time is year 1, as in package time.
+//
+// Scripts tell frames apart by their first bytes, and lease, refresh and extend an
+// entry by its offsets, see lua/frame.lua: no length of variable size comes before
+// the validator, and what an extension keeps, the value, is what follows the
+// validator. Other kinds may come, and readers that do not know them take them for
+// undecodable; so may versions. Every frame has exactly one form, and whatever is
+// not that form is refused: nothing follows the last field.
 type frame struct {
 	kind       kind
+	run        string // that it is bound to; empty: none
+	lease      string // of an entry that is being refreshed: token and end
 	freshUntil time.Time
+	loadedAt   time.Time
 	loadTime   time.Duration
+	validator  string
 	codec      string
 	typeName   string
 	payload    []byte // of a lease: its token
-	run        string // that it is bound to; empty: none
 }
 
 // kind says what a frame is. Zero is none.
@@ -55,48 +68,69 @@ const (
 const (
 	frameMagic0  = 0xC1
 	frameMagic1  = 'r'
-	frameVersion = 1
+	frameVersion = 2
 	frameHead    = 5 // magic, version, kind, flags
 
-	flagFresh = 1 << 0
-	flagBound = 1 << 1
-	runBytes  = 16
+	flagBound  = 1 << 0
+	flagLeased = 1 << 1
 
-	// frameOverhead is at least what a frame adds to codec, type and payload.
-	frameOverhead = frameHead + 6*binary.MaxVarintLen64
+	runBytes   = 16
+	tokenBytes = 32
+	endBytes   = 16
+	timeBytes  = 12
+
+	// frameOverhead is at least what a frame adds to its texts and payload.
+	frameOverhead = frameHead + runBytes + tokenBytes + endBytes + 2*timeBytes + 8 + 4 + 1 + 4 + 4
 )
 
 // appendFrame appends the bytes of f to dst. A codec's name that is longer than
 // allowed was refused by [New].
 func appendFrame(dst []byte, f frame) []byte {
 	var flags byte
-	if !f.freshUntil.IsZero() {
-		flags |= flagFresh
-	}
 	if f.run != "" {
 		flags |= flagBound
+	}
+	if f.lease != "" {
+		flags |= flagLeased
 	}
 	dst = append(dst, frameMagic0, frameMagic1, frameVersion, byte(f.kind), flags)
 	dst = append(dst, f.run...)
 	if f.kind == kindLease {
 		return append(dst, f.payload...)
 	}
-	if flags&flagFresh != 0 {
-		dst = binary.AppendVarint(dst, f.freshUntil.Unix())
-		dst = binary.AppendUvarint(dst, uint64(f.freshUntil.Nanosecond())) //nolint:gosec // never negative
-	}
-	dst = binary.AppendVarint(dst, int64(f.loadTime))
+	dst = append(dst, f.lease...)
+	dst = appendTime(dst, f.freshUntil)
+	dst = appendTime(dst, f.loadedAt)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(f.loadTime)) //nolint:gosec // reinterprets the bits
+	dst = appendLength(dst, len(f.validator))
+	dst = append(dst, f.validator...)
 	if f.kind != kindValue {
 		return dst
 	}
-	dst = append(binary.AppendUvarint(dst, uint64(len(f.codec))), f.codec...)
-	dst = append(binary.AppendUvarint(dst, uint64(len(f.typeName))), f.typeName...)
-	return append(binary.AppendUvarint(dst, uint64(len(f.payload))), f.payload...)
+	dst = append(dst, byte(len(f.codec)))
+	dst = appendLength(dst, len(f.typeName))
+	dst = appendLength(dst, len(f.payload))
+	dst = append(dst, f.codec...)
+	dst = append(dst, f.typeName...)
+	return append(dst, f.payload...)
+}
+
+// appendTime appends a time, as a frame has it.
+func appendTime(dst []byte, t time.Time) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, uint64(t.Unix()))        //nolint:gosec // reinterprets the bits
+	return binary.BigEndian.AppendUint32(dst, uint32(t.Nanosecond())) //nolint:gosec // below a second
+}
+
+// appendLength appends the length of something that [Provider.encode] has found
+// small enough.
+func appendLength(dst []byte, n int) []byte {
+	return binary.BigEndian.AppendUint32(dst, uint32(n)) //nolint:gosec // at most limitValueBytes
 }
 
 // encodeFrame returns the bytes of f.
 func encodeFrame(f frame) []byte {
-	return appendFrame(make([]byte, 0, frameOverhead+len(f.codec)+len(f.typeName)+len(f.payload)), f)
+	size := frameOverhead + len(f.validator) + len(f.codec) + len(f.typeName) + len(f.payload)
+	return appendFrame(make([]byte, 0, size), f)
 }
 
 // decodeFrame is the inverse of encodeFrame. The payload is a part of data. It
@@ -109,28 +143,19 @@ func decodeFrame(data []byte) (frame, error) {
 		return frame{}, fmt.Errorf("a frame of unknown version %d", data[2])
 	}
 	f := frame{kind: kind(data[3])}
-	r := frameReader{rest: data[frameHead:]}
 	flags := data[frameHead-1]
+	r := frameReader{rest: data[frameHead:], bad: flags&^(flagBound|flagLeased) != 0}
 	if flags&flagBound != 0 {
-		flags &^= flagBound
-		f.run = r.run()
+		f.run = string(r.bytes(runBytes))
 	}
 	switch f.kind {
-	case kindValue, kindAbsent:
 	case kindLease:
-		if f.payload = r.rest; flags != 0 || r.bad {
-			return frame{}, errors.New("a damaged lease")
-		}
-		return f, nil
+		f.payload = r.bytes(tokenBytes)
+		r.bad = r.bad || flags&flagLeased != 0
+	case kindValue, kindAbsent:
+		r.entry(&f, flags)
 	default:
 		return frame{}, fmt.Errorf("a frame of unknown kind %d", f.kind)
-	}
-	f.freshUntil = r.freshUntil(flags)
-	f.loadTime = time.Duration(r.varint())
-	if f.kind == kindValue {
-		f.codec = string(r.bytes(1, maxCodecName))
-		f.typeName = string(r.bytes(0, len(r.rest)))
-		f.payload = r.bytes(0, len(r.rest))
 	}
 	if r.bad || len(r.rest) != 0 {
 		return frame{}, errors.New("a damaged frame")
@@ -145,59 +170,75 @@ type frameReader struct {
 	bad  bool
 }
 
-// run reads the identity of a run.
-func (r *frameReader) run() string {
-	if len(r.rest) < runBytes {
-		r.bad = true
-		return ""
+// entry reads what an entry has behind its run.
+func (r *frameReader) entry(f *frame, flags byte) {
+	if flags&flagLeased != 0 {
+		f.lease = r.lease()
 	}
-	run := string(r.rest[:runBytes])
-	r.rest = r.rest[runBytes:]
-	return run
+	f.freshUntil = r.time()
+	f.loadedAt = r.time()
+	f.loadTime = time.Duration(r.uint64()) //nolint:gosec // reinterprets the bits
+	f.validator = string(r.bytes(int(r.uint32())))
+	if f.kind != kindValue {
+		return
+	}
+	codec, typeName, payload := int(r.byte()), int(r.uint32()), int(r.uint32())
+	r.bad = r.bad || codec < 1 || codec > maxCodecName
+	f.codec = string(r.bytes(codec))
+	f.typeName = string(r.bytes(typeName))
+	f.payload = r.bytes(payload)
 }
 
-// freshUntil reads the time that flags announce.
-func (r *frameReader) freshUntil(flags byte) time.Time {
-	if flags&^flagFresh != 0 {
-		r.bad = true
+// lease reads the lease of an entry.
+func (r *frameReader) lease() string {
+	lease := r.bytes(tokenBytes + endBytes)
+	if r.bad {
+		return ""
 	}
-	if r.bad || flags == 0 {
+	for _, digit := range lease[tokenBytes:] {
+		r.bad = r.bad || digit < '0' || digit > '9'
+	}
+	return string(lease)
+}
+
+// time reads a time.
+func (r *frameReader) time() time.Time {
+	seconds, nanoseconds := r.uint64(), r.uint32()
+	if r.bad || nanoseconds >= uint32(time.Second) {
+		r.bad = true
 		return time.Time{}
 	}
-	seconds, nanoseconds := r.varint(), r.uvarint()
-	if nanoseconds >= uint64(time.Second) {
-		r.bad = true
+	t := time.Unix(int64(seconds), int64(nanoseconds)) //nolint:gosec // reinterprets the bits
+	if t.IsZero() {
 		return time.Time{}
 	}
-	t := time.Unix(seconds, int64(nanoseconds))
-	r.bad = r.bad || t.IsZero() // that has no flag
 	return t
 }
 
-// varint reads a signed number, in the zigzag form of package binary.
-func (r *frameReader) varint() int64 {
-	u := r.uvarint()
-	return int64(u>>1) ^ -int64(u&1) //nolint:gosec // reinterprets the bits
+func (r *frameReader) byte() byte {
+	if field := r.bytes(1); !r.bad {
+		return field[0]
+	}
+	return 0
 }
 
-// uvarint reads a number in its shortest form.
-func (r *frameReader) uvarint() uint64 {
-	if r.bad {
-		return 0
+func (r *frameReader) uint32() uint32 {
+	if field := r.bytes(4); !r.bad { //nolint:mnd // bytes
+		return binary.BigEndian.Uint32(field)
 	}
-	u, n := binary.Uvarint(r.rest)
-	if n <= 0 || (n > 1 && r.rest[n-1] == 0) {
-		r.bad = true
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return u
+	return 0
 }
 
-// bytes reads a length from least to most and that many bytes.
-func (r *frameReader) bytes(least, most int) []byte {
-	n := r.uvarint()
-	if r.bad || n < uint64(least) || n > uint64(most) || n > uint64(len(r.rest)) { //nolint:gosec // never negative
+func (r *frameReader) uint64() uint64 {
+	if field := r.bytes(8); !r.bad { //nolint:mnd // bytes
+		return binary.BigEndian.Uint64(field)
+	}
+	return 0
+}
+
+// bytes reads n bytes. On a machine of 32 bits a length may have become negative.
+func (r *frameReader) bytes(n int) []byte {
+	if r.bad || n < 0 || n > len(r.rest) {
 		r.bad = true
 		return nil
 	}

@@ -2,7 +2,9 @@ package redisprovider
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -10,24 +12,47 @@ import (
 	"time"
 )
 
+// Parts of golden frames, as hexadecimal digits.
+const (
+	noTime  = "fffffff1886e0900" + "00000000" // year 1
+	someday = "000000006acfc080" + "00000000" // 1,792,000,128 seconds after 1970
+	noTook  = "0000000000000000"
+	empty   = "00000000" // the length of what is empty
+)
+
 // goldenFrames are frames and their bytes. What is stored lives on when the
 // program is replaced, so these bytes must never change; a change of the format
 // needs a new version.
 func goldenFrames() map[string]frame {
+	run, token := strings.Repeat("a", runBytes), strings.Repeat("t", tokenBytes)
 	return map[string]frame{
-		// magic, version, kind, flags; load time; codec, type, payload
-		"c172010100" + "00" + "046a736f6e" + "06737472696e67" + "03226122": {
+		// magic, version, kind, flags; fresh until, loaded at, load time, validator;
+		// lengths of codec, type, payload; codec, type, payload
+		"c172020100" + noTime + noTime + noTook + empty + "04" + "00000006" + "00000003" + "6a736f6e" + "737472696e67" + "226122": {
 			kind: kindValue, codec: "json", typeName: "string", payload: []byte(`"a"`),
 		},
-		"c172010101" + "8082feac0d" + "00" + "80897a" + "046a736f6e" + "036e696c" + "046e756c6c": {
-			kind: kindValue, freshUntil: time.Unix(1_792_000_128, 0), loadTime: time.Millisecond,
-			codec: "json", typeName: "nil", payload: []byte("null"),
+		"c172020100" + someday + "000000006acfc07f" + "3b9ac9ff" + "00000000000f4240" + "00000003" + "220022" + "04" + "00000003" + "00000004" + "6a736f6e" + "6e696c" + "6e756c6c": {
+			kind: kindValue, freshUntil: time.Unix(1_792_000_128, 0), loadedAt: time.Unix(1_792_000_127, 999_999_999), loadTime: time.Millisecond,
+			validator: "\"\x00\"", codec: "json", typeName: "nil", payload: []byte("null"),
 		},
-		"c172010201" + "8082feac0d" + "fff7eadc03" + "01": {
-			kind: kindAbsent, freshUntil: time.Unix(1_792_000_128, 999_996_415), loadTime: -1,
+		"c172020200" + someday[:16] + "3b9abc00" + noTime + "ffffffffffffffff" + empty: {
+			kind: kindAbsent, freshUntil: time.Unix(1_792_000_128, 999_996_416), loadTime: -1,
 		},
-		"c172010200" + "00":                        {kind: kindAbsent},
-		"c172010100" + "00" + "0178" + "00" + "00": {kind: kindValue, codec: "x", payload: []byte{}},
+		"c172020200" + noTime + "0000000000000000" + "00000000" + noTook + "00000001" + "ff": {kind: kindAbsent, loadedAt: time.Unix(0, 0), validator: "\xff"},
+		"c172020100" + noTime + noTime + noTook + empty + "01" + empty + empty + "78":        {kind: kindValue, codec: "x", payload: []byte{}},
+
+		// with a lease; bound; both
+		"c172020202" + strings.Repeat("74", 32) + strings.Repeat("30", 15) + "39" + noTime + noTime + noTook + empty: {
+			kind: kindAbsent, lease: token + "0000000000000009",
+		},
+		"c172020201" + strings.Repeat("61", 16) + noTime + noTime + noTook + empty: {kind: kindAbsent, run: run},
+		"c172020203" + strings.Repeat("61", 16) + strings.Repeat("74", 32) + strings.Repeat("39", 16) + noTime + noTime + noTook + empty: {
+			kind: kindAbsent, run: run, lease: token + strings.Repeat("9", 16),
+		},
+
+		// leases
+		"c172020300" + strings.Repeat("74", 32):                            {kind: kindLease, payload: []byte(token)},
+		"c172020301" + strings.Repeat("61", 16) + strings.Repeat("74", 32): {kind: kindLease, payload: []byte(token), run: run},
 	}
 }
 
@@ -49,10 +74,11 @@ func TestGoldenFrames(t *testing.T) {
 }
 
 func sameFrame(a, b frame) bool {
-	if !a.freshUntil.Equal(b.freshUntil) || !bytes.Equal(a.payload, b.payload) {
+	if !a.freshUntil.Equal(b.freshUntil) || !a.loadedAt.Equal(b.loadedAt) || !bytes.Equal(a.payload, b.payload) {
 		return false
 	}
 	a.freshUntil, b.freshUntil, a.payload, b.payload = time.Time{}, time.Time{}, nil, nil
+	a.loadedAt, b.loadedAt = time.Time{}, time.Time{}
 	return reflect.DeepEqual(a, b)
 }
 
@@ -69,6 +95,11 @@ func TestFramesRoundTrip(t *testing.T) {
 		{kind: kindAbsent, freshUntil: time.Unix(math.MinInt64, 0)},
 		{kind: kindAbsent, freshUntil: time.Time{}.Add(1)},
 		{kind: kindAbsent, freshUntil: time.Time{}.Add(-1)},
+		{kind: kindAbsent, freshUntil: time.Now().Add(math.MaxInt64)},
+		{kind: kindAbsent, freshUntil: time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)},
+		{kind: kindAbsent, loadedAt: time.Now(), validator: long},
+		{kind: kindAbsent, loadedAt: time.Time{}.Add(-1), validator: "\x00"},
+		{kind: kindValue, lease: strings.Repeat("\xff", tokenBytes) + "1234567890123456", codec: "c", payload: []byte("p"), validator: string(encodeFrame(frame{kind: kindAbsent}))},
 	} {
 		got, err := decodeFrame(encodeFrame(f))
 		if err != nil || !sameFrame(got, f) {
@@ -77,33 +108,14 @@ func TestFramesRoundTrip(t *testing.T) {
 	}
 }
 
-// TestGoldenLeases has the frames of leases, and those that are bound to a server.
-func TestGoldenLeases(t *testing.T) {
+// TestLeaseFrames checks what a lease is made of.
+func TestLeaseFrames(t *testing.T) {
 	t.Parallel()
-	run := strings.Repeat("a", runBytes)
-	for text, f := range map[string]frame{
-		"c172010300" + "746f6b656e":                        {kind: kindLease, payload: []byte("token")},
-		"c172010302" + strings.Repeat("61", 16) + "746f6b": {kind: kindLease, payload: []byte("tok"), run: run},
-		"c172010202" + strings.Repeat("61", 16) + "00":     {kind: kindAbsent, run: run},
-		"c172010203" + strings.Repeat("61", 16) + "0000" + "00": {
-			kind: kindAbsent, run: run, freshUntil: time.Unix(0, 0),
-		},
-	} {
-		want, err := hex.DecodeString(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := encodeFrame(f); !bytes.Equal(got, want) {
-			t.Errorf("%+v is written as\n\t%x, want\n\t%x", f, got, want)
-		}
-		if got, err := decodeFrame(want); err != nil || !sameFrame(got, f) {
-			t.Errorf("%x is read as %+v, %v; want %+v", want, got, err, f)
-		}
-	}
-	if got := leaseFrame("token"); hex.EncodeToString(got) != "c172010300746f6b656e" || bind(got)[4] != flagBound {
+	token := newToken()
+	if got := leaseFrame(token); string(got) != "\xc1r\x02\x03\x00"+token || bind(got)[4] != flagBound {
 		t.Errorf("a lease is %x", got)
 	}
-	if token := newToken(); len(token) != 32 || token == newToken() {
+	if len(token) != tokenBytes || token == newToken() {
 		t.Errorf("the token %q", token)
 	}
 }
@@ -126,26 +138,35 @@ func TestDamagedFrames(t *testing.T) {
 
 func TestForeignFrames(t *testing.T) {
 	t.Parallel()
+	const plain = noTime + noTime + noTook
+	token := strings.Repeat("74", tokenBytes)
 	for name, c := range map[string]struct{ text, want string }{
-		"nothing":                     {"", "not a frame"},
-		"JSON":                        {hex.EncodeToString([]byte(`{"a":1}`)), "not a frame"},
-		"other magic":                 {"c173010200" + "00", "not a frame"},
-		"no version":                  {"c172000200" + "00", "unknown version 0"},
-		"next version":                {"c172020200" + "00", "unknown version 2"},
-		"kind zero":                   {"c172010000" + "00", "unknown kind 0"},
-		"a kind to come":              {"c172010400" + "00", "unknown kind 4"},
-		"unknown flag":                {"c172010204" + "00", "damaged"},
-		"bound to nothing":            {"c172010202" + "00", "damaged"},
-		"lease with a fresh-until":    {"c172010301" + "00" + "00", "damaged"},
-		"lease bound to nothing":      {"c172010302" + "00", "damaged"},
-		"long form of a number":       {"c172010200" + "8000", "damaged"},
-		"number beyond 64 bits":       {"c172010200" + "ffffffffffffffffff7f", "damaged"},
-		"a second of nanoseconds":     {"c172010201" + "00" + "8094ebdc03" + "00", "damaged"},
-		"zero time with a flag":       {"c172010201" + hex.EncodeToString(encodeFrame(frame{kind: kindAbsent, freshUntil: time.Time{}.Add(1)})[5:11]) + "00" + "00", "damaged"},
-		"no codec":                    {"c172010100" + "00" + "00" + "00" + "00", "damaged"},
-		"codec of 33 bytes":           {"c172010100" + "00" + "21" + strings.Repeat("61", 33) + "00" + "00", "damaged"},
-		"payload longer than what is": {"c172010100" + "00" + "0178" + "00" + "ffffffffffffffffff01", "damaged"},
-		"payload of an absence":       {"c172010200" + "00" + "0178" + "00" + "00", "damaged"},
+		"nothing":                       {"", "not a frame"},
+		"JSON":                          {hex.EncodeToString([]byte(`{"a":1}`)), "not a frame"},
+		"other magic":                   {"c173020200" + plain + empty, "not a frame"},
+		"no version":                    {"c172000200" + plain + empty, "unknown version 0"},
+		"first version":                 {"c172010200" + "00", "unknown version 1"},
+		"next version":                  {"c172030200" + plain + empty, "unknown version 3"},
+		"kind zero":                     {"c172020000" + plain + empty, "unknown kind 0"},
+		"a kind to come":                {"c172020400" + plain + empty, "unknown kind 4"},
+		"unknown flag":                  {"c172020204" + plain + empty, "damaged"},
+		"bound to nothing":              {"c172020201" + "00", "damaged"},
+		"a second of nanoseconds":       {"c172020200" + someday[:16] + "3b9aca00" + noTime + noTook + empty, "damaged"},
+		"another in loaded at":          {"c172020200" + noTime + someday[:16] + "ffffffff" + noTook + empty, "damaged"},
+		"longer validator than is":      {"c172020200" + plain + "00000002" + "61", "damaged"},
+		"longest validator":             {"c172020200" + plain + "ffffffff" + "61", "damaged"},
+		"no codec":                      {"c172020100" + plain + empty + "00" + empty + empty, "damaged"},
+		"codec of 33 bytes":             {"c172020100" + plain + empty + "21" + empty + empty + strings.Repeat("61", 33), "damaged"},
+		"payload longer than what is":   {"c172020100" + plain + empty + "01" + empty + "ffffffff" + "78" + "00", "damaged"},
+		"type longer than what is":      {"c172020100" + plain + empty + "01" + "ffffffff" + empty + "78" + "00", "damaged"},
+		"payload of an absence":         {"c172020200" + plain + empty + "01" + empty + empty + "78", "damaged"},
+		"leased without a lease":        {"c172020202" + plain + empty, "damaged"},
+		"leased with an end of letters": {"c172020202" + token + strings.Repeat("3a", endBytes) + plain + empty, "damaged"},
+		"leased with an end of signs":   {"c172020202" + token + strings.Repeat("2f", endBytes) + plain + empty, "damaged"},
+		"lease that is leased":          {"c172020302" + token, "damaged"},
+		"lease of a short token":        {"c172020300" + token[2:], "damaged"},
+		"lease of a long token":         {"c172020300" + token + "74", "damaged"},
+		"lease bound to nothing":        {"c172020301" + token[2:], "damaged"},
 	} {
 		data, err := hex.DecodeString(c.text)
 		if err != nil {
@@ -163,7 +184,7 @@ func FuzzDecodeFrame(f *testing.F) {
 		data, _ := hex.DecodeString(text)
 		f.Add(data)
 	}
-	f.Add([]byte{frameMagic0, frameMagic1, frameVersion, byte(kindValue), flagFresh, 0x80, 0x80, 0})
+	f.Add([]byte{frameMagic0, frameMagic1, frameVersion, byte(kindValue), flagLeased, 0x80, 0x80, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := bytes.Clone(data)
 		decoded, err := decodeFrame(data)
@@ -184,10 +205,16 @@ func FuzzDecodeFrame(f *testing.F) {
 
 // FuzzFrameRoundTrip checks that what is written is read.
 func FuzzFrameRoundTrip(f *testing.F) {
-	f.Add(true, int64(1), int64(2), int64(3), "json", "string", []byte("{}"))
-	f.Add(false, int64(-62135596800), int64(0), int64(-3), "c", "", []byte(nil))
-	f.Fuzz(func(t *testing.T, value bool, seconds, nanoseconds, load int64, codec, typeName string, payload []byte) {
-		want := frame{kind: kindAbsent, freshUntil: time.Unix(seconds, nanoseconds), loadTime: time.Duration(load)}
+	f.Add(true, true, int64(1), int64(2), int64(3), "etag", "json", "string", []byte("{}"))
+	f.Add(false, false, int64(-62135596800), int64(0), int64(-3), "", "c", "", []byte(nil))
+	f.Fuzz(func(t *testing.T, value, leased bool, seconds, nanoseconds, load int64, validator, codec, typeName string, payload []byte) {
+		want := frame{
+			kind: kindAbsent, freshUntil: time.Unix(seconds, nanoseconds), loadedAt: time.Unix(nanoseconds, seconds),
+			loadTime: time.Duration(load), validator: validator,
+		}
+		if leased {
+			want.lease = fmt.Sprintf("%x%016d", sha256.Sum256(payload), uint64(load)%1e16)[tokenBytes:]
+		}
 		if value {
 			if codec == "" || len(codec) > maxCodecName {
 				return

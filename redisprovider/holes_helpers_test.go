@@ -449,6 +449,7 @@ func wireArgs(command redis.Cmder) []string {
 // The kinds of commands that the store sends.
 const (
 	opAcquire = "acquire"
+	opRefresh = "refresh"
 	opFill    = "fill"
 	opRelease = "release"
 	opSet     = "set"
@@ -481,6 +482,8 @@ func opOf(args []string) string {
 	}
 	argv := args[3+n:]
 	switch {
+	case marks == "vhpi" && argv[1][3] == 3 && len(argv) == 6: //nolint:mnd // the kind of a lease
+		return opRefresh
 	case marks == "vhpi" && argv[1][3] == 3: //nolint:mnd // the kind of a lease
 		return opAcquire
 	case marks == "vhpi":

@@ -480,7 +480,7 @@ func TestScopeWithoutIndex(t *testing.T) {
 	p, client, _ := newOnServer(t, redisprovider.Options{})
 	for i := range 100 {
 		k := p.KeyOf(key("s", fmt.Sprint("name:", i)))
-		if err := client.Set(t.Context(), k, "\xc1r\x01\x02\x00\x00", time.Hour).Err(); err != nil {
+		if err := client.Set(t.Context(), k, absentFrame, time.Hour).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -609,7 +609,7 @@ func checkHostile(t *testing.T, p *redisprovider.Provider) {
 // scripts.
 func FuzzScripts(f *testing.F) {
 	f.Add("s", "name", "value", "na", "token")
-	f.Add("}:v:", "\x00\xff", "\xc1r\x01\x03\x00", "", "9:")
+	f.Add("}:v:", "\x00\xff", "\xc1r\x02\x03\x00", "", "9:")
 	f.Add("#1", "c", "", "\xff", "\n")
 	s := redistest.Start(f, redistest.Options{})
 	client := newServerClient(f, s.Addr())

@@ -10,7 +10,7 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// What the acquire script answers where there is no entry.
+// What the scripts that grant leases answer where there is no entry.
 const (
 	acquireBusy = 0
 	acquireHeld = 1
@@ -23,28 +23,53 @@ const nonceBytes = 16
 // trip. Every transmission has a token of its own, and none is sent twice, so a
 // request that arrives late plants a lease that nobody can fill.
 func (p *Provider) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	if err := p.usable(); err != nil {
-		return failGrants(make([]provider.Grant, len(keys)), err)
+	return p.grant(ctx, "acquire", keys, ttl, func(_ int, c *call) { c.script = p.scripts.acquire })
+}
+
+// Refresh implements [provider.Refresher], as Acquire does its part. The lease of a
+// key with an entry is a part of the entry's frame, so whatever removes the one
+// removes the other.
+func (p *Provider) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	keys := make([]provider.Key, len(requests))
+	for i := range requests {
+		keys[i] = requests[i].Key
 	}
+	return p.grant(ctx, "refresh", keys, ttl, func(i int, c *call) {
+		force := 0
+		if requests[i].Force {
+			force = 1
+		}
+		c.script = p.scripts.refresh
+		c.args = append(c.args, appendTime(nil, requests[i].LoadedAt), force, p.codecName)
+	})
+}
+
+// grant asks for leases of keys. complete makes the call of an operation out of the
+// one that it is given.
+func (p *Provider) grant(ctx context.Context, op string, keys []provider.Key, ttl time.Duration, complete func(i int, c *call)) ([]provider.Grant, error) {
 	grants := make([]provider.Grant, len(keys))
+	if err := p.usable(); err != nil {
+		return failGrants(grants, err)
+	}
 	if err := provider.CheckTTL(ttl); err != nil {
-		return failGrants(grants, fmt.Errorf("redisprovider: acquire: %w", err))
+		return failGrants(grants, fmt.Errorf("redisprovider: %s: %w", op, err))
 	}
 	px, _ := pxOf(min(ttl, maxTTL)) // a lease always ends
 	answers := p.run(ctx, len(keys), func(i int) call {
 		token := newToken()
 		grants[i].Lease = provider.Lease{Key: keys[i], Token: token}
 		b, name := p.bucketOf(keys[i]), keys[i].Name
-		return call{
-			script: p.scripts.acquire,
-			keys:   p.scriptKeys(b, b.value(name), b.holds(name), b.prefixHolds(), b.index()),
-			args:   []any{name, p.bound(leaseFrame(token)), px},
+		c := call{
+			keys: p.scriptKeys(b, b.value(name), b.holds(name), b.prefixHolds(), b.index()),
+			args: []any{name, p.bound(leaseFrame(token)), px},
 		}
+		complete(i, &c)
+		return c
 	})
 	for i := range grants {
 		p.readGrant(&grants[i], answers[i])
 		if grants[i].Err != nil {
-			grants[i].Err = failed("acquire", p.keyOf(keys[i]), grants[i].Err)
+			grants[i].Err = failed(op, p.keyOf(keys[i]), grants[i].Err)
 		}
 	}
 	return grants, wholeGrantError(grants)
@@ -56,8 +81,7 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 	*g = provider.Grant{State: provider.LeaseFailed}
 	switch found, err := answer.Result(); v := found.(type) {
 	case string:
-		var has bool
-		if g.Entry, has, g.Err = p.decode([]byte(v)); has {
+		if g.Entry, g.Found, g.Err = p.decode([]byte(v)); g.Found {
 			g.State = provider.LeaseFound
 		}
 	case int64:
@@ -68,10 +92,7 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 			g.State = provider.LeaseHeld
 		}
 	case []any:
-		if nonce, ok := granted(v); ok {
-			lease.Token = lease.Token[:len(lease.Token)-nonceBytes] + nonce
-			g.State, g.Lease = provider.LeaseGranted, lease
-		}
+		p.readLeased(g, lease, v)
 	default:
 		g.Err = err
 		if serverSays(err, "WRONGTYPE") {
@@ -83,13 +104,32 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 	}
 }
 
-// granted returns what the server put in place of the end of a token.
-func granted(answer []any) (nonce string, ok bool) {
-	if len(answer) != 1 {
-		return "", false
+// readLeased completes a grant by an answer that has the end of the token of a
+// lease, empty for that of somebody else, and maybe an entry. An entry that cannot
+// be read is not refreshed: what may have been put into it goes with it when the key
+// is deleted.
+func (p *Provider) readLeased(g *provider.Grant, lease provider.Lease, answer []any) {
+	if len(answer) < 1 || len(answer) > 2 {
+		return
 	}
-	nonce, ok = answer[0].(string)
-	return nonce, ok && len(nonce) == nonceBytes
+	nonce, ok := answer[0].(string)
+	if !ok || len(nonce) != nonceBytes && (nonce != "" || len(answer) == 1) {
+		return
+	}
+	if len(answer) > 1 {
+		data, ok := answer[1].(string)
+		if !ok {
+			return
+		}
+		if g.Entry, g.Found, g.Err = p.decode([]byte(data)); !g.Found {
+			return
+		}
+	}
+	g.State = provider.LeaseBusy
+	if nonce != "" {
+		lease.Token = lease.Token[:len(lease.Token)-nonceBytes] + nonce
+		g.State, g.Lease = provider.LeaseGranted, lease
+	}
 }
 
 // errAnswer is the error of an answer that no script of this package gives.
@@ -153,14 +193,18 @@ func (p *Provider) fillCall(f provider.Fill) (call, error) {
 	if err := provider.CheckTTL(f.TTL); err != nil {
 		return p.releaseCall(f.Lease), err
 	}
-	data, err := p.encode(f.Entry)
+	script, encode := p.scripts.fill, p.encode
+	if f.Extend {
+		script, encode = p.scripts.extend, p.encodeHead
+	}
+	data, err := encode(f.Entry)
 	if err != nil {
 		return p.releaseCall(f.Lease), err
 	}
 	b, name := p.bucketOf(f.Lease.Key), f.Lease.Key.Name
 	px, _ := pxOf(f.TTL)
 	return call{
-		script: p.scripts.fill,
+		script: script,
 		keys:   p.scriptKeys(b, b.value(name), b.index()),
 		args:   []any{name, p.bound(leaseFrame(f.Lease.Token)), data, px},
 		bytes:  len(data),

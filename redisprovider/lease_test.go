@@ -53,8 +53,8 @@ func fill(tb testing.TB, p provider.Leaser, l provider.Lease, value any) bool {
 // isAcquire reports whether a command is a run of the script that grants leases:
 // no other has a lease and no value behind its keys.
 func isAcquire(c redistest.Command) bool {
-	return c.Name() == "EVALSHA" && len(c.Args) > 4 && strings.HasPrefix(c.Args[len(c.Args)-2], "\xc1r\x01\x03") &&
-		!strings.HasPrefix(c.Args[len(c.Args)-3], "\xc1r\x01")
+	return c.Name() == "EVALSHA" && len(c.Args) > 4 && strings.HasPrefix(c.Args[len(c.Args)-2], "\xc1r\x02\x03") &&
+		!strings.HasPrefix(c.Args[len(c.Args)-3], "\xc1r\x02")
 }
 
 // tokenOf returns the token that such a command carries.

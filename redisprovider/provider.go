@@ -17,7 +17,7 @@ import (
 // the rebuilds of indices that are under way, which [Provider.Close] ends; the
 // client stays the caller's. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher],
-// [provider.Leaser] and [provider.Holder].
+// [provider.Leaser], [provider.Refresher] and [provider.Holder].
 //
 // Errors of its methods name the Redis key that they concern and wrap the
 // client's error.
@@ -44,6 +44,7 @@ var (
 	_ provider.CacheProvider = (*Provider)(nil)
 	_ provider.Batcher       = (*Provider)(nil)
 	_ provider.Leaser        = (*Provider)(nil)
+	_ provider.Refresher     = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )

@@ -23,13 +23,25 @@ var (
 	framePart string
 	//go:embed lua/index.lua
 	indexPart string
+	//go:embed lua/leased.lua
+	leasedPart string
+	//go:embed lua/readable.lua
+	readablePart string
 	//go:embed lua/held.lua
 	heldPart string
 	//go:embed lua/store.lua
 	storePart string
+	//go:embed lua/grant.lua
+	grantPart string
+	//go:embed lua/keep.lua
+	keepPart string
 
 	//go:embed lua/acquire.lua
 	acquireSource string
+	//go:embed lua/refresh.lua
+	refreshSource string
+	//go:embed lua/extend.lua
+	extendSource string
 	//go:embed lua/fill.lua
 	fillSource string
 	//go:embed lua/release.lua
@@ -65,7 +77,8 @@ func newScript(parts ...string) *script {
 
 // scripts are those of a store.
 type scripts struct {
-	acquire, fill, release, set, get     *script
+	acquire, refresh                     *script
+	fill, extend, release, set, get      *script
 	hold, prefix, list                   *script
 	rebuildBegin, rebuildAdd, rebuildEnd *script
 }
@@ -76,9 +89,11 @@ func newScripts(fence bool) scripts {
 		fencePart = fenceOnPart
 	}
 	return scripts{
-		acquire:      newScript(fencePart, framePart, indexPart, heldPart, storePart, acquireSource),
-		fill:         newScript(fencePart, indexPart, storePart, fillSource),
-		release:      newScript(fencePart, releaseSource),
+		acquire:      newScript(fencePart, framePart, indexPart, heldPart, storePart, grantPart, acquireSource),
+		refresh:      newScript(fencePart, framePart, leasedPart, readablePart, indexPart, heldPart, storePart, grantPart, keepPart, refreshSource),
+		fill:         newScript(fencePart, framePart, leasedPart, indexPart, storePart, fillSource),
+		extend:       newScript(fencePart, framePart, leasedPart, indexPart, storePart, extendSource),
+		release:      newScript(fencePart, framePart, leasedPart, releaseSource),
 		set:          newScript(fencePart, indexPart, heldPart, storePart, setSource),
 		get:          newScript(fencePart, getSource),
 		hold:         newScript(holdSource),
@@ -92,7 +107,8 @@ func newScripts(fence bool) scripts {
 
 func (s *scripts) all() []*script {
 	return []*script{
-		s.acquire, s.fill, s.release, s.set, s.get,
+		s.acquire, s.refresh,
+		s.fill, s.extend, s.release, s.set, s.get,
 		s.hold, s.prefix, s.list,
 		s.rebuildBegin, s.rebuildAdd, s.rebuildEnd,
 	}

@@ -13,6 +13,6 @@ local function stamped(frame)
   return string.sub(frame, 1, 5) .. run .. string.sub(frame, 6)
 end
 local function current(frame)
-  if string.sub(frame, 1, 3) ~= '\193r\1' then return true end -- no frame: the client reports it
-  return math.floor((string.byte(frame, 5) or 0) / 2) % 2 == 1 and string.sub(frame, 6, 21) == run
+  if string.sub(frame, 1, 3) ~= '\193r\2' then return true end -- no frame: the client reports it
+  return (string.byte(frame, 5) or 0) % 2 == 1 and string.sub(frame, 6, 21) == run
 end

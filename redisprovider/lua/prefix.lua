@@ -7,7 +7,7 @@ local entries = 0
 for _, member in ipairs(members) do
   local key = ARGV[1] .. string.sub(member, 2)
   local head = redis.pcall('GETRANGE', key, 0, 20)
-  if type(head) == 'string' and current(head) and (kind(head) == VALUE or kind(head) == ABSENT) then
+  if type(head) == 'string' and isEntry(head) and current(head) then
     entries = entries + 1
   end
   redis.call('UNLINK', key)

@@ -1,0 +1,557 @@
+package redisprovider_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
+)
+
+// loaded is the LoadedAt of the entries that are refreshed here.
+var loaded = time.Date(2026, 11, 24, 1, 2, 3, 456_789_012, time.UTC)
+
+// request asks for a lease of k to replace the entry that was loaded then.
+func request(k provider.Key) provider.RefreshRequest {
+	return provider.RefreshRequest{Key: k, LoadedAt: loaded}
+}
+
+// refresh asks for one lease.
+func refresh(tb testing.TB, p provider.Refresher, r provider.RefreshRequest) provider.Grant {
+	tb.Helper()
+	grants, err := p.Refresh(tb.Context(), []provider.RefreshRequest{r}, time.Minute)
+	if err != nil || len(grants) != 1 {
+		tb.Fatalf("Refresh(%.50q) = %v, %v", r.Key, grants, err)
+	}
+	return grants[0]
+}
+
+// mustRefresh returns the lease of k, beside an entry that was loaded at loaded.
+func mustRefresh(tb testing.TB, p provider.Refresher, k provider.Key) provider.Lease {
+	tb.Helper()
+	g := refresh(tb, p, request(k))
+	if g.State != provider.LeaseGranted || !g.Found {
+		tb.Fatalf("Refresh(%.50q) = %+v, want a lease beside the entry", k, g)
+	}
+	return g.Lease
+}
+
+func wantRefresh(tb testing.TB, p provider.Refresher, r provider.RefreshRequest, state provider.GrantState, value string) {
+	tb.Helper()
+	g := refresh(tb, p, r)
+	if g.State != state || (g.Entry.Value != nil) != (value != "") {
+		tb.Errorf("Refresh(%.50q) = %+v, want state %d with %q", r.Key, g, state, value)
+		return
+	}
+	if value == "" {
+		return
+	}
+	if got := decoded(tb, g.Entry); got != value {
+		tb.Errorf("Refresh(%.50q) found %q, want %q", r.Key, got, value)
+	}
+	if (state == provider.LeaseGranted || state == provider.LeaseBusy) && !g.Found {
+		tb.Errorf("Refresh(%.50q) = %+v, with an entry and without Found", r.Key, g)
+	}
+}
+
+// setLoaded stores an entry that was loaded at loaded.
+func setLoaded(tb testing.TB, p provider.CacheProvider, k provider.Key, value string, ttl time.Duration) {
+	tb.Helper()
+	entry := provider.Entry{Value: value, LoadedAt: loaded, Validator: "v1"}
+	if err := p.Set(tb.Context(), k, entry, ttl); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// extend reports whether an entry was extended under its lease.
+func extend(tb testing.TB, p provider.Leaser, l provider.Lease, entry provider.Entry) bool {
+	tb.Helper()
+	filled, err := p.Fill(tb.Context(), []provider.Fill{{Lease: l, Entry: entry, TTL: time.Hour, Extend: true}})
+	if err != nil || len(filled) != 1 || filled[0].Err != nil {
+		tb.Fatalf("Fill(%.50q) = %v, %v", l.Key, filled, err)
+	}
+	return filled[0].Stored
+}
+
+func mustRelease(tb testing.TB, p provider.Leaser, l provider.Lease) {
+	tb.Helper()
+	if err := p.Release(tb.Context(), []provider.Lease{l}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// stored is what a server has under a key, and when that ends.
+type stored struct {
+	frame string
+	ends  time.Duration // since 1970; -1: never
+}
+
+func (s stored) String() string { return fmt.Sprintf("%.300q until %v", s.frame, s.ends) }
+
+func storedOn(tb testing.TB, c *redis.Client, key string) stored {
+	tb.Helper()
+	frame, err := c.Get(tb.Context(), key).Result()
+	if err != nil {
+		tb.Fatalf("%.50q: %v", key, err)
+	}
+	ends, err := c.PExpireTime(tb.Context(), key).Result()
+	if err != nil { // Redis 6: not exactly, but nothing that takes milliseconds for seconds passes
+		left := c.PTTL(tb.Context(), key).Val()
+		ends = min(left, 0)
+	}
+	return stored{frame, ends}
+}
+
+// endLease has the lease of an entry end.
+func endLease(tb testing.TB, c *redis.Client, key string, fence bool) {
+	tb.Helper()
+	at := 5 + 32
+	if fence {
+		at += 16
+	}
+	frame := storedOn(tb, c, key).frame
+	if len(frame) < at+16 || frame[4]&2 == 0 {
+		tb.Fatalf("%q has no lease: %q", key, frame)
+	}
+	frame = frame[:at] + "0000000000000001" + frame[at+16:]
+	if err := c.Set(tb.Context(), key, frame, redis.KeepTTL).Err(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// refreshBothWays runs f on a server with and without the fence.
+func refreshBothWays(t *testing.T, f func(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence bool)) {
+	t.Helper()
+	s := redistest.StartReal(t, redistest.Options{})
+	c := newServerClient(t, s.Addr())
+	for _, fence := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fence %v", fence), func(t *testing.T) {
+			t.Parallel()
+			f(t, newProvider(t, c, redisprovider.Options{KeyPrefix: freshPrefix(), FenceByServer: fence}), c, fence)
+		})
+	}
+}
+
+// TestRefreshKeepsTheEntry checks that a lease changes nothing of an entry: neither
+// what is found, nor when it ends, to the millisecond; and that a release leaves
+// the bytes of before.
+func TestRefreshKeepsTheEntry(t *testing.T) {
+	t.Parallel()
+	refreshBothWays(t, func(t *testing.T, p *redisprovider.Provider, c *redis.Client, _ bool) {
+		t.Helper()
+		for name, ttl := range map[string]time.Duration{"hour": time.Hour, "odd": 123_456_789 * time.Millisecond, "ever": provider.NoExpiry} {
+			k := key("s", name)
+			setLoaded(t, p, k, name, ttl)
+			before := storedOn(t, c, p.KeyOf(k))
+			for range 3 {
+				lease := mustRefresh(t, p, k)
+				during := storedOn(t, c, p.KeyOf(k))
+				if during.ends != before.ends || len(during.frame) != len(before.frame)+48 {
+					t.Errorf("%s: %v became %v", name, before, during)
+				}
+				wantValue(t, p, k, name)
+				wantState(t, p, k, provider.LeaseFound)
+				wantRefresh(t, p, request(k), provider.LeaseBusy, name)
+				wantRefresh(t, p, provider.RefreshRequest{Key: k, Force: true}, provider.LeaseBusy, name)
+				wantRefresh(t, p, provider.RefreshRequest{Key: k}, provider.LeaseBusy, name)
+				if got := storedOn(t, c, p.KeyOf(k)); got != during {
+					t.Errorf("%s: asking changed %v to %v", name, during, got)
+				}
+				mustRelease(t, p, provider.Lease{Key: k, Token: strings.Repeat("0", 32)})
+				mustRelease(t, p, lease)
+				if after := storedOn(t, c, p.KeyOf(k)); after != before {
+					t.Errorf("%s: %v became %v", name, before, after)
+				}
+			}
+			if !fill(t, p, mustRefresh(t, p, k), "new") {
+				t.Errorf("%s: not filled", name)
+			}
+			wantValue(t, p, k, "new")
+			after := storedOn(t, c, p.KeyOf(k))
+			if after.frame[4]&2 != 0 || after.ends <= 0 {
+				t.Errorf("%s: filled %v", name, after)
+			}
+			if left := c.PTTL(t.Context(), p.KeyOf(k)).Val(); left <= 0 || left > time.Hour {
+				t.Errorf("%s: what was filled ends in %v", name, left)
+			}
+		}
+		wantRemoved(t, p, "s", "", 3)
+	})
+}
+
+// TestRefreshAnswers checks the answer for everything that a key may have.
+func TestRefreshAnswers(t *testing.T) {
+	t.Parallel()
+	refreshBothWays(t, func(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence bool) {
+		t.Helper()
+		k := key("s", "nothing")
+		g := refresh(t, p, request(k))
+		if g.State != provider.LeaseGranted || g.Found || g.Entry.Value != nil {
+			t.Errorf("of nothing: %+v", g)
+		}
+		wantRefresh(t, p, request(k), provider.LeaseBusy, "")
+		wantState(t, p, k, provider.LeaseBusy)
+		if !fill(t, p, g.Lease, "v") {
+			t.Error("not filled")
+		}
+
+		k = key("s", "entry")
+		setLoaded(t, p, k, "v", time.Hour)
+		for _, other := range []time.Time{{}, loaded.Add(1), loaded.Add(-1), loaded.Add(time.Hour), time.Unix(0, 0)} {
+			wantRefresh(t, p, provider.RefreshRequest{Key: k, LoadedAt: other}, provider.LeaseFound, "v")
+		}
+		entry, _, err := p.Get(t.Context(), k)
+		if err != nil || !entry.LoadedAt.Equal(loaded) || entry.Validator != "v1" {
+			t.Errorf("Get = %+v, %v", entry, err)
+		}
+		wantRefresh(t, p, provider.RefreshRequest{Key: k, LoadedAt: entry.LoadedAt}, provider.LeaseGranted, "v")
+		endLease(t, c, p.KeyOf(k), fence)
+		wantRefresh(t, p, provider.RefreshRequest{Key: k}, provider.LeaseFound, "v")
+		wantRefresh(t, p, provider.RefreshRequest{Key: k, Force: true}, provider.LeaseGranted, "v")
+
+		k = key("s", "unknown")
+		mustSet(t, p, k, "v")
+		wantRefresh(t, p, request(k), provider.LeaseFound, "v")
+		wantRefresh(t, p, provider.RefreshRequest{Key: k}, provider.LeaseGranted, "v")
+
+		held := provider.HoldTargets{Scope: "s", Keys: []string{"held"}, Prefixes: []string{"un"}}
+		setLoaded(t, p, key("s", "held"), "v", time.Hour)
+		mustHold(t, p, held, "t", time.Minute)
+		// A hold on a prefix comes before its entries are removed.
+		c.Set(t.Context(), p.KeyOf(k), storedOn(t, c, p.KeyOf(key("s", "entry"))).frame, time.Hour)
+		for _, k := range []provider.Key{key("s", "held"), key("s", "unheard of"), k} {
+			wantRefresh(t, p, provider.RefreshRequest{Key: k, Force: true}, provider.LeaseHeld, "")
+		}
+	})
+}
+
+// TestRefreshOfAnAbsence checks that an absence is leased as a value is.
+func TestRefreshOfAnAbsence(t *testing.T) {
+	t.Parallel()
+	refreshBothWays(t, func(t *testing.T, p *redisprovider.Provider, c *redis.Client, _ bool) {
+		t.Helper()
+		k := key("s", "k")
+		if err := p.Set(t.Context(), k, provider.Entry{Absent: true, LoadedAt: loaded}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		before := storedOn(t, c, p.KeyOf(k))
+		g := refresh(t, p, request(k))
+		if g.State != provider.LeaseGranted || !g.Found || !g.Entry.Absent {
+			t.Fatalf("Refresh = %+v", g)
+		}
+		mustRelease(t, p, g.Lease)
+		if after := storedOn(t, c, p.KeyOf(k)); after != before {
+			t.Errorf("%v became %v", before, after)
+		}
+		if !extend(t, p, mustRefresh(t, p, k), provider.Entry{LoadedAt: loaded.Add(1), Validator: "v2"}) {
+			t.Error("not extended")
+		}
+		entry, found, err := p.Get(t.Context(), k)
+		if err != nil || !found || !entry.Absent || entry.Validator != "v2" || !entry.LoadedAt.Equal(loaded.Add(1)) {
+			t.Errorf("extended to %+v, %v, %v", entry, found, err)
+		}
+	})
+}
+
+// TestExtend checks what an extension keeps and what it replaces.
+func TestExtend(t *testing.T) {
+	t.Parallel()
+	refreshBothWays(t, func(t *testing.T, p *redisprovider.Provider, c *redis.Client, _ bool) {
+		t.Helper()
+		long := strings.Repeat("validator\x00", 10_000)
+		for name, validators := range map[string][2]string{
+			"same": {"v1", "v1"}, "longer": {"", long}, "shorter": {long, ""}, "binary": {"\xff\x00", "\x00\x00"},
+		} {
+			k := key("s", name)
+			value := strings.Repeat(name+"\x00\xff", 1000)
+			old := provider.Entry{Value: value, LoadedAt: loaded, LoadTime: time.Second, FreshUntil: loaded, Validator: validators[0]}
+			if err := p.Set(t.Context(), k, old, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			want := provider.Entry{
+				Value: "ignored", Absent: true,
+				LoadedAt: loaded.Add(time.Hour + 1), LoadTime: time.Millisecond, FreshUntil: loaded.Add(-1), Validator: validators[1],
+			}
+			lease := mustRefresh(t, p, k)
+			if !extend(t, p, lease, want) {
+				t.Fatalf("%s: not extended", name)
+			}
+			wantValue(t, p, k, strings.ToValidUTF8(value, "\ufffd")) // JSON
+			got, _, err := p.Get(t.Context(), k)
+			if err != nil || got.Absent || !got.LoadedAt.Equal(want.LoadedAt) || got.LoadTime != want.LoadTime ||
+				!got.FreshUntil.Equal(want.FreshUntil) || got.Validator != want.Validator {
+				t.Errorf("%s: extended to %.200v, want %.200v; %v", name, got, want, err)
+			}
+			if left := c.PTTL(t.Context(), p.KeyOf(k)).Val(); left <= time.Minute || left > time.Hour {
+				t.Errorf("%s: ends in %v, want an hour", name, left)
+			}
+			// The frame is the one that Set writes for the same entry.
+			after := storedOn(t, c, p.KeyOf(k)).frame
+			want.Value, want.Absent = value, false
+			if err := p.Set(t.Context(), k, want, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			if set := storedOn(t, c, p.KeyOf(k)).frame; set != after {
+				t.Errorf("%s: extended to\n\t%.300q, set to\n\t%.300q", name, after, set)
+			}
+			if extend(t, p, lease, want) {
+				t.Errorf("%s: extended twice with a lease", name)
+			}
+		}
+	})
+}
+
+// TestExtendNeedsAnEntry checks that a lease without an entry extends nothing, and
+// is not lost by that.
+func TestExtendNeedsAnEntry(t *testing.T) {
+	t.Parallel()
+	refreshBothWays(t, func(t *testing.T, p *redisprovider.Provider, _ *redis.Client, _ bool) {
+		t.Helper()
+		for name, lease := range map[string]provider.Lease{
+			"acquire": mustAcquire(t, p, key("s", "a")), "refresh": refresh(t, p, request(key("s", "r"))).Lease,
+		} {
+			if extend(t, p, lease, provider.Entry{LoadedAt: loaded}) {
+				t.Errorf("%s: extended", name)
+			}
+			wantMiss(t, p, lease.Key)
+			wantState(t, p, lease.Key, provider.LeaseBusy)
+			if !fill(t, p, lease, "v") {
+				t.Errorf("%s: not filled afterwards", name)
+			}
+		}
+		if extend(t, p, provider.Lease{Key: key("s", "none"), Token: strings.Repeat("0", 32)}, provider.Entry{}) {
+			t.Error("extended nothing")
+		}
+	})
+}
+
+// TestEncodedValuesAreStoredAsTheyAre stores what a Get has returned.
+func TestEncodedValuesAreStoredAsTheyAre(t *testing.T) {
+	t.Parallel()
+	p, client, _ := newOnServer(t, redisprovider.Options{})
+	odd := provider.Encoded{Data: []byte(" \x00 not what JSON writes "), Type: "some.Type", Codec: provider.JSON()}
+	for name, store := range map[string]func(k provider.Key, entry provider.Entry){
+		"set": func(k provider.Key, entry provider.Entry) {
+			if err := p.Set(t.Context(), k, entry, time.Hour); err != nil {
+				t.Error(err)
+			}
+		},
+		"fill": func(k provider.Key, entry provider.Entry) {
+			setLoaded(t, p, k, "v", time.Hour)
+			filled, err := p.Fill(t.Context(), []provider.Fill{{Lease: mustRefresh(t, p, k), Entry: entry, TTL: time.Hour}})
+			if err != nil || !filled[0].Stored {
+				t.Errorf("Fill = %v, %v", filled, err)
+			}
+		},
+	} {
+		k := key("s", name)
+		store(k, provider.Entry{Value: odd})
+		first, _, err := p.Get(t.Context(), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := first.Value.(provider.Encoded); !ok || string(got.Data) != string(odd.Data) || got.Type != odd.Type {
+			t.Errorf("%s: found %+v, want %+v", name, first.Value, odd)
+		}
+		before := client.Get(t.Context(), p.KeyOf(k)).Val()
+		store(k, first)
+		if after := client.Get(t.Context(), p.KeyOf(k)).Val(); after != before {
+			t.Errorf("%s: %q became %q", name, before, after)
+		}
+	}
+}
+
+// overtakings are what may happen to an entry and its lease. Each returns whether
+// the key has a value then, and which.
+func overtakings(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence bool) map[string]func(k provider.Key) string {
+	t.Helper()
+	remove := func(k provider.Key) {
+		t.Helper()
+		if err := p.Delete(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return map[string]func(k provider.Key) string{
+		"deleted": func(k provider.Key) string { remove(k); return "" },
+		"deleted by prefix": func(k provider.Key) string {
+			wantRemoved(t, p, k.Scope, k.Name, 1)
+			return ""
+		},
+		"deleted and leased": func(k provider.Key) string { remove(k); mustAcquire(t, p, k); return "" },
+		"deleted and filled": func(k provider.Key) string {
+			remove(k)
+			if !fill(t, p, mustAcquire(t, p, k), "new") {
+				t.Error("not filled")
+			}
+			return "new"
+		},
+		"deleted, set alike, and refreshed": func(k provider.Key) string {
+			remove(k)
+			setLoaded(t, p, k, "new", time.Hour)
+			mustRefresh(t, p, k)
+			return "new"
+		},
+		"set": func(k provider.Key) string { setLoaded(t, p, k, "new", time.Hour); return "new" },
+		"held": func(k provider.Key) string {
+			targets := provider.HoldTargets{Scope: k.Scope, Keys: []string{k.Name}}
+			mustHold(t, p, targets, "t", time.Minute)
+			mustUnhold(t, p, targets, "t")
+			return ""
+		},
+		"its prefix held": func(k provider.Key) string {
+			targets := provider.HoldTargets{Scope: k.Scope, Prefixes: []string{k.Name}}
+			mustHold(t, p, targets, "t", time.Minute)
+			mustUnhold(t, p, targets, "t")
+			return ""
+		},
+		"ended": func(k provider.Key) string { endLease(t, c, p.KeyOf(k), fence); return "old" },
+		"ended, and refreshed by another": func(k provider.Key) string {
+			endLease(t, c, p.KeyOf(k), fence)
+			if !fill(t, p, mustRefresh(t, p, k), "new") {
+				t.Error("not filled")
+			}
+			return "new"
+		},
+		"ended, and leased by another": func(k provider.Key) string {
+			endLease(t, c, p.KeyOf(k), fence)
+			mustRefresh(t, p, k)
+			return "old"
+		},
+		"released": func(k provider.Key) string { // a copy of the release came first
+			frame := storedOn(t, c, p.KeyOf(k)).frame
+			token := frame[5:37]
+			if fence {
+				token = frame[21:53]
+			}
+			mustRelease(t, p, provider.Lease{Key: k, Token: token})
+			return "old"
+		},
+		"filled": func(k provider.Key) string {
+			frame := storedOn(t, c, p.KeyOf(k)).frame
+			token := frame[5:37]
+			if fence {
+				token = frame[21:53]
+			}
+			if !fill(t, p, provider.Lease{Key: k, Token: token}, "first") {
+				t.Error("not filled")
+			}
+			return "first"
+		},
+		"entry ended": func(k provider.Key) string {
+			c.PExpire(t.Context(), p.KeyOf(k), time.Millisecond)
+			poll(t, func() bool { return c.Exists(t.Context(), p.KeyOf(k)).Val() == 0 })
+			return ""
+		},
+		"evicted": func(k provider.Key) string { c.Del(t.Context(), p.KeyOf(k)); return "" },
+		"replaced by a hash": func(k provider.Key) string {
+			c.Del(t.Context(), p.KeyOf(k))
+			c.HSet(t.Context(), p.KeyOf(k), "a", "b")
+			return "a hash"
+		},
+	}
+}
+
+// TestLateUseOfARefreshLease checks that a lease beside an entry is good for
+// nothing once anything has happened to the key: a fill, an extension and a release
+// that come late change nothing.
+func TestLateUseOfARefreshLease(t *testing.T) {
+	t.Parallel()
+	refreshBothWays(t, func(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence bool) {
+		t.Helper()
+		for name, overtake := range overtakings(t, p, c, fence) {
+			k := key("s", "k:"+name)
+			setLoaded(t, p, k, "old", time.Hour)
+			old := mustRefresh(t, p, k)
+			value := overtake(k)
+			before := c.Dump(t.Context(), p.KeyOf(k)).Val()
+			if fill(t, p, old, "late") || extend(t, p, old, provider.Entry{LoadedAt: loaded}) {
+				t.Errorf("%s: stored", name)
+			}
+			mustRelease(t, p, old)
+			if after := c.Dump(t.Context(), p.KeyOf(k)).Val(); after != before {
+				t.Errorf("%s: %q became %q", name, before, after)
+			}
+			switch value {
+			case "":
+				wantMiss(t, p, k)
+			case "a hash":
+				wantUndecodable(t, p, k)
+			default:
+				wantValue(t, p, k, value)
+			}
+		}
+	})
+}
+
+// TestUnreadableKeysAreNotRefreshed checks what is under a key and no entry: no
+// lease is put into it.
+func TestUnreadableKeysAreNotRefreshed(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	for _, fence := range []bool{false, true} {
+		p := newProvider(t, client, redisprovider.Options{FenceByServer: fence})
+		for name, f := range foreigners() {
+			if fence && name != "hash" && name != "JSON" {
+				continue // what looks like a frame is of another run
+			}
+			k := key("s", name)
+			client.Del(t.Context(), p.KeyOf(k))
+			if err := f.put(t.Context(), client, p.KeyOf(k)); err != nil {
+				t.Fatal(err)
+			}
+			before := client.Dump(t.Context(), p.KeyOf(k)).Val()
+			r := provider.RefreshRequest{Key: k, Force: true}
+			grants, err := p.Refresh(t.Context(), []provider.RefreshRequest{r}, time.Minute)
+			if err != nil || grants[0].State != provider.LeaseFailed || grants[0].Found || !errors.Is(grants[0].Err, provider.ErrUndecodable) {
+				t.Errorf("%s: %+v, %v; want ErrUndecodable", name, grants, err)
+			}
+			lease := provider.Lease{Key: k, Token: strings.Repeat("t", 32)}
+			if extend(t, p, lease, provider.Entry{}) || fill(t, p, lease, "v") {
+				t.Errorf("%s: filled", name)
+			}
+			mustRelease(t, p, lease)
+			if after := client.Dump(t.Context(), p.KeyOf(k)).Val(); after != before {
+				t.Errorf("%s: %q became %q", name, before, after)
+			}
+			if err := p.Delete(t.Context(), k); err != nil {
+				t.Error(err)
+			}
+			wantRefresh(t, p, request(k), provider.LeaseGranted, "")
+		}
+	}
+}
+
+// TestRefreshOfOldServers checks that with the fence the entry of another run of
+// the server is none.
+func TestRefreshOfOldServers(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	with := newProvider(t, client, redisprovider.Options{FenceByServer: true})
+	without := newProvider(t, client, redisprovider.Options{})
+	k := key("s", "k")
+	setLoaded(t, without, k, "v", time.Hour)
+	g := refresh(t, with, request(k))
+	if g.State != provider.LeaseGranted || g.Found {
+		t.Errorf("Refresh = %+v, want a lease and no entry", g)
+	}
+	setLoaded(t, with, k, "v", time.Hour)
+	wantRefresh(t, without, request(k), provider.LeaseGranted, "v") // frames that are bound are leased too
+	wantRefresh(t, with, request(k), provider.LeaseBusy, "v")
+	s.Snapshot()
+	s.Restart()
+	poll(t, func() bool { return client.Ping(context.WithoutCancel(t.Context())).Err() == nil })
+	wantRefresh(t, without, request(k), provider.LeaseBusy, "v")
+	g = refresh(t, with, request(k))
+	if g.State != provider.LeaseGranted || g.Found {
+		t.Errorf("Refresh after a restart = %+v, want a lease and no entry", g)
+	}
+}
