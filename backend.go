@@ -47,6 +47,7 @@ type backend struct {
 	inspector provider.Inspector // nil: the store cannot be looked at
 	closer    io.Closer          // nil: nothing to close
 	leaser    provider.Leaser    // nil: fills are fenced in this process only
+	refresher provider.Refresher // nil: keys that hold an entry cannot be leased
 	holder    provider.Holder    // nil: keys cannot be held
 	local     bool
 
@@ -79,6 +80,9 @@ func newBackend(store provider.CacheProvider, o *Options) *backend {
 	}
 	if leaser, ok := store.(provider.Leaser); ok {
 		b.leaser = leaser
+		if refresher, ok := store.(provider.Refresher); ok {
+			b.refresher = refresher
+		}
 		if holder, ok := store.(provider.Holder); ok {
 			b.holder = holder
 		}

@@ -74,6 +74,9 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b := c.backend; options.ages() && b.leaser != nil && b.refresher == nil {
+		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
+	}
 	created := newScope(c, name, options) // before the lock: NotFound may be anybody's code
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -38,13 +38,19 @@ var ErrClosed = errors.New("readthrough: cache closed")
 // [ScopeOptions.LoadTimeout]. It matches [context.DeadlineExceeded] too.
 var ErrLoadTimeout = fmt.Errorf("readthrough: load timeout: %w", context.DeadlineExceeded)
 
+// ErrStillLoading is the reason, in [Result.Err], why a stale value was served
+// although no load has failed: the load took longer than
+// [ScopeOptions.SoftLoadTimeout], or had to wait for others because of
+// [ScopeOptions.MaxLoads]. It is never returned.
+var ErrStillLoading = errors.New("readthrough: the value is still being loaded")
+
 // ErrGoexit is returned to the readers of a load that ended its goroutine with
 // [runtime.Goexit], as a failed [testing.T.FailNow] does.
 var ErrGoexit = errors.New("readthrough: load function called runtime.Goexit")
 
 // ErrRecursiveLoad is returned when a load function reads, with its context, the
 // key that it is loading, or one whose load waits for it in turn. Waiting would
-// never end. Loads that wait for each other across several caches are not
+// never end, and a stale value is not what the load is for. Loads that wait for each other across several caches are not
 // noticed.
 var ErrRecursiveLoad = errors.New("readthrough: load function reads the key that it is loading")
 

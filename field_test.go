@@ -933,8 +933,8 @@ func (s *ttlStore) Set(ctx context.Context, key provider.Key, entry provider.Ent
 	s.mu.Lock()
 	s.ttls = append(s.ttls, ttl)
 	s.mu.Unlock()
-	if ttl != readthrough.NoExpiry && !entry.FreshUntil.Equal(time.Now().Add(ttl)) {
-		return fmt.Errorf("fresh until %v, ttl %v", entry.FreshUntil, ttl)
+	if !entry.FreshUntil.IsZero() || !entry.LoadedAt.Equal(time.Now()) {
+		return fmt.Errorf("fresh until %v, loaded at %v", entry.FreshUntil, entry.LoadedAt)
 	}
 	return s.CacheProvider.Set(ctx, key, entry, ttl)
 }

@@ -17,6 +17,10 @@ const (
 	longestPoll  = 20 * time.Millisecond
 )
 
+// refreshPause is how long a process does not ask again for an entry that is due
+// while another one is loading it.
+const refreshPause = 100 * time.Millisecond
+
 // leased brings the outcomes of a call in a store with leases: it asks for all
 // keys at once, loads those that it has the leases of, and those that cannot be
 // leased, and then looks after those that another process is loading.
@@ -31,8 +35,20 @@ func (r *run) leased(ctx context.Context) {
 	if len(busy) == 0 {
 		return
 	}
+	if r.call.purpose == toRefresh {
+		r.yield(busy)
+		return
+	}
 	if ready = r.await(asking, busy); len(ready) > 0 {
 		r.load(ctx, ready, true)
+	}
+}
+
+// yield leaves busy, which nobody waits for, to the processes that are loading
+// them, and does not ask again for a while. Readers that have joined do.
+func (r *run) yield(busy []*flight) {
+	for _, f := range busy {
+		r.scope.flights.rest(f, refreshPause)
 	}
 }
 
@@ -49,44 +65,56 @@ func (r *run) asking(ctx context.Context) (context.Context, context.CancelFunc) 
 // returns the flights that are to be loaded, with or without a lease, and those
 // whose lease somebody else has.
 func (r *run) acquire(ctx context.Context, flights []*flight) (ready, busy []*flight) {
-	ready, busy, bad := r.acquireOnce(ctx, flights)
-	if len(bad) == 0 {
+	ready, busy, bad, old := r.acquireOnce(ctx, flights)
+	if len(bad)+len(old) == 0 {
 		return ready, busy
 	}
 	// What cannot be read has to make room for what will be stored. Removing it is
 	// always safe.
-	if err := r.scope.cache.backend.delete(ctx, r.keys(bad)); err != nil {
-		r.scope.report(OpDelete, keyOf(bad), err)
-		return append(ready, bad...), busy
+	if len(bad) > 0 {
+		if err := r.scope.cache.backend.delete(ctx, r.keys(bad)); err != nil {
+			r.scope.report(OpDelete, keyOf(bad), err)
+			ready, bad = append(ready, bad...), nil
+		}
 	}
-	moreReady, moreBusy, bad := r.acquireOnce(ctx, bad)
+	moreReady, moreBusy, bad, old := r.acquireOnce(ctx, append(bad, old...))
 	ready = append(ready, moreReady...)
-	return append(ready, bad...), append(busy, moreBusy...)
+	return append(append(ready, bad...), old...), append(busy, moreBusy...)
 }
 
 // acquireOnce is acquire that also returns the flights whose keys hold what
-// cannot be read.
-func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, bad []*flight) {
+// cannot be read, and those whose keys hold another entry than was found before,
+// which has to be replaced too.
+func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, bad, old []*flight) {
 	if len(flights) == 0 {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
 	r.scope.flights.bind(flights) // what is found now was there after this moment
-	grants, err := r.scope.cache.backend.acquire(ctx, r.keys(flights), r.scope.leaseTTL())
+	grants, err := r.grants(ctx, flights)
 	if err != nil {
 		r.scope.reportGet(ctx, keyOf(flights), err)
-		return flights, nil, nil
+		return flights, nil, nil, nil
 	}
 	for i, f := range flights {
 		switch g := &grants[i]; g.State {
 		case provider.LeaseFound:
-			if !r.adopt(f, g.Entry) {
+			switch {
+			case r.found(f, &g.Entry):
+			case r.scope.cache.backend.refresher != nil && f.seen.Equal(g.Entry.LoadedAt) && !f.seen.IsZero():
+				old = append(old, f)
+			default:
 				bad = append(bad, f)
 			}
 		case provider.LeaseGranted:
 			f.lease, f.leased = g.Lease, true
+			if f.hasOld = false; g.Found {
+				r.replaces(f, &g.Entry)
+			}
 			ready = append(ready, f)
 		case provider.LeaseBusy:
-			busy = append(busy, f)
+			if !g.Found || !r.found(f, &g.Entry) {
+				busy = append(busy, f)
+			}
 		case provider.LeaseHeld:
 			ready = append(ready, f)
 		default:
@@ -98,7 +126,22 @@ func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, 
 			}
 		}
 	}
-	return ready, busy, bad
+	return ready, busy, bad, old
+}
+
+// grants asks the store for entries and leases; where entries are to be replaced,
+// for leases on those that were found.
+func (r *run) grants(ctx context.Context, flights []*flight) ([]provider.Grant, error) {
+	b, ttl := r.scope.cache.backend, r.scope.leaseTTL()
+	replace := r.call.purpose == toReplace
+	if b.refresher == nil || !replace && !r.scope.options.ages() {
+		return b.acquire(ctx, r.keys(flights), ttl)
+	}
+	requests := make([]provider.RefreshRequest, len(flights))
+	for i, f := range flights {
+		requests[i] = provider.RefreshRequest{Key: r.scope.key(f.key), LoadedAt: f.seen, Force: replace}
+	}
+	return b.refresh(ctx, requests, ttl)
 }
 
 // await asks again and again for the flights whose leases another process has,
@@ -137,8 +180,8 @@ func (s *CachedScope) leaseTTL() time.Duration {
 }
 
 // fillLeased stores storable under their leases, and gives back the leases of
-// rest.
-func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last bool) {
+// rest. It returns how many the store has confirmed.
+func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last bool) (stored int) {
 	candidates := storable[:0]
 	for _, f := range storable {
 		if f.leased {
@@ -152,18 +195,18 @@ func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last boo
 		r.release(ctx, rest)
 	}
 	if len(store) == 0 {
-		return
+		return 0
 	}
 	fills := make([]provider.Fill, len(store))
 	for i, f := range store {
 		entry, ttl := r.entry(f)
-		fills[i] = provider.Fill{Lease: f.lease, Entry: entry, TTL: ttl}
+		fills[i] = provider.Fill{Lease: f.lease, Entry: entry, TTL: ttl, Extend: f.outcome.extended}
 	}
 	filled, err := r.scope.cache.backend.fill(ctx, fills)
 	if err != nil {
 		r.scope.report(OpSet, keyOf(store), err)
 		r.release(ctx, store)
-		return
+		return 0
 	}
 	var confirmed, failed []*flight
 	refused := 0
@@ -185,6 +228,7 @@ func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last boo
 	if len(failed) > 0 {
 		r.release(ctx, failed)
 	}
+	return len(confirmed)
 }
 
 // keys returns the store's keys of flights.
@@ -207,23 +251,36 @@ func (r *run) release(ctx context.Context, flights []*flight) {
 	}
 }
 
-// acquire asks the store for entries and leases. A lease that is granted after
-// the deadline, when nobody waits for it any more, is given back.
+// acquire asks the store for entries and leases.
 func (b *backend) acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	return b.grants(ctx, len(keys), func(ctx context.Context) ([]provider.Grant, error) {
+		return b.leaser.Acquire(ctx, keys, ttl)
+	})
+}
+
+// refresh asks the store for leases on keys that may hold entries.
+func (b *backend) refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	return b.grants(ctx, len(requests), func(ctx context.Context) ([]provider.Grant, error) {
+		return b.refresher.Refresh(ctx, requests, ttl)
+	})
+}
+
+// grants asks the store for n grants. A lease that is granted after the deadline,
+// when nobody waits for it any more, is given back.
+func (b *backend) grants(ctx context.Context, n int, call func(context.Context) ([]provider.Grant, error)) ([]provider.Grant, error) {
 	if err := b.admit(); err != nil {
 		return nil, err
 	}
-	grants, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Grant, error) {
-		grants, err := b.leaser.Acquire(ctx, keys, ttl)
-		if err == nil && len(grants) != len(keys) {
-			err = fmt.Errorf("readthrough: the store returned %d grants for %d keys", len(grants), len(keys))
+	return ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Grant, error) {
+		grants, err := call(ctx)
+		if err == nil && len(grants) != n {
+			err = fmt.Errorf("readthrough: the store returned %d grants for %d keys", len(grants), n)
 		}
 		if ctx.Err() != nil {
 			b.giveBack(ctx, grants)
 		}
 		return grants, err
 	})
-	return grants, err
 }
 
 // giveBack releases what was granted to nobody.

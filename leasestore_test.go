@@ -33,10 +33,18 @@ type leaseServer struct {
 	tokens int
 }
 
+// slot is what a key holds: an entry, a lease, or both.
 type slot struct {
-	entry provider.Entry
-	token string // of a lease; "" with an entry
-	until time.Time
+	entry      provider.Entry
+	hasEntry   bool
+	until      time.Time // the end of the entry, or of a lease alone
+	token      string    // of a lease; "": none
+	tokenUntil time.Time // the end of a lease beside an entry
+}
+
+// leased reports whether somebody has the lease of a slot that is live.
+func (s *slot) leased() bool {
+	return s.token != "" && (!s.hasEntry || time.Now().Before(s.tokenUntil))
 }
 
 type hold struct {
@@ -117,7 +125,7 @@ func (s *leaseStore) Get(ctx context.Context, key provider.Key) (entry provider.
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		got, ok := s.liveLocked(key)
-		entry, found = got.entry, ok && got.token == ""
+		entry, found = got.entry, ok && got.hasEntry
 	})
 	return entry, found && err == nil, err
 }
@@ -152,7 +160,7 @@ func (s *leaseServer) deletePrefixLocked(scope, prefix string) (removed int) {
 		if key.Scope != scope || !strings.HasPrefix(key.Name, prefix) {
 			continue
 		}
-		if found.token == "" && time.Now().Before(found.until) {
+		if found.hasEntry && time.Now().Before(found.until) {
 			removed++
 		}
 		delete(s.slots, key)
@@ -161,12 +169,20 @@ func (s *leaseServer) deletePrefixLocked(scope, prefix string) (removed int) {
 }
 
 func (s *leaseStore) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	grants := make([]provider.Grant, len(keys))
+	return s.grants(ctx, len(keys), func(i int) provider.Grant { return s.acquireLocked(keys[i], ttl) })
+}
+
+func (s *leaseStore) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	return s.grants(ctx, len(requests), func(i int) provider.Grant { return s.refreshLocked(&requests[i], ttl) })
+}
+
+func (s *leaseStore) grants(ctx context.Context, n int, grantLocked func(int) provider.Grant) ([]provider.Grant, error) {
+	grants := make([]provider.Grant, n)
 	err := s.network.sendTwo(ctx, func(late bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for i, key := range keys {
-			grant := s.acquireLocked(key, ttl)
+		for i := range n {
+			grant := grantLocked(i)
 			if !late {
 				grants[i] = grant // nobody gets the reply to the second copy
 			}
@@ -181,17 +197,35 @@ func (s *leaseStore) Acquire(ctx context.Context, keys []provider.Key, ttl time.
 func (s *leaseServer) acquireLocked(key provider.Key, ttl time.Duration) provider.Grant {
 	got, ok := s.liveLocked(key)
 	switch {
-	case ok && got.token == "":
-		return provider.Grant{State: provider.LeaseFound, Entry: got.entry}
+	case ok && got.hasEntry:
+		return provider.Grant{State: provider.LeaseFound, Found: true, Entry: got.entry}
 	case ok:
 		return provider.Grant{State: provider.LeaseBusy}
 	case s.heldLocked(key):
 		return provider.Grant{State: provider.LeaseHeld}
 	}
+	s.slots[key] = slot{token: s.newTokenLocked(), until: time.Now().Add(ttl)}
+	return provider.Grant{State: provider.LeaseGranted, Lease: provider.Lease{Key: key, Token: s.slots[key].token}}
+}
+
+func (s *leaseServer) refreshLocked(r *provider.RefreshRequest, ttl time.Duration) provider.Grant {
+	got, ok := s.liveLocked(r.Key)
+	switch {
+	case !ok || !got.hasEntry:
+		return s.acquireLocked(r.Key, ttl)
+	case got.leased():
+		return provider.Grant{State: provider.LeaseBusy, Found: true, Entry: got.entry}
+	case !r.Force && !r.LoadedAt.Equal(got.entry.LoadedAt):
+		return provider.Grant{State: provider.LeaseFound, Found: true, Entry: got.entry}
+	}
+	got.token, got.tokenUntil = s.newTokenLocked(), time.Now().Add(ttl)
+	s.slots[r.Key] = got
+	return provider.Grant{State: provider.LeaseGranted, Found: true, Entry: got.entry, Lease: provider.Lease{Key: r.Key, Token: got.token}}
+}
+
+func (s *leaseServer) newTokenLocked() string {
 	s.tokens++
-	lease := provider.Lease{Key: key, Token: strconv.Itoa(s.tokens)}
-	s.slots[key] = slot{token: lease.Token, until: time.Now().Add(ttl)}
-	return provider.Grant{State: provider.LeaseGranted, Lease: lease}
+	return strconv.Itoa(s.tokens)
 }
 
 func (s *leaseServer) heldLocked(key provider.Key) bool {
@@ -218,7 +252,14 @@ func (s *leaseStore) Fill(ctx context.Context, fills []provider.Fill) ([]provide
 			if !ok || got.token != fill.Lease.Token {
 				continue
 			}
-			s.slots[fill.Lease.Key] = slot{entry: fill.Entry, until: time.Now().Add(fill.TTL)}
+			entry := fill.Entry
+			if fill.Extend {
+				if !got.hasEntry {
+					continue
+				}
+				entry.Value, entry.Absent = got.entry.Value, got.entry.Absent
+			}
+			s.slots[fill.Lease.Key] = slot{entry: entry, hasEntry: true, until: time.Now().Add(fill.TTL)}
 			if !late {
 				filled[i].Stored = true
 			}
@@ -232,7 +273,13 @@ func (s *leaseStore) Release(ctx context.Context, leases []provider.Lease) error
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, lease := range leases {
-			if s.slots[lease.Key].token == lease.Token {
+			got := s.slots[lease.Key]
+			switch {
+			case got.token != lease.Token:
+			case got.hasEntry:
+				got.token = ""
+				s.slots[lease.Key] = got
+			default:
 				delete(s.slots, lease.Key)
 			}
 		}
@@ -266,5 +313,5 @@ func (s *leaseServer) peek(key provider.Key) (provider.Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	got, ok := s.liveLocked(key)
-	return got.entry, ok && got.token == ""
+	return got.entry, ok && got.hasEntry
 }

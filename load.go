@@ -18,6 +18,7 @@ type run struct {
 
 	batch    []*flight // what the load function is loading
 	began    time.Time // when that began
+	entered  bool      // the run has one of the places of the scope's loads
 	returned bool      // the run came to its end: no panic, no Goexit
 	loads    []Event   // for the observer, after everybody was woken
 }
@@ -27,12 +28,35 @@ type run struct {
 func (s *CachedScope) run(ctx context.Context, c *call, j job) {
 	r := &run{scope: s, call: c, job: j}
 	defer r.end(ctx)
-	if s.cache.backend.leaser != nil {
+	switch {
+	case c.purpose == toRefresh && !r.enterNow(ctx):
+		// There are loads enough. The next read of a value that is due tries again.
+	case s.cache.backend.leaser != nil:
 		r.leased(ctx)
-	} else if missing := r.lookAgain(ctx); len(missing) > 0 {
-		r.load(ctx, missing, true)
+	default:
+		if missing := r.lookAgain(ctx); len(missing) > 0 {
+			r.load(ctx, missing, true)
+		}
 	}
 	r.returned = true
+}
+
+// enterNow takes one of the places of the scope's loads, and reports whether there
+// was one.
+func (r *run) enterNow(ctx context.Context) bool {
+	if r.call.turn.slots == nil {
+		return true
+	}
+	r.entered, _ = r.scope.cache.waits.enter(ctx, r.call, true)
+	return r.entered
+}
+
+// enter waits for one of the places of the scope's loads.
+func (r *run) enter(ctx context.Context) (err error) {
+	if r.call.turn.slots != nil && !r.entered {
+		r.entered, err = r.scope.cache.waits.enter(ctx, r.call, false)
+	}
+	return err
 }
 
 // end finishes the run: commit, unregister, wake, notify, in that order.
@@ -44,6 +68,7 @@ func (r *run) end(ctx context.Context) {
 		}
 		r.fail(ctx, err)
 	}
+	r.exit()
 	r.scope.flights.land(r.call)
 	for _, event := range r.loads {
 		r.scope.observe(event)
@@ -64,9 +89,17 @@ func (r *run) fail(ctx context.Context, err error) {
 	r.loaded(ctx, unknown, err, true)
 }
 
+// exit gives the place back, if the run has one.
+func (r *run) exit() {
+	if r.entered {
+		r.entered = false
+		r.scope.cache.waits.exit(r.call)
+	}
+}
+
 // lookAgain asks the store for the keys of the call once more, if some flight has
-// stored something since the reader missed. It returns the flights that have to
-// be loaded.
+// stored something since the reader looked, or if what is stored is to be replaced.
+// It returns the flights that have to be loaded.
 func (r *run) lookAgain(ctx context.Context) (missing []*flight) {
 	if !r.call.again {
 		return r.call.flights
@@ -76,11 +109,32 @@ func (r *run) lookAgain(ctx context.Context) (missing []*flight) {
 	defer cancel()
 	results := r.scope.getMany(asking, len(asked), func(i int) string { return asked[i].key })
 	for i, f := range asked {
-		if !results[i].Found || !r.adopt(f, results[i].Entry) {
+		if !results[i].Found || !r.found(f, &results[i].Entry) {
 			missing = append(missing, f)
 		}
 	}
 	return missing
+}
+
+// found takes an entry that the store has for f: as the outcome, if it may be
+// served as it is, and otherwise as the one that is to be replaced. It returns
+// false if f has to be loaded.
+func (r *run) found(f *flight, entry *provider.Entry) bool {
+	known := !f.seen.IsZero() && entry.LoadedAt.Equal(f.seen)
+	if !known && r.call.purpose != toReplace && r.scope.standing(entry) <= early {
+		return r.adopt(f, *entry)
+	}
+	r.replaces(f, entry)
+	return false
+}
+
+// replaces says that f is to replace entry. A value of another type is none that
+// the load function could ask about.
+func (r *run) replaces(f *flight, entry *provider.Entry) {
+	f.seen = entry.LoadedAt
+	if f.hasOld = !entry.Absent && r.job.holds(entry.Value); f.hasOld {
+		f.old = *entry
+	}
 }
 
 // split returns the flights of the call that do not ask the store, and those that
@@ -113,14 +167,17 @@ func (r *run) adopt(f *flight, entry provider.Entry) bool {
 
 // load runs the load function for batch. With last, it completes the call.
 func (r *run) load(ctx context.Context, batch []*flight, last bool) {
-	if r.scope.cache.backend.leaser != nil {
-		r.scope.flights.bind(batch) // what is loaded now was in the source after this moment
-	}
+	err := r.enter(ctx)
+	// What is loaded now was in the source after this moment.
+	r.scope.flights.load(batch, r.scope.cache.backend.leaser != nil)
 	r.batch, r.began = batch, time.Now()
-	err := context.Cause(ctx)
+	if err == nil {
+		err = context.Cause(ctx)
+	}
 	if err == nil {
 		err = r.job.load(ctx, batch)
 	}
+	r.exit()
 	r.loaded(ctx, batch, err, last)
 	r.batch = nil
 }
@@ -128,7 +185,8 @@ func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 // loaded makes the outcomes of flights final after a load that returned err, and
 // has stored what may be stored.
 func (r *run) loaded(ctx context.Context, flights []*flight, err error, last bool) {
-	took := time.Since(r.began)
+	now := time.Now()
+	took := now.Sub(r.began)
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrLoadTimeout):
 		err = tooLate(flights, err)
@@ -137,7 +195,7 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 	}
 	var storable, rest []*flight
 	for _, f := range flights {
-		f.outcome.complete(err, took)
+		f.settle(err, took, now)
 		if r.mayStore(f) {
 			storable = append(storable, f)
 		} else if f.leased {
@@ -152,7 +210,7 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 	store, refused := r.scope.flights.fill(r.call, storable, last)
 	r.refused(refused)
 	if len(store) > 0 {
-		r.store(ctx, store)
+		_ = r.store(ctx, store) // which reports
 	}
 }
 
@@ -161,7 +219,7 @@ func (r *run) mayStore(f *flight) bool {
 	if f.direct || f.outcome.err != nil && !f.outcome.entry.Absent {
 		return false
 	}
-	return r.call.lives.of(f.outcome.entry) > 0
+	return f.ttl() > 0
 }
 
 // tooLate drops what a load brought after its timeout, and returns the error of
@@ -169,7 +227,9 @@ func (r *run) mayStore(f *flight) bool {
 // another call first and get the same when they come to this one.
 func tooLate(flights []*flight, err error) error {
 	for _, f := range flights {
-		f.outcome = outcome{}
+		f.call.deciding.Lock()
+		f.outcome, f.decided = outcome{}, decisions{}
+		f.call.deciding.Unlock()
 	}
 	switch {
 	case err == nil:
@@ -206,28 +266,8 @@ func (r *run) notify(event Event) {
 	r.loads = append(r.loads, event)
 }
 
-// complete makes the outcome final after a load that took so long and returned
-// err.
-func (o *outcome) complete(err error, took time.Duration) {
-	if !o.known {
-		o.entry = provider.Entry{Absent: err == nil}
-		o.err = err
-	}
-	o.known = true
-	o.entry.LoadTime = took
-}
-
-// of returns how long entry may be stored, before jitter; not positive: not at
-// all.
-func (l lifetimes) of(entry provider.Entry) time.Duration {
-	if entry.Absent {
-		return l.absent
-	}
-	return l.value
-}
-
 // store asks the store to keep the outcomes of flights.
-func (r *run) store(ctx context.Context, flights []*flight) {
+func (r *run) store(ctx context.Context, flights []*flight) error {
 	items := make([]provider.Item, len(flights))
 	for i, f := range flights {
 		entry, ttl := r.entry(f)
@@ -238,16 +278,14 @@ func (r *run) store(ctx context.Context, flights []*flight) {
 	if err != nil {
 		r.scope.report(OpSet, keyOf(flights), err)
 	}
+	return err
 }
 
 // entry returns what is stored for f, and for how long.
-func (r *run) entry(f *flight) (provider.Entry, time.Duration) {
-	entry := f.outcome.entry
-	ttl := r.scope.options.jittered(r.call.lives.of(entry))
-	if ttl != NoExpiry {
-		entry.FreshUntil = time.Now().Add(ttl)
-	}
-	return entry, ttl
+func (r *run) entry(f *flight) (entry provider.Entry, storeFor time.Duration) {
+	entry = f.outcome.entry
+	storeFor = r.scope.options.keep(&entry, f.ttl())
+	return entry, storeFor
 }
 
 // keyOf returns the key of the one flight, and "" if there are more.

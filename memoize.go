@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // Memoize returns load behind the cache: a function of the same shape that does
@@ -26,19 +28,23 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 			return none, err
 		}
 		stored := s.flights.stored.Load()
-		if entry, found := s.get(ctx, k); found {
-			if value, err, ok := hit[T](s, k, entry); ok {
+		entry, found := s.get(ctx, k)
+		if found && entry.FreshUntil.IsZero() {
+			if value, err, ok := hit[T](s, k, &entry); ok {
 				return value, err
 			}
+			found = false
 		}
-		return missOf(ctx, s, k, stored, id, load, lives)
+		return answerOf(ctx, s, k, stored, id, load, lives, &entry, found)
 	}
 }
 
-// missOf is miss for a load function that takes an id. It is a function of its
-// own so that the id and the closure are only allocated on a miss.
-func missOf[ID, T any](ctx context.Context, s *CachedScope, key string, stored uint64, id ID, load func(context.Context, ID) (T, error), lives lifetimes) (T, error) {
-	return miss(ctx, s, key, stored, func(ctx context.Context) (T, error) { return load(ctx, id) }, lives)
+// answerOf is read.answer for a load function that takes an id. It is a function
+// of its own so that the id and the closure are only allocated on a miss.
+func answerOf[ID, T any](ctx context.Context, s *CachedScope, key string, stored uint64, id ID, load func(context.Context, ID) (T, error), lives lifetimes, entry *provider.Entry, found bool) (T, error) {
+	r := newRead(s, key, stored, func(ctx context.Context) (T, error) { return load(ctx, id) }, lives)
+	result, err := r.answer(ctx, entry, found)
+	return result.Value, err
 }
 
 // MemoizeMany is [Memoize] for a load function of many ids: it returns a function

@@ -42,6 +42,11 @@ const (
 	EventMiss
 	// EventJoin: Count of those that missed were already being loaded.
 	EventJoin
+	// EventStale: the stale values of Count keys were served, because of Err if that
+	// is not nil.
+	EventStale
+	// EventRefresh: a load of Count keys was begun in the background.
+	EventRefresh
 	// EventLoad: a load of Count keys ended after Duration, with Err.
 	EventLoad
 	// EventRefusedFill: Count loaded values were not stored, because an
@@ -58,7 +63,7 @@ const (
 
 // String returns the kind's name, such as "refusedFill".
 func (k EventKind) String() string {
-	names := [...]string{"hit", "miss", "join", "load", "refusedFill", "invalidate", "recovered", "error"}
+	names := [...]string{"hit", "miss", "join", "stale", "refresh", "load", "refusedFill", "invalidate", "recovered", "error"}
 	if int(k) >= len(names) {
 		return "unknown"
 	}

@@ -29,6 +29,7 @@ const (
 	defaultMaxPending        = 10_000
 	defaultNegativeTTL       = 5 * time.Second
 	defaultJitter            = 0.1
+	defaultRetryAfter        = time.Second
 )
 
 // Options configure a [Cache]. The zero value is the recommended configuration.
@@ -120,6 +121,58 @@ type ScopeOptions struct {
 	// used. Zero means that loads are not bounded; negative is an error.
 	LoadTimeout time.Duration
 
+	// StaleWhileRevalidate is for how long after its TTL a value is still served
+	// at once, while a load in the background replaces it (RFC 5861): one for each
+	// key in the process and, in a store with leases, one in all processes. Zero
+	// means not at all; negative is an error. Absences are never served stale.
+	StaleWhileRevalidate time.Duration
+
+	// StaleIfError is for how long after its TTL a value is still kept for reads
+	// whose load fails (RFC 5861); they get the value instead of the error. It
+	// must be longer than StaleWhileRevalidate, which needs no failure. Zero means
+	// not at all; negative is an error.
+	StaleIfError time.Duration
+
+	// SoftLoadTimeout is how long a load may take before reads that wait for it
+	// get the value that is kept because of StaleIfError, if there is one. The load
+	// goes on in the background, and its result is stored. It must be less than
+	// LoadTimeout, which bounds the load itself. Zero means that they wait;
+	// negative is an error.
+	SoftLoadTimeout time.Duration
+
+	// RefreshAheadFactor is the part of its TTL after which a value that is read is
+	// loaded again in the background, so that one that is read often never
+	// expires: more than 0 and less than 1. Zero means that nothing is loaded
+	// ahead of time.
+	RefreshAheadFactor float64
+
+	// XFetchBeta loads values ahead of time like RefreshAheadFactor, of which it
+	// is the alternative, but at random: the sooner, the longer the load of the
+	// value took and the more often it is read (Vattani et al., "Optimal
+	// Probabilistic Cache Stampede Prevention", VLDB 2015). 1 is the factor for
+	// which they prove it optimal; more loads earlier. Zero means not at all;
+	// negative is an error.
+	XFetchBeta float64
+
+	// RetryAfter is how long the source is not asked again for a key whose load
+	// has failed, while there is a value that can be served instead. It doubles
+	// with every failure of the key in a row, to 16 times at most. Each process
+	// counts for itself. Zero means 1 s; negative is an error.
+	RetryAfter time.Duration
+
+	// ErrorTTL is how long the error of a load is returned to reads for which there
+	// is no value, without asking the source again. It doubles like RetryAfter. A
+	// process never gets the errors of another. Zero means that every such read
+	// loads; negative is an error.
+	ErrorTTL time.Duration
+
+	// MaxLoads is how many loads of the scope run at once in this process; a bulk
+	// load is one. Further ones wait in order of their arrival, which LoadTimeout
+	// includes, and reads that have a value because of StaleIfError take that
+	// instead. Loads that others wait for inside their load functions do not wait
+	// for those. Zero means that there is no limit; negative is an error.
+	MaxLoads int
+
 	// ReplicaLag is how far behind the source may be that load functions read
 	// from, if that is a replica. For so long after an invalidation, what is loaded
 	// for its targets is served and not stored, so that an old value is read for
@@ -141,11 +194,14 @@ func (o ScopeOptions) withDefaults() (ScopeOptions, error) {
 	err := errors.Join(
 		notNegative("ScopeOptions.LoadTimeout", o.LoadTimeout),
 		notNegative("ScopeOptions.ReplicaLag", o.ReplicaLag),
+		notNegative("ScopeOptions.MaxLoads", o.MaxLoads),
 		o.checkTTL(), o.checkJitter(), o.checkNotFound(),
+		o.checkStale(),
 	)
 	if err != nil {
 		return o, err
 	}
+	orDefault(&o.RetryAfter, defaultRetryAfter)
 	orDefault(&o.NegativeTTL, min(o.TTL, defaultNegativeTTL))
 	orDefault(&o.Jitter, defaultJitter)
 	if o.NotFound == nil {
@@ -199,6 +255,14 @@ func TTL(ttl time.Duration) CallOption {
 type lifetimes struct {
 	value  time.Duration
 	absent time.Duration // not positive: absences are not stored
+}
+
+// of returns how long entry may be stored; not positive: not at all.
+func (l lifetimes) of(entry *provider.Entry) time.Duration {
+	if entry.Absent {
+		return l.absent
+	}
+	return l.value
 }
 
 // lifetimes returns the TTLs of a call with options.

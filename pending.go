@@ -34,10 +34,10 @@ func (p *pendingSet) covers(key string) bool {
 // the whole scope instead.
 func (p *pendingSet) add(targets Targets, version uint64) {
 	for _, key := range targets.Keys {
-		put(&p.keys, key, version)
+		raiseVersion(&p.keys, key, version)
 	}
 	for _, prefix := range targets.Prefixes {
-		put(&p.prefixes, prefix, version)
+		raiseVersion(&p.prefixes, prefix, version)
 	}
 	if p.size() > p.limit || len(p.prefixes) > maxPendingPrefixes {
 		p.collapse()
@@ -85,9 +85,9 @@ func (p *pendingSet) targets() Targets {
 	return t
 }
 
-// put sets the version of name, unless it has a later one: an attempt that began
+// raiseVersion sets the version of name, unless it has a later one: an attempt that began
 // before that may fail after it.
-func put(m *map[string]uint64, name string, version uint64) {
+func raiseVersion(m *map[string]uint64, name string, version uint64) {
 	if *m == nil {
 		*m = make(map[string]uint64)
 	}

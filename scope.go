@@ -33,6 +33,7 @@ func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	}
 	s.flights.scopesPending = &c.backend.pending
 	s.flights.options = &s.options
+	s.flights.slots.limit = options.MaxLoads
 	s.flights.live = make(map[string]*flight)
 	s.flights.running = make(map[*call]struct{})
 	s.flights.pending.limit = c.options.MaxPending
@@ -97,6 +98,8 @@ type job interface {
 	load(ctx context.Context, flights []*flight) error
 	// adopt returns the value of a stored entry as the type that is loaded.
 	adopt(entry provider.Entry) (any, error)
+	// holds reports whether a stored value is of that type, without decoding it.
+	holds(stored any) bool
 }
 
 // get asks the store for key. It is the hot path.

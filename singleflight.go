@@ -34,11 +34,23 @@ type call struct {
 	again bool
 	// patience is the deadline of the reader that made the call; zero if it has none.
 	patience time.Time
+	// created is when the call was made; zero if nobody wants to know.
+	created time.Time
+	// purpose is why the call was made.
+	purpose purpose
+	// turn is the call's place among the loads of a scope with MaxLoads.
+	turn turn
+	// deciding guards the decisions of all flights, and byKey, which is made when
+	// the first of them is asked for.
+	deciding sync.Mutex
+	byKey    map[string]*flight
 
 	// The following are guarded by flights.mu.
 
 	// waiters is the number of readers that wait. The last to leave cancels.
 	waiters int
+	// detached says that the load goes on though nobody waits for it.
+	detached bool
 	// loaded says that the outcomes are final.
 	loaded bool
 	// abandoned says that the load was cancelled and its readers sent away.
@@ -51,6 +63,21 @@ type call struct {
 	// boarding is the last boarding that found a flight of the call.
 	boarding uint64
 }
+
+// purpose is why a call was made.
+type purpose uint8
+
+const (
+	// toRead: a reader has missed, and waits.
+	toRead purpose = iota
+	// toRefresh: a reader has found an entry that is to be replaced, and does not
+	// wait.
+	toRefresh
+	// toReplace: a reader wants what is loaded now, whatever is stored.
+	toReplace
+	// toPut: a writer stores what it has written. Nobody joins it.
+	toPut
+)
 
 // flight is a key's share of a call.
 type flight struct {
@@ -66,12 +93,23 @@ type flight struct {
 	// mu, and read after that.
 	outcome outcome
 
+	// The following belong to the call's goroutine.
+
 	// lease is the right to fill, in a store with leases; leased, that there is
-	// one. Both belong to the call's goroutine.
+	// one.
 	lease  provider.Lease
 	leased bool
+	// seen is the LoadedAt of the entry that was found and is to be replaced.
+	seen time.Time
+	// old is that entry, if the store still had it when the flight had begun; hasOld,
+	// that it had, and that it is a value of the type that is loaded.
+	old    provider.Entry
+	hasOld bool
+
+	decided decisions // guarded by call.deciding: what the load function has said
 
 	bound moment  // guarded by flights.mu: who began before it may take the outcome
+	began moment  // guarded by flights.mu: when its load began; zero: it did not
 	fence fence   // guarded by flights.mu
 	next  *flight // guarded by flights.mu: an older flight of the same key
 }
@@ -81,6 +119,8 @@ type outcome struct {
 	known bool
 	entry provider.Entry
 	err   error // of the load; with entry.Absent, the load's way to say so
+	// extended says that the source has confirmed the value that is stored.
+	extended bool
 }
 
 // flights are the calls under way in a scope, and what stands between them and
@@ -92,10 +132,13 @@ type flights struct {
 	// bypassing is pending.size(), for readers without mu. It grows before the
 	// invalidation returns, and shrinks after the store has confirmed.
 	bypassing atomic.Int64
+	// failing is the number of keys in failures, for readers without mu.
+	failing atomic.Int64
 	// scopesPending is the cache's number of scopes where something is pending.
 	scopesPending *atomic.Int64
 	options       *ScopeOptions
-	lagsHere      bool // the store has no holds, so that lagging has to know
+	lagsHere      bool  // the store has no holds, so that lagging has to know
+	slots         slots // of the loads that run at once
 
 	mu sync.Mutex // guards following
 	// live has, for each key, the flights that matter to an invalidation: those
@@ -109,6 +152,7 @@ type flights struct {
 	// boardings numbers the runs of board.
 	boardings uint64
 	pending   pendingSet
+	failures  failures
 	lagging   lagging // empty where the store has holds
 	closed    bool
 }
@@ -139,10 +183,21 @@ type boarding struct {
 	reader  *call     // the one in whose load function the reader is; nil if in none
 }
 
-// board finds a flight for each of keys: one that can be joined, or one of a new
-// call. stored is what g.stored was before the store was asked for the keys. The
-// reader counts as one waiter of each call. load is the context of the new call.
-func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b boarding, load context.Context, err error) {
+// request is what a reader asks of board: flights for keys.
+type request struct {
+	keys []string
+	// seen are the LoadedAt of the entries that were found under keys and are to be
+	// replaced, zero where none was; nil: none at all.
+	seen []time.Time
+	// stored is what flights.stored was before the store was asked for the keys.
+	stored  uint64
+	purpose purpose
+}
+
+// board finds a flight for each of the keys of r: one that can be joined, or one
+// of a new call. The reader counts as one waiter of each call. load is the context
+// of the new call.
+func (g *flights) board(ctx context.Context, r request) (b boarding, load context.Context, err error) {
 	deadline, _ := ctx.Deadline()
 	b.reader = parentCall(ctx) // before the lock, since the context may be anybody's code
 	g.mu.Lock()
@@ -153,10 +208,13 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 	g.boardings++
 	g.now++
 	b.began = g.now
-	b.flights = make([]*flight, len(keys))
-	for i, key := range keys {
-		f := g.live[key]
-		if f == nil || !f.fence.mayJoin() || g.overLocked(f.call) {
+	b.flights = make([]*flight, len(r.keys))
+	var few [1]int
+	missing := few[:0]
+	for i, key := range r.keys {
+		f := g.joinableLocked(key)
+		if f == nil {
+			missing = append(missing, i)
 			continue
 		}
 		b.flights[i] = f
@@ -169,45 +227,95 @@ func (g *flights) board(ctx context.Context, keys []string, stored uint64) (b bo
 	for _, c := range b.calls {
 		c.waiters++
 	}
-	if missing := len(keys) - b.joined; missing > 0 {
-		b.own = g.createLocked(keys, b.flights, missing)
-		b.own.again = g.stored.Load() != stored
+	if len(missing) > 0 {
+		b.own = g.createLocked(&r, missing)
+		for n, i := range missing {
+			b.flights[i] = b.own.flights[n]
+		}
 		b.calls = append(b.calls, b.own)
+		b.own.waiters = 1
 		b.own.patience = deadline
-		b.own.notFound = g.options.NotFound
-		load = b.own.begin(ctx, g.options.LoadTimeout)
+		load = b.own.begin(ctx, g.options)
 	}
 	return b, load, nil
 }
 
-// createLocked makes a call with a flight for each of keys that has none in
-// boarded, and puts the flights there. missing is the number of those keys.
-func (g *flights) createLocked(keys []string, boarded []*flight, missing int) *call {
-	c := &call{done: make(chan struct{}), waiters: 1, flights: make([]*flight, 0, missing)}
-	g.running[c] = struct{}{}
-	created := make([]flight, missing)
-	for i, key := range keys {
-		if boarded[i] != nil {
-			continue
+// boardRefresh makes a call without a reader, for those keys of r that nobody is
+// loading, that may be stored, and whose last load did not just fail. It returns
+// nil if there are none.
+func (g *flights) boardRefresh(ctx context.Context, r request) (c *call, load context.Context) {
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil, nil
+	}
+	var missing []int
+	for i, key := range r.keys {
+		if g.joinableLocked(key) == nil && !g.directLocked(key) && !g.failures.rests(key, now) {
+			missing = append(missing, i)
 		}
-		f := &created[len(c.flights)]
-		*f = flight{key: key, call: c, index: i, direct: g.pending.covers(key) || g.lagging.covers(key), bound: unbounded, next: g.live[key]}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	c = g.createLocked(&r, missing)
+	c.detached = true
+	return c, c.begin(ctx, g.options)
+}
+
+// joinableLocked returns the flight of key that a reader which begins now may
+// join; nil if there is none.
+func (g *flights) joinableLocked(key string) *flight {
+	f := g.live[key]
+	if f == nil || !f.fence.mayJoin() || f.call.purpose == toPut || g.overLocked(f.call) {
+		return nil
+	}
+	return f
+}
+
+// directLocked reports whether a flight of key that begins now has to leave the
+// store alone.
+func (g *flights) directLocked(key string) bool {
+	return g.pending.covers(key) || g.lagging.covers(key)
+}
+
+// createLocked makes a call with a flight for each of the keys of r at positions.
+func (g *flights) createLocked(r *request, positions []int) *call {
+	c := &call{
+		done: make(chan struct{}), flights: make([]*flight, len(positions)), purpose: r.purpose,
+		again: r.seen != nil || r.purpose == toReplace || g.stored.Load() != r.stored,
+	}
+	if g.options.SoftLoadTimeout > 0 {
+		c.created = time.Now()
+	}
+	if g.options.MaxLoads > 0 {
+		c.turn = newTurn(&g.slots)
+	}
+	g.running[c] = struct{}{}
+	created := make([]flight, len(positions))
+	for n, i := range positions {
+		key, f := r.keys[i], &created[n]
+		*f = flight{key: key, call: c, index: i, direct: g.directLocked(key), bound: unbounded, next: g.live[key]}
+		if r.seen != nil {
+			f.seen = r.seen[i]
+		}
 		g.live[key] = f
 		g.size++
-		c.flights = append(c.flights, f)
-		boarded[i] = f
+		c.flights[n] = f
 	}
 	return c
 }
 
 // begin returns the context of the load: it has the values of ctx, and an end of
 // its own.
-func (c *call) begin(ctx context.Context, timeout time.Duration) context.Context {
+func (c *call) begin(ctx context.Context, options *ScopeOptions) context.Context {
+	c.notFound = options.NotFound
 	load, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), callKey{}, c))
 	c.cancel = cancel
-	if timeout > 0 {
+	if options.LoadTimeout > 0 {
 		var stop context.CancelFunc
-		load, stop = context.WithTimeoutCause(load, timeout, ErrLoadTimeout)
+		load, stop = context.WithTimeoutCause(load, options.LoadTimeout, ErrLoadTimeout)
 		c.cancel = func(cause error) { cancel(cause); stop() }
 	}
 	c.bound = load.Done()
@@ -224,120 +332,6 @@ func parentCall(ctx context.Context) *call {
 		return c
 	}
 	return nil
-}
-
-// waitAll waits for the calls of b, and returns those that the reader has left,
-// with the reasons. A load that was cancelled does not keep the reader from
-// waiting for the others; the end of its own context does. A reader in a load
-// function that one of the calls waits for leaves them all.
-func (s *CachedScope) waitAll(ctx context.Context, b boarding) (gone map[*call]bool, err error) {
-	if b.reader != nil {
-		if !s.cache.waits.begin(b.reader, b.calls) {
-			return s.flights.leaveAll(b.calls), ErrRecursiveLoad
-		}
-		defer s.cache.waits.end(b.reader, b.calls)
-	}
-	var errs []error
-	for _, c := range b.calls {
-		if err := s.flights.wait(ctx, c); err != nil {
-			if gone == nil {
-				gone = make(map[*call]bool)
-			}
-			gone[c] = true
-			if ctx.Err() == nil || len(errs) == 0 {
-				errs = append(errs, err)
-			}
-		}
-	}
-	return gone, join(errs...)
-}
-
-// wait returns nil when the outcomes of c are final. A result that is there wins
-// over a context that ended at the same moment.
-func (g *flights) wait(ctx context.Context, c *call) error {
-	select {
-	case <-c.done:
-		return nil
-	default:
-	}
-	select {
-	case <-c.done:
-		return nil
-	case <-ctx.Done():
-	case <-c.bound:
-	}
-	return g.leave(ctx, c)
-}
-
-// leave takes a reader away from c whose own context has ended, or the load's.
-// It returns nil if the result is there after all.
-func (g *flights) leave(ctx context.Context, c *call) error {
-	err := ctx.Err() // before the lock, since the context may be anybody's code
-	g.mu.Lock()
-	if c.loaded {
-		g.mu.Unlock()
-		return nil
-	}
-	c.waiters--
-	last := c.waiters == 0 || err == nil // without the load, nobody has anything to wait for
-	if last {
-		g.abandonLocked(c)
-	}
-	g.mu.Unlock()
-	if last {
-		c.cancel(context.Canceled)
-	}
-	if err == nil {
-		err = c.cause()
-	}
-	return err
-}
-
-// leaveAll takes a reader away from calls.
-func (g *flights) leaveAll(calls []*call) (gone map[*call]bool) {
-	gone = make(map[*call]bool)
-	var last []*call
-	g.mu.Lock()
-	for _, c := range calls {
-		gone[c] = true
-		if c.waiters--; c.waiters == 0 && !c.loaded {
-			g.abandonLocked(c)
-			last = append(last, c)
-		}
-	}
-	g.mu.Unlock()
-	for _, c := range last {
-		c.cancel(context.Canceled)
-	}
-	return gone
-}
-
-// abandonLocked ends the epochs of c, whose load was or will be cancelled: who
-// comes now starts another load.
-func (g *flights) abandonLocked(c *call) {
-	if c.abandoned {
-		return
-	}
-	c.abandoned = true
-	for _, f := range c.flights {
-		g.endLocked(f)
-	}
-}
-
-// overLocked reports whether the load of c was cancelled before it returned, and
-// then abandons it. Who waits for c does so too, but a reader of several calls
-// may be waiting for another one when the timeout of c ends.
-func (g *flights) overLocked(c *call) bool {
-	if c.loaded {
-		return false
-	}
-	select {
-	case <-c.bound:
-		g.abandonLocked(c)
-		return true
-	default:
-		return false
-	}
 }
 
 // endLocked ends the epoch of f. It returns whether f is filling; it then stays
@@ -380,6 +374,20 @@ func (g *flights) bind(flights []*flight) {
 	g.now++
 	for _, f := range flights {
 		f.bound = g.now
+	}
+}
+
+// load says that the loads of flights begin. With leases, that bounds what they
+// bring.
+func (g *flights) load(flights []*flight, leases bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now++
+	for _, f := range flights {
+		f.began = g.now
+		if leases {
+			f.bound = g.now
+		}
 	}
 }
 
@@ -439,13 +447,15 @@ func (g *flights) confirmed(flights []*flight, sent moment) {
 	}
 }
 
-// late returns those of flights whose value a reader that began at the moment
-// began may not take. Errors may be taken by all. Calls that it has left are gone.
-func (g *flights) late(boarded []*flight, gone map[*call]bool, began moment) (late map[*flight]bool) {
+// late returns those of flights whose outcome a reader that began at the moment
+// began may not take, and those without one. Errors may be taken by all. With
+// loaded, only what was loaded since then will do. Calls that the reader has left
+// are gone.
+func (g *flights) late(boarded []*flight, gone map[*call]error, began moment, loaded bool) (late map[*flight]bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, f := range boarded {
-		if gone[f.call] || mayTake(began, f.bound) || f.outcome.err != nil && !f.outcome.entry.Absent {
+		if gone[f.call] != nil || f.outcome.known && f.mayTake(began, loaded) {
 			continue
 		}
 		if late == nil {
@@ -454,6 +464,15 @@ func (g *flights) late(boarded []*flight, gone map[*call]bool, began moment) (la
 		late[f] = true
 	}
 	return late
+}
+
+// mayTake reports whether a reader that began at the moment began may take the
+// outcome.
+func (f *flight) mayTake(began moment, loaded bool) bool {
+	if loaded && began >= f.began {
+		return false
+	}
+	return mayTake(began, f.bound) || f.outcome.err != nil && !f.outcome.entry.Absent
 }
 
 // answered is told that the store has returned from keeping the results of c.
@@ -487,6 +506,7 @@ func (g *flights) land(c *call) {
 	if c.asked {
 		g.stored.Add(1)
 	}
+	g.learnLocked(c)
 	g.settleLocked(c)
 	g.mu.Unlock()
 	close(c.done)
@@ -500,6 +520,8 @@ func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.version++
+	g.failures.forget(targets)
+	g.failing.Store(int64(len(g.failures.keys)))
 	if lag := g.options.ReplicaLag; lag > 0 && g.lagsHere {
 		now := time.Now()
 		g.lagging.add(targets, now, now.Add(lag))

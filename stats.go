@@ -18,6 +18,12 @@ type Stats struct {
 	// Joined counts the misses that waited for a load which was already under
 	// way.
 	Joined int64
+	// Stale counts the keys whose stale values were served: those that were hits,
+	// because of StaleWhileRevalidate, and those that were misses, because of
+	// StaleIfError.
+	Stale int64
+	// Refreshes counts the loads that were begun in the background, for no reader.
+	Refreshes int64
 	// Loads counts the runs of load functions; a bulk load is one. LoadErrors
 	// counts those that failed, panicked or timed out.
 	Loads, LoadErrors int64
@@ -68,6 +74,8 @@ type scopeStats struct {
 	hits           counter.Counter // the only one on the path of a hit
 	misses         atomic.Int64
 	joined         atomic.Int64
+	stale          atomic.Int64
+	refreshes      atomic.Int64
 	loads          atomic.Int64
 	loadErrors     atomic.Int64
 	refusedFills   atomic.Int64
@@ -113,6 +121,7 @@ func (s *CachedScope) Stats() Stats {
 	inFlight, pending := s.flights.sizes()
 	return Stats{
 		Hits: s.stats.hits.Load(), Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(),
+		Stale: s.stats.stale.Load(), Refreshes: s.stats.refreshes.Load(),
 		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
 		RefusedFills: s.stats.refusedFills.Load(), Invalidations: s.stats.invalidations.Load(),
 		Pending: pending, ProviderErrors: s.stats.providerErrors.Load(), InFlight: inFlight,

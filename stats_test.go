@@ -214,7 +214,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestEventKindNames(t *testing.T) {
-	wanted := []string{"hit", "miss", "join", "load", "refusedFill", "invalidate", "recovered", "error", "unknown"}
+	wanted := []string{"hit", "miss", "join", "stale", "refresh", "load", "refusedFill", "invalidate", "recovered", "error", "unknown"}
 	for i, name := range wanted {
 		if got := readthrough.EventKind(i).String(); got != name {
 			t.Errorf("EventKind(%d) = %q, want %q", i, got, name)

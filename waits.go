@@ -7,7 +7,7 @@ import "sync"
 // so for ever: the read that would close the circle fails instead. Readers
 // outside of load functions are not in it and cost nothing.
 type waits struct {
-	mu sync.Mutex              // guards following
+	mu sync.Mutex              // guards following, and the slots of all scopes
 	on map[*call]map[*call]int // how many reads of a load wait for another
 }
 
@@ -30,6 +30,7 @@ func (w *waits) begin(c *call, others []*call) bool {
 	for _, other := range others {
 		w.on[c][other]++
 	}
+	w.relieveLocked(c, make(map[*call]bool))
 	return true
 }
 

@@ -37,12 +37,15 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 		return none, err
 	}
 	stored := s.flights.stored.Load()
-	if entry, found := s.get(ctx, key); found {
-		if value, err, ok := hit[T](s, key, entry); ok {
+	entry, found := s.get(ctx, key)
+	if found && entry.FreshUntil.IsZero() {
+		if value, err, ok := hit[T](s, key, &entry); ok {
 			return value, err
 		}
+		found = false
 	}
-	return miss(ctx, s, key, stored, load, lives)
+	result, err := newRead(s, key, stored, load, lives).answer(ctx, &entry, found)
+	return result.Value, err
 }
 
 // checkRead returns the TTLs of a read, or an error that says what is wrong with
@@ -63,9 +66,9 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 	return s.options.lifetimes(options)
 }
 
-// hit is read for an entry that was found at once, which is counted.
-func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) {
-	if value, err, ok = read[T](s, key, entry); !ok {
+// hit is valueIn for an entry that is served at once, which is counted.
+func hit[T any](s *CachedScope, key string, entry *provider.Entry) (value T, err error, ok bool) {
+	if value, err, ok = valueIn[T](s, key, entry); !ok {
 		return value, err, ok
 	}
 	s.stats.hits.Add(1)
@@ -75,9 +78,9 @@ func hit[T any](s *CachedScope, key string, entry provider.Entry) (value T, err 
 	return value, err, ok
 }
 
-// read returns what a reader gets from a stored entry. ok is false if the entry
+// valueIn returns what a reader gets from a stored entry. ok is false if the entry
 // cannot be read as a T, which is then reported.
-func read[T any](s *CachedScope, key string, entry provider.Entry) (value T, err error, ok bool) {
+func valueIn[T any](s *CachedScope, key string, entry *provider.Entry) (value T, err error, ok bool) {
 	if entry.Absent {
 		return value, s.absent, true
 	}
@@ -115,70 +118,6 @@ func convert[T any](stored any) (T, error) {
 	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", ErrTypeMismatch, stored, reflect.TypeFor[T]())
 }
 
-// miss is Wrap for a key that is not in the store.
-func miss[T any](ctx context.Context, s *CachedScope, key string, stored uint64, load func(context.Context) (T, error), lives lifetimes) (T, error) {
-	var none T
-	s.stats.misses.Add(1)
-	s.observe(Event{Kind: EventMiss, Key: key, Count: 1})
-	var began moment
-	for {
-		if err := ctx.Err(); err != nil {
-			return none, err
-		}
-		b, loadCtx, err := s.flights.board(ctx, []string{key}, stored)
-		if err != nil {
-			return none, err
-		}
-		if b.own != nil {
-			b.own.lives = lives
-			go s.run(loadCtx, b.own, &single[T]{scope: s, loadOne: load})
-		} else {
-			s.stats.joined.Add(1)
-			s.observe(Event{Kind: EventJoin, Key: key, Count: 1})
-		}
-		if began == 0 {
-			began = b.began
-		}
-		f := b.flights[0]
-		if _, err := s.waitAll(ctx, b); err != nil {
-			return none, err
-		}
-		if s.flights.late(b.flights, nil, began) == nil {
-			return take(ctx, s, f, load)
-		}
-		// Somebody else may have invalidated what this flight found or loaded, before
-		// this reader began. The next flight begins after it.
-		stored = s.flights.stored.Load()
-		if entry, found := s.get(ctx, key); found {
-			if value, err, ok := read[T](s, key, entry); ok {
-				return value, err
-			}
-		}
-	}
-}
-
-// take returns what a reader gets from a flight that has landed.
-func take[T any](ctx context.Context, s *CachedScope, f *flight, load func(context.Context) (T, error)) (T, error) {
-	var none T
-	switch o := &f.outcome; {
-	case o.err != nil:
-		return none, o.err
-	case o.entry.Absent:
-		return none, s.absent
-	default:
-		value, err := valueOf[T](o.entry.Value)
-		if err != nil { // who began the flight loads another type
-			s.report(OpGet, f.key, err)
-			value, err = loadAlone(ctx, load)
-			if err != nil && s.isNotFound(err) {
-				err = s.absence(err)
-			}
-			return value, err
-		}
-		return value, nil
-	}
-}
-
 // single is the job of a call for one key.
 type single[T any] struct {
 	scope   *CachedScope
@@ -199,6 +138,19 @@ func (j *single[T]) load(ctx context.Context, flights []*flight) error {
 }
 
 func (*single[T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
+
+func (*single[T]) holds(stored any) bool { return holds[T](stored) }
+
+// holds reports whether a stored value is one that valueOf returns as a T, unless
+// its bytes are damaged.
+func holds[T any](stored any) bool {
+	want := reflect.TypeFor[T]()
+	if encoded, ok := stored.(provider.Encoded); ok {
+		return want.Kind() == reflect.Interface || encoded.Type == provider.TypeName(want)
+	}
+	_, ok := stored.(T)
+	return ok || stored == nil && want.Kind() == reflect.Interface
+}
 
 // loadAlone loads for one reader, past the store and everybody else.
 func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)) (value T, err error) {

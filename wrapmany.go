@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-
-	"github.com/readthrough/readthrough/provider"
+	"time"
 )
 
 // WrapMany returns the values of ids, each stored under the key that key returns
@@ -35,17 +34,7 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 	if err != nil || len(r.ids) == 0 {
 		return map[ID]T{}, err
 	}
-	stored := s.flights.stored.Load()
-	all := make([]int, len(r.ids))
-	for i := range all {
-		all[i] = i
-	}
-	missing := r.lookUp(ctx, all)
-	r.count(len(missing))
-	if len(missing) == 0 {
-		return r.values, nil
-	}
-	return r.values, r.miss(ctx, missing, stored, lives)
+	return r.values, r.read(ctx, lives)
 }
 
 func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (lifetimes, error) {
@@ -70,7 +59,24 @@ type bulk[ID comparable, T any] struct {
 	ids    []ID     // each once
 	keys   []string // keys[i] is that of ids[i]
 	load   func(context.Context, []ID) (map[ID]T, error)
+	lives  lifetimes
 	values map[ID]T
+	// results are the values with what there is to know about them; nil if nobody
+	// wants to know.
+	results map[ID]Result[T]
+
+	stored uint64 // what flights.stored was before the store was asked
+	began  moment // when the read began, or a little later; zero: not yet
+	// found are the entries of the positions that have to be loaded although there
+	// is something: LoadedAt, and for want of a new value the stale one. nil: none.
+	found map[int]leftover[T]
+}
+
+// leftover is what was found for an id that has to be loaded all the same.
+type leftover[T any] struct {
+	seen    time.Time
+	spare   T // if isSpare; see read.spare
+	isSpare bool
 }
 
 func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error)) (*bulk[ID, T], error) {
@@ -100,176 +106,6 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 	}
 	return r, nil
 }
-
-// lookUp takes the values that are stored, for the ids at positions. It returns
-// the positions of those that are not.
-func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []int) {
-	s := r.scope
-	asked := make([]int, 0, len(positions))
-	for _, i := range positions {
-		if s.flights.bypasses(r.keys[i]) {
-			missing = append(missing, i)
-		} else {
-			asked = append(asked, i)
-		}
-	}
-	for n, result := range s.getMany(ctx, len(asked), func(n int) string { return r.keys[asked[n]] }) {
-		if i := asked[n]; !result.Found || !r.take(i, result.Entry) {
-			missing = append(missing, i)
-		}
-	}
-	return missing
-}
-
-// count counts a read of which so many ids were missing.
-func (r *bulk[ID, T]) count(missing int) {
-	s, hits := r.scope, len(r.ids)-missing
-	s.stats.hits.Add(int64(hits))
-	s.stats.misses.Add(int64(missing))
-	if hits > 0 {
-		s.observe(Event{Kind: EventHit, Count: hits})
-	}
-	if missing > 0 {
-		s.observe(Event{Kind: EventMiss, Count: missing})
-	}
-}
-
-// take takes the value of an entry for the id at position i. It returns false if
-// the entry cannot be read as a T, which is then reported.
-func (r *bulk[ID, T]) take(i int, entry provider.Entry) bool {
-	if entry.Absent {
-		return true
-	}
-	value, err := valueOf[T](entry.Value)
-	if err != nil {
-		r.scope.report(OpGet, r.keys[i], err)
-		return false
-	}
-	r.values[r.ids[i]] = value
-	return true
-}
-
-// miss loads, alone or with others, the ids at the positions missing.
-func (r *bulk[ID, T]) miss(ctx context.Context, missing []int, stored uint64, lives lifetimes) error {
-	var began moment
-	var errs []error
-	for len(missing) > 0 {
-		if err := ctx.Err(); err != nil {
-			return join(append(errs, err)...)
-		}
-		b, err := r.board(ctx, missing, stored, lives)
-		if err != nil {
-			return join(append(errs, err)...)
-		}
-		if began == 0 {
-			began = b.began
-		}
-		gone, err := r.scope.waitAll(ctx, b)
-		late, otherType, collectErr := r.collect(b.flights, missing, gone, began)
-		errs = append(errs, err, collectErr)
-		if len(otherType) > 0 {
-			errs = append(errs, r.loadAlone(ctx, otherType))
-		}
-		// Somebody else may have invalidated what these flights found or loaded,
-		// before this reader began. The next ones begin after it.
-		stored = r.scope.flights.stored.Load()
-		missing = r.lookUp(ctx, late)
-	}
-	return join(errs...)
-}
-
-// board boards a flight for each of the ids at the positions missing, and runs
-// the call of those that are new.
-func (r *bulk[ID, T]) board(ctx context.Context, missing []int, stored uint64, lives lifetimes) (boarding, error) {
-	s := r.scope
-	keys := make([]string, len(missing))
-	for n, i := range missing {
-		keys[n] = r.keys[i]
-	}
-	b, loadCtx, err := s.flights.board(ctx, keys, stored)
-	if err != nil {
-		return boarding{}, err
-	}
-	if b.own != nil {
-		b.own.lives = lives
-		go s.run(loadCtx, b.own, &bulkJob[ID, T]{bulk: r, positions: missing})
-	}
-	if b.joined > 0 {
-		s.stats.joined.Add(int64(b.joined))
-		s.observe(Event{Kind: EventJoin, Count: b.joined})
-	}
-	return b, nil
-}
-
-// collect takes the outcomes of flights, whose ids are at the positions missing,
-// but not of calls that the reader has left. It returns the positions of those
-// that it may not take, because it began too late, and of those that were loaded
-// as another type.
-func (r *bulk[ID, T]) collect(flights []*flight, missing []int, gone map[*call]bool, began moment) (late, otherType []int, err error) {
-	told := make(map[*call]bool) // a load that failed is one error, not one for each id
-	var errs []error
-	tooLate := r.scope.flights.late(flights, gone, began)
-	for n, f := range flights {
-		switch {
-		case gone[f.call]:
-		case tooLate[f]:
-			late = append(late, missing[n])
-		case f.outcome.entry.Absent:
-		case f.outcome.err != nil:
-			if !told[f.call] {
-				told[f.call] = true
-				errs = append(errs, f.outcome.err)
-			}
-		case !r.take(missing[n], f.outcome.entry):
-			otherType = append(otherType, missing[n])
-		}
-	}
-	return late, otherType, join(errs...)
-}
-
-// loadAlone loads the ids at positions for this reader alone.
-func (r *bulk[ID, T]) loadAlone(ctx context.Context, positions []int) error {
-	ids := make([]ID, len(positions))
-	for n, i := range positions {
-		ids[n] = r.ids[i]
-	}
-	loaded, err := loadAlone(ctx, func(ctx context.Context) (map[ID]T, error) { return r.load(ctx, ids) })
-	for _, i := range positions {
-		if value, ok := loaded[r.ids[i]]; ok {
-			r.values[r.ids[i]] = value
-		}
-	}
-	return err
-}
-
-// bulkJob is the job of the call that a bulk read made.
-type bulkJob[ID comparable, T any] struct {
-	bulk      *bulk[ID, T]
-	positions []int // flight.index is a position in it
-}
-
-func (j *bulkJob[ID, T]) id(f *flight) ID { return j.bulk.ids[j.positions[f.index]] }
-
-func (j *bulkJob[ID, T]) load(ctx context.Context, flights []*flight) error {
-	ids := make([]ID, len(flights)) // the load function's to keep or change
-	for n, f := range flights {
-		ids[n] = j.id(f)
-	}
-	loaded, err := j.bulk.load(ctx, ids)
-	used := 0
-	for _, f := range flights {
-		if value, ok := loaded[j.id(f)]; ok {
-			f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
-			used++
-		}
-	}
-	if unexpected := len(loaded) - used; unexpected > 0 {
-		j.bulk.scope.report(OpLoad, "", fmt.Errorf("%w: %d of %d", ErrUnexpectedID, unexpected, len(loaded)))
-	}
-	return err
-}
-
-func (*bulkJob[ID, T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
 
 // join is [errors.Join] that leaves a single error as it is.
 func join(errs ...error) error {

@@ -1,0 +1,166 @@
+package readthrough
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// Load is what a load function can say about an entry that it is loading, and ask
+// about the one that it will replace. Get it from [LoadOf]. All methods may be
+// called on nil, where they do nothing, so that a load function also works
+// outside of the cache; they are safe for concurrent use, until the load function
+// has returned.
+type Load struct{ flight *flight }
+
+// decisions are what a load function has said about an entry.
+type decisions struct {
+	ttl         time.Duration // zero: the call's
+	unstored    bool
+	unmodified  bool
+	validator   string
+	isValidator bool  // validator was set
+	err         error // what was said makes no sense
+}
+
+// LoadOf returns the load of key, for the load function that ctx was given to, or
+// nil if that is not loading key: because ctx is not from the cache, or because
+// the call is for other keys. In a bulk load, each id has its own.
+//
+//	func (r *Repository) Get(ctx context.Context, id string) (*Page, error) {
+//		load := readthrough.LoadOf(ctx, pageKey(id))
+//		page, modified, err := r.fetch(ctx, id, load.Validator())
+//		if err == nil && !modified {
+//			load.NotModified()
+//		}
+//		…
+func LoadOf(ctx context.Context, key string) *Load {
+	if ctx == nil {
+		return nil
+	}
+	c := parentCall(ctx)
+	if c == nil {
+		return nil
+	}
+	if f := c.flightOf(key); f != nil {
+		return &Load{flight: f}
+	}
+	return nil
+}
+
+// flightOf returns the flight of key; nil if c has none.
+func (c *call) flightOf(key string) *flight {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	if c.byKey == nil {
+		c.byKey = make(map[string]*flight, len(c.flights))
+		for _, f := range c.flights {
+			c.byKey[f.key] = f
+		}
+	}
+	return c.byKey[key]
+}
+
+// decide runs change under the lock of the decisions.
+func (l *Load) decide(change func(d *decisions)) {
+	if l == nil {
+		return
+	}
+	l.flight.call.deciding.Lock()
+	defer l.flight.call.deciding.Unlock()
+	change(&l.flight.decided)
+}
+
+// SetTTL replaces the TTL of this entry, whether it is a value or an absence. It
+// must be positive, or [NoExpiry]; if it is not, the load fails.
+func (l *Load) SetTTL(ttl time.Duration) {
+	l.decide(func(d *decisions) {
+		if ttl <= 0 {
+			d.err = fmt.Errorf("readthrough: Load.SetTTL: %v: must be positive, or NoExpiry", ttl)
+		}
+		d.ttl = ttl
+	})
+}
+
+// DoNotStore serves what is loaded to those who wait for it, and does not store
+// it. What is stored under the key, if anything, stays.
+func (l *Load) DoNotStore() { l.decide(func(d *decisions) { d.unstored = true }) }
+
+// SetValidator stores with the value what the source knows this version of it by,
+// such as an ETag. A byte string.
+func (l *Load) SetValidator(validator string) {
+	l.decide(func(d *decisions) { d.validator, d.isValidator = validator, true })
+}
+
+// Validator returns the validator of the value that this load will replace; "" if
+// there is no value, or it has none.
+func (l *Load) Validator() string {
+	if l == nil || !l.flight.hasOld {
+		return ""
+	}
+	return l.flight.old.Validator
+}
+
+// NotModified says that the value which this load would replace is still right.
+// It gets a new TTL, and its validator stays if no other is set; what the load
+// function returns for the key is not used. A store with leases does not even get
+// it again. If there is no such value, the load fails.
+func (l *Load) NotModified() {
+	l.decide(func(d *decisions) {
+		d.unmodified = true
+		if !l.flight.hasOld {
+			d.err = fmt.Errorf("readthrough: Load.NotModified: key %q: there is no value that this load would replace", clip(l.flight.key))
+		}
+	})
+}
+
+// OldValue returns the value that the load will replace. ok is false if there is
+// none, or none of that type.
+func OldValue[T any](l *Load) (value T, ok bool) {
+	if l == nil || !l.flight.hasOld {
+		return value, false
+	}
+	value, err := valueOf[T](l.flight.old.Value)
+	return value, err == nil
+}
+
+// settle makes the outcome of f final, after a load that returned err and took so
+// long: what the load function said beside that comes into it.
+func (f *flight) settle(err error, took time.Duration, now time.Time) {
+	f.call.deciding.Lock()
+	d := f.decided
+	f.call.deciding.Unlock()
+	o := &f.outcome
+	if d.unmodified && (err == nil || len(f.call.flights) > 1) { // an error of a bulk load is one of the others
+		*o = outcome{known: true, extended: true, entry: provider.Entry{Value: f.old.Value, Validator: f.old.Validator}}
+	}
+	if !o.known {
+		o.entry = provider.Entry{Absent: err == nil}
+		o.err = err
+	}
+	if d.err != nil && (o.err == nil || o.entry.Absent) {
+		*o = outcome{err: d.err}
+	}
+	o.known = true
+	o.entry.LoadedAt, o.entry.LoadTime = now, took
+	if d.isValidator {
+		o.entry.Validator = d.validator
+	}
+}
+
+// ttl returns how long the outcome of f may be stored, by what its load has
+// decided or by what its call has; not positive: not at all.
+func (f *flight) ttl() time.Duration {
+	f.call.deciding.Lock()
+	defer f.call.deciding.Unlock()
+	switch {
+	case f.decided.unstored:
+		return 0
+	case f.decided.ttl != 0:
+		return f.decided.ttl
+	default:
+		return f.call.lives.of(&f.outcome.entry)
+	}
+}

@@ -1,0 +1,201 @@
+package readthrough
+
+import (
+	"context"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// Put runs write, which changes what the source has under key and returns the new
+// value, and stores that value, so that the next read is a hit. It is for writes
+// that already have what a load would bring; what else they made stale is
+// invalidated as after any write:
+//
+//	Write: func(ctx context.Context) (*Maintenance, error) {
+//		return readthrough.Put(ctx, scope, maintenanceKey(id), func(ctx context.Context) (*Maintenance, error) {
+//			return repo.Close(ctx, id)
+//		})
+//	},
+//
+// The value is stored like that of a load which began before write did: an
+// invalidation of key that begins meanwhile, by whomever, wins, and nothing is
+// stored. In every case the old value is gone when Put returns: it does what
+// [CachedScope.Invalidate] does, too.
+//
+// It takes two round trips more than an invalidation, and in a store with leases
+// what reads of the key load meanwhile is not stored.
+//
+// An error that matches [ErrInvalidationPending] comes with the value: write has
+// happened, and what holds then is said there. Any other error is that of write,
+// which has changed nothing, or names a bad argument, and then write was not run.
+// If write panics, what it has changed is not known, and key is invalidated. write
+// is run with ctx, in the goroutine of the caller.
+func Put[T any](ctx context.Context, s *CachedScope, key string, write func(context.Context) (T, error), options ...CallOption) (T, error) {
+	var none T
+	lives, err := checkRead(ctx, s, key, write != nil, options)
+	if err != nil {
+		return none, err
+	}
+	p := newPut(ctx, s, key, lives)
+	returned := false
+	defer func() {
+		if !returned { // write panicked
+			p.drop()
+			_ = s.Invalidate(p.ctx, key) // what is pending then, is reported
+		}
+	}()
+	value, err := write(ctx)
+	returned = true
+	if err != nil {
+		p.drop()
+		return none, err
+	}
+	if p.store(value) {
+		return value, nil
+	}
+	return value, s.Invalidate(p.ctx, key)
+}
+
+// put is one run of [Put].
+//
+// That it does what an invalidation does, without one that follows the write, is
+// argued like this. If the store has leases: from before the write until the fill,
+// the key holds the lease of the put, or the fill is refused. While it does, nobody
+// else gets one, so no load stores anything, and what was stored before had been
+// removed when the lease was acquired. A reader that begins after Put does not take
+// what a load brings that began before, by the bound of its result. Without leases:
+//
+//  1. The invalidation before the write ends the epochs of all flights, and removes
+//     what is stored.
+//  2. A flight that begins during the write may load the old value, and may store
+//     it. When the write is done, the put ends the epochs of all such flights, in
+//     the critical section in which it decides to store its own value. Those that
+//     store at that moment would have to be waited for: the put invalidates instead.
+//  3. What such a flight has stored is replaced by the new value.
+//  4. A flight that begins after that critical section loads what the write wrote,
+//     or newer. But it may have found what is replaced in step 3: so the put ends
+//     the epochs once more, after it has stored.
+type put struct {
+	scope *CachedScope
+	ctx   context.Context //nolint:containedctx // a run of Put has one, without the cancellation of its caller's
+	call  *call           // nil: the value will not be stored
+	key   string
+	began time.Time
+}
+
+// newPut makes the put of a write that begins after it.
+func newPut(ctx context.Context, s *CachedScope, key string, lives lifetimes) *put {
+	p := &put{scope: s, ctx: context.WithoutCancel(ctx), key: key, began: time.Now()}
+	if err := s.Invalidate(p.ctx, key); err != nil {
+		return p
+	}
+	p.call = s.flights.boardPut(p.ctx, key)
+	if p.call != nil {
+		p.call.lives = lives
+		p.lease()
+	}
+	return p
+}
+
+// lease gets the lease of the key, in a store with leases. Without it nothing is
+// stored.
+func (p *put) lease() {
+	f := p.call.flights[0]
+	if p.scope.cache.backend.leaser == nil || f.direct {
+		return
+	}
+	grants, err := p.scope.cache.backend.acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
+	switch {
+	case err != nil:
+		p.scope.reportGet(p.ctx, p.key, err)
+	case grants[0].State == provider.LeaseGranted:
+		f.lease, f.leased = grants[0].Lease, true
+	case grants[0].State == provider.LeaseFailed:
+		p.scope.reportGet(p.ctx, p.key, grants[0].Err)
+	}
+}
+
+// drop ends a put that stores nothing.
+func (p *put) drop() {
+	if p.call == nil {
+		return
+	}
+	if f := p.call.flights[0]; f.leased {
+		(&run{scope: p.scope, call: p.call}).release(p.ctx, p.call.flights)
+	}
+	p.scope.flights.land(p.call)
+}
+
+// store stores value and reports whether the store has confirmed that, and nothing
+// older can be read any more.
+func (p *put) store(value any) (stored bool) {
+	if p.call == nil {
+		return false
+	}
+	f := p.call.flights[0]
+	f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
+	now := time.Now()
+	f.settle(nil, now.Sub(p.began), now)
+	leases := p.scope.cache.backend.leaser != nil
+	if f.direct || f.ttl() <= 0 || leases && !f.leased {
+		p.drop()
+		return false
+	}
+	r := &run{scope: p.scope, call: p.call, returned: true}
+	if leases {
+		stored = r.fillLeased(p.ctx, p.call.flights, nil, true) == 1
+	} else if p.scope.flights.fillPut(f) {
+		stored = r.store(p.ctx, p.call.flights) == nil
+		p.scope.flights.endOthers(f)
+	} else {
+		r.refused(1)
+	}
+	r.end(p.ctx)
+	return stored
+}
+
+// boardPut makes the call of a put, which nobody joins. It returns nil if the
+// cache is closed.
+func (g *flights) boardPut(ctx context.Context, key string) *call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil
+	}
+	c := g.createLocked(&request{keys: []string{key}, purpose: toPut}, []int{0})
+	c.detached = true
+	c.begin(ctx, g.options)
+	return c
+}
+
+// fillPut decides whether the value of f, a put's, is stored, and ends the epochs
+// of all other flights of its key. The value is not stored if an invalidation
+// came since the put began, or if one of the others is storing its own.
+func (g *flights) fillPut(f *flight) (store bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f.call.loaded = true
+	if g.endOthersLocked(f) {
+		return false
+	}
+	f.fence, store = f.fence.fill()
+	f.call.asked = store
+	return store
+}
+
+// endOthers ends the epochs of all flights of the key of f but f.
+func (g *flights) endOthers(f *flight) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.endOthersLocked(f)
+}
+
+func (g *flights) endOthersLocked(f *flight) (filling bool) {
+	g.eachLocked(Targets{Keys: []string{f.key}}, func(other *flight) {
+		if other != f && g.endLocked(other) {
+			filling = true
+		}
+	})
+	return filling
+}

@@ -1,0 +1,246 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// read is one run of [Wrap] for a key whose value is not simply there.
+type read[T any] struct {
+	scope  *CachedScope
+	key    string
+	load   func(context.Context) (T, error)
+	lives  lifetimes
+	stored uint64 // what flights.stored was before the store was asked
+	// loaded says that only a value will do which was loaded since the read began.
+	loaded bool
+
+	began moment    // when the read began, or a little later; zero: not yet
+	seen  time.Time // the LoadedAt of what was found and is to be replaced
+	// spare is a stale value for want of another, if hasSpare. It was in the store
+	// after the read had begun, so whatever was invalidated before that, it was not
+	// this.
+	spare    Result[T]
+	hasSpare bool
+}
+
+func newRead[T any](s *CachedScope, key string, stored uint64, load func(context.Context) (T, error), lives lifetimes) *read[T] {
+	return &read[T]{scope: s, key: key, stored: stored, load: load, lives: lives}
+}
+
+// answer returns what the reader gets who was the first to look at entry, if it was
+// found.
+func (r *read[T]) answer(ctx context.Context, entry *provider.Entry, found bool) (Result[T], error) {
+	s := r.scope
+	if found {
+		if result, err, ok := r.serve(ctx, entry); ok {
+			s.stats.hits.Add(1)
+			s.observe(Event{Kind: EventHit, Key: r.key, Count: 1})
+			if result.Source == FromStale {
+				s.servedStale(r.key, 1, nil)
+			}
+			return result, err
+		}
+	}
+	s.stats.misses.Add(1)
+	s.observe(Event{Kind: EventMiss, Key: r.key, Count: 1})
+	return r.miss(ctx)
+}
+
+// serve returns what the reader gets from an entry at once, and has it replaced in
+// the background if that is due. ok is false if the reader has to load; the entry
+// may then be a spare.
+func (r *read[T]) serve(ctx context.Context, entry *provider.Entry) (result Result[T], err error, ok bool) {
+	is := r.scope.standing(entry)
+	if is == expired {
+		r.seen = entry.LoadedAt
+		return result, nil, false
+	}
+	result.Value, err, ok = valueIn[T](r.scope, r.key, entry)
+	if !ok {
+		return result, nil, false
+	}
+	result.Source, result.Age = FromStore, ageOf(entry)
+	switch is {
+	case fresh:
+		return result, err, true
+	case early, stale:
+		if is == stale {
+			result.Source = FromStale
+		}
+		if loads(ctx, r.key) {
+			return Result[T]{}, ErrRecursiveLoad, true
+		}
+		r.refresh(ctx, entry)
+		return result, err, true
+	default:
+		result.Source = FromStale
+		r.seen, r.spare, r.hasSpare = entry.LoadedAt, result, true
+		return Result[T]{}, nil, false
+	}
+}
+
+// loads reports whether ctx is that of a load of key. Such a load must not be
+// served the value that it is to replace.
+func loads(ctx context.Context, key string) bool {
+	c := parentCall(ctx)
+	return c != nil && c.flightOf(key) != nil
+}
+
+// refresh begins a load in the background that replaces entry, unless there is
+// one, or the last one has failed a short time ago.
+func (r *read[T]) refresh(ctx context.Context, entry *provider.Entry) {
+	s := r.scope
+	c, loadCtx := s.flights.boardRefresh(ctx, request{
+		keys: []string{r.key}, seen: []time.Time{entry.LoadedAt}, stored: r.stored, purpose: toRefresh,
+	})
+	if c == nil {
+		return
+	}
+	c.lives = r.lives
+	s.refreshing(c)
+	go s.run(loadCtx, c, &single[T]{scope: s, loadOne: r.load})
+}
+
+// refreshing counts a call in the background.
+func (s *CachedScope) refreshing(c *call) {
+	s.stats.refreshes.Add(1)
+	s.observe(Event{Kind: EventRefresh, Key: keyOf(c.flights), Count: len(c.flights)})
+}
+
+// miss returns what the reader gets who has to load, alone or with others.
+func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
+	s := r.scope
+	for {
+		if err := ctx.Err(); err != nil {
+			return Result[T]{}, err
+		}
+		if !r.loaded {
+			if resting, err := s.flights.resting(r.key); resting && r.hasSpare {
+				return r.fallBack(err)
+			}
+			if err := s.flights.failed(r.key); err != nil && !r.hasSpare {
+				return Result[T]{}, err
+			}
+		}
+		f, err := r.fly(ctx)
+		switch {
+		case err != nil && r.mayFallBack(ctx, err):
+			return r.fallBack(err)
+		case err != nil:
+			return Result[T]{}, err
+		case f != nil:
+			return r.take(ctx, f)
+		}
+		// Somebody else may have invalidated what this flight found or loaded, before
+		// this reader began. The next flight begins after it.
+		r.stored = s.flights.stored.Load()
+		if r.loaded {
+			continue
+		}
+		if entry, found := s.get(ctx, r.key); found {
+			if result, err, ok := r.serve(ctx, &entry); ok {
+				return result, err
+			}
+		}
+	}
+}
+
+// fly boards a flight of the key and waits for it. It returns nil if the reader
+// began too late to take what it brought.
+func (r *read[T]) fly(ctx context.Context) (*flight, error) {
+	s := r.scope
+	want := request{keys: []string{r.key}, stored: r.stored}
+	if !r.seen.IsZero() {
+		want.seen = []time.Time{r.seen}
+	}
+	if r.loaded {
+		want.purpose = toReplace
+	}
+	b, loadCtx, err := s.flights.board(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	if b.own != nil {
+		b.own.lives = r.lives
+		go s.run(loadCtx, b.own, &single[T]{scope: s, loadOne: r.load})
+	} else {
+		s.stats.joined.Add(1)
+		s.observe(Event{Kind: EventJoin, Key: r.key, Count: 1})
+	}
+	if r.began == 0 {
+		r.began = b.began
+	}
+	f := b.flights[0]
+	var spare map[*call]bool
+	if r.hasSpare {
+		spare = map[*call]bool{f.call: true}
+	}
+	if gone := s.waitAll(ctx, &b, spare); gone != nil {
+		return nil, gone[f.call]
+	}
+	if s.flights.late(b.flights, nil, r.began, r.loaded) != nil {
+		return nil, nil //nolint:nilnil // which fly says
+	}
+	return f, nil
+}
+
+// take returns what the reader gets from a flight that has landed.
+func (r *read[T]) take(ctx context.Context, f *flight) (Result[T], error) {
+	s := r.scope
+	switch o := &f.outcome; {
+	case o.err != nil && !o.entry.Absent && r.mayFallBack(ctx, o.err):
+		return r.fallBack(o.err)
+	case o.err != nil:
+		return Result[T]{}, o.err
+	case o.entry.Absent:
+		return Result[T]{}, s.absent
+	default:
+		value, err := valueOf[T](o.entry.Value)
+		if err != nil { // who began the flight loads another type
+			s.report(OpGet, r.key, err)
+			value, err = loadAlone(ctx, r.load)
+			if err != nil && s.isNotFound(err) {
+				err = s.absence(err)
+			}
+			return Result[T]{Value: value, Source: FromLoad}, err
+		}
+		return Result[T]{Value: value, Source: FromLoad, Age: ageOf(&o.entry)}, nil
+	}
+}
+
+// mayFallBack reports whether the reader gets its spare value instead of err.
+func (r *read[T]) mayFallBack(ctx context.Context, err error) bool {
+	return r.hasSpare && mayFallBack(ctx, err)
+}
+
+// mayFallBack reports whether err is one of a load that a stale value helps
+// against: not that the reader has left, or that the read makes no sense.
+func mayFallBack(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrRecursiveLoad)
+}
+
+// fallBack returns the spare value, in place of err.
+func (r *read[T]) fallBack(err error) (Result[T], error) {
+	r.scope.servedStale(r.key, 1, err)
+	r.spare.Err, r.spare.Age = err, max(0, time.Since(r.seen))
+	return r.spare, nil
+}
+
+// servedStale counts n keys whose stale values were served, because of err if that
+// is not nil.
+func (s *CachedScope) servedStale(key string, n int, err error) {
+	s.stats.stale.Add(int64(n))
+	s.observe(Event{Kind: EventStale, Key: key, Count: n, Err: err})
+}
+
+// ageOf returns how old entry is.
+func ageOf(entry *provider.Entry) time.Duration {
+	if entry.LoadedAt.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(entry.LoadedAt))
+}
