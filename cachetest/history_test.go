@@ -1,0 +1,653 @@
+package cachetest_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/cachetest"
+)
+
+var seedFlag = flag.Uint64("cachetest.seed", 0, "seed of the random tests; 0: a random one")
+
+func pickSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed: -cachetest.seed=%d", seed)
+	return seed
+}
+
+func nothing() error { return nil }
+
+// load reads a value from the source, as a cache that misses does.
+func load(t *testing.T, source *cachetest.Source[cachetest.Value], key string) cachetest.Value {
+	t.Helper()
+	value, err := source.Load(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// returns is a read that returns what it has.
+func returns(value cachetest.Value) func() (cachetest.Value, error) {
+	return func() (cachetest.Value, error) { return value, nil }
+}
+
+func absent() (cachetest.Value, error) {
+	return cachetest.Value{}, fmt.Errorf("get: %w", readthrough.ErrNotFound)
+}
+
+// violation returns the violation that h has; nil if it is consistent.
+func violation(t *testing.T, h *cachetest.History) *cachetest.Violation {
+	t.Helper()
+	_, err := h.Check()
+	if err == nil {
+		return nil
+	}
+	v, ok := errors.AsType[*cachetest.Violation](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestRule has a history for each part of the rule, and what becomes of it.
+func TestRule(t *testing.T) {
+	type (
+		history = *cachetest.History
+		source  = *cachetest.Source[cachetest.Value]
+	)
+	pending := func() error { return fmt.Errorf("store: %w", readthrough.ErrInvalidationPending) }
+	tests := []struct {
+		name    string
+		options cachetest.Options
+		run     func(t *testing.T, h history, s source)
+		want    cachetest.Kind // 0: consistent
+	}{
+		{"nothing at all", cachetest.Options{}, func(*testing.T, history, source) {}, 0},
+		{"stale", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.Invalidate("a", nothing)
+			_, _ = s.Read("a", returns(old))
+		}, cachetest.StaleRead},
+		{"not invalidated", cachetest.Options{}, func(t *testing.T, _ history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_, _ = s.Read("a", returns(old))
+		}, 0},
+		{"invalidated before the write", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			_ = h.Invalidate("a", nothing)
+			s.Write("a")
+			_, _ = s.Read("a", returns(old))
+		}, 0},
+		{"written while the invalidation runs", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			_ = h.Invalidate("a", func() error { s.Write("a"); return nil })
+			_, _ = s.Read("a", returns(old))
+		}, 0},
+		{"read while the invalidation runs", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.Invalidate("a", func() error { _, _ = s.Read("a", returns(old)); return nil })
+		}, 0},
+		{"the read began before the invalidation returned", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			_, _ = s.Read("a", func() (cachetest.Value, error) {
+				s.Write("a")
+				return old, h.Invalidate("a", nothing)
+			})
+		}, 0},
+		{"the invalidation that began last binds, though another returned later", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			s.Write("a")
+			old := load(t, s, "a")
+			_ = h.Invalidate("a", func() error { s.Write("a"); return h.Invalidate("a", nothing) })
+			_, _ = s.Read("a", returns(old))
+		}, cachetest.StaleRead},
+		{"another key", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a", "b")
+			_ = h.Invalidate("b", nothing)
+			_, _ = s.Read("a", returns(old))
+		}, 0},
+		{"by a prefix", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "list:a")
+			s.Write("list:a")
+			_ = h.InvalidatePrefix("list:", nothing)
+			_, _ = s.Read("list:a", returns(old))
+		}, cachetest.StaleRead},
+		{"by the empty prefix", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.InvalidatePrefix("", nothing)
+			_, _ = s.Read("a", returns(old))
+		}, cachetest.StaleRead},
+		{"by another prefix", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "list:a")
+			s.Write("list:a")
+			_ = h.InvalidateTargets([]string{"list"}, []string{"list:b", "list:aa"}, nothing)
+			_, _ = s.Read("list:a", returns(old))
+		}, 0},
+		{"an invalidation that failed", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.Invalidate("a", func() error { return errors.New("bad key") })
+			_, _ = s.Read("a", returns(old))
+		}, 0},
+		{"pending, in the process", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.At("A").Invalidate("a", pending)
+			_, _ = s.At("A").Read("a", returns(old))
+		}, cachetest.StaleRead},
+		{"pending, in another process", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.At("A").Invalidate("a", pending)
+			_, _ = s.At("B").Read("a", returns(old))
+		}, 0},
+		{"pending, in another process that is bound too", cachetest.Options{Pending: cachetest.Everybody}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.At("A").Invalidate("a", pending)
+			_, _ = s.At("B").Read("a", returns(old))
+		}, cachetest.StaleRead},
+		{"pending binds nobody", cachetest.Options{Pending: cachetest.Nobody}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.Invalidate("a", pending)
+			_, _ = s.Read("a", returns(old))
+		}, 0},
+		{"confirmed, in another process", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.At("A").Invalidate("a", nothing)
+			_, _ = s.At("B").Read("a", returns(old))
+		}, cachetest.StaleRead},
+		{"confirmed, in another process that is not bound", cachetest.Options{Confirmed: cachetest.ThisProcess}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.At("A").Invalidate("a", nothing)
+			_, _ = s.At("B").Read("a", returns(old))
+		}, 0},
+		{"absent, and was when it was invalidated", cachetest.Options{}, func(_ *testing.T, h history, s source) {
+			s.Write("a")
+			s.Delete("a")
+			_ = h.Invalidate("a", nothing)
+			_, _ = s.Read("a", absent)
+		}, 0},
+		{"absent, deleted after it was invalidated", cachetest.Options{}, func(_ *testing.T, h history, s source) {
+			s.Write("a")
+			_ = h.Invalidate("a", nothing)
+			_, _ = s.Read("a", func() (cachetest.Value, error) { s.Delete("a"); return absent() })
+		}, 0},
+		{"absent, but written again", cachetest.Options{}, func(_ *testing.T, h history, s source) {
+			s.Delete("a")
+			s.Write("a")
+			_ = h.Invalidate("a", nothing)
+			_, _ = s.Read("a", absent)
+			s.Delete("a")
+		}, cachetest.StaleRead},
+		{"there, but deleted", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Delete("a")
+			_ = h.Invalidate("a", nothing)
+			_, _ = s.Read("a", returns(old))
+		}, cachetest.StaleRead},
+		{"one of a bulk read", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old, b := load(t, s, "a"), load(t, s, "b")
+			s.Write("a")
+			_ = h.InvalidateTargets([]string{"b", "a"}, nil, nothing)
+			_, _ = s.ReadMany([]string{"a", "b"}, func() (map[string]cachetest.Value, error) {
+				return map[string]cachetest.Value{"a": old, "b": b}, nil
+			})
+		}, cachetest.StaleRead},
+		{"absent in a bulk read", cachetest.Options{}, func(_ *testing.T, h history, s source) {
+			s.Write("a")
+			_ = h.Invalidate("a", nothing)
+			_, _ = s.ReadMany([]string{"a"}, func() (map[string]cachetest.Value, error) { return nil, nil })
+		}, cachetest.StaleRead},
+		{"missing in a bulk read that failed", cachetest.Options{}, func(_ *testing.T, h history, s source) {
+			s.Write("a")
+			_ = h.Invalidate("a", nothing)
+			_, _ = s.ReadMany([]string{"a"}, func() (map[string]cachetest.Value, error) { return nil, errors.New("half") })
+		}, 0},
+		{"stored at the end", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			old := load(t, s, "a")
+			s.Write("a")
+			_ = h.Invalidate("a", nothing)
+			if n := s.Sweep(func(string) (cachetest.Value, error) { return old, nil }); n != 1 {
+				t.Errorf("%d stored, want 1", n)
+			}
+		}, cachetest.StaleFill},
+		{"nothing stored at the end", cachetest.Options{}, func(t *testing.T, h history, s source) {
+			load(t, s, "a")
+			s.Write("a")
+			_ = h.Invalidate("a", nothing)
+			if n := s.Sweep(func(key string) (cachetest.Value, error) { return s.Load(t.Context(), key) }); n != 0 {
+				t.Errorf("%d stored, want 0", n)
+			}
+		}, 0},
+		{"the value of another key", cachetest.Options{}, func(t *testing.T, _ history, s source) {
+			load(t, s, "a")
+			_, _ = s.Read("a", returns(load(t, s, "b")))
+		}, cachetest.ForeignValue},
+		{"a value from nowhere", cachetest.Options{}, func(t *testing.T, _ history, s source) {
+			load(t, s, "a")
+			_, _ = s.Read("a", returns(cachetest.Value{Key: "a", Version: 4711}))
+		}, cachetest.ForeignValue},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := cachetest.NewHistory(tt.options)
+			tt.run(t, h, cachetest.NewSource(h))
+			switch v := violation(t, h); {
+			case v == nil && tt.want != 0:
+				report, _ := h.Check()
+				t.Errorf("no violation found, want a %v: %v", tt.want, report)
+			case v != nil && v.Kind != tt.want:
+				t.Errorf("want kind %d, got %v", tt.want, v)
+			case v != nil:
+				t.Log(v)
+			}
+		})
+	}
+}
+
+// The counterexample has what proves the violation, in its order, and nothing
+// else.
+func TestCounterexample(t *testing.T) {
+	h := cachetest.NewHistory(cachetest.Options{})
+	source := cachetest.NewSource(h)
+	a, b := source.At("A"), source.At("B")
+	other := load(t, b, "other")
+	old := load(t, b, "list:a")
+	for range 10 { // noise
+		load(t, a, "other")
+		_, _ = a.Read("other", returns(other))
+	}
+	a.Write("list:a")
+	_ = h.At("A").InvalidateTargets([]string{"other"}, []string{"x", "list:"}, nothing)
+	load(t, a, "list:a")
+	_, _ = b.Read("list:a", returns(old))
+	load(t, a, "list:a")
+	v := violation(t, h)
+	if v == nil {
+		t.Fatal("no violation found")
+	}
+	t.Log(v)
+	var got []string
+	for _, e := range v.Events {
+		got = append(got, fmt.Sprintf("%s: %s", e.Process, e.What))
+	}
+	want := []string{
+		`B: load L of "list:a" begins`,
+		`B: L reads version 6 from the source`,
+		`B: L returns version 6`,
+		`A: write W of "list:a" commits version 59`,
+		`A: invalidation I of prefix "list:" and 2 more begins`,
+		`A: I returns nil`,
+		`B: read R of "list:a" begins`,
+		`B: R returns version 6: stale, since W came before I, and I had returned before R began`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if !slices.IsSortedFunc(v.Events, func(a, b cachetest.Event) int { return int(a.Order - b.Order) }) {
+		t.Error("the events are not in their order")
+	}
+}
+
+// A recorder works with a source of the test's own, whose commits it does not see.
+func TestRecorder(t *testing.T) {
+	type row struct{ version int64 }
+	h := cachetest.NewHistory(cachetest.Options{})
+	r := cachetest.NewRecorder(h, func(r row) int64 { return r.version })
+	db := row{1}
+	old, err := r.Load("k", func() (row, error) { return db, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func() error {
+		return r.Write("k", func() (int64, error) { db.version++; return db.version, nil })
+	}
+	if err := errors.Join(write(), h.Invalidate("k", nothing)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read("k", func() (row, error) { return row{}, readthrough.ErrNotFound }); !errors.Is(err, readthrough.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if err := r.Write("k", func() (int64, error) { return 99, errors.New("rolled back") }); err == nil {
+		t.Fatal("the error of the write was lost")
+	}
+	_ = h.Invalidate("k", nothing)
+	if v := violation(t, h); v != nil {
+		t.Fatal(v)
+	}
+	if _, err := r.ReadMany([]string{"k"}, func() (map[string]row, error) { return map[string]row{"k": old}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	v := violation(t, h)
+	if v == nil || v.Kind != cachetest.StaleRead {
+		t.Fatalf("got %v, want a stale read", v)
+	}
+	t.Log(v)
+	if len(v.Events) != 8 {
+		t.Errorf("%d events, want 8", len(v.Events))
+	}
+}
+
+// Bad options and full histories are said.
+func TestOptions(t *testing.T) {
+	_, err := cachetest.NewHistory(cachetest.Options{MaxOperations: -1, Pending: 7, Confirmed: 8}).Check()
+	for _, want := range []string{"cachetest: Options.MaxOperations: -1", "Options.Pending: 7", "Options.Confirmed: 8"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+	h := cachetest.NewHistory(cachetest.Options{MaxOperations: 10})
+	source := cachetest.NewSource(h)
+	for range 10 {
+		source.Write("a")
+		value := load(t, source, "a")
+		_ = h.Invalidate("a", nothing)
+		_, _ = source.Read("a", returns(value))
+	}
+	report, err := h.Check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Dropped != 30 || report.Reads+report.Loads+report.Invalidations+report.Writes != 9 {
+		t.Errorf("got %v, want 10 recorded and 30 not", report)
+	}
+}
+
+// fakeT keeps what Verify says.
+type fakeT struct {
+	logged string
+	fatal  string
+}
+
+func (f *fakeT) Helper()                         {}
+func (f *fakeT) Logf(format string, args ...any) { f.logged += fmt.Sprintf(format, args...) }
+func (f *fakeT) Fatal(args ...any)               { f.fatal += fmt.Sprint(args...) }
+
+func TestVerify(t *testing.T) {
+	h := cachetest.NewHistory(cachetest.Options{})
+	source := cachetest.NewSource(h)
+	old := load(t, source, "a")
+	var good, bad fakeT
+	h.Verify(&good)
+	if good.fatal != "" || !strings.HasPrefix(good.logged, "consistent: 0 reads of 1 keys") {
+		t.Errorf("%+v", good)
+	}
+	source.Write("a")
+	_ = h.Invalidate("a", nothing)
+	_, _ = source.Read("a", returns(old))
+	h.Verify(&bad)
+	if !strings.HasPrefix(bad.fatal, `cachetest: stale read of "a"`) {
+		t.Errorf("%+v", bad)
+	}
+}
+
+// TestCheckerAgainstTwin compares the checker with one that applies the rule as it
+// is written, on random histories with everything in them.
+func TestCheckerAgainstTwin(t *testing.T) {
+	seed := pickSeed(t)
+	stale := 0
+	for n := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, n))
+		options := cachetest.Options{Pending: cachetest.Reach(rng.IntN(4)), Confirmed: cachetest.Reach(rng.IntN(4))}
+		twin := newTwin(rng, options)
+		twin.run(60)
+		report, err := twin.h.Check()
+		got, want := report.Violations, twin.stale()
+		if got != want || (err != nil) != (got > 0) {
+			t.Fatalf("history %d: %d stale, the twin says %d; %v", n, got, want, err)
+		}
+		stale += got
+	}
+	t.Logf("%d stale reads in 3000 histories", stale)
+	if stale < 1000 {
+		t.Error("these histories have too few stale reads to prove anything")
+	}
+}
+
+// twin makes a random history and remembers it in its own way: as points in time.
+type twin struct {
+	rng     *rand.Rand
+	options cachetest.Options
+	h       *cachetest.History
+	source  *cachetest.Source[cachetest.Value]
+	clock   int
+	known   map[string][]cachetest.Value // by key, what was loaded
+	commits map[string][]commit
+	invs    []twinInvalidation
+	reads   []twinRead
+}
+
+type commit struct {
+	at      int
+	version int64 // 0: absent
+}
+
+type twinInvalidation struct {
+	begin, end     int
+	keys, prefixes []string
+	process        string
+	pending        bool
+}
+
+type twinRead struct {
+	begin, end   int
+	key, process string
+	version      int64 // 0: absent
+}
+
+func newTwin(rng *rand.Rand, options cachetest.Options) *twin {
+	h := cachetest.NewHistory(options)
+	return &twin{rng: rng, options: options, h: h, source: cachetest.NewSource(h), known: map[string][]cachetest.Value{}, commits: map[string][]commit{}}
+}
+
+func (w *twin) tick() int { w.clock++; return w.clock }
+
+func (w *twin) key() string {
+	return []string{"a", "ab", "abc", "b"}[w.rng.IntN(4)]
+}
+
+func (w *twin) process() string { return []string{"A", "B"}[w.rng.IntN(2)] }
+
+// run does n things, some of them while others are under way.
+func (w *twin) run(n int) {
+	for range n {
+		w.one(0)
+	}
+}
+
+func (w *twin) one(depth int) {
+	inside := func() {
+		for depth < 3 && w.rng.IntN(2) == 0 {
+			w.one(depth + 1)
+		}
+	}
+	switch key := w.key(); w.rng.IntN(6) {
+	case 0, 1:
+		w.load(key)
+	case 2:
+		w.load(key) // so that there is a first version
+		if w.rng.IntN(5) == 0 {
+			w.source.Delete(key)
+			w.commits[key] = append(w.commits[key], commit{at: w.tick()})
+			return
+		}
+		w.source.Write(key)
+		w.load(key)
+	case 3:
+		w.invalidate(inside)
+	default:
+		w.read(key, inside)
+	}
+}
+
+// load finds out the version that a key has, if it is new.
+func (w *twin) load(key string) {
+	value, err := w.source.Load(context.Background(), key)
+	if err != nil {
+		return
+	}
+	if n := len(w.known[key]); n == 0 || w.known[key][n-1] != value {
+		w.known[key] = append(w.known[key], value)
+		w.commits[key] = append(w.commits[key], commit{w.tick(), value.Version})
+	}
+}
+
+func (w *twin) invalidate(inside func()) {
+	i := twinInvalidation{process: w.process(), pending: w.rng.IntN(3) == 0}
+	for range 1 + w.rng.IntN(2) {
+		if w.rng.IntN(2) == 0 {
+			i.keys = append(i.keys, w.key())
+		} else {
+			i.prefixes = append(i.prefixes, []string{"", "a", "ab", "b", "zz"}[w.rng.IntN(5)])
+		}
+	}
+	i.begin = w.tick()
+	failed := w.rng.IntN(6) == 0
+	_ = w.h.At(i.process).InvalidateTargets(i.keys, i.prefixes, func() error {
+		inside()
+		switch {
+		case failed:
+			return errors.New("failed")
+		case i.pending:
+			return readthrough.ErrInvalidationPending
+		default:
+			return nil
+		}
+	})
+	i.end = w.tick()
+	if !failed {
+		w.invs = append(w.invs, i)
+	}
+}
+
+func (w *twin) read(key string, inside func()) {
+	r := twinRead{key: key, process: w.process(), begin: w.tick()}
+	_, _ = w.source.At(r.process).Read(key, func() (cachetest.Value, error) {
+		inside()
+		known := w.known[key]
+		if len(known) == 0 || w.rng.IntN(8) == 0 {
+			return absent()
+		}
+		r.version = known[max(0, len(known)-1-w.rng.IntN(3))].Version
+		return cachetest.Value{Key: key, Version: r.version}, nil
+	})
+	r.end = w.tick()
+	w.reads = append(w.reads, r)
+}
+
+func (w *twin) binds(i twinInvalidation, r twinRead) bool {
+	reach := w.options.Confirmed
+	if i.pending {
+		reach = w.options.Pending
+	}
+	if reach == cachetest.DefaultReach {
+		reach = cachetest.Everybody
+		if i.pending {
+			reach = cachetest.ThisProcess
+		}
+	}
+	covers := slices.Contains(i.keys, r.key) || slices.ContainsFunc(i.prefixes, func(p string) bool { return strings.HasPrefix(r.key, p) })
+	return covers && i.end < r.begin && (reach == cachetest.Everybody || reach == cachetest.ThisProcess && i.process == r.process)
+}
+
+// stale counts the reads for which there is no commit that they may return: one
+// that was current at some time after the begin of every invalidation that binds
+// the read, and was there before the read ended.
+func (w *twin) stale() (n int) {
+	for _, r := range w.reads {
+		for _, i := range w.invs {
+			if w.binds(i, r) && !w.allowed(i, r) {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
+
+func (w *twin) allowed(i twinInvalidation, r twinRead) bool {
+	commits := w.commits[r.key]
+	before := false
+	for n, c := range commits {
+		before = before || c.at < i.begin
+		until := 1 << 30
+		if n+1 < len(commits) {
+			until = commits[n+1].at
+		}
+		if c.version == r.version && until > i.begin && c.at < r.end {
+			return true
+		}
+	}
+	return !before // nothing was written before it
+}
+
+// TestMillion checks a history of a million operations, most of them of a few hot
+// keys, with many prefixes. With a quadratic checker it would take hours.
+func TestMillion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("records a million operations")
+	}
+	seed := pickSeed(t)
+	h := cachetest.NewHistory(cachetest.Options{})
+	source := cachetest.NewSource(h)
+	began := time.Now()
+	var group sync.WaitGroup
+	for g := range uint64(8) {
+		group.Go(func() {
+			rng := rand.New(rand.NewPCG(seed, g))
+			for range 1_000_000 / 8 {
+				key := fmt.Sprintf("family%d:%d", rng.IntN(10), int(1000*rng.Float64()*rng.Float64()*rng.Float64()))
+				switch p := rng.IntN(100); {
+				case p < 80:
+					_, _ = source.Read(key, func() (cachetest.Value, error) { return source.Load(context.Background(), key) })
+				case p < 90:
+					source.Write(key)
+				case p < 97:
+					_ = h.Invalidate(key, nothing)
+				default:
+					_ = h.InvalidatePrefix(key[:rng.IntN(len(key))], nothing)
+				}
+			}
+		})
+	}
+	group.Wait()
+	recorded := time.Since(began)
+	began = time.Now()
+	report := h.Verify(t)
+	t.Logf("recorded in %v, checked in %v", recorded, time.Since(began))
+	if report.Bound < 300_000 {
+		t.Error("too few of the reads could have been stale")
+	}
+	// One stale read among them is found.
+	hot := "family0:0"
+	old := cachetest.Value{Key: hot}
+	old.Version = load(t, source, hot).Version
+	source.Write(hot)
+	_ = h.Invalidate(hot, nothing)
+	_, _ = source.Read(hot, returns(old))
+	if v := violation(t, h); v == nil || v.Report.Violations != 1 {
+		t.Errorf("got %v, want one stale read", v)
+	}
+}

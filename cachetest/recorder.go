@@ -1,0 +1,147 @@
+package cachetest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/readthrough/readthrough"
+)
+
+// Recorder records reads, loads and writes of a source that the test brings
+// itself, such as a database whose rows have versions. A [Source] needs none of
+// this. Make it with [NewRecorder]; it is safe for concurrent use.
+//
+// A write is known to have committed between its begin and its end, so that a
+// recorder may miss violations which a Source would show, and never makes one up.
+// Reads that return an absence are not checked.
+type Recorder[T any] struct {
+	h        *History
+	describe func(T) Value // Key is empty if the value does not have it
+	notFound error
+	exact    bool // the order has the commit of every version, and its number is its place
+}
+
+// NewRecorder returns a recorder into h. version returns the version of a value:
+// of two values of a key, the one that was committed later has the higher one.
+// The keys must not be those of another recorder or source of h.
+func NewRecorder[T any](h *History, version func(T) int64) *Recorder[T] {
+	return &Recorder[T]{
+		h: h, notFound: readthrough.ErrNotFound,
+		describe: func(v T) Value { return Value{Version: version(v)} },
+	}
+}
+
+// At returns the recorder as the process of that name sees it, see [History.At].
+func (r *Recorder[T]) At(process string) *Recorder[T] {
+	view := *r
+	view.h = r.h.At(process)
+	return &view
+}
+
+// Read runs read, a read of key through the cache, and returns what it returns.
+// An error that matches [readthrough.ErrNotFound] is an absence; a read with any
+// other error is not checked.
+func (r *Recorder[T]) Read(key string, read func() (T, error)) (T, error) {
+	return r.read(key, read, false)
+}
+
+func (r *Recorder[T]) read(key string, read func() (T, error), swept bool) (T, error) {
+	o := r.begin()
+	o.swept = swept
+	value, err := read()
+	r.end(&o)
+	if r.answer(&o, key, value, err) {
+		r.h.add(key, reads, o)
+	}
+	return value, err
+}
+
+// ReadMany runs read, a bulk read of keys through the cache, and returns what it
+// returns. Keys that the result lacks are absent if read returned no error, and
+// not checked otherwise.
+func (r *Recorder[T]) ReadMany(keys []string, read func() (map[string]T, error)) (map[string]T, error) {
+	o := r.begin()
+	values, err := read()
+	r.end(&o)
+	for _, key := range keys {
+		value, ok := values[key]
+		one := o
+		switch {
+		case ok && r.answer(&one, key, value, nil), !ok && err == nil && r.answer(&one, key, value, r.notFound):
+			r.h.add(key, reads, one)
+		case err != nil:
+			r.h.failed.Add(1)
+		}
+	}
+	return values, err
+}
+
+// Load runs load, which loads key from the source, and returns what it returns. It
+// is called inside of the load function that the cache gets. Loads serve the
+// counterexample only: nothing is wrong with one that returns an old version.
+func (r *Recorder[T]) Load(key string, load func() (T, error)) (T, error) {
+	o := r.begin()
+	value, err := load()
+	r.end(&o)
+	if r.answer(&o, key, value, err) {
+		r.h.add(key, loads, o)
+	}
+	return value, err
+}
+
+// Write runs write, a change of key in the source, and returns its error. write
+// returns the version that it has committed. A write that returns an error may
+// have happened or not: it is not used.
+func (r *Recorder[T]) Write(key string, write func() (version int64, err error)) error {
+	o := r.begin()
+	version, err := write()
+	r.end(&o)
+	if err != nil {
+		r.h.failed.Add(1)
+		return err
+	}
+	o.version = version
+	r.h.add(key, writes, o)
+	return nil
+}
+
+func (r *Recorder[T]) begin() operation {
+	return operation{begin: r.h.place(), beganAt: r.h.now(), process: r.h.process}
+}
+
+func (r *Recorder[T]) end(o *operation) { o.endedAt, o.end = r.h.now(), r.h.place() }
+
+// answer sets what an operation returned. It reports false if there is nothing to
+// record.
+func (r *Recorder[T]) answer(o *operation, key string, value T, err error) bool {
+	switch {
+	case err == nil:
+		described := r.describe(value)
+		o.version = described.Version
+		if r.exact && described.Key != key {
+			o.version = foreign
+		}
+	case errors.Is(err, r.notFound):
+		o.absent, o.unversioned = true, !r.exact
+	default:
+		r.h.failed.Add(1)
+		return false
+	}
+	return true
+}
+
+// foreign is the version of what the source has never had under the key.
+const foreign = -1
+
+// Value is what a [Source] has under a key. Caches that leave the process may
+// encode it.
+type Value struct {
+	// Key is the key, so that a value under another key is noticed.
+	Key string `json:"key"`
+	// Version is its version: a value that was written later has a higher one. The
+	// versions of all keys are different.
+	Version int64 `json:"version"`
+}
+
+// String returns the key with the version.
+func (v Value) String() string { return fmt.Sprintf("%s@%d", v.Key, v.Version) }
