@@ -9,17 +9,18 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
+	"github.com/readthrough/readthrough/examples/maintenance/internal/load"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/router"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
-	"github.com/readthrough/readthrough/provider"
 )
 
 // app is the service with all its layers.
 type app struct {
 	handler http.Handler
 	signals *signals.Hub
+	load    *load.Generator
 	closers []func() error // run from the last to the first
 }
 
@@ -30,11 +31,11 @@ func newApp(ctx context.Context, c config) (*app, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	store, err := a.openStore(ctx, c, database.DatabaseID())
+	s, err := a.openStore(ctx, c, database.DatabaseID())
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	if err := a.connect(c, database, store); err != nil {
+	if err := a.connect(ctx, c, database, s); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
@@ -42,7 +43,7 @@ func newApp(ctx context.Context, c config) (*app, error) {
 
 // openDatabase opens the database, and fills it if it is new.
 func (a *app) openDatabase(ctx context.Context, c config) (*service.Service, error) {
-	database, err := service.Open(ctx, service.Options{File: c.dbFile, Latency: c.latency})
+	database, err := service.Open(ctx, service.Options{Database: c.database, Latency: c.latency})
 	if err != nil {
 		return nil, err
 	}
@@ -52,26 +53,58 @@ func (a *app) openDatabase(ctx context.Context, c config) (*service.Service, err
 
 // connect puts the layers on top of each other: the service under the cache under
 // the router.
-func (a *app) connect(c config, database *service.Service, store provider.CacheProvider) error {
-	readThrough, err := readthrough.New(store, readthrough.Options{ProviderTimeout: c.storeTimeout})
+func (a *app) connect(ctx context.Context, c config, database *service.Service, s store) error {
+	readThrough, err := readthrough.New(s.CacheProvider, readthrough.Options{ProviderTimeout: c.storeTimeout})
 	if err != nil {
 		return err
 	}
 	a.closers = append(a.closers, readThrough.Close)
 	a.signals = signals.NewHub(signals.Options{})
-	maintenances, err := cache.New(readThrough, database, a.signals)
+	maintenances, err := a.cached(ctx, c, readThrough, database, s)
 	if err != nil {
 		return err
 	}
-	a.handler = router.New(router.Parts{
+	a.load = load.New(maintenances)
+	parts := router.Parts{
 		Maintenances: maintenances,
 		Users:        users.NewDirectory(),
 		Signals:      a.signals,
+		Load:         a.load,
 		Ping:         database.Ping,
 		Usage:        database.Usage,
 		StoreStats:   readThrough.StoreStats,
-	})
+		Provider: func(ctx context.Context) router.ProviderState {
+			state := s.state(ctx)
+			state.Database = database.Kind()
+			return state
+		},
+	}
+	if s.link != nil {
+		parts.Link = s.link
+	}
+	a.handler = router.New(parts)
 	return nil
+}
+
+// cached returns the maintenances of the database behind the cache. With a store
+// that processes share, signals go to the clients of all of them.
+func (a *app) cached(
+	ctx context.Context, c config, readThrough *readthrough.Cache, database *service.Service, s store,
+) (maintenances *cache.Maintenances, err error) {
+	if c.noCache {
+		return cache.Uncached(database, a.signals), nil
+	}
+	if s.client == nil {
+		return cache.New(readThrough, database, a.signals)
+	}
+	relay := signals.NewRelay(ctx, signals.RelayOptions{
+		Hub:     a.signals,
+		Client:  s.client,
+		Channel: s.prefix + "signals",
+		Settled: func() bool { return maintenances.Stats().Pending == 0 },
+	})
+	a.closers = append(a.closers, relay.Close)
+	return cache.New(readThrough, database, relay)
 }
 
 // close closes what was opened, in the reverse order.

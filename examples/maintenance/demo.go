@@ -65,8 +65,8 @@ func (c config) describe() string {
 	if c.redisURL != "" {
 		store = "in Redis"
 	}
-	if c.dbFile != "" {
-		database = "in " + c.dbFile
+	if c.database != "" {
+		database = "in " + c.database
 	}
 	return fmt.Sprintf("Cache %s; database %s, every query takes %v longer than it would.", store, database, c.latency)
 }

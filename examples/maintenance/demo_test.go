@@ -27,7 +27,7 @@ func TestDemo(t *testing.T) {
 	for name, configure := range map[string]func(t *testing.T, c *config){
 		"file": func(t *testing.T, c *config) {
 			t.Helper()
-			c.dbFile = filepath.Join(t.TempDir(), "maintenance.db")
+			c.database = filepath.Join(t.TempDir(), "maintenance.db")
 		},
 		"redis": func(t *testing.T, c *config) {
 			t.Helper()
@@ -60,16 +60,16 @@ func takeTour(t *testing.T, wrap func(provider.CacheProvider) provider.CacheProv
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := memory.New(memory.Options{})
+	entries, err := memory.New(memory.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.connect(c, database, wrap(store)); err != nil {
+	if err := a.connect(t.Context(), c, database, store{CacheProvider: wrap(entries), kind: "memory"}); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	err = a.demo(t.Context(), c, &out)
-	if err := errors.Join(a.close(), store.Close()); err != nil {
+	if err := errors.Join(a.close(), entries.Close()); err != nil {
 		t.Error(err)
 	}
 	return out.String(), err

@@ -33,8 +33,9 @@ func main() {
 type config struct {
 	addr     string
 	redisURL string
-	dbFile   string
+	database string
 	latency  time.Duration
+	noCache  bool
 	demo     bool
 	// storeTimeout bounds reads and fills of Redis; zero: the cache's default.
 	storeTimeout time.Duration
@@ -69,8 +70,9 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:8080", "listen on `host:port`; port 0 takes a free one")
 	flags.StringVar(&c.redisURL, "redis", "", "cache in Redis at `URL`, such as redis://localhost:6379/0 (default: in memory)")
-	flags.StringVar(&c.dbFile, "db", "", "keep the database in `file` (default: in memory)")
+	flags.StringVar(&c.database, "db", "", "keep the database in a `file`, or in PostgreSQL at a URL, such as postgres://user@localhost/name (default: in memory)")
 	flags.DurationVar(&c.latency, "latency", 0, "add `duration` to every query, as if the database were far away")
+	flags.BoolVar(&c.noCache, "no-cache", false, "read everything from the database, to compare")
 	flags.BoolVar(&c.demo, "demo", false, "run the self-checking tour on a free port and exit")
 	if err := flags.Parse(args); err != nil {
 		return config{}, err
@@ -85,6 +87,9 @@ func parse(args []string, stderr io.Writer) (config, error) {
 func (c config) check(rest []string) error {
 	if len(rest) > 0 {
 		return fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	if c.noCache && (c.demo || c.redisURL != "") {
+		return errors.New("-no-cache goes with neither -demo nor -redis")
 	}
 	if c.latency < 0 {
 		return fmt.Errorf("-latency %v: must not be negative", c.latency)

@@ -60,6 +60,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
 	server.RegisterOnShutdown(a.signals.Close) // streams would never end by themselves
+	server.RegisterOnShutdown(a.load.Close)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/readthrough/readthrough/examples/maintenance/internal/link"
+	"github.com/readthrough/readthrough/examples/maintenance/internal/router"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
@@ -19,30 +21,78 @@ const (
 	redisPool = 64
 	// startTimeout bounds the first contact with Redis.
 	startTimeout = 3 * time.Second
+	// pingTimeout bounds the question whether Redis answers.
+	pingTimeout = 250 * time.Millisecond
 )
 
+// store is where the cache keeps its entries.
+type store struct {
+	provider.CacheProvider
+
+	kind   string
+	client *redis.Client // nil unless it is Redis
+	prefix string        // of everything of this service in Redis
+	link   *link.Link    // to Redis
+}
+
 // openStore opens where the cache keeps its entries: in memory, or in Redis.
-func (a *app) openStore(ctx context.Context, c config, databaseID string) (provider.CacheProvider, error) {
-	if c.redisURL == "" {
-		return memory.New(memory.Options{MaxEntries: maxEntries})
+func (a *app) openStore(ctx context.Context, c config, databaseID string) (store, error) {
+	if c.noCache {
+		return store{CacheProvider: provider.Null(), kind: "none"}, nil
 	}
+	if c.redisURL == "" {
+		entries, err := memory.New(memory.Options{MaxEntries: maxEntries})
+		return store{CacheProvider: entries, kind: "memory"}, err
+	}
+	// Entries belong to a database: processes that share it share them, and a
+	// new database never sees those of another.
+	s := store{kind: "redis", prefix: "maintenance-" + databaseID + ":"}
+	if err := a.openRedis(ctx, c, &s); err != nil {
+		return store{}, err
+	}
+	var err error
+	s.CacheProvider, err = redisprovider.New(s.client, redisprovider.Options{KeyPrefix: s.prefix})
+	return s, err
+}
+
+// openRedis connects to Redis, through a link that the page can cut.
+func (a *app) openRedis(ctx context.Context, c config, s *store) error {
 	options, err := redis.ParseURL(c.redisURL)
 	if err != nil {
-		return nil, fmt.Errorf("-redis: %w", err)
+		return fmt.Errorf("-redis: %w", err)
 	}
 	options.ContextTimeoutEnabled = true
 	options.PoolSize = redisPool
-	client := redis.NewClient(options)
-	a.closers = append(a.closers, client.Close)
-
 	// The cache would do without Redis. A wrong address is still better found
 	// out now than by slow reads.
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := client.Ping(ctx).Err(); err != nil {
-		return nil, fmt.Errorf("-redis: cannot reach %s: %w", options.Addr, err)
+	addr := options.Addr
+	if s.link, err = link.Open(ctx, options.Network, addr); err != nil {
+		return fmt.Errorf("-redis: cannot reach %s: %w", addr, err)
 	}
-	// Entries belong to a database: processes that share it share them, and a
-	// new database never sees those of another.
-	return redisprovider.New(client, redisprovider.Options{KeyPrefix: "maintenance-" + databaseID + ":"})
+	a.closers = append(a.closers, s.link.Close)
+	options.Network, options.Addr = "tcp", s.link.Addr()
+	s.client = redis.NewClient(options)
+	a.closers = append(a.closers, s.client.Close)
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("-redis: cannot reach %s: %w", addr, err)
+	}
+	return nil
+}
+
+// state says how the store is.
+func (s store) state(ctx context.Context) router.ProviderState {
+	state := router.ProviderState{Kind: s.kind, Answers: true}
+	if s.client == nil {
+		return state
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	state.Answers = s.client.Ping(ctx).Err() == nil
+	state.Link = "whole"
+	if s.link.Cut() {
+		state.Link = "cut"
+	}
+	return state
 }

@@ -35,12 +35,14 @@ type Broadcaster interface {
 // other readers and must not be changed. It is safe for concurrent use.
 type Maintenances struct {
 	service *service.Service
-	scope   *readthrough.CachedScope
+	scope   *readthrough.CachedScope // nil: there is no cache
 	signals Broadcaster
+	reads   *latencies
 
 	get       func(context.Context, int64) (service.Maintenance, error)
 	bySystem  func(context.Context, string) ([]service.Maintenance, error)
 	bySystems func(context.Context, []string) (map[string][]service.Maintenance, error)
+	list      func(context.Context, service.Filters) ([]service.Maintenance, error)
 }
 
 // New returns the maintenances of s, read through c.
@@ -57,11 +59,33 @@ func New(c *readthrough.Cache, s *service.Service, signals Broadcaster) (*Mainte
 		service:   s,
 		scope:     scope,
 		signals:   signals,
+		reads:     &latencies{},
 		get:       readthrough.Memoize(scope, maintenanceKey, s.Get),
 		bySystem:  readthrough.Memoize(scope, systemKey, s.BySystem),
 		bySystems: readthrough.MemoizeMany(scope, systemKey, s.BySystems),
+		list: func(ctx context.Context, filters service.Filters) ([]service.Maintenance, error) {
+			key, err := listKey(filters)
+			if err != nil {
+				return nil, err
+			}
+			return readthrough.Wrap(ctx, scope, key, func(ctx context.Context) ([]service.Maintenance, error) {
+				return s.List(ctx, filters)
+			})
+		},
 	}, nil
+}
+
+// Uncached returns the maintenances of s, each read from the database. It is
+// there to compare.
+func Uncached(s *service.Service, signals Broadcaster) *Maintenances {
+	return &Maintenances{
+		service: s, signals: signals, reads: &latencies{},
+		get: s.Get, bySystem: s.BySystem, bySystems: s.BySystems, list: s.List,
+	}
 }
 
 // Stats returns the statistics of the cached scope.
 func (m *Maintenances) Stats() readthrough.Stats { return m.scope.Stats() }
+
+// Reads returns how many reads there were, and how long they took.
+func (m *Maintenances) Reads() Latencies { return m.reads.snapshot() }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
@@ -53,13 +54,33 @@ func (m *Maintenances) Delete(ctx context.Context, id int64) (service.Maintenanc
 func (m *Maintenances) mutate(
 	ctx context.Context, write func(context.Context) (service.Change, error),
 ) (service.Maintenance, error) {
+	if m.scope == nil { // there is nothing to invalidate
+		change, err := write(ctx)
+		if err == nil {
+			err = m.broadcast(ctx, change)
+		}
+		return change.Maintenance, err
+	}
 	change, err := readthrough.Mutate(ctx, m.scope, readthrough.Mutation[service.Change]{
-		Write:      write,
+		Write:      func(ctx context.Context) (service.Change, error) { return m.commit(ctx, write) },
 		Invalidate: targets,
 		Emit:       m.broadcast,
 		OnPending:  readthrough.EmitWhenPending,
 	})
 	return change.Maintenance, err
+}
+
+// commit writes. If nobody knows whether the write happened, what it may have
+// changed is invalidated, and the clients are told to look, before it fails.
+func (m *Maintenances) commit(
+	ctx context.Context, write func(context.Context) (service.Change, error),
+) (service.Change, error) {
+	change, err := write(ctx)
+	if errors.Is(err, service.ErrOutcomeUnknown) {
+		_, pending := m.scope.InvalidateTargets(ctx, targets(change))
+		err = errors.Join(err, pending, m.broadcast(ctx, change))
+	}
+	return change, err
 }
 
 func (m *Maintenances) broadcast(_ context.Context, change service.Change) error {
@@ -69,4 +90,13 @@ func (m *Maintenances) broadcast(_ context.Context, change service.Change) error
 		Deleted:   change.Deleted,
 		SystemIDs: change.AffectedSystems(),
 	})
+}
+
+// Forget invalidates a maintenance, as after a change, so that the next read
+// finds nothing in the cache.
+func (m *Maintenances) Forget(ctx context.Context, id int64) error {
+	if m.scope == nil {
+		return nil
+	}
+	return m.scope.Invalidate(ctx, maintenanceKey(id))
 }

@@ -121,7 +121,6 @@ func TestErrors(t *testing.T) {
 		text               string // what it says, among other things
 	}{
 		{"GET", "/nosuch", "", 404, "", "no such path"},
-		{"GET", "/", "", 404, "", "no such path"},
 		{"PUT", "/maintenances", "", 405, "", "PUT"},
 		{"POST", own, "", 405, "", "POST"},
 		{"POST", "/signals", "", 405, "", "POST"},

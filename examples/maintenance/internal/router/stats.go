@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
 	"github.com/readthrough/readthrough/provider"
@@ -18,9 +19,22 @@ type statsBody struct {
 	// Database counts what reached the database.
 	Database service.Usage `json:"database"`
 	Scope    scopeBody     `json:"scope"`
+	Reads    readsBody     `json:"reads"`
+	// Provider is missing if nothing is known of it.
+	Provider *ProviderState `json:"provider,omitempty"`
 	// Store is missing if the store has no statistics, or does not answer.
 	Store   *storeBody    `json:"store,omitempty"`
 	Signals signals.Stats `json:"signals"`
+	// At is when this was, in milliseconds.
+	At int64 `json:"at_ms"`
+}
+
+// readsBody says how long reads took, with and without the database, since the
+// start. Without a cache, each would be a query.
+type readsBody struct {
+	Count int64 `json:"count"`
+	// Buckets are as in load_times, with finer bounds.
+	Buckets []bucketBody `json:"latencies"`
 }
 
 // scopeBody are the statistics of the cached scope.
@@ -64,7 +78,12 @@ func (rt *router) stats(r *http.Request) (reply, error) {
 	body := statsBody{
 		Database: rt.Usage(),
 		Scope:    newScopeBody(rt.Maintenances.Stats()),
+		Reads:    newReadsBody(rt.Maintenances.Reads()),
 		Signals:  rt.Signals.Stats(),
+		At:       time.Now().UnixMilli(),
+	}
+	if rt.Provider != nil {
+		body.Provider = new(rt.Provider(ctx))
 	}
 	if rt.StoreStats != nil {
 		if stats, err := rt.StoreStats(ctx); err == nil {
@@ -87,6 +106,14 @@ func newScopeBody(s readthrough.Stats) scopeBody {
 		if bucket.Count > 0 {
 			body.LoadTimes = append(body.LoadTimes, bucketBody{milliseconds(bucket.UpTo), bucket.Count})
 		}
+	}
+	return body
+}
+
+func newReadsBody(l cache.Latencies) readsBody {
+	body := readsBody{Count: l.Count, Buckets: []bucketBody{}}
+	for _, bucket := range l.Buckets {
+		body.Buckets = append(body.Buckets, bucketBody{milliseconds(bucket.UpTo), bucket.Count})
 	}
 	return body
 }

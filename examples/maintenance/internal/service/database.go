@@ -2,29 +2,27 @@ package service
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
-	_ "embed" // for the schema
+	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"time"
-
-	"modernc.org/sqlite"
 )
 
-//go:embed schema.sql
-var schema string
-
-// maxConns bounds the connections to the database.
-const maxConns = 8
+const (
+	// maxConns bounds the connections to the database.
+	maxConns = 8
+	// writeTimeout bounds a transaction in a database across a network.
+	writeTimeout = 30 * time.Second
+)
 
 // Options of [Open]. The zero value is a database in memory.
 type Options struct {
-	// File is the path of the database, which is created if it does not exist.
-	// Empty: a database in memory, which ends with the service.
-	File string
+	// Database is the path of a database in a file, which is created if it does
+	// not exist, or the URL of a PostgreSQL database, such as
+	// postgres://user@host/name. Empty: a database in memory, which ends with
+	// the service.
+	Database string
 	// Latency is added to every query, to make an embedded database as slow as
 	// one across a network. Zero or negative: none.
 	Latency time.Duration
@@ -32,64 +30,66 @@ type Options struct {
 	_ struct{}
 }
 
+// dialect is in what databases differ.
+type dialect struct {
+	kind, name string // for people
+	connector  driver.Connector
+	schema     string
+	// translate returns a query of this package in the words of the database.
+	translate func(query string, args []driver.NamedValue) (string, []driver.NamedValue)
+	// lock is the statement that lets one transaction write at a time; empty:
+	// they do so by themselves.
+	lock string
+	// anchored says that the database lives only as long as a connection to it.
+	anchored bool
+	// remote says that the answer to a commit can get lost on its way.
+	remote bool
+}
+
 // Service reads and changes maintenances. It is safe for concurrent use.
 type Service struct {
-	db *sql.DB
-	// anchor is a connection that stays open, because a database in memory
-	// lives only as long as one does.
-	anchor *sql.Conn
-	meter  *meter
-	id     string
-	now    func() time.Time
+	db      *sql.DB
+	dialect dialect
+	anchor  *sql.Conn // stays open where the database needs it
+	meter   *meter
+	id      string
+	now     func() time.Time
 }
 
 // Open opens the database and creates its tables where they are missing.
 func Open(ctx context.Context, options Options) (*Service, error) {
-	base, err := sqlite.NewConnector(dataSource(options.File))
+	openDialect := openSQLite
+	if isPostgres(options.Database) {
+		openDialect = openPostgres
+	}
+	d, err := openDialect(options.Database)
 	if err != nil {
 		return nil, fmt.Errorf("service: open database: %w", err)
 	}
-	s := &Service{meter: &meter{latency: options.Latency}, now: time.Now}
-	s.db = sql.OpenDB(meteredConnector{base, s.meter})
-	s.db.SetMaxOpenConns(maxConns)
-	s.db.SetMaxIdleConns(maxConns)
+	s := &Service{dialect: d, meter: &meter{latency: options.Latency}, now: time.Now}
+	s.openPool()
 	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("service: open database %q: %w", options.File, err), s.Close())
+		return nil, errors.Join(fmt.Errorf("service: open database %s: %w", d.name, err), s.Close())
 	}
 	return s, nil
 }
 
-// dataSource names the database for the driver.
-//
-// A database in memory is one of the memdb file system, which all connections
-// share under its name. Plain ":memory:" would give each connection a database
-// of its own, and a shared cache locks whole tables in ways that the busy timeout
-// does not cover. Write transactions take the write lock when they begin: one
-// that reads first and asks for the lock later can find that it came too late.
-func dataSource(file string) string {
-	parameters := url.Values{
-		"_busy_timeout": {"10000"},
-		"_foreign_keys": {"1"},
-		"_txlock":       {"immediate"},
-	}
-	if file == "" {
-		parameters.Set("vfs", "memdb")
-		return "file:/maintenance-" + rand.Text() + "?" + parameters.Encode()
-	}
-	parameters.Set("_journal_mode", "WAL") // readers and the writer do not block each other
-	parameters.Set("_synchronous", "NORMAL")
-	path := (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()
-	return "file:" + path + "?" + parameters.Encode()
+func (s *Service) openPool() {
+	s.db = sql.OpenDB(meteredConnector{s.dialect, s.meter})
+	s.db.SetMaxOpenConns(maxConns)
+	s.db.SetMaxIdleConns(maxConns)
 }
 
 // prepare opens the anchor, creates the tables and reads the database's id.
 func (s *Service) prepare(ctx context.Context) error {
-	var err error
-	if s.anchor, err = s.db.Conn(ctx); err != nil {
-		return err
+	if s.dialect.anchored {
+		var err error
+		if s.anchor, err = s.db.Conn(ctx); err != nil {
+			return err
+		}
 	}
 	return s.write(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, schema); err != nil {
+		if _, err := tx.ExecContext(ctx, s.dialect.schema); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, "SELECT id FROM database_id").Scan(&s.id)
@@ -99,6 +99,9 @@ func (s *Service) prepare(ctx context.Context) error {
 // DatabaseID identifies the database: what was cached of another one is of no
 // use for this.
 func (s *Service) DatabaseID() string { return s.id }
+
+// Kind returns the kind of the database, for people.
+func (s *Service) Kind() string { return s.dialect.kind }
 
 // Usage returns what the service asked of the database so far.
 func (s *Service) Usage() Usage { return s.meter.usage() }
@@ -116,17 +119,32 @@ func (s *Service) Close() error {
 }
 
 // write runs f in a transaction, which alone may write while it lasts. An error
-// means that nothing was changed: with a database in the process, the answer to a
-// commit cannot get lost on the way. Where it can, as with one across a network,
-// a commit that failed is followed by the invalidation nevertheless.
+// means that nothing was changed, except one that matches [ErrOutcomeUnknown].
+//
+// With a database across a network, the transaction does not end with ctx: a
+// commit that was given up half way may have happened.
 func (s *Service) write(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+	begin := ctx
+	if s.dialect.remote {
+		var cancel context.CancelFunc
+		begin, cancel = context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		defer cancel()
+	}
+	tx, err := s.db.BeginTx(begin, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after Commit; before it, f's error is the one to return
+	if s.dialect.lock != "" {
+		if _, err := tx.ExecContext(ctx, s.dialect.lock); err != nil {
+			return err
+		}
+	}
 	if err := f(tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err = tx.Commit(); err != nil && s.dialect.remote {
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	return err
 }

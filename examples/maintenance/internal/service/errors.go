@@ -6,6 +6,11 @@ import "errors"
 // exist.
 var ErrNotFound = errors.New("service: not found")
 
+// ErrOutcomeUnknown matches the error of a change of which nobody knows whether it
+// happened: the answer to its commit got lost. The change comes with the error,
+// and what it may have made untrue has to be invalidated.
+var ErrOutcomeUnknown = errors.New("service: it is not known whether the change was made")
+
 // InvalidError says which field of the input is wrong, and why.
 type InvalidError struct {
 	Field   string

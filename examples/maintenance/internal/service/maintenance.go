@@ -40,6 +40,12 @@ func (s Status) canBecome(next Status) bool {
 	}
 }
 
+// System is something that a maintenance can affect.
+type System struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
 // Maintenance is a maintenance window. The values that the service returns are
 // cached and shared between requests: nobody changes what is behind them.
 type Maintenance struct {

@@ -28,61 +28,89 @@ func (m *meter) usage() Usage {
 	return Usage{Queries: m.queries.Load(), Statements: m.statements.Load()}
 }
 
+// query counts a query, for ctx too if somebody counts those.
+func (m *meter) query(ctx context.Context) {
+	m.queries.Add(1)
+	if counter, ok := ctx.Value(counterKey{}).(*atomic.Int64); ok {
+		counter.Add(1)
+	}
+}
+
+type counterKey struct{}
+
+// CountQueries returns a context whose queries are counted apart. A load that the
+// cache runs for a reader has the values of the reader's context: what many
+// readers cost together is counted by giving all of them the same.
+func CountQueries(ctx context.Context) (context.Context, *atomic.Int64) {
+	counter := &atomic.Int64{}
+	return context.WithValue(ctx, counterKey{}, counter), counter
+}
+
 // meteredConnector opens connections that count.
 type meteredConnector struct {
-	driver.Connector
-
-	meter *meter
+	dialect dialect
+	meter   *meter
 }
 
 // Connect opens a connection.
 func (c meteredConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	opened, err := c.Connector.Connect(ctx)
+	opened, err := c.dialect.connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	conn, ok := opened.(sqliteConn)
+	conn, ok := opened.(databaseConn)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("service: a %T cannot be metered", opened), opened.Close())
 	}
-	return meteredConn{conn, c.meter}, nil
+	return meteredConn{conn, c.dialect, c.meter}, nil
 }
 
-// sqliteConn is what the driver's connections can do. A wrapper must pass all of
+// Driver returns the driver of the connections.
+func (c meteredConnector) Driver() driver.Driver { return c.dialect.connector.Driver() }
+
+// databaseConn is what the drivers' connections can do. A wrapper must pass all of
 // it on: without it, package database/sql falls back to methods that ignore the
 // context.
 //
-//nolint:interfacebloat // the driver decides how much it is
-type sqliteConn interface {
+//nolint:interfacebloat // the drivers decide how much it is
+type databaseConn interface {
 	driver.Conn
 	driver.ConnBeginTx
 	driver.ExecerContext
 	driver.QueryerContext
 	driver.Pinger
 	driver.SessionResetter
-	driver.Validator
 }
 
-// meteredConn is a connection that counts.
+// meteredConn is a connection that counts, and translates.
 type meteredConn struct {
-	sqliteConn
+	databaseConn
 
-	meter *meter
+	dialect dialect
+	meter   *meter
+}
+
+// IsValid reports whether the connection may be used again.
+func (c meteredConn) IsValid() bool {
+	validator, ok := c.databaseConn.(driver.Validator)
+	return !ok || validator.IsValid()
 }
 
 // QueryContext counts and runs a query, after the latency.
 func (c meteredConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.meter.queries.Add(1)
+	c.meter.query(ctx)
 	if err := wait(ctx, c.meter.latency); err != nil {
 		return nil, err
 	}
-	return c.sqliteConn.QueryContext(ctx, query, args)
+	query, args = c.dialect.translate(query, args)
+	return c.databaseConn.QueryContext(ctx, query, args)
 }
 
 // ExecContext counts and runs a statement.
 func (c meteredConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.meter.statements.Add(1)
-	return c.sqliteConn.ExecContext(ctx, query, args)
+	query, args = c.dialect.translate(query, args)
+	return c.databaseConn.ExecContext(ctx, query, args)
 }
 
 // Prepare refuses: what is run through a prepared statement would not be counted.

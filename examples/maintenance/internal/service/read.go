@@ -30,7 +30,7 @@ func (s *Service) List(ctx context.Context, filters Filters) ([]Maintenance, err
 		        WHERE s.maintenance_id = m.id AND s.system_id IN (SELECT value FROM json_each(@systems))))
 		  AND (@from = '' OR end_at > @from)
 		  AND (@to = '' OR start_at < @to)
-		  AND (@text = '' OR instr(lower(title), @text) OR instr(lower(description), @text))
+		  AND (@text = '' OR instr(lower(title), @text) > 0 OR instr(lower(description), @text) > 0)
 		ORDER BY start_at, id
 		LIMIT @limit`,
 		sql.Named("statuses", jsonArray(f.Statuses)), sql.Named("systems", jsonArray(f.Systems)),
@@ -80,6 +80,27 @@ func (s *Service) BySystems(ctx context.Context, systems []string) (map[string][
 		return nil, err
 	}
 	return found, nil
+}
+
+// Systems returns all systems, by id. It is one query.
+func (s *Service) Systems(ctx context.Context) ([]System, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT id, name FROM system ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("service: read: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err has the error that matters
+	systems := []System{}
+	for rows.Next() {
+		var system System
+		if err := rows.Scan(&system.ID, &system.Name); err != nil {
+			return nil, fmt.Errorf("service: read: %w", err)
+		}
+		systems = append(systems, system)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("service: read: %w", err)
+	}
+	return systems, nil
 }
 
 // queryer is a database or a transaction on it.

@@ -52,7 +52,7 @@ func create(t *testing.T, s *Service) Maintenance {
 }
 
 func TestCreateStoresWhatItReturns(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	d := draft()
 	d.Title, d.SystemIDs = "  Replace disks ", []string{"storage", "cdn", "storage"}
 	d.Start = d.Start.In(time.FixedZone("", 3600)).Add(123456 * time.Nanosecond)
@@ -78,7 +78,7 @@ func TestCreateStoresWhatItReturns(t *testing.T) {
 }
 
 func TestInputIsChecked(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	id := create(t, s).ID
 	creating := func(edit func(*Draft)) func(context.Context) error {
 		d := draft()
@@ -155,7 +155,7 @@ func TestInputIsChecked(t *testing.T) {
 }
 
 func TestStatusTransitions(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	permitted := map[Status][]Status{
 		Planned:    {InProgress, Cancelled},
 		InProgress: {Completed, Cancelled},
@@ -190,7 +190,7 @@ func TestStatusTransitions(t *testing.T) {
 }
 
 func TestTimesSayWhatHappened(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	id := create(t, s).ID
 	started, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "early", Status: InProgress})
 	if err != nil || !started.Maintenance.Start.Equal(noon) {
@@ -215,7 +215,7 @@ func TestTimesSayWhatHappened(t *testing.T) {
 }
 
 func TestConflicts(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	report := func(id int64, status Status) {
 		t.Helper()
 		if _, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "x", Status: status}); err != nil {
@@ -263,7 +263,7 @@ func TestConflicts(t *testing.T) {
 }
 
 func TestAffectedSystems(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	id := create(t, s).ID
 	moved, err := s.Update(t.Context(), id, Patch{SystemIDs: new([]string{"storage", "mail"})})
 	if err != nil {
@@ -291,7 +291,7 @@ func TestAffectedSystems(t *testing.T) {
 // Two moves at the same time: whatever their order, every system that the
 // maintenance ever affected is reported by one that left it.
 func TestConcurrentMovesReportEverySystem(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	id := create(t, s).ID
 	systems := []string{"api", "auth", "billing", "dns", "mail", "queue", "search"}
 	changes := make([]Change, len(systems))
@@ -317,7 +317,7 @@ func TestConcurrentMovesReportEverySystem(t *testing.T) {
 }
 
 func TestNotFound(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	_, getErr := s.Get(t.Context(), 999)
 	_, systemErr := s.BySystem(t.Context(), "nosuch")
 	_, updateErr := s.Update(t.Context(), 999, Patch{Title: new("x")})
@@ -330,7 +330,7 @@ func TestNotFound(t *testing.T) {
 }
 
 func TestIDsAreNotUsedAgain(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	first := create(t, s).ID
 	if _, err := s.Delete(t.Context(), first); err != nil {
 		t.Fatal(err)
@@ -349,7 +349,7 @@ func titles(list []Maintenance) []string {
 }
 
 func TestList(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	for name, test := range map[string]struct {
 		filters Filters
 		want    []string
@@ -374,7 +374,7 @@ func TestList(t *testing.T) {
 }
 
 func TestTimeRangeIsHalfOpen(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	m := create(t, s)
 	for name, test := range map[string]struct {
 		filters Filters
@@ -394,7 +394,7 @@ func TestTimeRangeIsHalfOpen(t *testing.T) {
 }
 
 func TestBySystems(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	found, err := s.BySystems(t.Context(), []string{"auth", "dns", "nosuch", "mail"})
 	if err != nil {
 		t.Fatal(err)
@@ -415,7 +415,7 @@ func TestBySystems(t *testing.T) {
 
 // A system without maintenances is there and empty, not absent.
 func TestSystemWithoutMaintenances(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	list, err := s.List(t.Context(), Filters{Systems: []string{"dns"}})
 	if err != nil || len(list) != 1 {
 		t.Fatal(list, err)
@@ -429,7 +429,7 @@ func TestSystemWithoutMaintenances(t *testing.T) {
 }
 
 func TestEveryReadIsOneQuery(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	id := create(t, s).ID
 	for name, read := range map[string]func(context.Context) error{
 		"get":        func(ctx context.Context) error { _, err := s.Get(ctx, id); return err },
@@ -477,9 +477,9 @@ func TestDecisionsShareNothing(t *testing.T) {
 func TestDatabaseInFile(t *testing.T) {
 	// The name has everything that means something in a URI.
 	file := filepath.Join(t.TempDir(), "a b?c=d#e%41.db")
-	first := open(t, Options{File: file})
+	first := open(t, Options{Database: file})
 	m := create(t, first)
-	second := open(t, Options{File: file})
+	second := open(t, Options{Database: file})
 	if got, err := second.Get(t.Context(), m.ID); err != nil || !reflect.DeepEqual(got, m) {
 		t.Errorf("got %+v, %v; want %+v", got, err, m)
 	}
@@ -489,14 +489,14 @@ func TestDatabaseInFile(t *testing.T) {
 	if found, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*.db")); err != nil || !slices.Contains(found, file) {
 		t.Errorf("files %q, %v; want %q", found, err, file)
 	}
-	if other := open(t, Options{}); other.DatabaseID() == first.DatabaseID() {
+	if other := open(t, inMemory(t)); other.DatabaseID() == first.DatabaseID() {
 		t.Error("two databases have one id")
 	}
 }
 
 func TestDatabaseThatCannotBeOpened(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nosuch", "file.db")
-	if _, err := Open(t.Context(), Options{File: file}); err == nil || !strings.Contains(err.Error(), file) {
+	if _, err := Open(t.Context(), Options{Database: file}); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v, want an error with the file", err)
 	}
 }
@@ -505,7 +505,7 @@ func TestDatabaseThatCannotBeOpened(t *testing.T) {
 // middle: nothing is locked for long, lost, or half done.
 func TestManyConnections(t *testing.T) {
 	for name, options := range map[string]Options{
-		"memory": {}, "file": {File: filepath.Join(t.TempDir(), "maintenance.db")},
+		"memory": inMemory(t), "file": {Database: filepath.Join(t.TempDir(), "maintenance.db")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, options)
@@ -552,7 +552,7 @@ func TestManyConnections(t *testing.T) {
 }
 
 func TestCallerThatGivesUpDoesNotWait(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	s.meter.latency = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -566,7 +566,7 @@ func TestCallerThatGivesUpDoesNotWait(t *testing.T) {
 }
 
 func TestSeedHappensOnce(t *testing.T) {
-	s := open(t, Options{})
+	s := open(t, inMemory(t))
 	before, err := s.List(t.Context(), Filters{Limit: MaxLimit})
 	if err != nil || len(before) < 10 {
 		t.Fatalf("%d maintenances, %v", len(before), err)

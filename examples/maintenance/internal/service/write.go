@@ -16,10 +16,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (Change, error) {
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		return insert(ctx, tx, &m)
 	})
-	if err != nil {
-		return Change{}, mutationError("create a maintenance", err)
-	}
-	return Change{Maintenance: m, After: m.SystemIDs}, nil
+	return changed(Change{Maintenance: m, After: m.SystemIDs}, "create a maintenance", err)
 }
 
 // Update changes fields of a maintenance.
@@ -51,11 +48,9 @@ func (s *Service) Delete(ctx context.Context, id int64) (Change, error) {
 		_, err = tx.ExecContext(ctx, `DELETE FROM maintenance WHERE id = @id`, sql.Named("id", id))
 		return err
 	})
-	if err != nil {
-		return Change{}, mutationError(fmt.Sprintf("delete maintenance %d", id), err)
-	}
 	before.Version++
-	return Change{Maintenance: before, Deleted: true, Before: before.SystemIDs}, nil
+	change := Change{Maintenance: before, Deleted: true, Before: before.SystemIDs}
+	return changed(change, fmt.Sprintf("delete maintenance %d", id), err)
 }
 
 // change replaces the maintenance by what decide makes of it. Reading, deciding
@@ -75,21 +70,17 @@ func (s *Service) change(ctx context.Context, id int64, decide func(Maintenance)
 		after.Version = before.Version + 1
 		return replace(ctx, tx, before, after)
 	})
-	if err != nil {
-		return Change{}, mutationError(fmt.Sprintf("change maintenance %d", id), err)
-	}
-	return Change{Maintenance: after, Before: before.SystemIDs, After: after.SystemIDs}, nil
+	change := Change{Maintenance: after, Before: before.SystemIDs, After: after.SystemIDs}
+	return changed(change, fmt.Sprintf("change maintenance %d", id), err)
 }
 
 // insert stores m, whose id it sets.
 func insert(ctx context.Context, tx *sql.Tx, m *Maintenance) error {
-	result, err := tx.ExecContext(ctx, `
+	err := tx.QueryRowContext(ctx, `
 		INSERT INTO maintenance (version, title, description, status, start_at, end_at, created_by)
-		VALUES (@version, @title, @description, @status, @start, @end, @created_by)`, columns(*m)...)
+		VALUES (@version, @title, @description, @status, @start, @end, @created_by)
+		RETURNING id`, columns(*m)...).Scan(&m.ID)
 	if err != nil {
-		return err
-	}
-	if m.ID, err = result.LastInsertId(); err != nil {
 		return err
 	}
 	if err := insertSystems(ctx, tx, *m); err != nil {
@@ -141,7 +132,7 @@ func insertSystems(ctx context.Context, tx *sql.Tx, m Maintenance) error {
 	}
 	_, err = tx.ExecContext(ctx, `
 		INSERT INTO maintenance_system (maintenance_id, system_id)
-		SELECT @id, value FROM json_each(@systems)`, sql.Named("id", m.ID), systems)
+		SELECT CAST(@id AS BIGINT), value FROM json_each(@systems)`, sql.Named("id", m.ID), systems)
 	return err
 }
 
@@ -161,12 +152,19 @@ func insertUpdates(ctx context.Context, tx *sql.Tx, m Maintenance, from int) err
 	return nil
 }
 
-// mutationError says what failed, except where the error says it all.
-func mutationError(what string, err error) error {
+// changed returns change if it was made, or may have been, and what failed, except
+// where the error says it all.
+func changed(change Change, what string, err error) (Change, error) {
 	var invalid *InvalidError
 	var conflict *ConflictError
-	if errors.As(err, &invalid) || errors.As(err, &conflict) || errors.Is(err, ErrNotFound) {
-		return err
+	switch {
+	case err == nil:
+		return change, nil
+	case errors.Is(err, ErrOutcomeUnknown):
+		return change, fmt.Errorf("service: %s: %w", what, err)
+	case errors.As(err, &invalid), errors.As(err, &conflict), errors.Is(err, ErrNotFound):
+		return Change{}, err
+	default:
+		return Change{}, fmt.Errorf("service: %s: %w", what, err)
 	}
-	return fmt.Errorf("service: %s: %w", what, err)
 }

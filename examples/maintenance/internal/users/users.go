@@ -5,6 +5,7 @@ package users
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -41,6 +42,24 @@ func (d *Directory) Known(id string) bool {
 	defer d.mu.RUnlock()
 	_, ok := d.names[id]
 	return ok
+}
+
+// User is a user of the directory.
+type User struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// All returns all users, by id.
+func (d *Directory) All() []User {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	all := make([]User, 0, len(d.names))
+	for id, name := range d.names {
+		all = append(all, User{id, name})
+	}
+	slices.SortFunc(all, func(a, b User) int { return strings.Compare(a.ID, b.ID) })
+	return all
 }
 
 // Name returns the name of a user, or the id if there is no such user any more.

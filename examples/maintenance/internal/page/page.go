@@ -1,0 +1,33 @@
+// Package page is the page of the service: HTML, CSS and JavaScript modules,
+// served as they are in the folder static.
+package page
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+	"strings"
+)
+
+//go:embed static
+var files embed.FS
+
+// Handler serves the page at / and what belongs to it under /page/.
+func Handler() http.Handler {
+	static, err := fs.Sub(files, "static")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	server := http.FileServerFS(static)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Nothing comes from elsewhere, and nothing may.
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache") // it has no version in its name
+		if strings.HasPrefix(r.URL.Path, "/page/") {
+			http.StripPrefix("/page", server).ServeHTTP(w, r)
+			return
+		}
+		http.ServeFileFS(w, r, static, "index.html")
+	})
+}

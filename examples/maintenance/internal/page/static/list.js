@@ -1,0 +1,67 @@
+// The list of maintenances and its filters.
+
+import { get } from "./api.js";
+import { $, element, shortTime, statusName } from "./dom.js";
+import { latest } from "./latest.js";
+
+let names, onSelect, marked = null, versions = new Map(), ids = [];
+
+export function init(allNames, select) {
+  names = allNames;
+  onSelect = select;
+  for (const system of names.systems) {
+    $("filters").elements.system.append(element("option", { value: system.id }, system.name));
+  }
+  $("filters").addEventListener("input", () => refresh());
+  $("filters").addEventListener("submit", (event) => event.preventDefault());
+}
+
+// first is the id of the first maintenance of the list, if there is one.
+export const first = () => ids[0];
+
+export function mark(id) {
+  marked = id;
+  for (const button of $("list").querySelectorAll("button")) {
+    button.setAttribute("aria-current", String(Number(button.dataset.id) === id));
+  }
+}
+
+function query() {
+  const form = new FormData($("filters"));
+  const parameters = new URLSearchParams();
+  for (const status of form.getAll("status")) parameters.append("status", status);
+  if (form.get("system")) parameters.set("system", form.get("system"));
+  if (form.get("text").trim()) parameters.set("text", form.get("text").trim());
+  return parameters.toString();
+}
+
+// refresh reads the list again; changed is the maintenance that a signal named.
+export const refresh = latest(
+  () => get(`/maintenances?${query()}`),
+  ({ maintenances }) => render(maintenances),
+  (err) => { $("count").textContent = `The list cannot be read: ${err.message}`; },
+);
+
+function render(maintenances) {
+  const focused = document.activeElement?.closest?.("#list button")?.dataset.id;
+  const before = versions;
+  versions = new Map(maintenances.map((m) => [m.id, m.version]));
+  ids = maintenances.map((m) => m.id);
+  $("count").textContent = maintenances.length === 1 ? "1 maintenance" : `${maintenances.length} maintenances`;
+  $("list").replaceChildren(...maintenances.map((m) => {
+    const changed = before.size > 0 && before.get(m.id) !== m.version;
+    return element("li", {}, element("button", {
+      type: "button",
+      class: changed ? "changed" : undefined,
+      "data-id": m.id,
+      "data-version": m.version,
+      "aria-current": String(m.id === marked),
+      onclick: () => onSelect(m.id),
+    },
+    element("span", { class: "when" }, shortTime(m.start)),
+    element("span", { class: "title" }, m.title),
+    element("span", { class: `status ${m.status}` }, statusName(m.status)),
+    element("span", { class: "where" }, m.system_ids.map((id) => names.system.get(id) ?? id).join(", "))));
+  }));
+  if (focused) $("list").querySelector(`button[data-id="${focused}"]`)?.focus();
+}

@@ -1,0 +1,67 @@
+package service
+
+import (
+	"database/sql/driver"
+	_ "embed" // for the schema
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+//go:embed postgres.sql
+var postgresSchema string
+
+// isPostgres reports whether the database is a URL of PostgreSQL, and no file.
+func isPostgres(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
+// openPostgres returns how the service talks to PostgreSQL. Together with the
+// schema, this file is all in which it differs from SQLite.
+func openPostgres(url string) (dialect, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return dialect{}, err // pgx leaves the password out
+	}
+	return dialect{
+		kind:      "PostgreSQL",
+		name:      fmt.Sprintf("%s on %s:%d", config.Database, config.Host, config.Port),
+		connector: stdlib.GetConnector(*config),
+		schema:    postgresSchema,
+		translate: toPostgres,
+		// One writer at a time, as in SQLite: what a transaction has read is still
+		// so when it writes. Locking the rows that it reads would let more of them
+		// run at once; there are few.
+		lock:   "SELECT pg_advisory_xact_lock(7310)",
+		remote: true,
+	}, nil
+}
+
+var (
+	namedParameter = regexp.MustCompile(`@[a-z_]+`)
+	jsonEach       = regexp.MustCompile(`json_each\((@[a-z_]+)\)`)
+)
+
+// toPostgres translates a query of this package: two functions have other names,
+// and parameters have numbers. No query has an @ or one of the names in a string.
+func toPostgres(query string, args []driver.NamedValue) (string, []driver.NamedValue) {
+	query = jsonEach.ReplaceAllString(query, `json_array_elements_text($1::json)`)
+	query = strings.ReplaceAll(query, "instr(", "strpos(")
+	byName := map[string]driver.NamedValue{}
+	for _, arg := range args {
+		byName["@"+arg.Name] = arg
+	}
+	var used []driver.NamedValue
+	ordinals := map[string]int{}
+	query = namedParameter.ReplaceAllStringFunc(query, func(name string) string {
+		if ordinals[name] == 0 {
+			ordinals[name] = len(used) + 1
+			used = append(used, driver.NamedValue{Ordinal: len(used) + 1, Value: byName[name].Value})
+		}
+		return fmt.Sprintf("$%d", ordinals[name])
+	})
+	return query, used
+}

@@ -1,0 +1,51 @@
+package service
+
+import (
+	"crypto/rand"
+	"database/sql/driver"
+	_ "embed" // for the schema
+	"net/url"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+)
+
+//go:embed sqlite.sql
+var sqliteSchema string
+
+// openSQLite returns how the service talks to SQLite, in a file, or in memory if
+// file is empty. The queries of this package are in its dialect.
+func openSQLite(file string) (dialect, error) {
+	connector, err := sqlite.NewConnector(dataSource(file))
+	d := dialect{
+		kind: "SQLite in memory", name: `""`, connector: connector, schema: sqliteSchema, anchored: file == "",
+		translate: func(query string, args []driver.NamedValue) (string, []driver.NamedValue) { return query, args },
+	}
+	if file != "" {
+		d.kind, d.name = "SQLite in a file", file
+	}
+	return d, err
+}
+
+// dataSource names the database for the driver.
+//
+// A database in memory is one of the memdb file system, which all connections
+// share under its name. Plain ":memory:" would give each connection a database
+// of its own, and a shared cache locks whole tables in ways that the busy timeout
+// does not cover. Write transactions take the write lock when they begin: one
+// that reads first and asks for the lock later can find that it came too late.
+func dataSource(file string) string {
+	parameters := url.Values{
+		"_busy_timeout": {"10000"},
+		"_foreign_keys": {"1"},
+		"_txlock":       {"immediate"},
+	}
+	if file == "" {
+		parameters.Set("vfs", "memdb")
+		return "file:/maintenance-" + rand.Text() + "?" + parameters.Encode()
+	}
+	parameters.Set("_journal_mode", "WAL") // readers and the writer do not block each other
+	parameters.Set("_synchronous", "NORMAL")
+	path := (&url.URL{Path: filepath.ToSlash(file)}).EscapedPath()
+	return "file:" + path + "?" + parameters.Encode()
+}
