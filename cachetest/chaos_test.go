@@ -1,0 +1,581 @@
+package cachetest_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/cachetest"
+	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/provider"
+)
+
+var chaosSeeds = flag.Int("chaos.seeds", 4, "number of seeds of each chaos test")
+
+// faultSets are each fault alone, and all of them.
+func faultSets() map[string]cachetest.Faults {
+	return map[string]cachetest.Faults{
+		"none":       {},
+		"errors":     {Error: 0.2},
+		"lost":       {LostReply: 0.2},
+		"delays":     {Delay: 0.7},
+		"hangs":      {Hang: 0.05},
+		"stuck":      {Stuck: 0.05},
+		"duplicates": {Duplicate: 0.3, Delay: 0.3},
+		"late":       {Late: 0.2, Delay: 0.3},
+		"partial":    {Partial: 0.4, Delay: 0.3},
+		"evictions":  {Evict: 0.3, Delay: 0.3},
+		"corrupt":    {Corrupt: 0.3, Delay: 0.3},
+		"all": {
+			Error: 0.03, LostReply: 0.03, Delay: 0.3, Hang: 0.01, Stuck: 0.01, Duplicate: 0.1, Late: 0.03, Partial: 0.1,
+			Evict: 0.1, Corrupt: 0.05,
+		},
+	}
+}
+
+// TestChaosHistory runs random operations on the cache over a store that fails in
+// every way, alone and as three processes, and checks the history.
+func TestChaosHistory(t *testing.T) {
+	sets := faultSets()
+	for _, name := range slices.Sorted(maps.Keys(sets)) {
+		for kind, processes := range map[string]int{"memory": 1, "leases": 3} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				seed := pickSeed(t)
+				var injected cachetest.Injected
+				swept, reads := 0, 0
+				for n := range uint64(*chaosSeeds) {
+					synctest.Test(t, func(t *testing.T) {
+						c := newCluster(t, processes, seed+n, sets[name])
+						report := c.run()
+						swept += report.Swept
+						reads += report.Reads
+						got := c.chaos[0].Injected()
+						injected.Calls += got.Calls
+						injected.Errors += got.Errors
+						injected.LostReplies += got.LostReplies
+						injected.Delays += got.Delays
+						injected.Hangs += got.Hangs
+						injected.Stuck += got.Stuck
+						injected.Duplicates += got.Duplicates
+						injected.Late += got.Late
+						injected.Partial += got.Partial
+						injected.Evictions += got.Evictions
+						injected.Corrupted += got.Corrupted
+					})
+				}
+				t.Logf("%d reads, %d stored at the end, %+v", reads, swept, injected)
+				if swept == 0 {
+					t.Error("nothing was stored at the end")
+				}
+				checkInjected(t, sets[name], injected, processes > 1)
+			})
+		}
+	}
+}
+
+// checkInjected checks that every fault that was asked for has happened.
+func checkInjected(t *testing.T, f cachetest.Faults, n cachetest.Injected, batches bool) {
+	t.Helper()
+	for name, c := range map[string]struct {
+		probability float64
+		count       int64
+	}{
+		"Error": {f.Error, n.Errors}, "LostReply": {f.LostReply, n.LostReplies}, "Delay": {f.Delay, n.Delays},
+		"Hang": {f.Hang, n.Hangs}, "Stuck": {f.Stuck, n.Stuck}, "Duplicate": {f.Duplicate, n.Duplicates},
+		"Late": {f.Late, n.Late}, "Evict": {f.Evict, n.Evictions}, "Corrupt": {f.Corrupt, n.Corrupted},
+		"Partial": {f.Partial, n.Partial},
+	} {
+		if c.probability > 0 && c.count == 0 && (name != "Partial" || batches) || c.probability == 0 && c.count > 0 {
+			t.Errorf("%s: %d times, with probability %v", name, c.count, c.probability)
+		}
+	}
+}
+
+// cluster is a number of processes that share a store, each with its own faults.
+type cluster struct {
+	t      *testing.T
+	seed   uint64
+	faults cachetest.Faults
+	h      *cachetest.History
+	source *cachetest.Source[cachetest.Value]
+	chaos  []*cachetest.Chaos
+	scopes []*readthrough.CachedScope
+	caches []*readthrough.Cache
+}
+
+func newCluster(t *testing.T, processes int, seed uint64, faults cachetest.Faults) *cluster {
+	t.Helper()
+	c := &cluster{t: t, seed: seed, faults: faults, h: cachetest.NewHistory(cachetest.Options{})}
+	c.source = cachetest.NewSource(c.h)
+	c.source.Pause = func(context.Context) { time.Sleep(rand.N(2 * time.Millisecond)) }
+	shared := newServer(flaws{})
+	for p := range processes {
+		var store provider.CacheProvider = &client{server: shared, process: p}
+		if processes == 1 {
+			local, err := memory.New(memory.Options{MaxEntries: 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			store = local
+		}
+		chaos, err := cachetest.NewChaos(store, cachetest.ChaosOptions{Seed: seed + uint64(p), Remote: true, Codec: provider.JSON(), Faults: faults})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cache, err := readthrough.New(chaos.Store(), readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}, BreakerCooldown: 50 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		scope, err := cache.Scope("s", scopeOptions(seed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.chaos, c.caches, c.scopes = append(c.chaos, chaos), append(c.caches, cache), append(c.scopes, scope)
+	}
+	return c
+}
+
+// scopeOptions are others for each seed.
+func scopeOptions(seed uint64) readthrough.ScopeOptions {
+	o := readthrough.ScopeOptions{TTL: 20 * time.Millisecond}
+	if seed%2 == 0 {
+		o.TTL = time.Hour // something is left in the end
+	}
+	switch seed / 2 % 5 {
+	case 0:
+		o.StaleWhileRevalidate = 30 * time.Millisecond
+	case 1:
+		o.StaleIfError, o.SoftLoadTimeout = 50*time.Millisecond, time.Millisecond
+	case 2:
+		o.RefreshAheadFactor, o.ErrorTTL = 0.5, 5*time.Millisecond
+	case 3:
+		o.XFetchBeta, o.MaxLoads = 2, 3
+	default:
+	}
+	return o
+}
+
+// run makes random operations, ends the faults, and checks what is left.
+func (c *cluster) run() cachetest.Report {
+	c.t.Helper()
+	var group sync.WaitGroup
+	for n := range uint64(600) {
+		group.Go(func() { c.operate(rand.New(rand.NewPCG(c.seed, n))) })
+		if n%3 == 0 {
+			time.Sleep(rand.N(2 * time.Millisecond))
+		}
+		if n%100 == 50 { // faults come and go
+			c.each(func(chaos *cachetest.Chaos) { chaos.Heal() })
+		} else if n%100 == 70 {
+			c.each(func(chaos *cachetest.Chaos) {
+				if err := chaos.Break(c.faults); err != nil {
+					c.t.Error(err)
+				}
+			})
+		}
+	}
+	group.Wait()
+	c.each(func(chaos *cachetest.Chaos) { chaos.Heal() })
+	time.Sleep(time.Minute) // for retries, and for what is late
+	for p, scope := range c.scopes {
+		c.source.At(process(p)).Sweep(func(key string) (cachetest.Value, error) { return c.get(c.t.Context(), p, scope, key) })
+	}
+	report, err := c.h.Check()
+	if err != nil {
+		c.t.Errorf("seed %d: %v", c.seed, err)
+	}
+	if report.Bound < 100 {
+		c.t.Error("too few of the reads could have been stale")
+	}
+	for p, cache := range c.caches {
+		if stats := c.scopes[p].Stats(); stats.InFlight != 0 || stats.Pending != 0 {
+			c.t.Errorf("left behind: %d in flight, %d pending", stats.InFlight, stats.Pending)
+		}
+		if err := errors.Join(cache.Close(), c.chaos[p].Close()); err != nil {
+			c.t.Error(err)
+		}
+	}
+	return report
+}
+
+func (c *cluster) each(do func(*cachetest.Chaos)) {
+	for _, chaos := range c.chaos {
+		do(chaos)
+	}
+}
+
+func (c *cluster) get(ctx context.Context, p int, scope *readthrough.CachedScope, key string) (cachetest.Value, error) {
+	return readthrough.Wrap(ctx, scope, key, func(ctx context.Context) (cachetest.Value, error) {
+		return c.source.At(process(p)).Load(ctx, key)
+	})
+}
+
+func (c *cluster) operate(rng *rand.Rand) {
+	p := rng.IntN(len(c.scopes))
+	scope, source, h := c.scopes[p], c.source.At(process(p)), c.h.At(process(p))
+	ctx := context.Background()
+	if rng.IntN(10) == 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(3000))*time.Microsecond)
+		defer cancel()
+	}
+	pick := func() string { return fmt.Sprintf("f%d:%d", rng.IntN(2), rng.IntN(3)) }
+	key := pick()
+	switch n := rng.IntN(100); {
+	case n < 55:
+		_, _ = source.Read(key, func() (cachetest.Value, error) { return c.get(ctx, p, scope, key) })
+	case n < 70:
+		keys := []string{key, pick(), pick()}
+		_, _ = source.ReadMany(slices.Compact(slices.Sorted(slices.Values(keys))), func() (map[string]cachetest.Value, error) {
+			return readthrough.WrapMany(ctx, scope, keys, func(k string) string { return k }, source.LoadMany)
+		})
+	case n < 73:
+		_, _ = source.Read(key, func() (cachetest.Value, error) {
+			return readthrough.Refresh(ctx, scope, key, func(ctx context.Context) (cachetest.Value, error) { return source.Load(ctx, key) })
+		})
+	case n < 75:
+		source.Delete(key)
+		_ = h.Invalidate(key, func() error { return scope.Invalidate(ctx, key) })
+	case n < 90:
+		source.Write(key)
+		_ = h.Invalidate(key, func() error { return scope.Invalidate(ctx, key) })
+	case n < 95:
+		keys := []string{key, pick()}
+		source.Write(keys...)
+		_ = h.InvalidateTargets(keys, nil, func() error { return scope.Invalidate(ctx, keys...) })
+	default:
+		source.Write(key)
+		_ = h.InvalidatePrefix(key[:3], func() error {
+			_, err := scope.InvalidatePrefix(ctx, key[:3])
+			return err
+		})
+	}
+}
+
+// recording is a store that says what reaches it.
+type recording struct {
+	provider.CacheProvider
+
+	mu    sync.Mutex // guards following
+	calls []string
+}
+
+func (r *recording) said(call string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, call)
+}
+
+func (r *recording) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.calls)
+}
+
+func (r *recording) Get(context.Context, provider.Key) (provider.Entry, bool, error) {
+	r.said("Get")
+	return provider.Entry{Value: 1}, true, nil
+}
+
+func (r *recording) Set(context.Context, provider.Key, provider.Entry, time.Duration) error {
+	r.said("Set")
+	return nil
+}
+
+func (r *recording) Delete(_ context.Context, keys ...provider.Key) error {
+	for range keys {
+		r.said("Delete")
+	}
+	return nil
+}
+
+// TestFaults checks of each fault what reaches the store, and what the caller gets,
+// and when.
+func TestFaults(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	key := provider.Key{Scope: "s", Name: "k"}
+	tests := []struct {
+		name      string
+		faults    cachetest.Faults
+		reaches   int           // the store, before the call returns
+		later     int           // and until a second later
+		fails     bool          // with an error of chaos
+		takesMost time.Duration // at most
+		takes     time.Duration // exactly; 0: unknown
+	}{
+		{name: "none", reaches: 1, later: 1},
+		{name: "error", faults: cachetest.Faults{Error: 1}, fails: true},
+		{name: "lost reply", faults: cachetest.Faults{LostReply: 1}, reaches: 1, later: 1, fails: true},
+		{name: "delay", faults: cachetest.Faults{Delay: 1, MaxDelay: 10 * time.Millisecond}, reaches: 1, later: 1, takesMost: 20 * time.Millisecond},
+		{name: "hang", faults: cachetest.Faults{Hang: 1}, fails: true, takes: timeout},
+		{name: "stuck", faults: cachetest.Faults{Stuck: 1, MaxLate: time.Second}, reaches: 1, later: 1, takesMost: timeout + time.Second},
+		{name: "late", faults: cachetest.Faults{Late: 1}, later: 1, fails: true},
+		{name: "duplicate", faults: cachetest.Faults{Duplicate: 1}, reaches: 1, later: 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &recording{CacheProvider: provider.Null()}
+				chaos, err := cachetest.NewChaos(struct{ provider.CacheProvider }{store}, cachetest.ChaosOptions{Faults: tt.faults})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				began := time.Now()
+				err = chaos.Store().Delete(ctx, key)
+				took, reached := time.Since(began), store.count()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if errors.Is(err, cachetest.ErrChaos) != tt.fails || err != nil && !tt.fails {
+					t.Errorf("got error %v", err)
+				}
+				if later := store.count(); reached != tt.reaches || later != tt.later {
+					t.Errorf("%d requests, and %d later; want %d and %d", reached, later, tt.reaches, tt.later)
+				}
+				if took > max(tt.takes, tt.takesMost) || took < tt.takes || tt.name == "stuck" && took < timeout {
+					t.Errorf("it took %v", took)
+				}
+				chaos.Heal()
+				if err := chaos.Store().Delete(t.Context(), key); err != nil {
+					t.Errorf("healed: %v", err)
+				}
+				if err := chaos.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Only requests that may arrive late or twice do.
+func TestSetsAreNeverLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &recording{CacheProvider: provider.Null()}
+		chaos, err := cachetest.NewChaos(struct{ provider.CacheProvider }{store}, cachetest.ChaosOptions{Faults: cachetest.Faults{Late: 1, Duplicate: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := chaos.Store().Set(t.Context(), provider.Key{Name: "k"}, provider.Entry{}, time.Second); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if n := store.count(); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+}
+
+// Corrupt entries cannot be read, and stay as they are in the store.
+func TestCorrupt(t *testing.T) {
+	store, err := memory.New(memory.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	chaos, err := cachetest.NewChaos(store, cachetest.ChaosOptions{Codec: provider.JSON()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := provider.Key{Scope: "s", Name: "k"}
+	read := func() (int, error) {
+		entry, found, err := chaos.Store().Get(t.Context(), key)
+		if err != nil || !found {
+			return 0, errors.Join(err, errors.New("not found"))
+		}
+		encoded, ok := entry.Value.(provider.Encoded)
+		if !ok {
+			return 0, fmt.Errorf("a %T", entry.Value)
+		}
+		var value int
+		err = encoded.Decode(&value)
+		return value, err
+	}
+	if err := chaos.Store().Set(t.Context(), key, provider.Entry{Value: 123456}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := chaos.Break(cachetest.Faults{Corrupt: 1}, cachetest.OpGet); err != nil {
+		t.Fatal(err)
+	}
+	ways := map[string]bool{}
+	for range 200 {
+		value, err := read()
+		if !errors.Is(err, provider.ErrUndecodable) {
+			t.Fatalf("read %d, %v", value, err)
+		}
+		ways[strings.SplitN(err.Error(), " ", 8)[3]] = true
+	}
+	if len(ways) < 3 {
+		t.Errorf("damaged in %d ways only: %v", len(ways), ways)
+	}
+	chaos.Heal()
+	if value, err := read(); err != nil || value != 123456 {
+		t.Errorf("healed: read %d, %v", value, err)
+	}
+}
+
+// Evictions take entries away, and partial batches fail for some keys.
+func TestEvictAndPartial(t *testing.T) {
+	ctx, server := t.Context(), newServer(flaws{})
+	chaos, err := cachetest.NewChaos(&client{server: server}, cachetest.ChaosOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := []provider.Key{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}
+	leaser, ok := chaos.Store().(provider.Leaser)
+	if !ok {
+		t.Fatal("the leases are hidden")
+	}
+	if err := chaos.Break(cachetest.Faults{Partial: 1}, cachetest.OpAcquire); err != nil {
+		t.Fatal(err)
+	}
+	states := map[provider.GrantState]int{}
+	whole := 0
+	for range 50 {
+		grants, err := leaser.Acquire(ctx, keys, time.Minute)
+		if err != nil {
+			whole++
+		}
+		var leases []provider.Lease
+		for i, g := range grants {
+			states[g.State]++
+			if g.State == provider.LeaseFailed && !errors.Is(g.Err, cachetest.ErrChaos) {
+				t.Errorf("key %d failed with %v", i, g.Err)
+			}
+			if g.State == provider.LeaseGranted {
+				leases = append(leases, g.Lease)
+			}
+		}
+		if err := leaser.Release(ctx, leases); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if states[provider.LeaseFailed] < 50 || states[provider.LeaseGranted] < 50 || whole == 0 || whole == 50 {
+		t.Errorf("%v, %d errors of the call", states, whole)
+	}
+	chaos.Heal()
+	if err := chaos.Store().Set(ctx, keys[0], provider.Entry{Value: 1}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := chaos.Break(cachetest.Faults{Evict: 1}, cachetest.OpGet); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		if _, found, err := chaos.Store().Get(ctx, keys[0]); err != nil {
+			t.Fatal(err)
+		} else if !found {
+			return
+		}
+	}
+	t.Error("it was never evicted")
+}
+
+// The same seed has the same faults, another has others.
+func TestChaosIsRepeatable(t *testing.T) {
+	run := func(seed uint64) (trace string) {
+		chaos, err := cachetest.NewChaos(&client{server: newServer(flaws{})}, cachetest.ChaosOptions{
+			Seed: seed, PerOp: map[cachetest.Op]cachetest.Faults{cachetest.OpGet: {Error: 0.3, LostReply: 0.3}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 100 {
+			_, _, err := chaos.Store().Get(t.Context(), provider.Key{Name: fmt.Sprint(i % 7)})
+			trace += fmt.Sprintln(err)
+		}
+		return trace
+	}
+	if run(1) != run(1) {
+		t.Error("the same seed has other faults")
+	}
+	if run(1) == run(2) {
+		t.Error("another seed has the same faults")
+	}
+}
+
+// Close ends what hangs, what is stuck and what is late; a bubble would not end
+// otherwise.
+func TestChaosCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &recording{CacheProvider: provider.Null()}
+		chaos, err := cachetest.NewChaos(struct{ provider.CacheProvider }{store}, cachetest.ChaosOptions{
+			PerOp: map[cachetest.Op]cachetest.Faults{
+				cachetest.OpGet: {Hang: 1}, cachetest.OpSet: {Stuck: 1}, cachetest.OpDelete: {Late: 1, MaxLate: time.Hour},
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := provider.Key{Name: "k"}
+		errs := make(chan error, 2)
+		go func() {
+			_, _, err := chaos.Store().Get(t.Context(), key)
+			errs <- err
+		}()
+		go func() { errs <- chaos.Store().Set(t.Context(), key, provider.Entry{}, time.Second) }()
+		if err := chaos.Store().Delete(t.Context(), key); !errors.Is(err, cachetest.ErrChaos) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if err := errors.Join(chaos.Close(), chaos.Close()); err != nil {
+			t.Error(err)
+		}
+		for range 2 {
+			if err := <-errs; !errors.Is(err, cachetest.ErrChaos) {
+				t.Error(err)
+			}
+		}
+		if n := store.count(); n != 0 {
+			t.Errorf("%d requests arrived", n)
+		}
+		if _, found, err := chaos.Store().Get(t.Context(), key); !found || err != nil {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+// Options with bad values are refused, each by its name.
+func TestChaosOptions(t *testing.T) {
+	local, err := memory.New(memory.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = local.Close() }()
+	var none *memory.Store
+	tests := []struct {
+		store   provider.CacheProvider
+		options cachetest.ChaosOptions
+		want    []string
+	}{
+		{nil, cachetest.ChaosOptions{}, []string{"cachetest: NewChaos: store: must not be nil"}},
+		{none, cachetest.ChaosOptions{}, []string{"store: must not be nil"}},
+		{local, cachetest.ChaosOptions{Faults: cachetest.Faults{Error: 1.5, Evict: -1, Late: math.NaN(), MaxDelay: -1, MaxLate: -1}}, []string{
+			"Faults.Error: 1.5: must be from 0 to 1", "Faults.Evict: -1", "Faults.Late: NaN", "Faults.MaxDelay: -1ns: must not be negative", "Faults.MaxLate",
+		}},
+		{local, cachetest.ChaosOptions{Faults: cachetest.Faults{Delay: 0.1, Hang: 0.1, Stuck: 0.1}}, []string{"Faults.Delay: 0.1: calls of a store in the process never wait", "Hang", "Stuck"}},
+		{local, cachetest.ChaosOptions{PerOp: map[cachetest.Op]cachetest.Faults{99: {}}}, []string{"Op: 99: no such method"}},
+		{local, cachetest.ChaosOptions{PerOp: map[cachetest.Op]cachetest.Faults{cachetest.OpGet: {Error: 2}}}, []string{"Faults.Error: 2"}},
+	}
+	for _, tt := range tests {
+		_, err := cachetest.NewChaos(tt.store, tt.options)
+		for _, want := range tt.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want an error with %q", err, want)
+			}
+		}
+	}
+	if _, err := cachetest.NewChaos(local, cachetest.ChaosOptions{Remote: true, Faults: cachetest.Faults{Delay: 1, Hang: 1}}); err != nil {
+		t.Error(err)
+	}
+}
