@@ -109,12 +109,12 @@ func NewChaos(store provider.CacheProvider, options ChaosOptions) (*Chaos, error
 		codec: options.Codec, seed: options.Seed, waits: set&hasInProcess == 0,
 		closing: make(chan struct{}), calls: make(map[uint64]uint64), inner: innards{CacheProvider: store},
 	}
-	c.inner.batcher, _ = store.(provider.Batcher)       //nolint:errcheck // nil without it
-	c.inner.leaser, _ = store.(provider.Leaser)         //nolint:errcheck // nil without it
-	c.inner.refresher, _ = store.(provider.Refresher)   //nolint:errcheck // nil without it
-	c.inner.holder, _ = store.(provider.Holder)         //nolint:errcheck // nil without it
-	c.inner.inspector, _ = store.(provider.Inspector)   //nolint:errcheck // nil without it
-	c.inner.closer, _ = store.(io.Closer)               //nolint:errcheck // nil without it
+	c.inner.batcher, _ = store.(provider.Batcher)     //nolint:errcheck // nil without it
+	c.inner.leaser, _ = store.(provider.Leaser)       //nolint:errcheck // nil without it
+	c.inner.refresher, _ = store.(provider.Refresher) //nolint:errcheck // nil without it
+	c.inner.holder, _ = store.(provider.Holder)       //nolint:errcheck // nil without it
+	c.inner.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without it
+	c.inner.closer, _ = store.(io.Closer)             //nolint:errcheck // nil without it
 	errs := []error{c.Break(options.Faults)}
 	for op, faults := range options.PerOp {
 		errs = append(errs, c.Break(faults, op))
@@ -203,7 +203,7 @@ type plan struct {
 func (c *Chaos) plan(op Op, keys ...provider.Key) *plan {
 	c.injected[faultCall].Add(1)
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte{byte(op)}) //nolint:errcheck // a hash never fails
+	_, _ = hash.Write([]byte{byte(op)})
 	if len(keys) > 0 {
 		_, _ = io.WriteString(hash, keys[0].Scope+"\x00"+keys[0].Name) //nolint:errcheck // a hash never fails
 	}

@@ -50,7 +50,7 @@ func (r Report) String() string {
 }
 
 // Check checks what was recorded so far. If a guarantee was broken, the error is a
-// [*Violation] with the smallest counterexample. It may be called at any time, also
+// [*ViolationError] with the smallest counterexample. It may be called at any time, also
 // while the test goes on. A million operations take about a second.
 func (h *History) Check() (Report, error) {
 	if h.bad != nil {
@@ -60,7 +60,7 @@ func (h *History) Check() (Report, error) {
 	c.index()
 	c.report.Failed, c.report.Dropped = int(h.failed.Load()), int(h.dropped.Load())
 	h.keys.Range(func(key, log any) bool {
-		c.key(key.(string), log.(*keyLog)) //nolint:forcetypeassert // nothing else is stored
+		c.key(fmt.Sprint(key), logOf(log))
 		return true
 	})
 	if c.worst == nil {
@@ -323,14 +323,14 @@ func (v *versions) stale(read, floor operation) bool {
 }
 
 // explain returns the violation of the suspect, with what proves it.
-func (c *checker) explain() *Violation {
+func (c *checker) explain() *ViolationError {
 	s := c.worst
 	value, _ := c.keys.Load(s.key)
-	log, _ := value.(*keyLog)
+	log := logOf(value)
 	log.mu.Lock()
 	committed, loaded := slices.Clone(log.writes), log.loads
 	log.mu.Unlock()
-	violation := &Violation{Kind: StaleRead, Key: s.key, Report: c.report}
+	violation := &ViolationError{Kind: StaleRead, Key: s.key, Report: c.report}
 	if s.read.swept {
 		violation.Kind = StaleFill
 	}

@@ -201,7 +201,9 @@ func (w *world) read(ctx context.Context, p int, o operation) {
 	case opReadMany:
 		_, _ = source.ReadMany(o.keys, func() (map[string]cachetest.Value, error) {
 			return readthrough.WrapMany(ctx, scope, o.keys, func(key string) string { return key },
-				func(ctx context.Context, keys []string) (map[string]cachetest.Value, error) { return w.load(ctx, p, keys) })
+				func(ctx context.Context, keys []string) (map[string]cachetest.Value, error) {
+					return w.load(ctx, p, keys)
+				})
 		})
 	case opRefresh:
 		_, _ = source.Read(key, func() (cachetest.Value, error) { return readthrough.Refresh(ctx, scope, key, w.loadOne(p, key)) })
@@ -234,7 +236,7 @@ func (w *world) write(ctx context.Context, p int, o operation) {
 		touched = "source:*"
 	}
 	w.gate.wait(ctx, step{name: "invalidate", what: "begins", process: p, touch: []string{touched}})
-	_ = w.h.At(process(p)).InvalidateTargets(keys, prefixes, func() error { //nolint:errcheck // the history has it
+	_ = w.h.At(process(p)).InvalidateTargets(keys, prefixes, func() error {
 		_, err := w.scopes[p].InvalidateTargets(ctx, readthrough.Targets{Keys: keys, Prefixes: prefixes})
 		return err
 	})
@@ -305,7 +307,7 @@ type explorer struct {
 	demote map[int]bool
 
 	longest, runs, prunings, strayed int
-	complete bool // all up to the depth were tried
+	complete                         bool // all up to the depth were tried
 }
 
 // frame is a choice that was made.
@@ -728,7 +730,7 @@ func TestExploreConvicts(t *testing.T) {
 			e := newExplorer(t, &tt.program, tt.flaws)
 			e.most = 30_000 // it ends with the first that shows it
 			_, err := e.explore()
-			v, ok := errors.AsType[*cachetest.Violation](err)
+			v, ok := errors.AsType[*cachetest.ViolationError](err)
 			if !ok {
 				t.Fatalf("no violation found: %v, %v", err, e)
 			}

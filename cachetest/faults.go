@@ -87,7 +87,7 @@ func (f Faults) withDefaults(waits bool) (Faults, error) {
 		{"Evict", f.Evict, false},
 		{"Corrupt", f.Corrupt, false},
 	} {
-		if !(p.value >= 0 && p.value <= 1) { //nolint:staticcheck // so that NaN is refused
+		if !(p.value >= 0 && p.value <= 1) { // which is true for NaN
 			errs = append(errs, fmt.Errorf("cachetest: Faults.%s: %v: must be from 0 to 1", p.name, p.value))
 		} else if p.value > 0 && p.waits && !waits {
 			errs = append(errs, fmt.Errorf("cachetest: Faults.%s: %v: calls of a store in the process never wait; ChaosOptions.Remote makes it one that they wait for", p.name, p.value))

@@ -198,10 +198,16 @@ func (r *record) admit(n int) bool {
 // log returns the log of key.
 func (r *record) log(key string) *keyLog {
 	if log, ok := r.keys.Load(key); ok {
-		return log.(*keyLog) //nolint:forcetypeassert // nothing else is stored
+		return logOf(log)
 	}
 	log, _ := r.keys.LoadOrStore(strings.Clone(key), new(keyLog))
-	return log.(*keyLog) //nolint:forcetypeassert // nothing else is stored
+	return logOf(log)
+}
+
+// logOf returns a value of record.keys as what it is.
+func logOf(value any) *keyLog {
+	log, _ := value.(*keyLog) //nolint:errcheck // nothing else is stored
+	return log
 }
 
 // which chooses one of the logs of a key.

@@ -50,13 +50,13 @@ func absent() (cachetest.Value, error) {
 }
 
 // violation returns the violation that h has; nil if it is consistent.
-func violation(t *testing.T, h *cachetest.History) *cachetest.Violation {
+func violation(t *testing.T, h *cachetest.History) *cachetest.ViolationError {
 	t.Helper()
 	_, err := h.Check()
 	if err == nil {
 		return nil
 	}
-	v, ok := errors.AsType[*cachetest.Violation](err)
+	v, ok := errors.AsType[*cachetest.ViolationError](err)
 	if !ok {
 		t.Fatal(err)
 	}

@@ -107,7 +107,7 @@ func TestNaiveCaches(t *testing.T) {
 // checkCounterexample checks that a violation proves what it says: the load read
 // the source before the write, the write came before the invalidation began, and
 // that had returned before the read began.
-func checkCounterexample(t *testing.T, v *cachetest.Violation) {
+func checkCounterexample(t *testing.T, v *cachetest.ViolationError) {
 	t.Helper()
 	place := func(what string) int64 {
 		for _, e := range v.Events {

@@ -37,9 +37,9 @@ func (k Kind) String() string {
 	}
 }
 
-// Violation is the error of [History.Check] for a history that is not consistent.
+// ViolationError is the error of [History.Check] for a history that is not consistent.
 // It shows the one violation that took the least time, of [Report.Violations].
-type Violation struct {
+type ViolationError struct {
 	Kind Kind
 	Key  string
 	// Events are what proves it and nothing else, in their order.
@@ -62,7 +62,7 @@ type Event struct {
 }
 
 // Error returns the counterexample as a timeline.
-func (v *Violation) Error() string {
+func (v *ViolationError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cachetest: %v of %q\n%v\n", v.Kind, v.Key, v.Report)
 	var places, times, processes int
@@ -83,7 +83,7 @@ func (v *Violation) Error() string {
 
 // tell makes the events of a violation. inv, newer and load are nil if they have
 // no part in it, or are not known.
-func (v *Violation) tell(c *checker, s *suspect, inv *invalidation, newer, load *operation) {
+func (v *ViolationError) tell(c *checker, s *suspect, inv *invalidation, newer, load *operation) {
 	add := func(place int64, at time.Duration, process int32, format string, args ...any) {
 		v.Events = append(v.Events, Event{Order: place, At: at, Process: c.processes[process], What: fmt.Sprintf(format, args...)})
 	}
