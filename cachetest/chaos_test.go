@@ -172,26 +172,8 @@ func scopeOptions(seed uint64, limit bool) readthrough.ScopeOptions {
 // run makes random operations, ends the faults, and checks what is left.
 func (c *cluster) run() cachetest.Report {
 	c.t.Helper()
-	var group sync.WaitGroup
-	for n := range uint64(600) {
-		group.Go(func() { c.operate(rand.New(rand.NewPCG(c.seed, n)), n > 500) })
-		if n%3 == 0 {
-			time.Sleep(rand.N(2 * time.Millisecond))
-		}
-		switch n % 100 { // faults come and go
-		case 50:
-			c.each(func(chaos *cachetest.Chaos) { chaos.Heal() })
-		case 70:
-			c.each(func(chaos *cachetest.Chaos) {
-				if err := chaos.Break(c.faults); err != nil {
-					c.t.Error(err)
-				}
-			})
-		}
-	}
-	group.Wait()
-	c.each(func(chaos *cachetest.Chaos) { chaos.Heal() })
-	time.Sleep(time.Minute) // for retries, and for what is late
+	c.operations(0, 500, false)
+	c.operations(500, 600, true) // when all is invalidated, so that something is left in the end
 	for p, scope := range c.scopes {
 		c.source.At(process(p)).Sweep(func(key string) (cachetest.Value, error) { return c.get(c.t.Context(), p, scope, key) })
 	}
@@ -211,6 +193,33 @@ func (c *cluster) run() cachetest.Report {
 		}
 	}
 	return report
+}
+
+// operations makes the random operations from number begin on up to end, and waits
+// until all is over.
+func (c *cluster) operations(begin, end uint64, readOnly bool) {
+	breakAll := func(chaos *cachetest.Chaos) {
+		if err := chaos.Break(c.faults); err != nil {
+			c.t.Error(err)
+		}
+	}
+	c.each(breakAll)
+	var group sync.WaitGroup
+	for n := begin; n < end; n++ {
+		group.Go(func() { c.operate(rand.New(rand.NewPCG(c.seed, n)), readOnly) })
+		if n%3 == 0 {
+			time.Sleep(rand.N(2 * time.Millisecond))
+		}
+		switch n % 100 { // faults come and go
+		case 50:
+			c.each((*cachetest.Chaos).Heal)
+		case 70:
+			c.each(breakAll)
+		}
+	}
+	group.Wait()
+	c.each((*cachetest.Chaos).Heal)
+	time.Sleep(time.Minute) // for retries, and for what is late
 }
 
 func (c *cluster) each(do func(*cachetest.Chaos)) {

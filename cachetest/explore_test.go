@@ -385,7 +385,13 @@ func (e *explorer) pick(options []*choice) *choice {
 		e.sleep(f)
 		return f.current
 	}
-	options = slices.DeleteFunc(options, func(c *choice) bool { return e.switches+c.cost > e.depth })
+	allowed := slices.DeleteFunc(slices.Clone(options), func(c *choice) bool { return e.switches+c.cost > e.depth })
+	if len(allowed) == 0 { // what was no switch before is one now: retries come at random times
+		e.strayed++
+		e.free = true
+		return options[e.rng.IntN(len(options))]
+	}
+	options = allowed
 	awake := slices.DeleteFunc(slices.Clone(options), func(c *choice) bool { return e.asleep[c.key()] != nil })
 	if len(awake) == 0 {
 		e.pruned, e.free = true, true
@@ -665,6 +671,7 @@ func programs() []program {
 		{name: "stale if error", scope: ifError, aged: time.Minute, losses: 1, callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
 		{name: "stale, without leases", withoutLeases: true, scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
 		{name: "without leases", withoutLeases: true, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
+		{name: "without leases, four callers", withoutLeases: true, callers: []caller{reader(0, "a"), reader(0, "a"), does(0, opWrite, "a"), reader(0, "a")}},
 		{name: "without leases, by prefix", withoutLeases: true, callers: []caller{reader(0, "x:a"), {0, prefixed.ops}, reader(0, "x:b", "x:a")}},
 		{name: "without leases, with losses", withoutLeases: true, losses: 2, ticks: 2, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
 		{name: "losses", losses: 1, ticks: 1, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a"), reader(1, "a")}},
