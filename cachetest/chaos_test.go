@@ -251,8 +251,18 @@ func (c *cluster) operate(rng *rand.Rand, readOnly bool) {
 		n = rng.IntN(75)
 	}
 	switch {
-	case n < 55:
+	case n < 45:
 		_, _ = source.Read(key, func() (cachetest.Value, error) { return c.get(ctx, p, scope, key) })
+	case n < 55:
+		_, _ = source.Read(key, func() (cachetest.Value, error) {
+			result, err := readthrough.WrapResult(ctx, scope, key, func(ctx context.Context) (cachetest.Value, error) {
+				if n == 45 {
+					return cachetest.Value{}, errors.New("the source failed")
+				}
+				return source.Load(ctx, key)
+			})
+			return result.Value, err
+		})
 	case n < 70:
 		keys := []string{key, pick(), pick()}
 		_, _ = source.ReadMany(slices.Compact(slices.Sorted(slices.Values(keys))), func() (map[string]cachetest.Value, error) {
@@ -265,6 +275,8 @@ func (c *cluster) operate(rng *rand.Rand, readOnly bool) {
 	case n < 77:
 		source.Delete(key)
 		_ = h.Invalidate(key, func() error { return scope.Invalidate(ctx, key) })
+	case n < 80:
+		c.put(ctx, p, key)
 	case n < 90:
 		source.Write(key)
 		_ = h.Invalidate(key, func() error { return scope.Invalidate(ctx, key) })
@@ -278,6 +290,25 @@ func (c *cluster) operate(rng *rand.Rand, readOnly bool) {
 			_, err := scope.InvalidatePrefix(ctx, key[:3])
 			return err
 		})
+	}
+}
+
+// put writes through Put, which does what an invalidation does after the write.
+func (c *cluster) put(ctx context.Context, p int, key string) {
+	returned, recorded := make(chan error, 1), make(chan error, 1)
+	wrote := false
+	_, err := readthrough.Put(ctx, c.scopes[p], key, func(ctx context.Context) (cachetest.Value, error) {
+		source := c.source.At(process(p))
+		source.Write(key)
+		wrote = true
+		go func() {
+			recorded <- c.h.At(process(p)).Invalidate(key, func() error { return <-returned })
+		}()
+		return source.Load(context.WithoutCancel(ctx), key)
+	})
+	if wrote {
+		returned <- err
+		<-recorded
 	}
 }
 

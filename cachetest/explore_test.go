@@ -44,10 +44,13 @@ type program struct {
 	scope   readthrough.ScopeOptions
 	// aged says that all keys are stored before, for so long.
 	aged time.Duration
-	// losses is how many requests or replies may be lost, of the methods in lossy;
-	// empty: of all.
+	// losses is how many requests or replies may be lost, and loads fail: of the
+	// method in lossy, or "load"; empty: of all.
 	losses int
 	lossy  string
+	// evictions is how often the store may evict what a key holds, or a lease may
+	// have come to its end.
+	evictions int
 	// ticks is how often time may go on although something could happen.
 	ticks int
 	// withoutLeases says that the store has none; all callers are in one process.
@@ -104,6 +107,7 @@ type world struct {
 	source  *cachetest.Source[cachetest.Value]
 	scopes  []*readthrough.CachedScope
 	caches  []*readthrough.Cache
+	shared  *server
 	running atomic.Int64 // callers
 }
 
@@ -111,14 +115,14 @@ func newWorld(t *testing.T, p *program, f flaws) *world {
 	t.Helper()
 	w := &world{gate: newGate(), h: cachetest.NewHistory(cachetest.Options{})}
 	w.source = cachetest.NewSource(w.h)
-	shared := newServer(f)
+	w.shared = newServer(f)
 	scope := p.scope
 	if scope.TTL == 0 {
 		scope.TTL = time.Hour
 	}
 	scope.Jitter = -1
 	for process := range 2 {
-		c := &client{server: shared, process: process, gate: w.gate}
+		c := &client{server: w.shared, process: process, gate: w.gate}
 		var store provider.CacheProvider = c
 		if p.withoutLeases {
 			store = leaseless{c}
@@ -158,7 +162,9 @@ func (w *world) load(ctx context.Context, p int, keys []string) (map[string]cach
 	for _, key := range keys {
 		touched = append(touched, "source:"+key)
 	}
-	w.gate.wait(ctx, step{name: "load", what: "reads", process: p, touch: touched})
+	if w.gate.wait(ctx, step{name: "load", what: "reads", process: p, touch: touched}) != loseNothing {
+		return nil, errLost
+	}
 	values, err := w.source.At(process(p)).LoadMany(ctx, keys)
 	w.gate.wait(ctx, step{name: "load", what: "returns", process: p})
 	return values, err
@@ -536,7 +542,7 @@ func (e *explorer) prepare(w *world) {
 
 // steps lets one step after the other pass until nothing is left to do.
 func (e *explorer) steps(w *world) {
-	losses, ticks, idle := e.program.losses, e.program.ticks, 0
+	losses, ticks, evictions, idle := e.program.losses, e.program.ticks, e.program.evictions, 0
 	for {
 		synctest.Wait()
 		enabled := w.gate.enabled()
@@ -553,16 +559,29 @@ func (e *explorer) steps(w *world) {
 		var options []*choice
 		for _, s := range enabled {
 			options = append(options, &choice{step: s})
-			if losses > 0 && s.what == "request" && strings.Contains(s.name, e.program.lossy) {
+			if losses > 0 && (s.what == "request" || s.name == "load" && s.what == "reads") && strings.Contains(s.name, e.program.lossy) {
 				options = append(options, &choice{step: s, lost: loseRequest}, &choice{step: s, lost: loseReply})
 			}
 		}
 		if ticks > 0 {
-			options = append(options, &choice{step: &step{id: fmt.Sprintf("time goes on #%d", ticks), process: -1, begins: true, returns: true, writes: true, touch: []string{"store:*", "source:*"}}})
+			options = append(options, &choice{step: anybodys(fmt.Sprintf("time goes on #%d", ticks))})
+		}
+		if evictions > 0 {
+			for _, key := range w.shared.keys() {
+				s := anybodys(fmt.Sprintf("%s is evicted #%d", key, evictions))
+				s.name = key
+				options = append(options, &choice{step: s})
+			}
 		}
 		chosen := e.next(options)
 		e.taken = append(e.taken, chosen.key())
-		if chosen.passes == nil {
+		switch {
+		case chosen.passes != nil:
+		case chosen.name != "":
+			evictions--
+			w.shared.evict(chosen.name)
+			continue
+		default:
 			ticks--
 			time.Sleep(tick)
 			continue
@@ -572,6 +591,11 @@ func (e *explorer) steps(w *world) {
 		}
 		w.gate.pass(chosen.step, chosen.lost)
 	}
+}
+
+// anybodys returns a step that no caller makes, and that depends on all others.
+func anybodys(id string) *step {
+	return &step{id: id, process: -1, begins: true, returns: true, writes: true, touch: []string{"store:*", "source:*"}}
 }
 
 // unlimited is the depth at which every choice of every schedule is tried.
@@ -589,6 +613,18 @@ func (e *explorer) explore() (all bool, err error) {
 	e.frames, e.random = nil, true
 	_, err = e.phase(func() bool { return true })
 	return false, err
+}
+
+// deepen explores one depth after the other, so that the first violation has few
+// switches, and beyond chooses at random. It returns the first violation.
+func (e *explorer) deepen(most int) (err error) {
+	for e.depth = 1; e.depth < most; e.depth++ {
+		if _, err = e.phase(e.back); err != nil {
+			return err
+		}
+	}
+	_, err = e.explore()
+	return err
 }
 
 // phase runs the program until there is no next schedule, or the share of a phase is
@@ -668,7 +704,10 @@ func programs() []program {
 		{name: "stale while revalidating", scope: swr, aged: time.Minute, callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
 		{name: "stale while revalidating, in the process", scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a"), reader(1, "a")}},
 		{name: "stale while revalidating, by put", scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opPut, "a"), reader(1, "a", "a")}},
-		{name: "stale if error", scope: ifError, aged: time.Minute, losses: 1, callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
+		{name: "stale if error", scope: ifError, aged: time.Minute, losses: 2, lossy: "load", callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
+		{name: "stale if error, in the process", scope: ifError, aged: time.Minute, losses: 1, lossy: "load", callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
+		{name: "evictions", evictions: 1, ticks: 1, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a"), reader(1, "a")}},
+		{name: "evictions while revalidating", scope: swr, aged: time.Minute, evictions: 1, callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
 		{name: "stale, without leases", withoutLeases: true, scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
 		{name: "without leases", withoutLeases: true, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
 		{name: "without leases, four callers", withoutLeases: true, callers: []caller{reader(0, "a"), reader(0, "a"), does(0, opWrite, "a"), reader(0, "a")}},
@@ -731,12 +770,15 @@ func TestExploreConvicts(t *testing.T) {
 		{"a lease on an entry outlives it", flaws{refreshKeepsLease: true}, swr},
 		{"a hold leaves leases", flaws{holdLeavesLease: true}, hold},
 		{"leases under a hold", flaws{ignoresHolds: true}, hold},
+		{"a deletion ends the hold of another", flaws{deletionEndsHolds: true}, program{
+			callers: []caller{does(1, opMutate, "a"), does(0, opWrite, "b"), reader(0, "a", "a")}, losses: 1, lossy: "Delete",
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExplorer(t, &tt.program, tt.flaws)
-			e.most = 30_000 // it ends with the first that shows it
-			_, err := e.explore()
+			e.most = 30_000
+			err := e.deepen(2)
 			v, ok := errors.AsType[*cachetest.ViolationError](err)
 			if !ok {
 				t.Fatalf("no violation found: %v, %v", err, e)

@@ -43,6 +43,7 @@ type flaws struct {
 	refreshKeepsLease  bool // a lease on an entry outlives the entry
 	holdLeavesLease    bool // a hold does not remove the leases of loads under way
 	ignoresHolds       bool // leases are granted under a hold
+	deletionEndsHolds  bool // a deletion ends the holds of others
 }
 
 func newServer(f flaws) *server {
@@ -151,6 +152,9 @@ func (c *client) Delete(ctx context.Context, keys ...provider.Key) error {
 		defer c.mu.Unlock()
 		for _, key := range keys {
 			c.deleteLocked(key, !c.flaws.deleteLeavesLease)
+		}
+		if c.flaws.deletionEndsHolds {
+			clear(c.holds)
 		}
 	})
 }
@@ -357,6 +361,28 @@ func (c *client) heldLocked(key provider.Key) bool {
 		}
 	}
 	return false
+}
+
+// keys returns the keys that hold something.
+func (s *server) keys() (names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.slots {
+		names = append(names, key.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// evict removes what a key holds, an entry or a lease.
+func (s *server) evict(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.slots {
+		if key.Name == name {
+			delete(s.slots, key)
+		}
+	}
 }
 
 // after returns the time in d.
