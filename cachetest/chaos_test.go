@@ -595,6 +595,38 @@ func TestChaosCloses(t *testing.T) {
 	})
 }
 
+// slowDelete is a store whose deletions take a second, whatever their context says.
+type slowDelete struct{ provider.CacheProvider }
+
+func (slowDelete) Delete(context.Context, ...provider.Key) error {
+	time.Sleep(time.Second)
+	return nil
+}
+
+// Close waits for a late request that has reached the store.
+func TestChaosCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chaos, err := cachetest.NewChaos(struct{ provider.CacheProvider }{slowDelete{provider.Null()}}, cachetest.ChaosOptions{
+			Faults: cachetest.Faults{Late: 1, MaxLate: time.Millisecond},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := chaos.Store().Delete(t.Context(), provider.Key{Name: "k"}); !errors.Is(err, cachetest.ErrChaos) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait() // it is on its way
+		began := time.Now()
+		if err := chaos.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 900*time.Millisecond {
+			t.Errorf("it waited for %v only", took)
+		}
+	})
+}
+
 // Options with bad values are refused, each by its name.
 func TestChaosOptions(t *testing.T) {
 	local, err := memory.New(memory.Options{})

@@ -218,7 +218,7 @@ func (c *checker) key(key string, log *keyLog) {
 		if read.swept {
 			c.report.Swept++
 		}
-		if c.report.Dropped == 0 && v.foreign(read) {
+		if read.version == foreign || c.report.Dropped == 0 && v.unknown(read) {
 			c.suspect(suspect{key: key, read: read, by: -1})
 			continue
 		}
@@ -292,17 +292,13 @@ func (v *versions) before(place int64) (operation, bool) {
 	return v.newest[n-1], true
 }
 
-// foreign reports whether a read returned what the source has never had under its
-// key, or not until then.
-func (v *versions) foreign(read operation) bool {
-	switch {
-	case read.version == foreign:
-		return true
-	case !v.exact || len(v.ends) == 0 || read.absent:
+// unknown reports whether a read returned a version that its key has never had, or
+// not until then.
+func (v *versions) unknown(read operation) bool {
+	if !v.exact || len(v.ends) == 0 || read.absent {
 		return false
-	default:
-		return !v.ordinal[read.version] || read.version > read.end
 	}
+	return !v.ordinal[read.version] || read.version > read.end
 }
 
 // stale reports whether a read that may return floor and what is newer returned

@@ -33,7 +33,8 @@
 // write, the invalidation and the read that prove the violation, in their order.
 //
 // What is checked is exact and never guesses. All that happens has a place in one
-// order. A read of version v is stale if a write of a later version had committed
+// order, and the version of a value is the place of its commit. A read of version v
+// is stale if a write of a later version had committed
 // before an invalidation of the key began, and the invalidation had returned nil
 // before the read began. Reads that overlap the invalidation may return either
 // version. A history that is consistent proves nothing about schedules that did
@@ -50,8 +51,20 @@
 // # Time
 //
 // There is no fake clock here, because package testing/synctest has one. In
-// a bubble, which [testing/synctest.Test] makes, time stands still while anything
-// runs and jumps ahead when all wait, so that delays cost nothing and TTLs end at
-// the nanosecond. History and Chaos are made inside the bubble; [Chaos.Close] ends
-// all goroutines that belong to it.
+// a bubble, time stands still while anything runs and jumps ahead when all wait, so
+// that delays cost nothing and TTLs end at the nanosecond:
+//
+//	func TestUsers(t *testing.T) {
+//		synctest.Test(t, func(t *testing.T) {
+//			h := cachetest.NewHistory(cachetest.Options{})
+//			source := cachetest.NewSource(h)
+//			source.Pause = func(context.Context) { time.Sleep(rand.N(5 * time.Millisecond)) }
+//			...
+//			time.Sleep(time.Hour) // is over at once
+//			h.Verify(t)
+//		})
+//	}
+//
+// The store, the cache, History and Chaos are made inside the bubble, and what has
+// a Close is closed there; [Chaos.Close] ends all goroutines that belong to it.
 package cachetest

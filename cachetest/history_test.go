@@ -351,6 +351,38 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
+// Of writes that end in another order than they commit, the highest version counts.
+func TestRecorderOfConcurrentWrites(t *testing.T) {
+	h := cachetest.NewHistory(cachetest.Options{})
+	r := cachetest.NewRecorder(h, func(version int64) int64 { return version })
+	if err := r.Write("k", func() (int64, error) { // commits first, and ends last
+		return 2, r.Write("k", func() (int64, error) { return 3, nil })
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.Invalidate("k", nothing)
+	_, _ = r.Read("k", func() (int64, error) { return 3, nil })
+	if v := violation(t, h); v != nil {
+		t.Fatal(v)
+	}
+	_, _ = r.Read("k", func() (int64, error) { return 2, nil })
+	if v := violation(t, h); v == nil {
+		t.Error("version 2 is older than version 3, whenever their writes returned")
+	}
+}
+
+// The value of another key is noticed also where not everything was recorded.
+func TestForeignValueInAFullHistory(t *testing.T) {
+	h := cachetest.NewHistory(cachetest.Options{MaxOperations: 5})
+	source := cachetest.NewSource(h)
+	a, b := load(t, source, "a"), load(t, source, "b")
+	_, _ = source.Read("b", returns(a))
+	_, _ = source.Read("b", returns(b))
+	if v := violation(t, h); v == nil || v.Kind != cachetest.ForeignValue || v.Report.Dropped != 1 {
+		t.Errorf("got %v", v)
+	}
+}
+
 // Bad options and full histories are said.
 func TestOptions(t *testing.T) {
 	_, err := cachetest.NewHistory(cachetest.Options{MaxOperations: -1, Pending: 7, Confirmed: 8}).Check()

@@ -1,9 +1,11 @@
 package cachetest_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +128,9 @@ func checkCounterexample(t *testing.T, v *cachetest.ViolationError) {
 		if order[i] >= order[i+1] {
 			t.Errorf("event %d is not before the next in\n%v", i, v)
 		}
+	}
+	if !slices.IsSortedFunc(v.Events, func(a, b cachetest.Event) int { return cmp.Compare(a.Order, b.Order) }) {
+		t.Errorf("the events are not in their order:\n%v", v)
 	}
 	if len(v.Events) > len(order)+1 {
 		t.Errorf("%d events, some of which prove nothing", len(v.Events))
