@@ -34,13 +34,13 @@
 //
 // What is checked is exact and never guesses. All that happens has a place in one
 // order, and the version of a value is the place of its commit. A read of version v
-// is stale if a write of a later version had committed
-// before an invalidation of the key began, and the invalidation had returned nil
-// before the read began. Reads that overlap the invalidation may return either
-// version. A history that is consistent proves nothing about schedules that did
-// not happen: [Report.Bound] says how many reads could have been stale at all, and
-// a test that is worth something has many callers, slow loads ([Source.Pause]) and
-// few keys.
+// is stale if a write of a later version had committed before an invalidation of
+// the key began, and the invalidation had returned nil before the read began. Reads
+// that overlap the invalidation may return either version.
+//
+// A history that is consistent proves nothing about schedules that did not happen.
+// [Report.Bound] says how many reads could have been stale at all, and a test that
+// is worth something has many callers, slow loads ([Source.Pause]) and few keys.
 //
 // # Chaos
 //

@@ -33,7 +33,7 @@ import (
 var (
 	exploreDepth = flag.Int("explore.depth", 1, "number of switches up to which all schedules of a program are tried")
 	exploreSeed  = flag.Uint64("explore.seed", 0, "seed of the random choices; 0: a random one")
-	exploreRuns  = flag.Int("explore.runs", 250, "number of random schedules of each program")
+	exploreRuns  = flag.Int("explore.runs", 200, "number of random schedules of each program")
 	exploreTime  = flag.Duration("explore.time", 0, "how long to explore each program: half of it up to the depth, the other half at random; 0: all up to the depth, and explore.runs")
 )
 
@@ -685,6 +685,8 @@ func (e *explorer) String() string {
 func programs() []program {
 	swr := readthrough.ScopeOptions{TTL: time.Millisecond, StaleWhileRevalidate: time.Hour}
 	ifError := readthrough.ScopeOptions{TTL: time.Millisecond, StaleIfError: time.Hour}
+	soft := ifError
+	soft.SoftLoadTimeout = tick / 2
 	prefixed := caller{1, []operation{{kind: opWrite, keys: []string{"x:a"}, prefix: "x:"}}}
 	return []program{
 		{name: "a reader and a writer elsewhere", all: true, callers: []caller{reader(0, "a"), does(1, opWrite, "a")}},
@@ -706,6 +708,10 @@ func programs() []program {
 		{name: "stale while revalidating, by put", scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opPut, "a"), reader(1, "a", "a")}},
 		{name: "stale if error", scope: ifError, aged: time.Minute, losses: 2, lossy: "load", callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
 		{name: "stale if error, in the process", scope: ifError, aged: time.Minute, losses: 1, lossy: "load", callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
+		{name: "refresh ahead", scope: readthrough.ScopeOptions{RefreshAheadFactor: 0.5}, aged: 45 * time.Minute, callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
+		{name: "soft timeout", scope: soft, aged: time.Minute, ticks: 2, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a"), reader(1, "a")}},
+		{name: "bulk reads of stale values", scope: swr, aged: time.Minute, callers: []caller{does(0, opReadMany, "a", "b"), does(1, opWrite, "a"), does(1, opReadMany, "a", "b"), reader(0, "a")}},
+		{name: "put, with losses", losses: 1, ticks: 1, callers: []caller{does(0, opPut, "a"), reader(0, "a"), reader(1, "a", "a")}},
 		{name: "evictions", evictions: 1, ticks: 1, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a"), reader(1, "a")}},
 		{name: "evictions while revalidating", scope: swr, aged: time.Minute, evictions: 1, callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
 		{name: "stale, without leases", withoutLeases: true, scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},

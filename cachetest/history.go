@@ -112,6 +112,7 @@ type operation struct {
 	point            int64 // of a load: when the source was read; 0: unknown
 	version          int64
 	beganAt, endedAt time.Duration // since the history began
+	pointAt          time.Duration
 	process          int32
 	absent           bool // the answer was that there is nothing
 	unversioned      bool // the answer has no version to be checked

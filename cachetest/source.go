@@ -97,7 +97,7 @@ func (s *Source[T]) LoadMany(ctx context.Context, keys []string) (map[string]T, 
 			return nil, ErrStopped
 		}
 		loaded[i] = o
-		loaded[i].point, loaded[i].version, loaded[i].absent = point, read.version, read.absent
+		loaded[i].point, loaded[i].version, loaded[i].absent, loaded[i].pointAt = point, read.version, read.absent, s.h.now()
 		if !read.absent {
 			values[key] = s.value(Value{Key: key, Version: read.version})
 		}

@@ -97,7 +97,7 @@ func (v *ViolationError) tell(c *checker, s *suspect, inv *invalidation, newer, 
 	if load != nil {
 		add(load.begin, load.beganAt, load.process, "load L of %q begins", s.key)
 		if load.point != 0 {
-			add(load.point, load.beganAt, load.process, "L reads %s from the source", answer(load))
+			add(load.point, load.pointAt, load.process, "L reads %s from the source", answer(load))
 		}
 		add(load.end, load.endedAt, load.process, "L returns %s", answer(load))
 	}
