@@ -703,6 +703,7 @@ func programs() []program {
 		{name: "put", callers: []caller{does(0, opPut, "a"), reader(0, "a", "a"), reader(1, "a", "a")}, ticks: 1},
 		{name: "put and a write", callers: []caller{does(0, opPut, "a"), does(1, opWrite, "a"), reader(0, "a"), reader(1, "a")}},
 		{name: "put without leases", withoutLeases: true, callers: []caller{does(0, opPut, "a"), does(0, opWrite, "a"), reader(0, "a"), reader(0, "a", "a")}},
+		{name: "put without leases, four callers", withoutLeases: true, callers: []caller{reader(0, "a"), reader(0, "a"), does(0, opPut, "a"), reader(0, "a")}},
 		{name: "stale while revalidating", scope: swr, aged: time.Minute, callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a")}},
 		{name: "stale while revalidating, in the process", scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a"), reader(1, "a")}},
 		{name: "stale while revalidating, by put", scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opPut, "a"), reader(1, "a", "a")}},
