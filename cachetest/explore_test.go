@@ -33,7 +33,7 @@ import (
 var (
 	exploreDepth = flag.Int("explore.depth", 1, "number of switches up to which all schedules of a program are tried")
 	exploreSeed  = flag.Uint64("explore.seed", 0, "seed of the random choices; 0: a random one")
-	exploreRuns  = flag.Int("explore.runs", 200, "number of random schedules of each program")
+	exploreRuns  = flag.Int("explore.runs", 150, "number of random schedules of each program")
 	exploreTime  = flag.Duration("explore.time", 0, "how long to explore each program: half of it up to the depth, the other half at random; 0: all up to the depth, and explore.runs")
 )
 
