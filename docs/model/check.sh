@@ -105,7 +105,7 @@ if $full; then
 fill while pending  holds   $pending BAD_FILL_WHILE_PENDING
 crash, large        holds   READERS_A=2 READERS_B=1 INVAL_A=1 CRASH FAULTS
 prefix, large       holds   READERS_A=1 READERS_B=1 PREFIX_A=1 PREFIX_B=1 INDEX
-mutate, large       holds   READERS_A=1 READERS_B=2 MUTATE_A=1 INVAL_B=1
+mutate, large       holds   READERS_A=1 READERS_B=1 MUTATE_A=2 INVAL_B=1
 two, large          holds   READERS_A=1 READERS_B=2 INVAL_A=1 INVAL_B=1
 END
 	)
