@@ -220,8 +220,8 @@ func (tb tab) retitle(title string) {
 }
 
 // screenshot keeps a picture of the tab where READTHROUGH_SCREENSHOTS says, if it
-// does.
-func (tb tab) screenshot(name string, width, height int64, dark bool) {
+// does: of its top, or of what a selector finds.
+func (tb tab) screenshot(name string, width, height int64, dark bool, of ...string) {
 	tb.t.Helper()
 	scheme := "light"
 	if dark {
@@ -243,6 +243,10 @@ func (tb tab) screenshot(name string, width, height int64, dark bool) {
 	}
 	if bad := tb.text(unnamed); bad != "" {
 		tb.t.Errorf("%s: without a name: %s", name, bad)
+	}
+	tb.js(`scrollTo(0, 0)`)
+	for _, selector := range of {
+		tb.js(fmt.Sprintf(`document.querySelector(%q).scrollIntoView()`, selector))
 	}
 	directory := os.Getenv("READTHROUGH_SCREENSHOTS")
 	if directory == "" {
@@ -390,6 +394,6 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	one.screenshot("desktop", 1280, 900, false)
 	one.screenshot("desktop-dark", 1280, 900, true)
 	one.screenshot("phone", 360, 780, false)
-	one.js(`document.querySelector("aside").scrollIntoView()`)
-	one.screenshot("phone-cache", 360, 780, true)
+	one.screenshot("phone-cache", 360, 780, true, "aside")
+	one.screenshot("phone-detail", 360, 780, false, "#detail")
 }

@@ -55,7 +55,7 @@ function listen() {
   source.addEventListener("resync", refresh);
   source.addEventListener("maintenance.updated", (event) => {
     const signal = JSON.parse(event.data);
-    list.refresh(signal.id);
+    list.refresh();
     if (detail.shown() === signal.id) detail.refresh();
   });
 }

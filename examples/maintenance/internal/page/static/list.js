@@ -22,7 +22,9 @@ export const first = () => ids[0];
 export function mark(id) {
   marked = id;
   for (const button of $("list").querySelectorAll("button")) {
-    button.setAttribute("aria-current", String(Number(button.dataset.id) === id));
+    const current = Number(button.dataset.id) === id;
+    button.setAttribute("aria-current", String(current));
+    if (current) button.scrollIntoView({ block: "nearest" });
   }
 }
 
@@ -35,7 +37,7 @@ function query() {
   return parameters.toString();
 }
 
-// refresh reads the list again; changed is the maintenance that a signal named.
+// refresh reads the list again.
 export const refresh = latest(
   () => get(`/maintenances?${query()}`),
   ({ maintenances }) => render(maintenances),
