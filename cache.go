@@ -70,8 +70,7 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if err := checkScopeName(name); err != nil {
 		return nil, err
 	}
-	options, err := options.withDefaults()
-	if err != nil {
+	if err := options.fillDefaults(); err != nil {
 		return nil, err
 	}
 	if b := c.backend; options.ages() && b.leaser != nil && b.refresher == nil {

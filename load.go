@@ -47,8 +47,9 @@ func (r *run) enterNow(ctx context.Context) bool {
 	if r.call.turn.slots == nil {
 		return true
 	}
-	r.entered, _ = r.scope.cache.waits.enter(ctx, r.call, true)
-	return r.entered
+	var err error
+	r.entered, err = r.scope.cache.waits.enter(ctx, r.call, true)
+	return r.entered && err == nil
 }
 
 // enter waits for one of the places of the scope's loads.
@@ -210,7 +211,7 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 	store, refused := r.scope.flights.fill(r.call, storable, last)
 	r.refused(refused)
 	if len(store) > 0 {
-		_ = r.store(ctx, store) // which reports
+		r.store(ctx, store)
 	}
 }
 
@@ -266,8 +267,9 @@ func (r *run) notify(event Event) {
 	r.loads = append(r.loads, event)
 }
 
-// store asks the store to keep the outcomes of flights.
-func (r *run) store(ctx context.Context, flights []*flight) error {
+// store asks the store to keep the outcomes of flights, and returns whether it has
+// confirmed that.
+func (r *run) store(ctx context.Context, flights []*flight) (confirmed bool) {
 	items := make([]provider.Item, len(flights))
 	for i, f := range flights {
 		entry, ttl := r.entry(f)
@@ -278,7 +280,7 @@ func (r *run) store(ctx context.Context, flights []*flight) error {
 	if err != nil {
 		r.scope.report(OpSet, keyOf(flights), err)
 	}
-	return err
+	return err == nil
 }
 
 // entry returns what is stored for f, and for how long.

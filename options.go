@@ -190,7 +190,9 @@ type ScopeOptions struct {
 	_ struct{}
 }
 
-func (o ScopeOptions) withDefaults() (ScopeOptions, error) {
+// fillDefaults puts the defaults in, or returns an error that names every field
+// with a bad value.
+func (o *ScopeOptions) fillDefaults() error {
 	err := errors.Join(
 		notNegative("ScopeOptions.LoadTimeout", o.LoadTimeout),
 		notNegative("ScopeOptions.ReplicaLag", o.ReplicaLag),
@@ -199,7 +201,7 @@ func (o ScopeOptions) withDefaults() (ScopeOptions, error) {
 		o.checkStale(),
 	)
 	if err != nil {
-		return o, err
+		return err
 	}
 	orDefault(&o.RetryAfter, defaultRetryAfter)
 	orDefault(&o.NegativeTTL, min(o.TTL, defaultNegativeTTL))
@@ -207,24 +209,24 @@ func (o ScopeOptions) withDefaults() (ScopeOptions, error) {
 	if o.NotFound == nil {
 		o.NotFound = ErrNotFound
 	}
-	return o, nil
+	return nil
 }
 
-func (o ScopeOptions) checkTTL() error {
+func (o *ScopeOptions) checkTTL() error {
 	if o.TTL <= 0 {
 		return fmt.Errorf("readthrough: ScopeOptions.TTL: %v: must be positive, or NoExpiry", o.TTL)
 	}
 	return nil
 }
 
-func (o ScopeOptions) checkJitter() error {
+func (o *ScopeOptions) checkJitter() error {
 	if o.Jitter <= 1 { // false for NaN
 		return nil
 	}
 	return fmt.Errorf("readthrough: ScopeOptions.Jitter: %v: must not be more than 1", o.Jitter)
 }
 
-func (o ScopeOptions) checkNotFound() error {
+func (o *ScopeOptions) checkNotFound() error {
 	switch {
 	case o.NotFound == nil:
 		return nil
@@ -266,7 +268,7 @@ func (l lifetimes) of(entry *provider.Entry) time.Duration {
 }
 
 // lifetimes returns the TTLs of a call with options.
-func (o ScopeOptions) lifetimes(options []CallOption) (lifetimes, error) {
+func (o *ScopeOptions) lifetimes(options []CallOption) (lifetimes, error) {
 	l := lifetimes{value: o.TTL, absent: o.NegativeTTL}
 	for _, option := range options {
 		if !option.hasTTL {
@@ -282,7 +284,7 @@ func (o ScopeOptions) lifetimes(options []CallOption) (lifetimes, error) {
 }
 
 // jittered returns ttl shortened by a random part of at most o.Jitter.
-func (o ScopeOptions) jittered(ttl time.Duration) time.Duration {
+func (o *ScopeOptions) jittered(ttl time.Duration) time.Duration {
 	if o.Jitter <= 0 || ttl == NoExpiry {
 		return ttl
 	}

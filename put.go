@@ -42,7 +42,9 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 	defer func() {
 		if !returned { // write panicked
 			p.drop()
-			_ = s.Invalidate(p.ctx, key) // what is pending then, is reported
+			if err := s.Invalidate(p.ctx, key); err != nil {
+				return // it is pending, which was reported
+			}
 		}
 	}()
 	value, err := write(ctx)
@@ -146,7 +148,7 @@ func (p *put) store(value any) (stored bool) {
 	if leases {
 		stored = r.fillLeased(p.ctx, p.call.flights, nil, true) == 1
 	} else if p.scope.flights.fillPut(f) {
-		stored = r.store(p.ctx, p.call.flights) == nil
+		stored = r.store(p.ctx, p.call.flights)
 		p.scope.flights.endOthers(f)
 	} else {
 		r.refused(1)

@@ -120,7 +120,7 @@ func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
 		}
 		if !r.loaded {
 			if resting, err := s.flights.resting(r.key); resting && r.hasSpare {
-				return r.fallBack(err)
+				return r.fallBack(err), nil
 			}
 			if err := s.flights.failed(r.key); err != nil && !r.hasSpare {
 				return Result[T]{}, err
@@ -129,7 +129,7 @@ func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
 		f, err := r.fly(ctx)
 		switch {
 		case err != nil && r.mayFallBack(ctx, err):
-			return r.fallBack(err)
+			return r.fallBack(err), nil
 		case err != nil:
 			return Result[T]{}, err
 		case f != nil:
@@ -153,7 +153,7 @@ func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
 // began too late to take what it brought.
 func (r *read[T]) fly(ctx context.Context) (*flight, error) {
 	s := r.scope
-	want := request{keys: []string{r.key}, stored: r.stored}
+	want := request{keys: []string{r.key}, stored: r.stored, purpose: toRead}
 	if !r.seen.IsZero() {
 		want.seen = []time.Time{r.seen}
 	}
@@ -193,7 +193,7 @@ func (r *read[T]) take(ctx context.Context, f *flight) (Result[T], error) {
 	s := r.scope
 	switch o := &f.outcome; {
 	case o.err != nil && !o.entry.Absent && r.mayFallBack(ctx, o.err):
-		return r.fallBack(o.err)
+		return r.fallBack(o.err), nil
 	case o.err != nil:
 		return Result[T]{}, o.err
 	case o.entry.Absent:
@@ -224,10 +224,10 @@ func mayFallBack(ctx context.Context, err error) bool {
 }
 
 // fallBack returns the spare value, in place of err.
-func (r *read[T]) fallBack(err error) (Result[T], error) {
+func (r *read[T]) fallBack(err error) Result[T] {
 	r.scope.servedStale(r.key, 1, err)
 	r.spare.Err, r.spare.Age = err, max(0, time.Since(r.seen))
-	return r.spare, nil
+	return r.spare
 }
 
 // servedStale counts n keys whose stale values were served, because of err if that

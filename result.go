@@ -9,11 +9,11 @@ import (
 type Source uint8
 
 const (
-	// FromStore: from the store, where its TTL had not ended.
+	// FromStore says that it was in the store, and its TTL had not ended.
 	FromStore Source = iota
-	// FromLoad: from a load, of this read or one that it joined.
+	// FromLoad says that it was loaded, by this read or by one that it joined.
 	FromLoad
-	// FromStale: from the store, where its TTL had ended. See
+	// FromStale says that it was in the store, and its TTL had ended. See
 	// [ScopeOptions.StaleWhileRevalidate] and [ScopeOptions.StaleIfError].
 	FromStale
 )

@@ -47,7 +47,7 @@ func startService(t *testing.T, c config) string {
 // browser is a Chromium without a profile.
 type browser struct {
 	t   *testing.T
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp names a browser by its context
 }
 
 // startBrowser starts a Chromium, which ends with the test.
@@ -94,7 +94,7 @@ func startBrowser(t *testing.T) browser {
 // tab is a tab of the browser that shows the page of a service.
 type tab struct {
 	t   *testing.T
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp names a tab by its context
 }
 
 // open opens the page at a URL in a new tab, and waits until it listens to signals.
@@ -118,6 +118,7 @@ func (b browser) open(url string) tab {
 				if !strings.Contains(message.Text, refused) {
 					b.t.Errorf("%s complained: %v %s", url, message, message.URL)
 				}
+			default:
 			}
 		}
 	}()
