@@ -1,0 +1,146 @@
+package benchmarks
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+const million = 1_000_000
+
+// shared is a source whose values cost nothing, so that memory is that of the
+// caches alone.
+func shared() source {
+	r := &record{ID: "shared"}
+	return source{load: func(context.Context, string) (*record, error) { return r, nil }}
+}
+
+// BenchmarkHeap fills a cache with a million entries, whose keys and values are
+// there already, and tells what the cache has on the heap for each. Then it reads
+// and writes, a miss in ten reads, and tells how much of the processor's time and
+// of all time the garbage collector takes.
+func BenchmarkHeap(b *testing.B) {
+	keys := numbered(million + million/2)
+	var before runtime.MemStats
+	run := func(b *testing.B, c cache) {
+		b.Helper()
+		fill(b, c, keys[:million])
+		after := settled()
+		b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/million, "B/entry")
+		random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // any order will do
+		cold := million
+		pauses, began := after.PauseTotalNs, time.Now()
+		gc := gcSeconds()
+		watch := start(b)
+		for i := range million {
+			k := keys[random.IntN(million)]
+			if i%10 == 0 {
+				k = keys[cold]
+				cold++
+			}
+			mustRead(b, c, k)
+		}
+		watch.stop(b, million)
+		gc = gcSeconds() - gc
+		took := time.Since(began)
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(100*float64(after.PauseTotalNs-pauses)/float64(took), "pause-%")
+		b.ReportMetric(100*gc/(took.Seconds()*float64(runtime.GOMAXPROCS(0))), "gc-%")
+	}
+	able := func(*testing.B, cache) bool {
+		return true
+	}
+	for _, l := range inMemory() {
+		before = settled()
+		each(b, []library{l}, million+million/4, shared(), able, run)
+	}
+}
+
+// settled returns the statistics of the heap after everything unreachable is gone.
+func settled() runtime.MemStats {
+	var stats runtime.MemStats
+	for range 3 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&stats)
+	return stats
+}
+
+// BenchmarkPrefix removes a family of entries among a million while somebody reads
+// others, and tells how long the slowest of a thousand of those reads takes.
+func BenchmarkPrefix(b *testing.B) {
+	for _, family := range []int{1_000, million / 2} {
+		doomed, others := make([]string, family), make([]string, million-family)
+		for i := range doomed {
+			doomed[i] = fmt.Sprintf("list:%06d", i)
+		}
+		for i := range others {
+			others[i] = keyOf(i)
+		}
+		prepare := func(b *testing.B, c cache) bool {
+			b.Helper()
+			if _, ok := c.(prefixRemover); !ok {
+				return false
+			}
+			fill(b, c, others)
+			return true
+		}
+		b.Run(fmt.Sprintf("remove=%d", family), func(b *testing.B) {
+			each(b, inMemory(), million+million/4, shared(), prepare, func(b *testing.B, c cache) {
+				b.Helper()
+				var all []time.Duration
+				b.ResetTimer()
+				b.StopTimer()
+				for range b.N {
+					fill(b, c, doomed)
+					reads := readMeanwhile(b, c, others)
+					b.StartTimer()
+					removed, err := c.(prefixRemover).removePrefix(b.Context(), "list:")
+					b.StopTimer()
+					all = append(all, reads()...)
+					if err != nil || removed != family {
+						b.Fatal(removed, err)
+					}
+				}
+				slices.Sort(all)
+				b.ReportMetric(float64(all[len(all)*999/1000]), "p99.9-ns")
+			})
+		})
+	}
+}
+
+// readMeanwhile reads keys until the function that it returns is called, which
+// returns how long each read took.
+func readMeanwhile(b *testing.B, c cache, keys []string) func() []time.Duration {
+	b.Helper()
+	stop, running := make(chan struct{}), make(chan struct{})
+	took := make([]time.Duration, 0, 1<<20)
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		close(running)
+		for i := 0; len(took) < cap(took); i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			began := time.Now()
+			if _, err := c.read(b.Context(), keys[i*7919%len(keys)]); err != nil {
+				b.Error(err)
+				return
+			}
+			took = append(took, time.Since(began))
+		}
+	})
+	<-running
+	return func() []time.Duration {
+		close(stop)
+		reader.Wait()
+		return took
+	}
+}
