@@ -38,7 +38,7 @@ func TestMutants(t *testing.T) {
 		},
 		{
 			"flights past the store while pending", "singleflight.go",
-			"direct: g.pending.covers(key)", "direct: false", "",
+			"return g.pending.covers(key) || g.lagging.covers(key)", "return g.lagging.covers(key)", "",
 		},
 		{
 			"waiting for a fill that is stuck", "singleflight.go",
