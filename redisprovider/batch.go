@@ -31,14 +31,7 @@ func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider
 	}
 	results := make([]provider.Result, 0, len(keys))
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
-		switch {
-		case p.fence:
-			results = append(results, p.fencedGet(ctx, part)...)
-		case p.server != nil:
-			results = append(results, p.mget(ctx, part)...)
-		default:
-			results = append(results, p.pipelineGet(ctx, part)...)
-		}
+		results = append(results, p.fetch(ctx, part)...)
 	}
 	return results, wholeError(results)
 }

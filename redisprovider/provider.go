@@ -36,6 +36,7 @@ type Provider struct {
 	waitTimeout   time.Duration
 	scripts       scripts
 
+	gather   gather
 	rebuilds rebuilds
 	closed   atomic.Bool
 }
@@ -64,7 +65,7 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 	if err := errors.Join(clientErr, options.validate()); err != nil {
 		return nil, err
 	}
-	return &Provider{
+	p := &Provider{
 		client:        client,
 		deployment:    where,
 		prefix:        options.KeyPrefix,
@@ -77,7 +78,9 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 		waitReplicas:  options.WaitReplicas,
 		waitTimeout:   options.WaitTimeout,
 		scripts:       newScripts(options.FenceByServer),
-	}, nil
+	}
+	p.gather.fetch = p.fetch
+	return p, nil
 }
 
 // bucketsFor returns the number of buckets of a scope.
@@ -88,21 +91,42 @@ func bucketsFor(where deployment, options Options) int {
 	return options.Buckets
 }
 
-// Get implements [provider.CacheProvider]: one GET, with a fence one script.
+// Get implements [provider.CacheProvider]: one GET, with a fence one script. On one
+// server, reads that come while several others are under way share a round trip.
 func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
 	if err := p.usable(); err != nil {
 		return provider.Entry{}, false, err
 	}
 	name := p.keyOf(key)
-	if p.fence {
-		result := p.fencedGet(ctx, []string{name})[0]
-		return result.Entry, result.Found, result.Err
+	var result provider.Result
+	if p.server != nil {
+		result = p.gather.get(ctx, name)
+	} else {
+		result = p.fetch(ctx, []string{name})[0]
 	}
-	entry, found, err := p.read(p.client.Get(ctx, name))
+	return result.Entry, result.Found, result.Err
+}
+
+// fetch reads keys in one round trip, on a cluster in one for each node.
+func (p *Provider) fetch(ctx context.Context, keys []string) []provider.Result {
+	switch {
+	case p.fence:
+		return p.fencedGet(ctx, keys)
+	case len(keys) == 1:
+		return []provider.Result{p.getOne(ctx, keys[0])}
+	case p.server != nil:
+		return p.mget(ctx, keys)
+	default:
+		return p.pipelineGet(ctx, keys)
+	}
+}
+
+func (p *Provider) getOne(ctx context.Context, key string) provider.Result {
+	entry, found, err := p.read(p.client.Get(ctx, key))
 	if err != nil {
-		return provider.Entry{}, false, failed("get", name, err)
+		return provider.Result{Err: failed("get", key, err)}
 	}
-	return entry, found, nil
+	return provider.Result{Entry: entry, Found: found}
 }
 
 // read interprets the answer to a GET.

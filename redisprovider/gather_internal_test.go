@@ -1,0 +1,195 @@
+package redisprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// trip is a time that a round trip of a fakeServer takes.
+const trip = time.Millisecond
+
+// fakeServer answers every read with the name that it was asked for.
+type fakeServer struct {
+	mu    sync.Mutex // guards following
+	trips [][]string
+	ends  []time.Duration // in how long the context of the trip ends; 0: never
+}
+
+func (s *fakeServer) fetch(ctx context.Context, names []string) []provider.Result {
+	s.mu.Lock()
+	s.trips = append(s.trips, slices.Clone(names))
+	var end time.Duration
+	if deadline, ok := ctx.Deadline(); ok {
+		end = time.Until(deadline)
+	}
+	s.ends = append(s.ends, end)
+	s.mu.Unlock()
+	if len(names) > 1 && slices.Contains(names, "panic") {
+		panic("of a hook")
+	}
+	select {
+	case <-time.After(trip):
+	case <-ctx.Done():
+		return failedResults(names, ctx.Err())
+	}
+	results := make([]provider.Result, len(names))
+	for i, name := range names {
+		results[i] = provider.Result{Found: true, Entry: provider.Entry{Value: name}}
+	}
+	return results
+}
+
+// sizes returns how many reads each round trip had.
+func (s *fakeServer) sizes() (sizes []int) {
+	for _, names := range s.trips {
+		sizes = append(sizes, len(names))
+	}
+	return sizes
+}
+
+// gathering runs test in a bubble, and checks that in its end nothing is under way.
+func gathering(t *testing.T, test func(t *testing.T, g *gather, s *fakeServer)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := new(fakeServer)
+		g := &gather{fetch: s.fetch}
+		test(t, g, s)
+		synctest.Wait()
+		if g.flying != 0 || g.next != nil {
+			t.Errorf("in the end %d round trips are under way, and %v waits", g.flying, g.next)
+		}
+	})
+}
+
+// read reads name in a goroutine, which has begun to wait when read returns.
+func (g *gather) read(ctx context.Context, name string) <-chan provider.Result {
+	result := make(chan provider.Result, 1)
+	go func() { result <- g.get(ctx, name) }()
+	synctest.Wait()
+	return result
+}
+
+func wantValues(t *testing.T, results []<-chan provider.Result, names []string) {
+	t.Helper()
+	for i, result := range results {
+		if r := <-result; r.Err != nil || r.Entry.Value != names[i] {
+			t.Errorf("%q: got %v, error %v", names[i], r.Entry.Value, r.Err)
+		}
+	}
+}
+
+func readAll(ctx context.Context, g *gather, n int) (results []<-chan provider.Result, names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprint("name ", i))
+		results = append(results, g.read(ctx, names[i]))
+	}
+	return results, names
+}
+
+// TestGather checks how many round trips so many reads at once take, and how long:
+// those above gatherAbove wait for the first that returns, and go together.
+func TestGather(t *testing.T) {
+	t.Parallel()
+	few := slices.Repeat([]int{1}, gatherAbove)
+	for _, test := range []struct {
+		reads int
+		trips []int
+		took  time.Duration
+	}{
+		{1, []int{1}, trip},
+		{gatherAbove, few, trip},
+		{gatherAbove + 1, append(slices.Clone(few), 1), 2 * trip},
+		{gatherAbove + 100, append(slices.Clone(few), 100), 2 * trip},
+		{gatherAbove + gatherMost, append(slices.Clone(few), gatherMost), trip}, // full: it does not wait
+		{gatherAbove + gatherMost + 3, append(slices.Clone(few), gatherMost, 3), 2 * trip},
+	} {
+		t.Run(fmt.Sprint(test.reads), func(t *testing.T) {
+			gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
+				began := time.Now()
+				results, names := readAll(t.Context(), g, test.reads)
+				wantValues(t, results, names)
+				if took := time.Since(began); took != test.took {
+					t.Errorf("took %v, want %v", took, test.took)
+				}
+				if !reflect.DeepEqual(s.sizes(), test.trips) {
+					t.Errorf("round trips of %v reads, want %v", s.sizes(), test.trips)
+				}
+			})
+		})
+	}
+}
+
+// TestGatherContexts checks that a reader leaves a batch by its own context, that
+// the others go on without it, and that a batch has the longest time that one of
+// them has.
+func TestGatherContexts(t *testing.T) {
+	t.Parallel()
+	gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
+		alone, names := readAll(t.Context(), g, gatherAbove)
+		short, cancelShort := context.WithTimeout(t.Context(), trip/2)
+		defer cancelShort()
+		long, cancelLong := context.WithTimeout(t.Context(), 5*trip)
+		defer cancelLong()
+		first, second := g.read(short, "first"), g.read(long, "second")
+		if r := <-first; !errors.Is(r.Err, context.DeadlineExceeded) || !strings.Contains(r.Err.Error(), "first") {
+			t.Errorf("error %v, want that the time of the first is over", r.Err)
+		}
+		wantValues(t, append(alone, second), append(names, "second"))
+		if last := s.ends[gatherAbove]; last != 4*trip { // one has passed
+			t.Errorf("the batch had %v, want %v", last, 4*trip)
+		}
+	})
+	gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
+		alone, names := readAll(t.Context(), g, gatherAbove)
+		short, cancel := context.WithTimeout(t.Context(), 3*trip)
+		defer cancel()
+		patient := g.read(context.WithoutCancel(t.Context()), "patient")
+		wantValues(t, append(alone, g.read(short, "short"), patient), append(names, "short", "patient"))
+		if last := s.ends[gatherAbove]; last != 0 {
+			t.Errorf("the batch had %v, want no end", last)
+		}
+	})
+}
+
+// TestGatherPanic checks that a panic in a batch reaches its readers as an error,
+// and that reads go on.
+func TestGatherPanic(t *testing.T) {
+	t.Parallel()
+	gathering(t, func(t *testing.T, g *gather, _ *fakeServer) {
+		alone, names := readAll(t.Context(), g, gatherAbove)
+		for _, result := range []<-chan provider.Result{g.read(t.Context(), "panic"), g.read(t.Context(), "beside it")} {
+			if r := <-result; r.Err == nil || !strings.Contains(r.Err.Error(), "panicked: of a hook") {
+				t.Errorf("error %v, want the panic", r.Err)
+			}
+		}
+		wantValues(t, alone, names)
+		wantValues(t, []<-chan provider.Result{g.read(t.Context(), "later")}, []string{"later"})
+	})
+}
+
+// TestGatherAsksAgain checks that a read never takes what a round trip brings that
+// was under way before it: that may be from before an invalidation.
+func TestGatherAsksAgain(t *testing.T) {
+	t.Parallel()
+	gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
+		var results []<-chan provider.Result
+		names := slices.Repeat([]string{"same"}, gatherAbove+2)
+		for _, name := range names {
+			results = append(results, g.read(t.Context(), name))
+		}
+		wantValues(t, results, names)
+		if want := append(slices.Repeat([]int{1}, gatherAbove), 2); !reflect.DeepEqual(s.sizes(), want) {
+			t.Errorf("round trips of %v reads, want %v", s.sizes(), want)
+		}
+	})
+}
