@@ -145,13 +145,13 @@ func checkAcquireGrants(s leasing) {
 // oddEntries are entries that a store may take for something else.
 func oddEntries() map[string]provider.Entry {
 	return map[string]provider.Entry{
-		"full":    {Value: payload{Name: "n", Tags: []string{"a"}}, FreshUntil: time.Now().Add(time.Minute), LoadTime: 1234 * time.Microsecond},
+		"full":    {Value: payload{Name: "n", Tags: []string{"a"}}, FreshUntil: time.Now().Add(time.Minute), LoadTime: 1234 * time.Microsecond, LoadedAt: time.Now(), Validator: "W/\"7\""},
 		"pointer": {Value: &payload{Count: 7}},
 		"nil":     {},
 		"zero":    {Value: 0},
 		"empty":   {Value: ""},
 		"bytes":   {Value: []byte{0, 1, 0xff}},
-		"absent":  {Absent: true, FreshUntil: time.Now().Add(time.Hour), LoadTime: time.Second},
+		"absent":  {Absent: true, FreshUntil: time.Now().Add(time.Hour), LoadTime: time.Second, LoadedAt: time.Now(), Validator: "\x00\xff"},
 	}
 }
 

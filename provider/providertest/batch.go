@@ -50,6 +50,11 @@ func batchCases() []capabilityCase[provider.Batcher] {
 			checkSetManyLikeSet,
 		},
 		{
+			"metadata",
+			because("FreshUntil, LoadedAt, LoadTime and Validator are kept by SetMany and returned by GetMany, for each entry its own."),
+			checkBatchMetadata,
+		},
+		{
 			"set-ttls",
 			because("Each item of SetMany has its own TTL: kept exactly, not that of the first, nor of the batch."),
 			checkSetManyTTLs,
@@ -233,6 +238,32 @@ func checkSetManyLikeSet(s *session, b provider.Batcher) {
 	s.expire(200 * time.Millisecond)
 	s.want(k("replaced"), "new")
 	s.wantRemoved("scope", "", 4)
+}
+
+func checkBatchMetadata(s *session, b provider.Batcher) {
+	const n = 20
+	items, keys := make([]provider.Item, n), make([]provider.Key, n)
+	for i := range items {
+		keys[i] = k(fmt.Sprint("key ", i))
+		items[i] = item(keys[i], i)
+		items[i].Entry.Absent = i%5 == 4
+		if i%3 > 0 {
+			items[i].Entry.LoadedAt = time.Now().Add(time.Duration(i) * time.Microsecond)
+			items[i].Entry.Validator = strings.Repeat("\xff", i)
+			items[i].Entry.FreshUntil = time.Now().Add(time.Duration(i) * time.Hour)
+			items[i].Entry.LoadTime = time.Duration(i) * time.Second
+		}
+	}
+	s.setMany(b, items)
+	for i, result := range s.getMany(b, keys) {
+		if !result.Found || result.Err != nil {
+			s.fatalf("GetMany found %s: %v, error %v", show(keys[i]), result.Found, result.Err)
+		}
+		s.wantMetadata(result.Entry, items[i].Entry)
+		if entry, found := s.get(keys[i]); found {
+			s.wantMetadata(entry, items[i].Entry)
+		}
+	}
 }
 
 func checkSetManyTTLs(s *session, b provider.Batcher) {

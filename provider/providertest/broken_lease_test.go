@@ -312,7 +312,7 @@ func brokenAcquires() []breakage {
 			}
 		}},
 		// List does not show leases.
-		{name: "List shows leases", cases: in("acquire/invisible"), apply: func(b *broken) {
+		{name: "List shows leases", cases: in("acquire/invisible", "refresh/counted-once"), apply: func(b *broken) {
 			b.list = func(ctx context.Context, options provider.ListOptions) (provider.Page, error) {
 				page, err := b.reference.List(ctx, options)
 				b.editLeases(func(leases map[provider.Key]leased) { page.Total += len(leases) })
@@ -320,7 +320,7 @@ func brokenAcquires() []breakage {
 			}
 		}},
 		// Stats do not count leases and holds.
-		{name: "Stats count leases and holds", cases: in("acquire/invisible", "hold/invisible"), apply: func(b *broken) {
+		{name: "Stats count leases and holds", cases: in("acquire/invisible", "hold/invisible", "refresh/counted-once"), apply: func(b *broken) {
 			b.stats = func(ctx context.Context) (provider.Stats, error) {
 				stats, err := b.reference.Stats(ctx)
 				b.mu.Lock()
@@ -400,7 +400,7 @@ func brokenAcquires() []breakage {
 			}
 		}},
 		// After Close, nothing is granted, stored or held.
-		{name: "leases do not look whether the store is closed", cases: in("acquire/after-close", "hold/after-close"), apply: func(b *broken) {
+		{name: "leases do not look whether the store is closed", cases: in("acquire/after-close", "hold/after-close", "refresh/after-close"), apply: func(b *broken) {
 			b.close = func() error { return nil }
 		}},
 	}
@@ -493,7 +493,7 @@ func brokenFills() []breakage {
 		}},
 		// Fill needs that very lease.
 		{
-			name: "Fill looks only whether there is a lease", cases: in("fill/not-the-lease", "fill/in-order", "lease/next-lease", "lease/late-fill"),
+			name: "Fill looks only whether there is a lease", cases: in("fill/not-the-lease", "fill/in-order", "lease/next-lease", "lease/late-fill", "refresh/not-the-lease", "refresh/late-fill", "refresh-fill/next-lease"),
 			apply: beforeFill(func(b *broken, fill *provider.Fill) {
 				if l, found := b.leaseOf(fill.Lease.Key); found {
 					fill.Lease.Token = l.token
@@ -503,7 +503,7 @@ func brokenFills() []breakage {
 		// Nothing is not that lease.
 		{
 			name:  "Fill stores where nothing is",
-			cases: in("fill/not-the-lease", "fill/once", "fill/in-order", "fill/cancelled", "lease/late-fill", "lease/delete", "lease/delete-prefix", "release/frees"),
+			cases: in("fill/not-the-lease", "fill/once", "fill/in-order", "fill/cancelled", "lease/late-fill", "lease/delete", "lease/delete-prefix", "release/frees", "refresh-fill/delete"),
 			apply: beforeFill(func(b *broken, fill *provider.Fill) {
 				if _, found := b.leaseOf(fill.Lease.Key); !found && !b.held(fill.Lease.Key) {
 					b.editLeases(func(leases map[provider.Key]leased) { leases[fill.Lease.Key] = leased{token: fill.Lease.Token} })
@@ -521,7 +521,7 @@ func brokenFills() []breakage {
 			})
 		})},
 		// A token is compared as a whole.
-		{name: "a token matches what begins with it", cases: in("fill/not-the-lease"), apply: beforeFill(func(b *broken, fill *provider.Fill) {
+		{name: "a token matches what begins with it", cases: in("fill/not-the-lease", "refresh/not-the-lease"), apply: beforeFill(func(b *broken, fill *provider.Fill) {
 			if l, found := b.leaseOf(fill.Lease.Key); found && strings.HasPrefix(l.token, fill.Lease.Token) {
 				fill.Lease.Token = l.token
 			}
@@ -592,7 +592,7 @@ func brokenRefusals() []breakage {
 			}
 		}},
 		// What is refused gives its lease back.
-		{name: "a refused Fill keeps its lease", encoding: true, cases: in("fill/unencodable", "fill/too-large"), apply: func(b *broken) {
+		{name: "a refused Fill keeps its lease", encoding: true, cases: in("fill/unencodable", "fill/too-large", "refresh-fill/refused"), apply: func(b *broken) {
 			b.fill = func(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
 				filled := make([]provider.Filled, len(fills))
 				for i, fill := range fills {
@@ -692,7 +692,7 @@ func brokenLeaseEnds() []breakage {
 			}
 		})},
 		// What has ended fills nothing.
-		{name: "a lease that has ended fills if nobody has another", cases: in("lease/late-fill"), apply: beforeFill(func(b *broken, fill *provider.Fill) {
+		{name: "a lease that has ended fills if nobody has another", cases: in("lease/late-fill", "refresh/late-fill"), apply: beforeFill(func(b *broken, fill *provider.Fill) {
 			key := fill.Lease.Key
 			b.editLeases(func(leases map[provider.Key]leased) {
 				if l, found := leases[key]; found && l.token == fill.Lease.Token {
@@ -701,7 +701,7 @@ func brokenLeaseEnds() []breakage {
 			})
 		})},
 		// Delete removes leases.
-		{name: "Delete leaves leases", cases: in("lease/delete", "lease/next-lease", "acquire/tokens", "fill/in-order"), apply: func(b *broken) {
+		{name: "Delete leaves leases", cases: in("lease/delete", "lease/next-lease", "acquire/tokens", "fill/in-order", "refresh-fill/delete", "refresh-fill/next-lease"), apply: func(b *broken) {
 			b.delete = func(ctx context.Context, keys ...provider.Key) (err error) {
 				b.edit(func(entries map[provider.Key]stored) {
 					for _, key := range keys {
@@ -730,7 +730,7 @@ func brokenLeaseEnds() []breakage {
 			}
 		}},
 		// DeletePrefix removes leases.
-		{name: "DeletePrefix leaves leases", cases: in("lease/delete-prefix", "lease/next-lease"), apply: func(b *broken) {
+		{name: "DeletePrefix leaves leases", cases: in("lease/delete-prefix", "lease/next-lease", "refresh-fill/delete-prefix", "refresh-fill/next-lease"), apply: func(b *broken) {
 			b.deletePrefix = func(ctx context.Context, scope, prefix string) (n int, err error) {
 				b.keepLeases(func() { n, err = b.reference.DeletePrefix(ctx, scope, prefix) })
 				return n, err
@@ -752,7 +752,7 @@ func brokenLeaseEnds() []breakage {
 			}
 		}},
 		// DeletePrefix does not count leases.
-		{name: "DeletePrefix counts leases", cases: in("lease/delete-prefix-count"), apply: func(b *broken) {
+		{name: "DeletePrefix counts leases", cases: in("lease/delete-prefix-count", "refresh/counted-once"), apply: func(b *broken) {
 			b.deletePrefix = func(ctx context.Context, scope, prefix string) (int, error) {
 				before := 0
 				b.editLeases(func(leases map[provider.Key]leased) { before = len(leases) })
@@ -762,7 +762,7 @@ func brokenLeaseEnds() []breakage {
 			}
 		}},
 		// Set replaces leases.
-		{name: "Set leaves the lease", cases: in("lease/set", "fill/in-order"), apply: func(b *broken) {
+		{name: "Set leaves the lease", cases: in("lease/set", "fill/in-order", "refresh-fill/set"), apply: func(b *broken) {
 			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) (err error) {
 				b.keepLeases(func() { err = b.reference.Set(ctx, key, entry, ttl) })
 				return err
@@ -781,7 +781,7 @@ func brokenLeaseEnds() []breakage {
 			}
 		}},
 		// SetMany replaces leases.
-		{name: "SetMany leaves leases", cases: in("lease/set-many"), apply: func(b *broken) {
+		{name: "SetMany leaves leases", cases: in("lease/set-many", "refresh-fill/set-many"), apply: func(b *broken) {
 			b.setMany = func(ctx context.Context, items []provider.Item) (err error) {
 				b.keepLeases(func() { err = b.reference.SetMany(ctx, items) })
 				return err
@@ -819,11 +819,11 @@ func brokenLeaseEnds() []breakage {
 func brokenReleases() []breakage {
 	return []breakage{
 		// Release frees the key.
-		{name: "Release does nothing", cases: in("release/frees", "release/several"), apply: func(b *broken) {
+		{name: "Release does nothing", cases: in("release/frees", "release/several", "refresh/release"), apply: func(b *broken) {
 			b.release = func(context.Context, []provider.Lease) error { return nil }
 		}},
 		// Release needs that very lease.
-		{name: "Release looks at the key only", cases: in("release/not-the-lease", "lease/next-lease"), apply: func(b *broken) {
+		{name: "Release looks at the key only", cases: in("release/not-the-lease", "lease/next-lease", "refresh/not-the-lease", "refresh-fill/next-lease"), apply: func(b *broken) {
 			b.release = func(_ context.Context, leases []provider.Lease) error {
 				b.editLeases(func(all map[provider.Key]leased) {
 					for _, lease := range leases {
@@ -834,7 +834,7 @@ func brokenReleases() []breakage {
 			}
 		}},
 		// Release removes no entry.
-		{name: "Release is Delete", cases: in("release/not-the-lease", "release/several", "lease/set"), apply: func(b *broken) {
+		{name: "Release is Delete", cases: in("release/not-the-lease", "release/several", "lease/set", "refresh/release", "refresh/not-the-lease"), apply: func(b *broken) {
 			b.release = func(ctx context.Context, leases []provider.Lease) error {
 				for _, lease := range leases {
 					_ = b.reference.Delete(ctx, lease.Key)
@@ -880,7 +880,7 @@ func brokenLeaseConcurrency() []breakage {
 		// Fill looks and stores in one step.
 		{
 			name: "Fill looks first and stores later", exactOnly: true,
-			cases: in("lease-concurrent/delete-overtakes", "lease-concurrent/delete-prefix-overtakes", "lease-concurrent/fills-once", "hold-concurrent/hold-overtakes", "hold-concurrent/hold-prefix-overtakes"),
+			cases: in("lease-concurrent/delete-overtakes", "lease-concurrent/delete-prefix-overtakes", "lease-concurrent/fills-once", "hold-concurrent/hold-overtakes", "hold-concurrent/hold-prefix-overtakes", "refresh-concurrent/delete-overtakes", "refresh-concurrent/delete-prefix-overtakes", "refresh-concurrent/fills-once"),
 			apply: func(b *broken) {
 				b.fill = func(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
 					if l, found := b.leaseOf(fills[0].Lease.Key); !found || l.token != fills[0].Lease.Token {
@@ -893,7 +893,7 @@ func brokenLeaseConcurrency() []breakage {
 			},
 		},
 		// A lease that is filled during a DeletePrefix is old.
-		{name: "DeletePrefix removes what is as it was listed", exactOnly: true, cases: in("lease-concurrent/delete-prefix-overtakes"), apply: func(b *broken) {
+		{name: "DeletePrefix removes what is as it was listed", exactOnly: true, cases: in("lease-concurrent/delete-prefix-overtakes", "refresh-concurrent/delete-prefix-overtakes"), apply: func(b *broken) {
 			b.deletePrefix = func(_ context.Context, scope, prefix string) (n int, err error) {
 				listed := map[provider.Key]bool{} // and whether there is a lease
 				under := func(key provider.Key) bool { return key.Scope == scope && strings.HasPrefix(key.Name, prefix) }
@@ -926,7 +926,7 @@ func brokenLeaseConcurrency() []breakage {
 func brokenHolds() []breakage {
 	return []breakage{
 		// Hold removes entries.
-		{name: "Hold leaves entries", cases: in("hold/removes", "hold/unhold-frees", "hold/several", "hold-prefix/covers"), apply: func(b *broken) {
+		{name: "Hold leaves entries", cases: in("hold/removes", "hold/unhold-frees", "hold/several", "hold-prefix/covers", "refresh-fill/hold"), apply: func(b *broken) {
 			b.hold = func(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) (err error) {
 				var before map[provider.Key]stored
 				b.edit(func(entries map[provider.Key]stored) { before = maps.Clone(entries) })
@@ -936,7 +936,7 @@ func brokenHolds() []breakage {
 			}
 		}},
 		// Hold removes leases.
-		{name: "Hold leaves leases", cases: in("hold/removes", "hold/unhold-frees", "hold-prefix/covers", "hold-prefix/empty-prefix"), apply: func(b *broken) {
+		{name: "Hold leaves leases", cases: in("hold/removes", "hold/unhold-frees", "hold-prefix/covers", "hold-prefix/empty-prefix", "refresh-fill/hold"), apply: func(b *broken) {
 			b.hold = func(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) (err error) {
 				b.keepLeases(func() { err = b.reference.Hold(ctx, targets, token, ttl) })
 				return err

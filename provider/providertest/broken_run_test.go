@@ -215,6 +215,7 @@ func TestSkippedCases(t *testing.T) {
 		"get/nothing":           "",
 		"inprocess/never-waits": "provider.InProcess",
 		"acquire/grants":        "provider.Leaser",
+		"refresh/ends":          "provider.Refresher",
 		"hold/removes":          "provider.Holder",
 	} {
 		r := &recorder{t: t}
@@ -242,6 +243,24 @@ func TestHoldsWithoutLeases(t *testing.T) {
 	}
 }
 
+// refreshesOnly is a store with refresh leases and without leases.
+type refreshesOnly struct {
+	plain
+	provider.Refresher
+}
+
+// TestRefreshesWithoutLeases: a store whose refresh leases nobody can fill is not
+// skipped.
+func TestRefreshesWithoutLeases(t *testing.T) {
+	failures := record(t, allCases(t)["refresh/force"], exactTime, func() provider.CacheProvider {
+		r := newReference()
+		return refreshesOnly{plain{r}, r}
+	})
+	if len(failures) != 1 || !strings.Contains(failures[0], "no provider.Leaser") {
+		t.Errorf("a store with refresh leases and without leases is reported as %q", failures)
+	}
+}
+
 // slowly has each call of the store that the cases wait with take its time before
 // it has its effect, and after.
 func slowly(b *broken) {
@@ -264,6 +283,10 @@ func slowly(b *broken) {
 	b.fill = func(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
 		defer slow()()
 		return b.reference.Fill(ctx, fills)
+	}
+	b.refresh = func(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+		defer slow()()
+		return b.reference.Refresh(ctx, requests, ttl)
 	}
 	b.hold = func(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
 		defer slow()()

@@ -145,7 +145,7 @@ func breakages() []breakage {
 	return slices.Concat(
 		brokenGets(), brokenValues(), brokenAbsences(), brokenMetadata(), brokenSets(), brokenTTLs(),
 		brokenDeletes(), brokenKeys(), brokenPrefixes(), brokenContexts(), brokenSizes(), brokenConcurrency(),
-		brokenBatches(), brokenInspectors(), brokenLists(), brokenCloses(), brokenMisc(), brokenLeases(),
+		brokenBatches(), brokenInspectors(), brokenLists(), brokenCloses(), brokenMisc(), brokenLeases(), brokenRefreshes(),
 	)
 }
 
@@ -403,6 +403,18 @@ func brokenMetadata() []breakage {
 			return entry
 		})
 	}
+	loadedAt := func(change func(time.Time) time.Time) func(*broken) {
+		return changeEntry(func(entry provider.Entry) provider.Entry {
+			entry.LoadedAt = change(entry.LoadedAt)
+			return entry
+		})
+	}
+	validator := func(change func(string) string) func(*broken) {
+		return changeEntry(func(entry provider.Entry) provider.Entry {
+			entry.Validator = change(entry.Validator)
+			return entry
+		})
+	}
 	return []breakage{
 		// FreshUntil is kept to the microsecond.
 		{name: "FreshUntil in milliseconds", cases: in("metadata/fresh-until"), apply: freshUntil(func(until time.Time) time.Time {
@@ -452,6 +464,64 @@ func brokenMetadata() []breakage {
 			entry.LoadTime = time.Duration(uint32(entry.LoadTime.Microseconds())) * time.Microsecond //nolint:gosec // the overflow is the point
 			return entry
 		})},
+		// LoadedAt is kept to the microsecond.
+		{name: "LoadedAt in milliseconds", cases: in("metadata/loaded-at"), apply: loadedAt(func(at time.Time) time.Time {
+			return at.Truncate(time.Millisecond)
+		})},
+		// LoadedAt may be ahead.
+		{name: "LoadedAt is at most now", cases: in("metadata/loaded-at"), apply: loadedAt(func(at time.Time) time.Time {
+			if now := time.Now(); at.After(now) {
+				return now
+			}
+			return at
+		})},
+		// The zero LoadedAt stays zero.
+		{name: "the zero LoadedAt becomes 1970", cases: in("metadata/loaded-at-zero"), apply: loadedAt(func(at time.Time) time.Time {
+			if at.IsZero() {
+				return time.Unix(0, 0)
+			}
+			return at
+		})},
+		// LoadedAt does not depend on when it is asked for.
+		{name: "LoadedAt is counted back from now", cases: in("metadata/loaded-at-same"), apply: func(b *broken) {
+			b.get = func(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+				entry, found, err := b.reference.Get(ctx, key)
+				age := time.Since(entry.LoadedAt).Truncate(time.Hour)
+				entry.LoadedAt = time.Now().Add(-age)
+				return entry, found, err
+			}
+		}},
+		// LoadedAt does not depend on who asks.
+		{name: "GetMany returns LoadedAt in microseconds", cases: in("metadata/loaded-at-same"), apply: changeResults(func(_ []provider.Key, results []provider.Result) ([]provider.Result, error) {
+			for i := range results {
+				results[i].Entry.LoadedAt = results[i].Entry.LoadedAt.Truncate(time.Microsecond)
+			}
+			return results, nil
+		})},
+		// Refresh compares what it returns.
+		{name: "Refresh returns LoadedAt in microseconds", cases: in("metadata/loaded-at-same"), apply: changeRefresh(func(_ *broken, _ provider.RefreshRequest, grant *provider.Grant) {
+			grant.Entry.LoadedAt = grant.Entry.LoadedAt.Truncate(time.Microsecond)
+		})},
+		// Validators are any bytes.
+		{name: "validators end at a zero byte", cases: in("metadata/validator", "metadata/validator-is-no-value", "metadata/of-an-absence"), apply: validator(func(text string) string {
+			text, _, _ = strings.Cut(text, "\x00")
+			return text
+		})},
+		// They are not UTF-8.
+		{name: "validators are made valid UTF-8", cases: in("metadata/validator"), apply: validator(func(text string) string {
+			return strings.ToValidUTF8(text, "\ufffd")
+		})},
+		// They may be long.
+		{name: "the length of a validator is a byte", cases: in("metadata/validator"), apply: validator(func(text string) string {
+			return text[:len(text)%256]
+		})},
+		// A validator is not a part of the value.
+		{name: "validator and value are one text", cases: in("metadata/validator-is-no-value"), apply: changeEntry(func(entry provider.Entry) provider.Entry {
+			if text, ok := entry.Value.(string); ok && entry.Validator != "" {
+				entry.Validator, entry.Value, _ = strings.Cut(entry.Validator+"\x00"+text, "\x00")
+			}
+			return entry
+		})},
 		// An absence has metadata too.
 		{name: "absences have no metadata", cases: in("metadata/of-an-absence"), apply: changeEntry(func(entry provider.Entry) provider.Entry {
 			if entry.Absent {
@@ -464,6 +534,7 @@ func brokenMetadata() []breakage {
 			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 				if old, found, _ := b.reference.Get(ctx, key); found {
 					entry.FreshUntil, entry.LoadTime = old.FreshUntil, old.LoadTime
+					entry.LoadedAt, entry.Validator = old.LoadedAt, old.Validator
 				}
 				return b.reference.Set(ctx, key, entry, ttl)
 			}
@@ -710,7 +781,7 @@ func brokenDeletes() []breakage {
 			apply: changeDelete(func(*broken, []provider.Key) ([]provider.Key, error) { return nil, nil }),
 		},
 		// When Delete has returned, nothing is found.
-		{name: "Delete is asynchronous", cases: in("delete/one", "concurrent/delete-seen-by-all"), apply: func(b *broken) {
+		{name: "Delete is asynchronous", exactOnly: true, cases: in("delete/one", "concurrent/delete-seen-by-all"), apply: func(b *broken) {
 			b.delete = func(ctx context.Context, keys ...provider.Key) error {
 				ctx = context.WithoutCancel(ctx)
 				go func() {
@@ -1310,11 +1381,19 @@ func brokenBatches() []breakage {
 			return results, nil
 		})},
 		// A result is the whole entry.
-		{name: "GetMany returns values only", cases: in("batch/get-like-get"), apply: changeResults(func(_ []provider.Key, results []provider.Result) ([]provider.Result, error) {
+		{name: "GetMany returns values only", cases: in("batch/get-like-get", "batch/metadata"), apply: changeResults(func(_ []provider.Key, results []provider.Result) ([]provider.Result, error) {
 			for i, result := range results {
 				results[i].Entry = provider.Entry{Value: result.Entry.Value}
 			}
 			return results, nil
+		})},
+		// Each entry has its own.
+		{name: "the items of SetMany share what the first has", cases: in("batch/metadata"), apply: changeItems(func(items []provider.Item) []provider.Item {
+			items = slices.Clone(items)
+			for i := range items {
+				items[i].Entry.Validator = items[0].Entry.Validator
+			}
+			return items
 		})},
 		// No keys are fine.
 		{name: "GetMany of no keys is an error", cases: in("batch/get-none"), apply: changeResults(func(keys []provider.Key, results []provider.Result) ([]provider.Result, error) {

@@ -179,30 +179,48 @@ func (s leasing) release(leases ...provider.Lease) {
 // what it is asked for is caught. It returns the lease.
 func (s leasing) wantFreed(key provider.Key, state provider.GrantState, ttl time.Duration, began stamp) provider.Lease {
 	s.t.Helper()
+	return s.wantFreedAsked(key, func() provider.Grant { return s.acquire(key) }, state, ttl, began)
+}
+
+// wantFreedAsked is wantFreed for another way to ask.
+func (s leasing) wantFreedAsked(key provider.Key, ask func() provider.Grant, state provider.GrantState, ttl time.Duration, began stamp) provider.Lease {
+	s.t.Helper()
 	if s.exact() {
-		time.Sleep(time.Until(began.end(ttl / 2)))
-		s.wantState(key, state)
-		time.Sleep(time.Until(began.end(ttl - 1)))
-		s.wantState(key, state)
-		time.Sleep(time.Until(began.end(ttl)))
-		return s.lease(key)
+		return s.wantExactlyFreed(key, ask, state, ttl, began)
 	}
 	for {
-		grant := s.acquire(key)
+		grant := ask()
 		looked := time.Now()
 		switch {
 		case grant.State == state && looked.After(began.end(ttl).Add(patience)):
-			s.fatalf("Acquire of %s: still %s %v after the end of its TTL of %v", show(key), stateOf(state), patience, ttl)
+			s.fatalf("the lease of %s is still %s %v after the end of its TTL of %v", show(key), stateOf(state), patience, ttl)
 		case grant.State == state:
 		case grant.State != provider.LeaseGranted:
-			s.fatalf("Acquire of %s: %s, want %s", show(key), stateOf(grant.State), stateOf(state))
+			s.fatalf("the lease of %s is %s, want %s", show(key), stateOf(grant.State), stateOf(state))
 		case looked.Before(began.end(ttl - earliness)):
-			s.fatalf("Acquire of %s: granted %v before the end of its TTL of %v", show(key), began.end(ttl).Sub(looked), ttl)
+			s.fatalf("the lease of %s is granted %v before the end of its TTL of %v", show(key), began.end(ttl).Sub(looked), ttl)
 		default:
 			return grant.Lease
 		}
 		time.Sleep(pollEvery)
 	}
+}
+
+// wantExactlyFreed asks halfway, a nanosecond before the end, and at the end.
+func (s leasing) wantExactlyFreed(key provider.Key, ask func() provider.Grant, state provider.GrantState, ttl time.Duration, began stamp) provider.Lease {
+	s.t.Helper()
+	for _, before := range []time.Duration{ttl / 2, 1} {
+		time.Sleep(time.Until(began.end(ttl - before)))
+		if grant := ask(); grant.State != state {
+			s.errorf("the lease of %s is %s %v before the end of its TTL of %v, want %s", show(key), stateOf(grant.State), before, ttl, stateOf(state))
+		}
+	}
+	time.Sleep(time.Until(began.end(ttl)))
+	grant := ask()
+	if grant.State != provider.LeaseGranted {
+		s.fatalf("the lease of %s is %s at the end of its TTL of %v, want it granted", show(key), stateOf(grant.State), ttl)
+	}
+	return grant.Lease
 }
 
 // leaseSoon returns the lease of a key that is free by now, and in real time

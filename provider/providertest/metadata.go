@@ -1,6 +1,8 @@
 package providertest
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -69,22 +71,121 @@ func metadataCases() []testCase {
 			},
 		},
 		{
-			"of-an-absence",
-			because("An absence keeps FreshUntil and LoadTime as a value does."),
+			"loaded-at",
+			because("LoadedAt is kept to the microsecond. The cache counts the age of a value from it, and tells by it whether an entry is still the one that it has found."),
 			func(s *session) {
-				s.checkMetadata(provider.Entry{Absent: true, FreshUntil: time.Now().Add(time.Minute), LoadTime: 5 * time.Millisecond})
+				moment := time.Now().Truncate(time.Second)
+				for _, at := range []time.Time{
+					moment.Add(123456789),
+					moment.Add(-999999 * time.Microsecond),
+					moment.Add(-400 * 24 * time.Hour).In(time.FixedZone("somewhere", -7*3600)),
+					moment.Add(time.Hour), // a clock that is ahead
+					time.Unix(0, 0),
+					time.Now(), // with a monotonic reading
+				} {
+					s.checkMetadata(provider.Entry{Value: "v", LoadedAt: at})
+				}
+			},
+		},
+		{
+			"loaded-at-zero",
+			because("A zero LoadedAt stays zero: it means that nobody knows. The beginning of 1970 would make the value half a century old."),
+			func(s *session) {
+				s.set(k("key"), "v", time.Hour)
+				entry, found := s.get(k("key"))
+				if !found || !entry.LoadedAt.IsZero() {
+					s.errorf("Get returned LoadedAt %v, found %v; want the zero time, true", entry.LoadedAt, found)
+				}
+			},
+		},
+		{
+			"loaded-at-same",
+			because("LoadedAt is the same time whenever it is asked for, exactly, and by whatever call. Entries are told apart by it: one that changes looks as if it had been stored again."),
+			checkLoadedAtSame,
+		},
+		{
+			"validator",
+			because("Validator is kept as it is: any bytes, none, or many. The source compares it, and one that is changed matches nothing, or the wrong version."),
+			func(s *session) {
+				for _, validator := range []string{
+					"", `"33a64df551425fcc55e4d42a148795d9f25f89d4"`, `W/"0"`, " ", "\x00", "\xff\xfe", "a\x00b\r\n", "0", "日本",
+					strings.Repeat("\x00\xff", 2000), strings.Repeat("v", 255), strings.Repeat("v", 256), strings.Repeat("v", 5000),
+				} {
+					s.checkMetadata(provider.Entry{Value: "v", Validator: validator})
+				}
+			},
+		},
+		{
+			"validator-is-no-value",
+			because("Validator and value are apart: what looks like the one, or like the end of it, in the other is neither."),
+			func(s *session) {
+				for _, text := range []string{"", "v", "\x00\x00\x00\x01v", `"`, "}"} {
+					s.checkMetadata(provider.Entry{Value: text + "v", Validator: text})
+					s.checkMetadata(provider.Entry{Value: text, Validator: text + "v"})
+				}
+			},
+		},
+		{
+			"of-an-absence",
+			because("An absence keeps FreshUntil, LoadedAt, LoadTime and Validator as a value does."),
+			func(s *session) {
+				s.checkMetadata(provider.Entry{
+					Absent: true, FreshUntil: time.Now().Add(time.Minute), LoadTime: 5 * time.Millisecond,
+					LoadedAt: time.Now(), Validator: "\x00none",
+				})
 			},
 		},
 		{
 			"replaced",
-			because("Set replaces FreshUntil and LoadTime together with the value. Otherwise a fresh value counts as stale, or a stale one as fresh."),
+			because("Set replaces FreshUntil, LoadedAt, LoadTime and Validator together with the value. Otherwise a fresh value counts as stale, or a stale one as fresh, or a new one as the old."),
 			func(s *session) {
-				s.checkMetadata(provider.Entry{Value: "v", FreshUntil: time.Now().Add(time.Minute), LoadTime: time.Second})
-				s.checkMetadata(provider.Entry{Value: "v", FreshUntil: time.Now().Add(time.Hour), LoadTime: time.Minute})
-				s.checkMetadata(provider.Entry{Value: "v"})
+				for _, entry := range []provider.Entry{
+					{Value: "v", FreshUntil: time.Now().Add(time.Minute), LoadTime: time.Second, LoadedAt: time.Now(), Validator: "a longer one"},
+					{Value: "v", FreshUntil: time.Now().Add(time.Hour), LoadTime: time.Minute, LoadedAt: time.Now().Add(time.Second), Validator: "v2"},
+					{Value: "v"},
+					{Absent: true, LoadedAt: time.Now(), Validator: "v3"},
+					{Absent: true},
+				} {
+					s.checkMetadata(entry)
+				}
 			},
 		},
 	}
+}
+
+func checkLoadedAtSame(s *session) {
+	s.setEntry(k("key"), provider.Entry{Value: "v", LoadedAt: time.Now().Add(123456789)}, time.Hour)
+	first, found := s.get(k("key"))
+	if !found {
+		s.fatalf("Get found nothing after Set")
+	}
+	same := func(call string, at time.Time) {
+		s.t.Helper()
+		if !at.Equal(first.LoadedAt) {
+			s.errorf("%s returned LoadedAt %v, and before Get returned %v", call, at, first.LoadedAt)
+		}
+	}
+	for range 3 {
+		s.pause()
+		entry, _ := s.get(k("key"))
+		same("Get", entry.LoadedAt)
+		if b, ok := s.store.(provider.Batcher); ok {
+			same("GetMany", s.getMany(b, []provider.Key{k("key")})[0].Entry.LoadedAt)
+		}
+		if l, ok := s.store.(provider.Leaser); ok {
+			same("Acquire", leasing{s, l}.acquire(k("key")).Entry.LoadedAt)
+		}
+		if r, ok := s.store.(provider.Refresher); ok {
+			grants, err := r.Refresh(s.ctx(), []provider.RefreshRequest{{Key: k("key")}}, leaseTime)
+			if err != nil || len(grants) != 1 {
+				s.fatalf("Refresh returned %d grants and error %v", len(grants), err)
+			}
+			same("Refresh", grants[0].Entry.LoadedAt)
+		}
+	}
+	s.setEntry(k("copy"), first, time.Hour) // what was read is written
+	entry, _ := s.get(k("copy"))
+	same("Get of a copy", entry.LoadedAt)
 }
 
 // checkMetadata stores an entry, always under the same key, and compares what is
@@ -101,11 +202,17 @@ func (s *session) checkMetadata(want provider.Entry) {
 	s.wantMetadata(got, want)
 }
 
-// wantMetadata compares FreshUntil and LoadTime to the microsecond.
+// wantMetadata compares times to the microsecond, and validators.
 func (s *session) wantMetadata(got, want provider.Entry) {
 	s.t.Helper()
 	if !sameMicrosecond(got.FreshUntil, want.FreshUntil) {
 		s.errorf("Get returned FreshUntil %v, want %v", got.FreshUntil, want.FreshUntil)
+	}
+	if !sameMicrosecond(got.LoadedAt, want.LoadedAt) {
+		s.errorf("Get returned LoadedAt %v, want %v", got.LoadedAt, want.LoadedAt)
+	}
+	if got.Validator != want.Validator {
+		s.errorf("Get returned Validator %s, want %s", shorten(fmt.Sprintf("%q", got.Validator)), shorten(fmt.Sprintf("%q", want.Validator)))
 	}
 	if (got.LoadTime - want.LoadTime).Abs() >= time.Microsecond {
 		s.errorf("Get returned LoadTime %v, want %v", got.LoadTime, want.LoadTime)

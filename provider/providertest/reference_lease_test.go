@@ -74,24 +74,75 @@ func (r *reference) acquireLocked(key provider.Key, ttl time.Duration) provider.
 	if slices.ContainsFunc(r.holds, func(h held) bool { return h.covers(key) }) {
 		return provider.Grant{State: provider.LeaseHeld}
 	}
-	if e, found := r.entries[key]; found && e.live() {
+	r.tidyLocked(key)
+	if e, found := r.entries[key]; found {
 		return provider.Grant{State: provider.LeaseFound, Entry: e.entry}
 	}
 	if l, found := r.leases[key]; found && l.live() {
 		return provider.Grant{State: provider.LeaseBusy}
 	}
+	return provider.Grant{State: provider.LeaseGranted, Lease: r.leaseLocked(key, ttl)}
+}
+
+// leaseLocked puts a lease under key, beside the entry if there is one.
+func (r *reference) leaseLocked(key provider.Key, ttl time.Duration) provider.Lease {
 	r.tokens++
 	token := fmt.Sprint("token ", r.tokens)
-	r.removeLocked(key)
 	r.leases[key] = leased{token, endOf(ttl)}
-	return provider.Grant{State: provider.LeaseGranted, Lease: provider.Lease{Key: key, Token: token}}
+	return provider.Lease{Key: key, Token: token}
+}
+
+// tidyLocked removes an entry that has ended, and the lease beside it.
+func (r *reference) tidyLocked(key provider.Key) {
+	if e, found := r.entries[key]; found && !e.live() {
+		r.removeLocked(key)
+	}
+}
+
+func (r *reference) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.usableLocked(ctx)
+	if err == nil {
+		err = provider.CheckTTL(ttl)
+	}
+	grants := make([]provider.Grant, len(requests))
+	for i, request := range requests {
+		if err != nil {
+			grants[i].Err = err
+			continue
+		}
+		grants[i] = r.refreshLocked(request, ttl)
+	}
+	return grants, err
+}
+
+func (r *reference) refreshLocked(request provider.RefreshRequest, ttl time.Duration) provider.Grant {
+	key := request.Key
+	r.tidyLocked(key)
+	e, found := r.entries[key]
+	grant := provider.Grant{Found: found, Entry: e.entry}
+	switch l, leased := r.leases[key]; {
+	case slices.ContainsFunc(r.holds, func(h held) bool { return h.covers(key) }):
+		return provider.Grant{State: provider.LeaseHeld}
+	case leased && l.live():
+		grant.State = provider.LeaseBusy
+	case found && !request.Force && !e.entry.LoadedAt.Equal(request.LoadedAt):
+		grant.State = provider.LeaseFound
+	default:
+		grant.State, grant.Lease = provider.LeaseGranted, r.leaseLocked(key, ttl)
+	}
+	return grant
 }
 
 func (r *reference) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
 	filled := make([]provider.Filled, len(fills))
 	var err error
 	for i, fill := range fills {
-		encodeErr := r.encode(&fill.Entry)
+		var encodeErr error
+		if !fill.Extend {
+			encodeErr = r.encode(&fill.Entry)
+		}
 		r.mu.Lock()
 		if err = r.usableLocked(ctx); err != nil {
 			filled[i].Err = err
@@ -112,9 +163,16 @@ func (r *reference) fillLocked(fill provider.Fill, encodeErr error) provider.Fil
 	if !r.holdsLeaseLocked(fill.Lease) {
 		return provider.Filled{}
 	}
+	e, found := r.entries[key]
+	if fill.Extend && !found {
+		return provider.Filled{}
+	}
 	delete(r.leases, key)
 	if encodeErr != nil {
 		return provider.Filled{Err: encodeErr}
+	}
+	if fill.Extend {
+		fill.Entry.Value, fill.Entry.Absent = e.entry.Value, e.entry.Absent
 	}
 	r.entries[key] = stored{entry: fill.Entry, at: time.Now(), ends: endOf(fill.TTL)}
 	return provider.Filled{Stored: true}
@@ -122,6 +180,7 @@ func (r *reference) fillLocked(fill provider.Fill, encodeErr error) provider.Fil
 
 // holdsLeaseLocked reports whether the key holds that very lease.
 func (r *reference) holdsLeaseLocked(lease provider.Lease) bool {
+	r.tidyLocked(lease.Key)
 	l, found := r.leases[lease.Key]
 	return found && l.live() && l.token == lease.Token
 }

@@ -22,7 +22,7 @@ type reference struct {
 
 	mu           sync.Mutex // guards following
 	entries      map[provider.Key]stored
-	leases       map[provider.Key]leased // no key has an entry and a lease
+	leases       map[provider.Key]leased // beside an entry: of who refreshes it
 	tokens       int                     // how many there have been
 	holds        []held
 	hits, misses int64
@@ -100,7 +100,7 @@ func endOf(ttl time.Duration) time.Time {
 	return time.Now().Add(ttl)
 }
 
-// removeLocked removes the entry or the lease under key.
+// removeLocked removes the entry and the lease under key.
 func (r *reference) removeLocked(key provider.Key) {
 	delete(r.entries, key)
 	delete(r.leases, key)
@@ -252,6 +252,7 @@ type (
 	listFunc         = func(ctx context.Context, options provider.ListOptions) (provider.Page, error)
 	acquireFunc      = func(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error)
 	fillFunc         = func(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error)
+	refreshFunc      = func(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error)
 	releaseFunc      = func(ctx context.Context, leases []provider.Lease) error
 	holdFunc         = func(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error
 	unholdFunc       = func(ctx context.Context, targets provider.HoldTargets, token string) error
@@ -275,6 +276,7 @@ type broken struct {
 	acquire      acquireFunc
 	fill         fillFunc
 	release      releaseFunc
+	refresh      refreshFunc
 	hold         holdFunc
 	unhold       unholdFunc
 	close        func() error
@@ -288,7 +290,8 @@ func breakReference(r *reference) *broken {
 		getMany: r.GetMany, setMany: r.SetMany,
 		has: r.Has, stats: r.Stats, list: r.List,
 		acquire: r.Acquire, fill: r.Fill, release: r.Release,
-		hold: r.Hold, unhold: r.Unhold,
+		refresh: r.Refresh,
+		hold:    r.Hold, unhold: r.Unhold,
 		close: r.Close,
 	}
 }
@@ -335,6 +338,10 @@ func (b *broken) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Fi
 
 func (b *broken) Release(ctx context.Context, leases []provider.Lease) error {
 	return b.release(ctx, leases)
+}
+
+func (b *broken) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	return b.refresh(ctx, requests, ttl)
 }
 
 func (b *broken) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
