@@ -51,6 +51,6 @@ func lookOf(position int) look {
 	dashes := [...]string{"", "7 3", "2 3", "9 3 2 3"}
 	return look{
 		colour: colours[position%len(colours)],
-		dash:   dashes[(position+position/len(colours))%len(dashes)],
+		dash:   dashes[(position+2*(position/len(colours)))%len(dashes)],
 	}
 }

@@ -184,6 +184,24 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// TestLooks wants lines that can be told apart.
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	chart := lines(plot.Axis{}, plot.Axis{})
+	for range 28 {
+		chart.Series = append(chart.Series, line("", plot.Point{0, 1}))
+	}
+	looks := make(map[string]bool)
+	for _, n := range draw(t, chart) {
+		if n.name == "path" {
+			looks[n.attributes["stroke"]+n.attributes["stroke-dasharray"]] = true
+		}
+	}
+	if len(looks) != len(chart.Series) {
+		t.Errorf("%d lines have %d looks", len(chart.Series), len(looks))
+	}
+}
+
 // TestBars looks at the bars.
 func TestBars(t *testing.T) {
 	t.Parallel()
