@@ -6,52 +6,79 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// index has the names of the stored entries of each scope in order. A scope
-// without entries has no state. The zero index is empty.
+// scope is a scope that has entries.
+type scope struct {
+	name    string
+	entries int64
+	names   btree.Set[string] // the names of the entries in order: see index
+}
+
+// index is what prefixes need: the names of each scope in order. A store has none
+// until it is asked for a prefix. From then on it has one, also while it is empty:
 //
-// It holds names and not entries, for two reasons. An entry that is replaced
-// keeps its place without any work. And the nodes of the tree share arrays after
-// a split, so that what was removed from one may be reachable through its
-// neighbour for long: a name does little harm there, a value would.
+//  1. With begun set, every entry that comes is indexed, and every one that goes is
+//     taken out, in the critical section in which it comes or goes.
+//  2. rest walks over the entries that were there when begun was set, and indexes
+//     those that it meets. It meets an entry at most once, in a critical section.
+//     What goes before it gets there is never indexed, what goes later is taken out.
+//  3. When rest is done, so that complete is set, the index has all names.
+//
+// It holds names and not nodes, for two reasons. An entry that is replaced keeps its
+// place without any work. And the nodes of the tree share arrays after a split, so
+// that what was removed from one may be reachable through its neighbour for long: a
+// name does little harm there, a value would.
 type index struct {
-	scopes map[string]*btree.Set[string]
+	begun, complete bool
+	rest            walk
 }
 
-// add adds a name, which may be there already.
-func (x *index) add(scope, name string) {
-	tree := x.scopes[scope]
-	if tree == nil {
-		if x.scopes == nil {
-			x.scopes = make(map[string]*btree.Set[string])
-		}
-		tree = new(btree.Set[string])
-		x.scopes[scope] = tree
+// indexLocked goes on with the index, for about a chunk of entries, and reports
+// whether it is complete.
+func (s *Store) indexLocked() (complete bool) {
+	x := &s.index
+	if x.complete {
+		return true
 	}
-	tree.Insert(name)
+	if !x.begun {
+		x.begun, x.rest = true, newWalk(s.table.Load())
+	}
+	if x.rest.next(func(n *node) { n.scope.names.Insert(n.name) }) {
+		x.complete, x.rest = true, walk{}
+	}
+	return x.complete
 }
 
-// remove removes a name that is there.
-func (x *index) remove(scope, name string) {
-	tree := x.scopes[scope]
-	tree.Delete(name)
-	if tree.Len() > 0 {
-		return
+// enterLocked makes n, whose key is not there, an entry of a scope.
+func (s *Store) enterLocked(n *node, name string) {
+	x := s.scopes[name]
+	if x == nil {
+		x = &scope{name: name}
+		s.scopes[name] = x
 	}
-	delete(x.scopes, scope)
-	if len(x.scopes) == 0 {
-		x.scopes = nil // a map keeps the room for all it ever held
+	n.scope = x
+	x.entries++
+	if s.index.begun {
+		x.names.Insert(n.name)
 	}
 }
 
-// names appends to buffer the names of scope that are not below from, begin
+// leaveLocked takes n out of its scope, which goes with its last entry.
+func (s *Store) leaveLocked(n *node) {
+	x := n.scope
+	x.entries--
+	if s.index.begun {
+		x.names.Delete(n.name)
+	}
+	if x.entries == 0 {
+		delete(s.scopes, x.name)
+	}
+}
+
+// between appends to buffer the names that are not below from, begin
 // with prefix, and are not above last, up to the buffer's capacity, in order.
 // It visits one name more than it returns, at most.
-func (x *index) names(buffer []string, scope, from, prefix, last string) []string {
-	tree := x.scopes[scope]
-	if tree == nil {
-		return buffer
-	}
-	tree.Ascend(max(from, prefix), func(name string) bool {
+func (x *scope) between(buffer []string, from, prefix, last string) []string {
+	x.names.Ascend(max(from, prefix), func(name string) bool {
 		if len(buffer) == cap(buffer) || name > last || !strings.HasPrefix(name, prefix) {
 			return false
 		}
@@ -61,13 +88,9 @@ func (x *index) names(buffer []string, scope, from, prefix, last string) []strin
 	return buffer
 }
 
-// last returns the greatest name of scope that begins with prefix, and whether
+// last returns the greatest name that begins with prefix, and whether
 // there is one.
-func (x *index) last(scope, prefix string) (last string, found bool) {
-	tree := x.scopes[scope]
-	if tree == nil {
-		return "", false
-	}
+func (x *scope) last(prefix string) (last string, found bool) {
 	visit := func(name string) bool {
 		if strings.HasPrefix(name, prefix) {
 			last, found = name, true
@@ -76,9 +99,9 @@ func (x *index) last(scope, prefix string) (last string, found bool) {
 		return name > prefix // only the end itself may come before a match
 	}
 	if end, bounded := prefixEnd(prefix); bounded {
-		tree.Descend(end, visit)
+		x.names.Descend(end, visit)
 	} else {
-		tree.Reverse(visit)
+		x.names.Reverse(visit)
 	}
 	return last, found
 }

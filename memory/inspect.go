@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -14,8 +15,7 @@ import (
 // Has reports whether there is a live entry under key. It counts as neither hit
 // nor miss.
 func (s *Store) Has(_ context.Context, key provider.Key) (bool, error) {
-	n, ok := s.entries.Load(key)
-	if ok && !n.expiredAt(s.now()) {
+	if n := s.find(&key); n != nil && !n.expiredAt(s.now()) {
 		return true, nil
 	}
 	if s.closed.Load() {
@@ -57,15 +57,16 @@ func bound(limit int64) int64 {
 }
 
 // List returns a page of the entries that are live when it begins. A negative
-// Offset or Limit, or an unknown Sort, is an error. Its cost grows with the
-// number of entries in the scope and under the prefix; writers are let in every
-// few hundred, and what they change meanwhile may be in the listing or not.
+// Offset or Limit, or an unknown Sort, is an error. It looks at every entry of the
+// store: it is for people, who must not make the store pay for an index. Writers
+// are let in every few hundred, and what they change meanwhile may be in the
+// listing or not.
 func (s *Store) List(_ context.Context, options provider.ListOptions) (provider.Page, error) {
 	if err := checkList(options); err != nil {
 		return provider.Page{}, err
 	}
 	now, wall := s.now(), time.Now().Round(0)
-	nodes, err := s.collect(options.Scope, options.Prefix, now)
+	nodes, err := s.collect(options, now)
 	if err != nil {
 		return provider.Page{}, err
 	}
@@ -94,77 +95,55 @@ func checkList(options provider.ListOptions) error {
 	return nil
 }
 
-// collect returns the nodes whose names begin with prefix and that are live at
-// now, of one scope, or of all if scope is empty, by scope and name.
-func (s *Store) collect(scope, prefix string, now int64) ([]*node, error) {
-	scopes := []string{scope}
-	if scope == "" {
-		var err error
-		if scopes, err = s.scopes(); err != nil {
-			return nil, err
-		}
-	}
+// collect returns the nodes that the options select and that are live at now, in
+// no order.
+func (s *Store) collect(options provider.ListOptions, now int64) ([]*node, error) {
 	var nodes []*node
-	for _, scope := range scopes {
-		c := cursor{scope: scope, prefix: prefix}
-		for !c.done {
-			var err error
-			if nodes, err = s.collectChunk(nodes, &c, now); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return nodes, nil
-}
-
-// collectChunk appends to nodes those of the next names of c that are live.
-func (s *Store) collectChunk(nodes []*node, c *cursor, now int64) ([]*node, error) {
-	if err := s.lock(); err != nil {
-		return nil, err
-	}
-	defer s.mu.Unlock()
-	for _, name := range c.nextLocked(&s.index) {
-		n, ok := s.entries.Load(provider.Key{Scope: c.scope, Name: name})
-		if ok && !n.expiredAt(now) {
+	some := func(n *node) {
+		if (options.Scope == "" || options.Scope == n.scope.name) &&
+			strings.HasPrefix(n.name, options.Prefix) && !n.expiredAt(now) {
 			nodes = append(nodes, n)
 		}
 	}
+	w := newWalk(s.table.Load())
+	for done := false; !done; {
+		if err := s.lock(); err != nil {
+			return nil, err
+		}
+		done = w.next(some)
+		s.mu.Unlock()
+	}
 	return nodes, nil
 }
 
-// scopes returns the scopes that have entries, in order.
-func (s *Store) scopes() ([]string, error) {
-	if err := s.lock(); err != nil {
-		return nil, err
-	}
-	scopes := make([]string, 0, len(s.index.scopes))
-	for scope := range s.index.scopes {
-		scopes = append(scopes, scope)
-	}
-	s.mu.Unlock()
-	slices.Sort(scopes)
-	return scopes, nil
-}
-
-// order sorts nodes that are in order by scope and name. The sort is stable, so
-// that ties stay in it.
+// order sorts nodes.
 func order(nodes []*node, by provider.Sort) {
-	switch by {
-	case provider.SortBiggest:
-		slices.SortStableFunc(nodes, func(a, b *node) int { return cmp.Compare(b.weight, a.weight) })
-	case provider.SortNewest:
-		slices.SortStableFunc(nodes, func(a, b *node) int { return cmp.Compare(b.stored, a.stored) })
-	default:
-	}
+	slices.SortFunc(nodes, func(a, b *node) int {
+		first := 0
+		switch by {
+		case provider.SortBiggest:
+			first = cmp.Compare(b.weight(), a.weight())
+		case provider.SortNewest:
+			first = cmp.Compare(b.stored, a.stored)
+		default:
+		}
+		if first == 0 {
+			first = strings.Compare(a.scope.name, b.scope.name)
+		}
+		if first == 0 {
+			first = strings.Compare(a.name, b.name)
+		}
+		return first
+	})
 }
 
 // info describes a node. The store's clock stood at now when the wall clock
 // stood at wall.
 func (s *Store) info(n *node, now int64, wall time.Time) provider.Info {
 	info := provider.Info{
-		Key:      n.key,
-		Weight:   n.weight,
-		Absent:   n.entry.Absent,
+		Key:      n.key(),
+		Weight:   n.weight(),
+		Absent:   n.absent,
 		StoredAt: wall.Add(time.Duration(n.stored - now)),
 	}
 	if s.weigher == nil {

@@ -118,9 +118,9 @@ func TestLookingCountsAsNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	n, _ := s.entries.Load(k)
-	if hits, misses := s.reads.totals(); hits != 0 || misses != 0 || n.hits.Load() != 0 {
-		t.Errorf("looking counted as %d hits, %d misses, %d credit", hits, misses, n.hits.Load())
+	n := s.node(k)
+	if hits, misses := s.reads.totals(); hits != 0 || misses != 0 || n.credit() != 0 {
+		t.Errorf("looking counted as %d hits, %d misses, %d credit", hits, misses, n.credit())
 	}
 	wantGet(t, s, k, 1)
 	if _, err := s.GetMany(t.Context(), []provider.Key{k, k, key("s", "nobody")}); err != nil {
@@ -128,7 +128,7 @@ func TestLookingCountsAsNothing(t *testing.T) {
 	}
 	_, _, _ = s.Get(t.Context(), key("s", "nobody"))
 	stats, err := s.Stats(t.Context())
-	if err != nil || stats.Hits != 3 || stats.Misses != 2 || n.hits.Load() != 3 {
-		t.Errorf("Stats = %+v, %v, credit %d; want 3 hits, 2 misses", stats, err, n.hits.Load())
+	if err != nil || stats.Hits != 3 || stats.Misses != 2 || n.credit() != 3 {
+		t.Errorf("Stats = %+v, %v, credit %d; want 3 hits, 2 misses", stats, err, n.credit())
 	}
 }

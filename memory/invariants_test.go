@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tidwall/btree"
-
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -43,7 +41,7 @@ func validate(s *Store) error {
 	}
 	return errors.Join(
 		validateCounts(s, nodes),
-		validateIndex(s, nodes),
+		validateScopes(s, nodes),
 		validateQueues(s, nodes),
 		validateWheel(s, nodes),
 		validateGhost(s),
@@ -53,34 +51,63 @@ func validate(s *Store) error {
 func validateMap(s *Store) (map[*node]bool, error) {
 	nodes := map[*node]bool{}
 	var err error
-	for key, n := range s.entries.All() {
-		switch {
-		case n == nil:
-			return nil, fmt.Errorf("map: no node under %v", key)
-		case n.key != key:
-			err = fmt.Errorf("map: the node of %v is under %v", n.key, key)
-		case n.hits.Load() > maxHits:
-			err = fmt.Errorf("map: %v has %d hits", key, n.hits.Load())
-		case n.expires <= n.stored:
-			err = fmt.Errorf("map: %v ends at %d, was stored at %d", key, n.expires, n.stored)
+	t := s.table.Load()
+	size := t.size.Load()
+	for i := range size {
+		last := uint32(0)
+		for n := t.bucket(i).Load(); n != nil; n = n.next.Load() {
+			if nodes[n] {
+				return nil, fmt.Errorf("table: %v is in it twice", n.key())
+			}
+			key, rank := n.key(), bits.Reverse32(n.hash())
+			switch {
+			case n.hash() != s.hash(&key):
+				err = fmt.Errorf("table: %v has another hash", key)
+			case bucketOf(size, n.hash()) != i:
+				err = fmt.Errorf("table: %v is in bucket %d of %d", key, i, size)
+			case rank < last:
+				err = fmt.Errorf("table: %v is behind others", key)
+			case s.find(&key) != n:
+				err = fmt.Errorf("table: %v finds another node", key)
+			case n.expires <= n.stored:
+				err = fmt.Errorf("table: %v ends at %d, was stored at %d", key, n.expires, n.stored)
+			}
+			last = rank
+			nodes[n] = true
 		}
-		nodes[n] = true
+	}
+	if size < firstBuckets || len(nodes) > int(size) && size < maxBuckets || len(nodes) == 0 && size > firstBuckets {
+		err = fmt.Errorf("table: %d buckets for %d nodes", size, len(nodes))
 	}
 	return nodes, err
 }
 
+// nodes returns the nodes of a store that nobody changes.
+func (s *Store) nodes() (nodes []*node) {
+	t := s.table.Load()
+	for i := range t.size.Load() {
+		for n := t.bucket(i).Load(); n != nil; n = n.next.Load() {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// node returns the node under a key, nil if there is none.
+func (s *Store) node(k provider.Key) *node { return s.find(&k) }
+
 func validateCounts(s *Store, nodes map[*node]bool) error {
 	var weight int64
 	for n := range nodes {
-		if n.weight < 0 || (s.weigher != nil && n.weight < 1) {
-			return fmt.Errorf("counts: %v weighs %d", n.key, n.weight)
+		if n.weight() < 0 || (s.weigher != nil && n.weight() < 1) {
+			return fmt.Errorf("counts: %v weighs %d", n.key(), n.weight())
 		}
-		weight += n.weight
+		weight += n.weight()
 	}
 	count := int64(len(nodes))
 	switch {
-	case s.count != count || int64(s.entries.Size()) != count:
-		return fmt.Errorf("counts: %d entries, the map says %d, the store %d", count, s.entries.Size(), s.count)
+	case s.count != count || int64(s.table.Load().count) != count:
+		return fmt.Errorf("counts: %d entries, the table says %d, the store %d", count, s.table.Load().count, s.count)
 	case s.weight != weight:
 		return fmt.Errorf("counts: the weights are %d, the store says %d", weight, s.weight)
 	case count > s.maxEntries || weight > s.maxWeight:
@@ -93,24 +120,31 @@ func validateCounts(s *Store, nodes map[*node]bool) error {
 	return nil
 }
 
-func validateIndex(s *Store, nodes map[*node]bool) error {
-	names := 0
-	for scope, tree := range s.index.scopes {
-		if tree.Len() == 0 {
-			return fmt.Errorf("index: scope %q is empty", scope)
+func validateScopes(s *Store, nodes map[*node]bool) error {
+	entries, indexed := map[*scope]int64{}, map[*scope]int{}
+	for n := range nodes {
+		if s.scopes[n.scope.name] != n.scope {
+			return fmt.Errorf("scopes: that of %v is not there", n.key())
 		}
-		for _, name := range tree.Keys() {
-			if n, _ := s.entries.Load(provider.Key{Scope: scope, Name: name}); !nodes[n] {
-				return fmt.Errorf("index: %q %q has no entry", scope, name)
-			}
-			names++
+		entries[n.scope]++
+		if n.scope.names.Contains(n.name) {
+			indexed[n.scope]++
 		}
 	}
-	if names != len(nodes) {
-		return fmt.Errorf("index: %d names, %d entries", names, len(nodes))
+	for name, x := range s.scopes {
+		switch {
+		case x.name != name || x.entries != entries[x] || x.entries == 0:
+			return fmt.Errorf("scopes: %q has %d entries, says %d as %q", name, entries[x], x.entries, x.name)
+		case x.names.Len() != indexed[x]:
+			return fmt.Errorf("index: %q has %d names, %d of them have entries", name, x.names.Len(), indexed[x])
+		case s.index.complete && int64(x.names.Len()) != x.entries:
+			return fmt.Errorf("index: %q has %d names, %d entries", name, x.names.Len(), x.entries)
+		case !s.index.begun && x.names.Len() > 0:
+			return fmt.Errorf("index: %q has one, the store does not", name)
+		}
 	}
-	if names == 0 && s.index.scopes != nil {
-		return errors.New("index: empty but not released")
+	if x := &s.index; x.complete && !x.begun || (x.begun && !x.complete) != (x.rest.table != nil) {
+		return fmt.Errorf("index: %+v", x)
 	}
 	return nil
 }
@@ -122,14 +156,14 @@ func validateQueues(s *Store, nodes map[*node]bool) error {
 		var newer *node
 		for n := q.newest; n != nil; newer, n = n, n.older {
 			count++
-			weight += n.weight
+			weight += n.weight()
 			switch {
 			case !nodes[n]:
-				return fmt.Errorf("queue %d: %v is not stored", at, n.key)
+				return fmt.Errorf("queue %d: %v is not stored", at, n.key())
 			case n.place != at:
-				return fmt.Errorf("queue %d: %v says that it is in %d", at, n.key, n.place)
+				return fmt.Errorf("queue %d: %v says that it is in %d", at, n.key(), n.place)
 			case n.newer != newer:
-				return fmt.Errorf("queue %d: %v is not linked back", at, n.key)
+				return fmt.Errorf("queue %d: %v is not linked back", at, n.key())
 			case count > int64(len(nodes)):
 				return fmt.Errorf("queue %d: a cycle", at)
 			}
@@ -166,15 +200,15 @@ func validateWheel(s *Store, nodes map[*node]bool) error {
 	}
 	for n := range nodes {
 		if (n.expires != never) != placed[n] {
-			return fmt.Errorf("wheel: %v ends at %d, placed: %v", n.key, n.expires, placed[n])
+			return fmt.Errorf("wheel: %v ends at %d, placed: %v", n.key(), n.expires, placed[n])
 		}
 	}
 	for n := range placed {
 		if !nodes[n] {
-			return fmt.Errorf("wheel: %v is not stored", n.key)
+			return fmt.Errorf("wheel: %v is not stored", n.key())
 		}
 		if tickOf(n.expires) < w.last {
-			return fmt.Errorf("wheel: %v ends before the wheel's time", n.key)
+			return fmt.Errorf("wheel: %v ends before the wheel's time", n.key())
 		}
 	}
 	if w.count != int64(len(placed)) {
@@ -189,25 +223,25 @@ func validateWheel(s *Store, nodes map[*node]bool) error {
 
 func validateSlot(s *Store, level, slot int, placed map[*node]bool) error {
 	w := &s.wheel
-	for n := w.slots[level][slot]; n != nil && !placed[n]; n = n.next {
+	for n := w.slots[level][slot]; n != nil && !placed[n]; n = n.soon {
 		e, want := tickOf(n.expires), 0
 		if differ := uint64(e ^ w.last); differ != 0 {
 			want = (bits.Len64(differ) - 1) / digitBits
 		}
 		if level != want || int(e>>(digitBits*level))&(digits-1) != slot {
-			return fmt.Errorf("wheel: %v ends in tick %d, but is in slot %d.%d at tick %d", n.key, e, level, slot, w.last)
+			return fmt.Errorf("wheel: %v ends in tick %d, but is in slot %d.%d at tick %d", n.key(), e, level, slot, w.last)
 		}
 	}
 	return validateList(&w.slots[level][slot], placed)
 }
 
 func validateList(list **node, placed map[*node]bool) error {
-	for prev, n := list, *list; n != nil; prev, n = &n.next, n.next {
+	for prev, n := list, *list; n != nil; prev, n = &n.soon, n.soon {
 		if placed[n] {
-			return fmt.Errorf("wheel: %v is in it twice", n.key)
+			return fmt.Errorf("wheel: %v is in it twice", n.key())
 		}
-		if n.prevNext != prev {
-			return fmt.Errorf("wheel: %v is not linked back", n.key)
+		if n.prevSoon != prev {
+			return fmt.Errorf("wheel: %v is not linked back", n.key())
 		}
 		placed[n] = true
 	}
@@ -247,23 +281,64 @@ func TestValidate(t *testing.T) {
 		name, want string
 		do         func(s *Store)
 	}{
-		{"map: nil node", "map:", func(s *Store) { s.entries.Store(key("x", "y"), nil) }},
-		{"map: wrong key", "map:", func(s *Store) { s.entries.Store(key("x", "y"), any1(s)) }},
-		{"map: too many hits", "map:", func(s *Store) { any1(s).hits.Store(maxHits + 1) }},
-		{"map: ends before it begins", "map:", func(s *Store) { any1(s).stored = never }},
+		{"table: wrong hash", "table:", func(s *Store) { any1(s).word.Add(1 << creditBits) }},
+		{"table: wrong bucket", "table:", func(s *Store) {
+			t := s.table.Load()
+			i := bucketOf(t.size.Load(), any1(s).hash())
+			other := t.bucket((i + 1) % t.size.Load())
+			other.Store(t.bucket(i).Swap(other.Load()))
+		}},
+		{"table: not in order", "table:", func(s *Store) {
+			for _, n := range s.nodes() {
+				behind := n.next.Load()
+				if behind == nil || n.hash() == behind.hash() {
+					continue
+				}
+				link := s.table.Load().link(n)
+				n.next.Store(behind.next.Load())
+				behind.next.Store(n)
+				link.Store(behind)
+				return
+			}
+			t.Error("no bucket has two nodes")
+		}},
+		{"table: twice", "table:", func(s *Store) { n := any1(s); n.next.Store(n) }},
+		{"table: same key", "table:", func(s *Store) {
+			n := &node{name: any1(s).name, scope: any1(s).scope, expires: never}
+			n.word.Store(any1(s).word.Load())
+			s.table.Load().add(n)
+		}},
+		{"table: ends before it begins", "table:", func(s *Store) { any1(s).stored = never }},
+		{"table: too big", "table:", func(s *Store) {
+			_, _ = s.DeletePrefix(t.Context(), "a", "")
+			_, _ = s.DeletePrefix(t.Context(), "b", "")
+			s.table.Load().grow()
+		}},
 		{"counts: too many", "counts:", func(s *Store) { s.count++ }},
-		{"counts: lost entry", "counts:", func(s *Store) { s.entries.Delete(any1(s).key) }},
+		{"counts: lost entry", "counts:", func(s *Store) { s.table.Load().remove(any1(s)) }},
+		{"counts: the table", "counts:", func(s *Store) { s.table.Load().count++ }},
 		{"counts: weight", "counts:", func(s *Store) { s.weight-- }},
-		{"counts: negative weight", "counts:", func(s *Store) { any1(s).weight = -1 }},
-		{"counts: unweighed", "counts:", func(s *Store) { any1(s).weight = 0 }},
+		{"counts: negative weight", "counts:", func(s *Store) { any1(s).value.(*box).weight = -1 }},
+		{"counts: unweighed", "counts:", func(s *Store) { any1(s).value.(*box).weight = 0 }},
 		{"counts: entry bound", "counts:", func(s *Store) { s.maxEntries = 2 }},
 		{"counts: weight bound", "counts:", func(s *Store) { s.maxWeight = 2 }},
 		{"counts: closed", "counts:", func(s *Store) { s.closed.Store(true) }},
 		{"counts: statistics", "counts:", func(s *Store) { s.evictions = -1 }},
-		{"index: missing name", "index:", func(s *Store) { s.index.scopes["a"].Delete(any1(s).key.Name) }},
-		{"index: name without entry", "index:", func(s *Store) { s.index.add("a", "nobody") }},
-		{"index: empty scope", "index:", func(s *Store) { s.index.scopes["void"] = new(btree.Set[string]) }},
-		{"queue: not stored", "queue", func(s *Store) { s.policy.add(&node{}, inMain, nil) }},
+		{"scopes: lost", "scopes:", func(s *Store) { delete(s.scopes, "a") }},
+		{"scopes: another", "scopes:", func(s *Store) { any1(s).scope = &scope{name: any1(s).scope.name} }},
+		{"scopes: entries", "scopes:", func(s *Store) { s.scopes["a"].entries++ }},
+		{"scopes: empty", "scopes:", func(s *Store) { s.scopes["void"] = &scope{name: "void"} }},
+		{"scopes: another name", "scopes:", func(s *Store) { s.scopes["c"] = s.scopes["b"] }},
+		{"index: missing name", "index:", func(s *Store) { s.scopes["a"].names.Delete(any1(s).name) }},
+		{"index: name without entry", "index:", func(s *Store) { s.scopes["a"].names.Insert("nobody") }},
+		{"index: other name", "index:", func(s *Store) {
+			s.scopes["a"].names.Delete("1")
+			s.scopes["a"].names.Insert("nobody")
+		}},
+		{"index: not begun", "index:", func(s *Store) { s.index = index{} }},
+		{"index: complete from the start", "index:", func(s *Store) { s.index.begun = false }},
+		{"index: something left", "index:", func(s *Store) { s.index.rest = newWalk(s.table.Load()) }},
+		{"queue: not stored", "queue", func(s *Store) { s.policy.add(&node{scope: &scope{}}, inMain, nil) }},
 		{"queue: lost", "queue", func(s *Store) { n := any1(s); s.policy.remove(n); n.place = inSmall }},
 		{"queue: wrong place", "queue", func(s *Store) { any1(s).place = inMain }},
 		{"queue: not linked back", "queue", func(s *Store) { any1(s).newer = nil }},
@@ -272,14 +347,14 @@ func TestValidate(t *testing.T) {
 		{"queue: count", "queue", func(s *Store) { s.policy.main.count++ }},
 		{"queue: weight", "queue", func(s *Store) { s.policy.small.weight++ }},
 		{"wheel: not placed", "wheel:", func(s *Store) { s.wheel.remove(any1(s)) }},
-		{"wheel: not stored", "wheel:", func(s *Store) { s.wheel.add(&node{expires: any1(s).expires}) }},
+		{"wheel: not stored", "wheel:", func(s *Store) { s.wheel.add(&node{expires: any1(s).expires, scope: &scope{}}) }},
 		{"wheel: without end", "wheel:", func(s *Store) { any1(s).expires = never }},
 		{"wheel: wrong slot", "wheel:", func(s *Store) { any1(s).expires += 1 << 50 }},
 		{"wheel: wrong level", "wheel:", func(s *Store) { s.wheel.last = tickOf(any1(s).expires) }},
 		{"wheel: past", "wheel:", func(s *Store) { s.wheel.last = tickOf(any1(s).expires) + 1 }},
 		{"wheel: unmarked", "wheel:", func(s *Store) { s.wheel.occupied = [levels]uint64{} }},
 		{"wheel: twice", "wheel:", func(s *Store) { push(&s.wheel.due, any1(s)) }},
-		{"wheel: not linked back", "wheel:", func(s *Store) { any1(s).prevNext = &s.wheel.due }},
+		{"wheel: not linked back", "wheel:", func(s *Store) { any1(s).prevSoon = &s.wheel.due }},
 		{"wheel: count", "wheel:", func(s *Store) { s.wheel.count++ }},
 		{"wheel: timer too late", "wheel:", func(s *Store) { s.wake = never }},
 		{"ghost: in an empty store", "ghost:", func(s *Store) {
@@ -292,11 +367,6 @@ func TestValidate(t *testing.T) {
 		{"ghost: wrong group", "ghost:", func(s *Store) {
 			s.policy.ghost.grow(16)
 			s.policy.ghost.slots[0] = 1<<32 | 1
-		}},
-		{"index: not released", "index:", func(s *Store) {
-			_, _ = s.DeletePrefix(t.Context(), "a", "")
-			_, _ = s.DeletePrefix(t.Context(), "b", "")
-			s.index.scopes = map[string]*btree.Set[string]{}
 		}},
 	}
 	for _, b := range breaks {
@@ -312,6 +382,9 @@ func TestValidate(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+			}
+			if _, err := s.DeletePrefix(t.Context(), "a", "nothing"); err != nil {
+				t.Fatal(err)
 			}
 			if err := validate(s); err != nil {
 				t.Fatalf("broken from the start: %v", err)

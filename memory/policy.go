@@ -66,13 +66,13 @@ const (
 
 // judge decides the fate of a candidate with that much credit, of which steps
 // were passed over before.
-func judge(at place, hits uint32, expired bool, steps int) fate {
+func judge(at place, credit uint32, expired bool, steps int) fate {
 	switch {
 	case expired || steps >= maxSteps:
 		return evict
-	case at == inSmall && hits >= provenHits:
+	case at == inSmall && credit >= provenHits:
 		return promote
-	case at == inMain && hits > 0:
+	case at == inMain && credit > 0:
 		return retain
 	default:
 		return evict
@@ -112,7 +112,7 @@ func (q *queue) insert(n, newer *node) {
 		n.older.newer = n
 	}
 	q.count++
-	q.weight += n.weight
+	q.weight += n.weight()
 }
 
 func (q *queue) remove(n *node) {
@@ -128,5 +128,5 @@ func (q *queue) remove(n *node) {
 	}
 	n.newer, n.older = nil, nil
 	q.count--
-	q.weight -= n.weight
+	q.weight -= n.weight()
 }

@@ -49,7 +49,7 @@ func hitRatio(tb testing.TB, keys, capacity, reads int, seed uint64) float64 {
 
 func TestJudge(t *testing.T) {
 	for _, at := range []place{inSmall, inMain} {
-		for hits := range uint32(maxHits + 1) {
+		for hits := range uint32(maxCredit + 1) {
 			for _, expired := range []bool{false, true} {
 				for _, steps := range []int{0, 1, maxSteps - 1, maxSteps, maxSteps + 1} {
 					want := evict
@@ -117,7 +117,7 @@ func TestInvalidatedKeyKeepsItsStanding(t *testing.T) {
 	for i := range 200 {
 		mustSet(t, s, key("scan", strconv.Itoa(i)), i, time.Hour)
 	}
-	n, _ := s.entries.Load(k)
+	n := s.node(k)
 	if n == nil || n.place != inMain {
 		t.Fatalf("%v is not in the main queue", k)
 	}
@@ -125,7 +125,7 @@ func TestInvalidatedKeyKeepsItsStanding(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustSet(t, s, k, 2, time.Hour)
-	if n, _ := s.entries.Load(k); n.place != inMain {
+	if n := s.node(k); n.place != inMain {
 		t.Error("a deleted entry came back to the small queue")
 	}
 }
@@ -138,7 +138,7 @@ func TestReplacedEntryKeepsItsPlace(t *testing.T) {
 	}
 	order := func() (names []string) {
 		for n := s.policy.small.newest; n != nil; n = n.older {
-			names = append(names, n.key.Name)
+			names = append(names, n.name)
 		}
 		return names
 	}
@@ -146,11 +146,10 @@ func TestReplacedEntryKeepsItsPlace(t *testing.T) {
 	for _, i := range []int{0, 5, 9} { // oldest, middle, newest
 		k := key("s", strconv.Itoa(i))
 		wantGet(t, s, k, i)
-		n, _ := s.entries.Load(k)
-		hits := n.hits.Load()
+		credit := s.node(k).credit()
 		mustSet(t, s, k, -i, time.Hour)
-		if n, _ := s.entries.Load(k); n.hits.Load() != hits {
-			t.Errorf("replacing %v made %d hits %d", k, hits, n.hits.Load())
+		if got := s.node(k).credit(); got != credit || got == 0 {
+			t.Errorf("replacing %v made credit %d %d", k, credit, got)
 		}
 	}
 	if after := fmt.Sprint(order()); after != before {
@@ -166,9 +165,8 @@ func TestReplacedEntryKeepsItsPlace(t *testing.T) {
 func TestEvictionPrefersWhatExpired(t *testing.T) {
 	s := newStore(t, Options{MaxEntries: 10})
 	mustSet(t, s, key("s", "old"), 1, time.Nanosecond)
-	n, _ := s.entries.Load(key("s", "old"))
-	if n != nil {
-		n.hits.Store(maxHits)
+	if n := s.node(key("s", "old")); n != nil {
+		n.setCredit(maxCredit)
 	}
 	for i := range 10 {
 		mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
@@ -189,14 +187,13 @@ func TestEvictionIsShort(t *testing.T) {
 	for i := range size {
 		mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
 	}
-	for n := range s.entries.All() {
-		e, _ := s.entries.Load(n)
-		e.hits.Store(maxHits)
+	for _, n := range s.nodes() {
+		n.setCredit(maxCredit)
 	}
 	mustSet(t, s, key("s", "new"), 1, time.Hour)
 	touched := 0
-	for _, n := range s.entries.All() {
-		if n.key.Name != "new" && (n.place == inMain || n.hits.Load() < maxHits) {
+	for _, n := range s.nodes() {
+		if n.name != "new" && (n.place == inMain || n.credit() < maxCredit) {
 			touched++
 		}
 	}

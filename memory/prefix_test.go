@@ -69,13 +69,13 @@ func TestEmptyPrefixDropsTheScope(t *testing.T) {
 	if n, err := s.DeletePrefix(t.Context(), "a", ""); n != 3*chunk || err != nil {
 		t.Errorf("DeletePrefix = %d, %v", n, err)
 	}
-	if len(s.index.scopes) != 1 {
-		t.Errorf("%d scopes have state, want 1", len(s.index.scopes))
+	if s.scopes["a"] != nil {
+		t.Error("an empty scope has state")
 	}
 	if n, err := s.DeletePrefix(t.Context(), "b", ""); n != 3*chunk || err != nil {
 		t.Errorf("DeletePrefix = %d, %v", n, err)
 	}
-	if s.index.scopes != nil || s.policy.ghost.slots != nil {
+	if len(s.scopes) > 0 || s.policy.ghost.slots != nil {
 		t.Error("an empty store has state")
 	}
 }
@@ -89,10 +89,12 @@ func TestEmptyStoreHasNoState(t *testing.T) {
 	if s.policy.ghost.slots == nil {
 		t.Fatal("nothing was evicted: the test tests nothing")
 	}
-	if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 10 || err != nil {
-		t.Errorf("DeletePrefix = %d, %v", n, err)
+	for i := range 30 {
+		if err := s.Delete(t.Context(), key("s", strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if s.index.scopes != nil || s.policy.ghost.slots != nil {
+	if len(s.scopes) > 0 || s.policy.ghost.slots != nil || s.table.Load().size.Load() != firstBuckets {
 		t.Error("an empty store has state")
 	}
 }
@@ -101,11 +103,7 @@ func TestEmptyStoreHasNoState(t *testing.T) {
 // how much there is. It looks at the matching names and no others, and lets
 // others in after every chunk.
 func TestPrefixAmongMany(t *testing.T) {
-	const matching = 1_000
-	all := 1_000_000
-	if testing.Short() {
-		all /= 10
-	}
+	const matching, all = 1_000, 50_000
 	s := newStore(t, Options{MaxEntries: all + matching})
 	items := make([]provider.Item, 0, 1000)
 	for i := range all {
@@ -119,6 +117,10 @@ func TestPrefixAmongMany(t *testing.T) {
 	}
 	for i := range matching {
 		mustSet(t, s, key("s", "list:"+strconv.Itoa(i)), i, time.Hour)
+	}
+	// The first call has to make the index.
+	if n, err := s.DeletePrefix(t.Context(), "s", "nothing"); n != 0 || err != nil {
+		t.Fatalf("DeletePrefix = %d, %v", n, err)
 	}
 	c := cursor{scope: "s", prefix: "list:"}
 	holds, removed := 0, 0
@@ -141,25 +143,25 @@ func TestPrefixAmongMany(t *testing.T) {
 	if removed != matching || holds != (matching+chunk-1)/chunk {
 		t.Errorf("removed %d in %d holds; want %d in %d", removed, holds, matching, (matching+chunk-1)/chunk)
 	}
-	if s.count != int64(all) {
+	if s.count != all {
 		t.Errorf("%d entries are left, want %d", s.count, all)
 	}
 }
 
 // TestIndexVisitsOnlyMatches counts the names that a walk hands out.
 func TestIndexVisitsOnlyMatches(t *testing.T) {
-	var x index
+	var x scope
 	for i := range 10_000 {
-		x.add("s", fmt.Sprintf("%05d", i))
+		x.names.Insert(fmt.Sprintf("%05d", i))
 	}
-	names := x.names(make([]string, 0, 100), "s", "", "012", "\xff")
+	names := x.between(make([]string, 0, 100), "", "012", "\xff")
 	if len(names) != 100 || names[0] != "01200" || !slices.IsSorted(names) {
 		t.Errorf("names = %d from %q", len(names), names[0])
 	}
-	if last, ok := x.last("s", "012"); last != "01299" || !ok {
+	if last, ok := x.last("012"); last != "01299" || !ok {
 		t.Errorf("last = %q, %v", last, ok)
 	}
-	if names := x.names(make([]string, 0, 100), "s", "01250", "012", "01260"); len(names) != 11 {
+	if names := x.between(make([]string, 0, 100), "01250", "012", "01260"); len(names) != 11 {
 		t.Errorf("%d names from 01250 to 01260", len(names))
 	}
 }
@@ -168,13 +170,16 @@ func TestIndexVisitsOnlyMatches(t *testing.T) {
 // it going, nor do those above what was there when it began.
 func TestPrefixDeleteGoesOnFromWhereItWas(t *testing.T) {
 	s := newStore(t, Options{})
+	if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 0 || err != nil { // from now on there is an index
+		t.Fatalf("DeletePrefix = %d, %v", n, err)
+	}
 	for i := range 3 * chunk {
 		mustSet(t, s, key("s", fmt.Sprintf("p:%05d", i)), i, time.Hour)
 	}
 	c := cursor{scope: "s", prefix: "p:"}
 	chunks := 0
 	for !c.done {
-		if chunks++; chunks > 5 {
+		if chunks++; chunks > 4 {
 			t.Fatal("a writer keeps the removal going")
 		}
 		if _, err := s.deletePrefixChunk(&c); err != nil {
@@ -187,6 +192,91 @@ func TestPrefixDeleteGoesOnFromWhereItWas(t *testing.T) {
 	}
 	for i := range 3 * chunk {
 		wantMiss(t, s, key("s", fmt.Sprintf("p:%05d", i)))
+	}
+}
+
+// TestIndexIsMadeInChunks, the first time that somebody asks for a prefix, while
+// entries come and go and the table grows, and has all names then.
+func TestIndexIsMadeInChunks(t *testing.T) {
+	r := random(t)
+	s := newStore(t, Options{})
+	entries := 5*chunk + r.IntN(chunk)
+	for i := range entries {
+		mustSet(t, s, key("s"+strconv.Itoa(i%3), strconv.Itoa(i)), i, time.Hour)
+	}
+	if s.index.begun {
+		t.Fatal("there is an index that nobody asked for")
+	}
+	holds := 0
+	for complete := false; !complete; holds++ {
+		indexed := s.indexed()
+		s.mu.Lock()
+		complete = s.indexLocked()
+		s.mu.Unlock()
+		if did := s.indexed() - indexed; did > 2*chunk {
+			t.Errorf("%d names in one hold of the lock", did)
+		}
+		if err := validate(s); err != nil {
+			t.Fatal(err)
+		}
+		for range chunk / 2 { // some new ones, some of them replaced, and some removed
+			entries++
+			for _, i := range []int{entries, entries - r.IntN(chunk)} {
+				mustSet(t, s, key("s"+strconv.Itoa(i%3), strconv.Itoa(i)), i, time.Hour)
+			}
+			i := r.IntN(entries)
+			if err := s.Delete(t.Context(), key("s"+strconv.Itoa(i%3), strconv.Itoa(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if holds < 5 {
+		t.Errorf("%d holds of the lock", holds)
+	}
+	if err := validate(s); err != nil {
+		t.Error(err)
+	}
+	for scope, x := range s.scopes {
+		want := int(x.entries)
+		if n, err := s.DeletePrefix(t.Context(), scope, ""); n != want || err != nil {
+			t.Errorf("DeletePrefix = %d, %v; want %d", n, err, want)
+		}
+	}
+}
+
+// indexed returns how many names the index has.
+func (s *Store) indexed() (names int) {
+	for _, x := range s.scopes {
+		names += x.names.Len()
+	}
+	return names
+}
+
+// TestIndexOfAStoreThatBecomesEmpty while its index is made.
+func TestIndexOfAStoreThatBecomesEmpty(t *testing.T) {
+	s := newStore(t, Options{})
+	keys := make([]provider.Key, 4*chunk)
+	for i := range keys {
+		keys[i] = key("s", strconv.Itoa(i))
+		mustSet(t, s, keys[i], i, time.Hour)
+	}
+	s.mu.Lock()
+	complete := s.indexLocked()
+	s.mu.Unlock()
+	if complete {
+		t.Fatal("the index was made in one hold of the lock: the test tests nothing")
+	}
+	if err := s.Delete(t.Context(), keys...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set(t.Context(), keys[0], entry(1), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 1 || err != nil {
+		t.Errorf("DeletePrefix = %d, %v; want 1", n, err)
+	}
+	if !s.index.complete || s.table.Load().size.Load() != firstBuckets {
+		t.Errorf("index %+v", s.index)
 	}
 }
 

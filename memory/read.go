@@ -9,13 +9,13 @@ import (
 // Get returns the live entry under key, and whether there is one. It takes no
 // lock and allocates nothing. The only error is that of a closed store.
 func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
-	if n, ok := s.entries.Load(key); ok && (n.expires == never || !n.expiredAt(s.now())) {
+	if n := s.find(&key); n != nil && (n.expires == never || !n.expiredAt(s.now())) {
 		n.hit()
 		s.reads.hit()
-		return n.entry, true, nil
+		return n.entry(s.base), true, nil
 	}
 	// An entry that was found was stored before Close began, so only a miss has
-	// to ask whether the store is closed: Close empties the map first.
+	// to ask whether the store is closed: Close empties the table first.
 	if s.closed.Load() {
 		return provider.Entry{}, false, errClosed
 	}
@@ -29,14 +29,14 @@ func (s *Store) GetMany(_ context.Context, keys []provider.Key) ([]provider.Resu
 	results := make([]provider.Result, len(keys))
 	now := s.now()
 	hits := 0
-	for i, key := range keys {
-		n, ok := s.entries.Load(key)
-		if !ok || n.expiredAt(now) {
+	for i := range keys {
+		n := s.find(&keys[i])
+		if n == nil || n.expiredAt(now) {
 			continue
 		}
 		n.hit()
 		hits++
-		results[i].Entry, results[i].Found = n.entry, true
+		results[i].Entry, results[i].Found = n.entry(s.base), true
 	}
 	if s.closed.Load() {
 		for i := range results {

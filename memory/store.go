@@ -28,8 +28,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/puzpuzpuz/xsync/v4"
-
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -45,26 +43,28 @@ type Store struct {
 	maxEntries int64                                    // math.MaxInt64: unbounded
 	maxWeight  int64                                    // math.MaxInt64: unbounded
 	base       time.Time                                // the store's clock counts from here
-	seed       maphash.Seed                             // for the fingerprints of the ghost
+	seed       maphash.Seed                             // for the hashes of keys
 
-	// entries has every entry that is stored, expired ones included until they
-	// are removed. Anybody reads it; it is changed only while mu is held.
-	entries *xsync.Map[provider.Key, *node]
-	reads   *readCounter
+	// table has every entry that is stored, expired ones included until they are
+	// removed. A store that becomes empty gets a new one. Anybody reads it; mu is
+	// held by who changes it.
+	table atomic.Pointer[table]
+	reads *readCounter
 
-	// closed is set once, after entries was emptied: a reader that finds an
+	// closed is set once, after the table was emptied: a reader that finds an
 	// entry need not ask.
 	closed atomic.Bool
 
 	// sweeps counts the runs of sweep that are scheduled or under way.
 	sweeps sync.WaitGroup
 
-	mu sync.Mutex // guards what follows, and every change of entries
+	mu sync.Mutex // guards what follows, and every change of table
 
 	count       int64 // number of entries
 	weight      int64 // their total weight
 	evictions   int64
 	expirations int64
+	scopes      map[string]*scope // those that have entries
 	index       index
 	policy      policy
 	wheel       wheel
@@ -93,11 +93,12 @@ func New(options Options) (*Store, error) {
 		maxWeight:  maxWeight,
 		base:       time.Now(),
 		seed:       maphash.MakeSeed(),
-		entries:    xsync.NewMap[provider.Key, *node](),
 		reads:      newReadCounter(),
 		policy:     newPolicy(maxEntries, maxWeight),
 		wake:       never,
+		scopes:     make(map[string]*scope),
 	}
+	s.table.Store(newTable())
 	// The timer is made here and set later, so that it belongs to whatever
 	// clock the store was made under.
 	s.timer = time.AfterFunc(math.MaxInt64, s.sweep)
@@ -115,10 +116,10 @@ func (s *Store) InProcess() {}
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if !s.closed.Load() {
-		s.entries.Clear()
+		s.table.Store(newTable())
 		s.closed.Store(true)
 		s.count, s.weight = 0, 0
-		s.index, s.policy, s.wheel = index{}, policy{}, wheel{}
+		s.scopes, s.index, s.policy, s.wheel = nil, index{}, policy{}, wheel{}
 		s.wake = never
 		if s.timer.Stop() {
 			s.sweeps.Done()
@@ -132,6 +133,14 @@ func (s *Store) Close() error {
 // now returns the time on the store's clock: nanoseconds since it was made,
 // unaffected by changes of the wall clock.
 func (s *Store) now() int64 { return int64(time.Since(s.base)) }
+
+// find returns the node under key, nil if there is none.
+func (s *Store) find(key *provider.Key) *node { return s.table.Load().find(s.hash(key), key) }
+
+// hash returns the hash of a key, of hashBits bits.
+func (s *Store) hash(key *provider.Key) uint32 {
+	return uint32(maphash.Comparable(s.seed, *key) >> (64 - hashBits))
+}
 
 // lock takes mu, unless the store is closed. Whoever got nil unlocks.
 func (s *Store) lock() error {

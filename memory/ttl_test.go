@@ -192,8 +192,8 @@ func TestIdleStoreFreesWhatExpired(t *testing.T) {
 		}
 		time.Sleep(n * time.Second)
 		s.mu.Lock()
-		if s.count != 0 || s.entries.Size() != 0 || s.index.scopes != nil || s.wheel.count != 0 {
-			t.Errorf("an idle store keeps %d entries, %d scopes", s.count, len(s.index.scopes))
+		if s.count != 0 || len(s.nodes()) != 0 || len(s.scopes) != 0 || s.wheel.count != 0 {
+			t.Errorf("an idle store keeps %d entries, %d scopes", s.count, len(s.scopes))
 		}
 		if s.wake != never || s.timer.Stop() {
 			t.Error("the timer is set though nothing is there to expire")

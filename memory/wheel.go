@@ -73,7 +73,7 @@ func (w *wheel) add(n *node) (wake int64) {
 
 // remove takes an entry out, if it is in.
 func (w *wheel) remove(n *node) {
-	if n.prevNext == nil {
+	if n.prevSoon == nil {
 		return
 	}
 	unlink(n)
@@ -94,7 +94,7 @@ func (w *wheel) advance(now int64) *node {
 		w.last = max(w.last, w.start(level, slot))
 		w.occupied[level] &^= 1 << slot
 		w.due, w.slots[level][slot] = w.slots[level][slot], nil
-		w.due.prevNext = &w.due
+		w.due.prevSoon = &w.due
 	}
 	return w.due
 }
@@ -127,18 +127,18 @@ func (w *wheel) first() (level, slot int, ok bool) {
 
 // push puts n in front of a list.
 func push(list **node, n *node) {
-	n.next, n.prevNext = *list, list
-	if n.next != nil {
-		n.next.prevNext = &n.next
+	n.soon, n.prevSoon = *list, list
+	if n.soon != nil {
+		n.soon.prevSoon = &n.soon
 	}
 	*list = n
 }
 
 // unlink takes n out of the list that it is in.
 func unlink(n *node) {
-	*n.prevNext = n.next
-	if n.next != nil {
-		n.next.prevNext = n.prevNext
+	*n.prevSoon = n.soon
+	if n.soon != nil {
+		n.soon.prevSoon = n.prevSoon
 	}
-	n.next, n.prevNext = nil, nil
+	n.soon, n.prevSoon = nil, nil
 }

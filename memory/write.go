@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -81,8 +80,8 @@ func (s *Store) deleteSome(keys []provider.Key) error {
 	}
 	defer s.mu.Unlock()
 	now := s.now()
-	for _, key := range keys {
-		s.deleteLocked(key, now)
+	for i := range keys {
+		s.deleteLocked(&keys[i], now)
 	}
 	return nil
 }
@@ -90,9 +89,11 @@ func (s *Store) deleteSome(keys []provider.Key) error {
 // put is an entry on its way into the store, prepared as far as can be done
 // without the lock.
 type put struct {
-	node *node // nil: the TTL is refused, and nothing changes
-	ttl  time.Duration
-	err  error // with a node: the entry is refused, and nothing is kept under its key
+	key    *provider.Key
+	node   *node // nil: nothing is stored
+	ttl    time.Duration
+	err    error // why nothing is stored
+	refuse bool  // with err: nothing is kept under key either
 }
 
 // prepare checks and weighs an entry. It runs the weigher, so no lock is held.
@@ -100,17 +101,21 @@ func (s *Store) prepare(item *provider.Item) put {
 	if err := provider.CheckTTL(item.TTL); err != nil {
 		return put{err: err}
 	}
-	n := &node{key: item.Key, entry: item.Entry}
-	if s.weigher == nil {
-		return put{node: n, ttl: item.TTL}
+	p := put{key: &item.Key, ttl: item.TTL}
+	var weight int64
+	if s.weigher != nil {
+		weight, p.err = weigh(s.weigher, item)
+		if p.err == nil && weight > s.maxWeight {
+			p.err = fmt.Errorf("memory: the entry weighs %d, the store holds %d: %w",
+				weight, s.maxWeight, provider.ErrTooLarge)
+		}
+		if p.err != nil {
+			p.refuse = true
+			return p
+		}
 	}
-	weight, err := weigh(s.weigher, item)
-	if err == nil && weight > s.maxWeight {
-		err = fmt.Errorf("memory: the entry weighs %d, the store holds %d: %w",
-			weight, s.maxWeight, provider.ErrTooLarge)
-	}
-	n.weight = weight
-	return put{node: n, ttl: item.TTL, err: err}
+	p.node = s.newNode(item, weight)
+	return p
 }
 
 // weigh calls the weigher, which may do anything.
@@ -129,38 +134,39 @@ func weigh(weigher func(provider.Key, provider.Entry) int64, item *provider.Item
 
 // applyLocked carries out a put.
 func (s *Store) applyLocked(p *put, now int64) error {
-	switch {
-	case p.node == nil:
-		return p.err
-	case p.err != nil:
-		s.deleteLocked(p.node.key, now)
+	if p.err != nil {
+		if p.refuse {
+			s.deleteLocked(p.key, now)
+		}
 		return p.err
 	}
-	p.node.stored, p.node.expires = now, expiry(now, p.ttl)
-	s.storeLocked(p.node, now)
+	p.node.expires = expiry(now, p.ttl)
+	s.storeLocked(p.node, p.key, now)
 	return nil
 }
 
 // storeLocked stores n, in place of what is there under its key. Room is made
 // before, so that at no moment there is more than the bounds allow.
-func (s *Store) storeLocked(n *node, now int64) {
+func (s *Store) storeLocked(n *node, key *provider.Key, now int64) {
 	at, newer := inSmall, (*node)(nil)
-	if old := s.makeRoomLocked(n, now); old != nil {
+	if old := s.makeRoomLocked(n, key, now); old != nil {
 		// The new one takes over the old one's place in its queue and its
 		// credit. Readers find one or the other, never neither.
 		at, newer = old.place, old.newer
-		n.hits.Store(old.hits.Load())
+		n.scope = old.scope
+		n.setCredit(old.credit())
 		s.removeLocked(old, replaced, now)
+		s.table.Load().replace(old, n)
 	} else {
-		if s.policy.ghost.take(s.fingerprint(n.key), s.count) {
+		if s.policy.ghost.take(n.hash(), s.remembered()) {
 			at = inMain
 		}
-		s.index.add(n.key.Scope, n.key.Name)
+		s.enterLocked(n, key.Scope)
+		s.table.Load().add(n)
 	}
 	s.policy.add(n, at, newer)
-	s.entries.Store(n.key, n)
 	s.count++
-	s.weight += n.weight
+	s.weight += n.weight()
 	if n.expires != never {
 		s.wakeLocked(s.wheel.add(n), now)
 	}
@@ -168,14 +174,14 @@ func (s *Store) storeLocked(n *node, now int64) {
 
 // makeRoomLocked removes entries until n fits in, and returns the one that n
 // will replace, nil if there is none. That one may have to go as well.
-func (s *Store) makeRoomLocked(n *node, now int64) (old *node) {
-	old, _ = s.entries.Load(n.key)
+func (s *Store) makeRoomLocked(n *node, key *provider.Key, now int64) (old *node) {
+	old = s.table.Load().find(n.hash(), key)
 	for {
 		count, weight := s.count, s.weight
 		if old != nil {
-			count, weight = count-1, weight-old.weight
+			count, weight = count-1, weight-old.weight()
 		}
-		if count < s.maxEntries && weight <= s.maxWeight-n.weight {
+		if count < s.maxEntries && weight <= s.maxWeight-n.weight() {
 			return old
 		}
 		s.evictLocked(now)
@@ -189,12 +195,12 @@ func (s *Store) makeRoomLocked(n *node, now int64) (old *node) {
 func (s *Store) evictLocked(now int64) {
 	for steps := 0; ; steps++ {
 		n := s.policy.candidate()
-		hits := n.hits.Load()
-		switch judge(n.place, hits, n.expiredAt(now), steps) {
+		credit := n.credit()
+		switch judge(n.place, credit, n.expiredAt(now), steps) {
 		case promote:
-			n.hits.Store(0)
+			n.setCredit(0)
 		case retain:
-			n.hits.Store(hits - 1)
+			n.setCredit(credit - 1)
 		default:
 			s.removeLocked(n, evicted, now)
 			return
@@ -206,9 +212,9 @@ func (s *Store) evictLocked(now int64) {
 
 // deleteLocked removes the entry under key, if there is one, and reports
 // whether it was live.
-func (s *Store) deleteLocked(key provider.Key, now int64) (live bool) {
-	n, ok := s.entries.Load(key)
-	return ok && s.removeLocked(n, deleted, now)
+func (s *Store) deleteLocked(key *provider.Key, now int64) (live bool) {
+	n := s.find(key)
+	return n != nil && s.removeLocked(n, deleted, now)
 }
 
 // reason says why an entry leaves the store. If its end has passed, that is the
@@ -223,19 +229,19 @@ const (
 )
 
 // removeLocked is the one way out of the store. It reports whether the entry was
-// live. One that is replaced leaves its key in the map and in the index, for its
+// live. One that is replaced leaves its key in the table and in the index, for its
 // successor.
 func (s *Store) removeLocked(n *node, why reason, now int64) (live bool) {
 	live = !n.expiredAt(now)
 	if why != replaced {
-		s.entries.Delete(n.key)
-		s.index.remove(n.key.Scope, n.key.Name)
+		s.table.Load().remove(n)
+		s.leaveLocked(n)
 		s.rememberLocked(n, live && why == evicted)
 	}
 	s.policy.remove(n)
 	s.wheel.remove(n)
 	s.count--
-	s.weight -= n.weight
+	s.weight -= n.weight()
 	switch {
 	case !live:
 		s.expirations++
@@ -251,14 +257,20 @@ func (s *Store) removeLocked(n *node, why reason, now int64) (live bool) {
 // expires and gets invalidated like any other, and will be back.
 func (s *Store) rememberLocked(n *node, forWantOfRoom bool) {
 	switch {
-	case s.count == 1:
-		s.policy.ghost = ghost{} // the last entry: an empty store has no state
+	case s.count == 1: // the last entry: an empty store has no state
+		s.policy.ghost = ghost{}
+		s.scopes = make(map[string]*scope) // a map keeps the room for all it ever had
+		if s.table.Load().size.Load() > firstBuckets {
+			s.table.Store(newTable())
+		}
 	case forWantOfRoom == (n.place == inSmall):
-		s.policy.ghost.add(s.fingerprint(n.key), s.count)
+		s.policy.ghost.add(n.hash(), s.remembered())
 	}
 }
 
-// fingerprint returns the fingerprint of a key for the ghost.
-func (s *Store) fingerprint(key provider.Key) uint32 {
-	return uint32(maphash.Comparable(s.seed, key))
-}
+// remembered returns how many of those that left the ghost remembers: half as
+// many as there are entries. More lets too much into the main queue that is not
+// read often enough: with as many as there are entries, Zipf's law has half a
+// point less, and a loop among it 6 points. Fewer take longer to notice that other
+// keys are popular now.
+func (s *Store) remembered() int64 { return s.count/2 + 1 }

@@ -1,0 +1,66 @@
+package memory
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// TestEntryIsKept as it was given, whether there is room for it in the node or not.
+func TestEntryIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		plain := newStore(t, Options{})
+		weighed := newStore(t, Options{Weigher: func(provider.Key, provider.Entry) int64 { return 7 }})
+		time.Sleep(time.Hour) // so that their clocks are not at their beginnings
+		now := time.Now()
+		for _, c := range []struct {
+			name  string
+			entry provider.Entry
+			boxed bool
+		}{
+			{name: "nothing"},
+			{name: "value", entry: provider.Entry{Value: 1}},
+			{name: "absent", entry: provider.Entry{Absent: true}},
+			{name: "absent with a value", entry: provider.Entry{Absent: true, Value: "v"}},
+			{name: "loaded now", entry: provider.Entry{Value: 1, LoadedAt: now, LoadTime: time.Microsecond}},
+			{name: "loaded before", entry: provider.Entry{Value: 1, LoadedAt: now.Add(-4 * time.Second)}},
+			{name: "loaded elsewhere", entry: provider.Entry{Value: 1, LoadedAt: now.UTC().Round(0)}},
+			{name: "took as long as there is room for", entry: provider.Entry{LoadTime: 1<<32 - 1}},
+			{name: "took longer", entry: provider.Entry{Value: 1, LoadTime: 1 << 32}, boxed: true},
+			{name: "took less than nothing", entry: provider.Entry{Value: 1, LoadTime: -1}, boxed: true},
+			{name: "loaded as early as there is room for", entry: provider.Entry{LoadedAt: now.Add(-(1<<32 - 2))}},
+			{name: "loaded earlier", entry: provider.Entry{LoadedAt: now.Add(-(1<<32 - 1))}, boxed: true},
+			{name: "loaded before the store", entry: provider.Entry{LoadedAt: now.Add(-24 * time.Hour)}, boxed: true},
+			{name: "loaded later", entry: provider.Entry{LoadedAt: now.Add(1)}, boxed: true},
+			{name: "loaded in the first year", entry: provider.Entry{LoadedAt: time.Time{}.Add(1)}, boxed: true},
+			{name: "loaded in the last", entry: provider.Entry{LoadedAt: time.Unix(1<<40, 0)}, boxed: true},
+			{name: "fresh until", entry: provider.Entry{Value: 1, FreshUntil: now.Add(time.Second)}, boxed: true},
+			{name: "validator", entry: provider.Entry{Value: 1, Validator: "v", Absent: true}, boxed: true},
+		} {
+			for _, s := range []*Store{plain, weighed} {
+				k := key("s", "k")
+				if err := s.Set(t.Context(), k, c.entry, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				n := s.node(k)
+				if _, boxed := n.value.(*box); boxed != (c.boxed || s == weighed) || n.weight() != s.weight {
+					t.Errorf("%s: boxed: %v, weight %d of %d", c.name, boxed, n.weight(), s.weight)
+				}
+				got, found, err := s.Get(t.Context(), k)
+				if !found || err != nil || !sameEntry(got, c.entry) {
+					t.Errorf("%s: Get = %+v, %v, %v; want %+v", c.name, got, found, err, c.entry)
+				}
+			}
+		}
+	})
+}
+
+// sameEntry reports whether two entries are the same but for the form of their
+// times.
+func sameEntry(a, b provider.Entry) bool {
+	same := a.FreshUntil.Equal(b.FreshUntil) && a.LoadedAt.Equal(b.LoadedAt)
+	a.FreshUntil, a.LoadedAt = b.FreshUntil, b.LoadedAt
+	return same && a == b
+}

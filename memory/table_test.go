@@ -1,0 +1,159 @@
+package memory
+
+import (
+	"math/bits"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// tableNode returns a node with that name and hash.
+func tableNode(name string, hash uint32) *node {
+	n := &node{name: name, scope: new(scope)}
+	n.word.Store(hash << creditBits)
+	return n
+}
+
+// tableRun does random things to a table and to its twin, a map. Names with the
+// same number have the same hash.
+type tableRun struct {
+	t      *testing.T
+	r      *rand.Rand
+	table  *table
+	twin   map[string]*node
+	hashes []uint32
+	walks  []*tableWalk
+}
+
+// tableWalk is a walk over a table, with the names that it has to meet still, and
+// those that it has met.
+type tableWalk struct {
+	walk
+
+	due, met map[string]bool
+}
+
+func (m *tableRun) change() {
+	i := m.r.IntN(6000)
+	name, hash := strconv.Itoa(i), m.hashes[i%len(m.hashes)]
+	switch old := m.twin[name]; {
+	case old == nil:
+		m.twin[name] = tableNode(name, hash)
+		m.table.add(m.twin[name])
+	case m.r.IntN(2) == 0:
+		m.twin[name] = tableNode(name, hash)
+		m.table.replace(old, m.twin[name])
+	default:
+		m.table.remove(old)
+		delete(m.twin, name)
+		for _, w := range m.walks {
+			delete(w.due, name)
+		}
+	}
+	if n := m.table.find(hash, &provider.Key{Name: name}); n != m.twin[name] {
+		m.t.Fatalf("find %q = %v, want %v", name, n, m.twin[name])
+	}
+}
+
+// goOn begins a walk, and lets those that there are go on.
+func (m *tableRun) goOn() {
+	begun := &tableWalk{walk: newWalk(m.table), due: map[string]bool{}, met: map[string]bool{}}
+	for name := range m.twin {
+		begun.due[name] = true
+	}
+	m.walks = append(m.walks, begun)
+	walks := m.walks
+	m.walks = nil
+	for _, w := range walks {
+		done := w.next(func(n *node) {
+			if w.met[n.name] || m.twin[n.name] != n {
+				m.t.Fatalf("a walk meets %q again, or what is not there", n.name)
+			}
+			w.met[n.name] = true
+			delete(w.due, n.name)
+		})
+		if !done {
+			m.walks = append(m.walks, w)
+		} else if len(w.due) > 0 {
+			m.t.Fatalf("a walk over %d buckets of %d missed %v", w.size, m.table.size.Load(), w.due)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	r := random(t)
+	for hashes, changes := range map[int]int{1: 1000, 7: 3000, 6000: 20_000} {
+		m := &tableRun{t: t, r: r, table: newTable(), twin: map[string]*node{}, hashes: make([]uint32, hashes)}
+		for i := range m.hashes {
+			m.hashes[i] = r.Uint32N(1 << hashBits)
+		}
+		for i := range changes {
+			m.change()
+			if i%150 == 0 {
+				m.goOn()
+			}
+		}
+		if m.table.count != len(m.twin) || len(m.twin) < changes/10 {
+			t.Errorf("%d nodes, want %d", m.table.count, len(m.twin))
+		}
+	}
+}
+
+// TestTableAmongReaders: whoever reads finds what is there all the time, while the
+// table grows and others come and go around it.
+func TestTableAmongReaders(t *testing.T) {
+	r := random(t)
+	for range 400 {
+		table := newTable()
+		var stay [8]*node
+		for i := range stay {
+			stay[i] = tableNode("stay"+strconv.Itoa(i), r.Uint32N(1<<hashBits))
+			table.add(stay[i])
+		}
+		var readers sync.WaitGroup
+		quit := make(chan struct{})
+		for range 2 {
+			readers.Go(func() {
+				for {
+					select {
+					case <-quit:
+						return
+					default:
+					}
+					for _, n := range stay {
+						if found := table.find(n.hash(), &provider.Key{Name: n.name}); found == nil {
+							t.Errorf("%s with hash %s is not found", n.name, strconv.FormatUint(uint64(bits.Reverse32(n.hash())), 2))
+							return
+						}
+					}
+				}
+			})
+		}
+		changeAround(table, r, stay[:])
+		close(quit)
+		readers.Wait()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// changeAround lets a table grow, and others come, be replaced and go near those
+// that stay.
+func changeAround(table *table, r *rand.Rand, stay []*node) {
+	for i := range 120 {
+		hash := stay[i%len(stay)].hash() ^ 1<<r.IntN(hashBits)
+		n := tableNode(strconv.Itoa(i), hash)
+		table.add(n)
+		for range i % 8 {
+			again := tableNode(n.name, hash)
+			table.replace(n, again)
+			table.remove(again)
+			n = tableNode(n.name, hash)
+			table.add(n)
+		}
+	}
+}
