@@ -61,8 +61,8 @@ func startBrowser(t *testing.T) browser {
 	}
 	if path == "" {
 		const how = "no Chromium on the PATH; on Debian: apt-get install chromium"
-		if os.Getenv("READTHROUGH_REQUIRE_BROWSER") == "1" {
-			t.Fatal("READTHROUGH_REQUIRE_BROWSER=1: " + how)
+		if os.Getenv("READTHROUGH_REQUIRE_CHROMIUM") == "1" {
+			t.Fatal("READTHROUGH_REQUIRE_CHROMIUM=1: " + how)
 		}
 		t.Skip(how)
 	}
@@ -165,15 +165,24 @@ func (tb tab) text(expression string) string {
 	return text
 }
 
-// await waits until a JavaScript expression is true.
+// await waits until a JavaScript expression is true. The page itself looks, again
+// and again.
 func (tb tab) await(what, expression string) {
 	tb.t.Helper()
-	for deadline := time.Now().Add(patience); tb.text(expression) != "true"; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.t.Fatalf("waited in vain: %s (%s)\n%s", what, expression, tb.text(`document.body.innerText`))
-		}
+	ctx, cancel := context.WithTimeout(tb.ctx, patience+pollMargin)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
+		chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(patience)))
+	if err != nil {
+		tb.t.Fatalf("waited in vain: %s (%s): %v\n%s", what, expression, err, tb.text(`document.body.innerText`))
 	}
 }
+
+const (
+	pollEvery = 20 * time.Millisecond
+	// pollMargin is for the page to say that it has waited in vain.
+	pollMargin = 5 * time.Second
+)
 
 // click clicks what a selector finds.
 func (tb tab) click(selector string) {
@@ -245,6 +254,9 @@ func (tb tab) screenshot(name string, width, height int64, dark bool, of ...stri
 	if bad := tb.text(unnamed); bad != "" {
 		tb.t.Errorf("%s: without a name: %s", name, bad)
 	}
+	if bad := tb.text(protruding); bad != "" {
+		tb.t.Errorf("%s: at a width of %d these stick out of what they are in: %s", name, width, bad)
+	}
 	tb.js(`scrollTo(0, 0)`)
 	for _, selector := range of {
 		tb.js(fmt.Sprintf(`document.querySelector(%q).scrollIntoView()`, selector))
@@ -294,6 +306,12 @@ const contrasts = `(() => {
 const unnamed = `[...document.querySelectorAll("input, select, textarea, button, [role=img]")].filter((e) =>
   !(e.labels?.length > 0 || e.textContent.trim() || e.getAttribute("aria-label"))).map((e) => e.outerHTML).join("; ")`
 
+// protruding lists what is wider than the box around it.
+const protruding = `[...document.querySelectorAll(".panel *, dialog *, .top *")].filter((e) => {
+  const box = e.closest(".panel, dialog, .top").getBoundingClientRect(), r = e.getBoundingClientRect();
+  return r.width > 1 && (r.right > box.right + 0.5 || r.left < box.left - 0.5);
+}).map((e) => e.outerHTML.slice(0, 60)).join("; ")`
+
 // What is created, moved, reported and closed in one tab shows in another, which is
 // never loaded again.
 func TestBrowser(t *testing.T) {
@@ -321,12 +339,15 @@ func TestBrowser(t *testing.T) {
 	two.await("it moved to the system that the other tab lists", listed(title))
 
 	two.selectTitle(title)
-	two.typeInto("#detail textarea", "half of a senten")
+	two.typeInto("#detail textarea", "half of a senten") // and the focus stays there
 	one.typeInto("#detail textarea", "The switch is in place.")
 	one.clickText("Add")
 	two.await("the other tab shows the update", detailShows("The switch is in place."))
 	if typed := two.text(`document.querySelector("#detail textarea").value`); typed != "half of a senten" {
 		t.Errorf("an update of somebody else left %q of what was being typed", typed)
+	}
+	if focused := two.text(`document.activeElement.name`); focused != "message" {
+		t.Errorf("an update of somebody else moved the focus from the text to %q", focused)
 	}
 	one.clickText("Start")
 	one.clickText("Complete")
@@ -334,6 +355,12 @@ func TestBrowser(t *testing.T) {
 	one.clickText("Delete")
 	two.await("it is gone everywhere", "!"+listed(title))
 	two.await("the other tab says so", detailShows("was deleted"))
+
+	two.typeInto("#filters input", "nothing is called this")
+	two.await("it says that nothing matches", `document.getElementById("list").textContent.includes("None matches")`)
+	two.screenshot("empty", 1280, 900, false)
+	two.click("#list .nothing button")
+	two.await("the filters are gone", `document.querySelectorAll("#list button").length > 5`)
 
 	one.click("#storm")
 	one.await("a storm is one query", `document.getElementById("storm-says").textContent.startsWith("1,000 readers, 1 query.")`)
@@ -366,7 +393,7 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	two.retitle("Changed in two")
 	one.await("and the other way round", detailShows("Changed in two"))
 
-	one.js(`document.getElementById("readers").dataset.seconds = 6`)
+	one.js(`document.getElementById("readers").dataset.seconds = 12`)
 	one.click("#readers")
 	one.click("#link")
 	one.await("the banner says that Redis is out of reach", `document.getElementById("banner").innerText.includes("out of reach")`)

@@ -34,16 +34,24 @@ export const refresh = latest(
   (m) => { if (m !== null && m.id === id) render(m); },
   (err) => {
     if (id === null) return;
+    if (err.status !== 404 && version > 0) { // it is there still, as far as we know
+      complain(`This cannot be read again: ${err.message}. It is what was read last.`);
+      return;
+    }
+    version = 0;
     $("detail").hidden = false;
     $("detail").replaceChildren(
-      element("h2", { id: "detail-title", tabindex: "-1" }, "Gone"),
+      element("h2", { id: "detail-title", tabindex: "-1" }, err.status === 404 ? "Gone" : "Not to be read"),
       element("p", { class: "quiet" }, err.status === 404 ? "This maintenance was deleted." : err.message));
   },
 );
 
 function render(m) {
-  if (m.version === version) return; // whatever is being typed stays
-  const changed = version > 0;
+  if (m.version === version) { // whatever is being typed stays
+    complain(null);
+    return;
+  }
+  const changed = version > 0, focused = focusedControl();
   version = m.version;
   const final = m.status === "completed" || m.status === "cancelled";
   $("detail").hidden = false;
@@ -64,6 +72,21 @@ function render(m) {
     ...(final ? [] : [reportForm(m)]),
     element("p", { id: "detail-error", class: "error", role: "alert", hidden: true }),
     element("div", { class: "buttons" }, ...buttons(m, final)));
+  focused();
+}
+
+// focusedControl returns a function that gives the focus back to the control that
+// has it now, when that was made anew: somebody else's change takes nobody's pen.
+function focusedControl() {
+  const e = document.activeElement;
+  if (!$("detail").contains(e) || !e.matches("textarea, select, button")) return () => {};
+  const [name, text, from, to] = [e.name, e.textContent, e.selectionStart, e.selectionEnd];
+  return () => {
+    const again = [...$("detail").querySelectorAll("textarea, select, button")]
+      .find((c) => (name ? c.name === name : c.textContent === text));
+    again?.focus({ preventScroll: true });
+    if (again?.matches("textarea")) again.setSelectionRange(from, to);
+  };
 }
 
 function update(u) {
@@ -113,12 +136,18 @@ function reportForm(m) {
 }
 
 async function attempt(action) {
-  const error = $("detail-error");
-  error.hidden = true;
+  complain(null);
   try {
     await action();
   } catch (err) {
-    error.textContent = err.message;
-    error.hidden = false;
+    complain(err.message);
   }
+}
+
+// complain shows what went wrong; null: nothing did.
+function complain(text) {
+  const error = $("detail-error");
+  if (error === null) return;
+  error.textContent = text ?? "";
+  error.hidden = text === null;
 }

@@ -29,7 +29,8 @@ export function milliseconds(ms) {
   if (ms === undefined || Number.isNaN(ms)) return "–";
   if (ms < 1) return `${whole.format(ms * 1000)} µs`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
-  return `${whole.format(ms)} ms`;
+  if (ms < 1000) return `${whole.format(ms)} ms`;
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 // localInput writes a time as an <input type="datetime-local"> wants it.

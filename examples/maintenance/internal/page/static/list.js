@@ -40,8 +40,14 @@ function query() {
 // refresh reads the list again.
 export const refresh = latest(
   () => get(`/maintenances?${query()}`),
-  ({ maintenances }) => render(maintenances),
-  (err) => { $("count").textContent = `The list cannot be read: ${err.message}`; },
+  ({ maintenances }) => {
+    $("list-error").hidden = true;
+    render(maintenances);
+  },
+  (err) => {
+    $("list-error").textContent = `The list cannot be read: ${err.message}. What is below is what was read last.`;
+    $("list-error").hidden = false;
+  },
 );
 
 function render(maintenances) {
@@ -50,7 +56,7 @@ function render(maintenances) {
   versions = new Map(maintenances.map((m) => [m.id, m.version]));
   ids = maintenances.map((m) => m.id);
   $("count").textContent = maintenances.length === 1 ? "1 maintenance" : `${maintenances.length} maintenances`;
-  $("list").replaceChildren(...maintenances.map((m) => {
+  $("list").replaceChildren(...(maintenances.length === 0 ? [nothing()] : []), ...maintenances.map((m) => {
     const changed = before.size > 0 && before.get(m.id) !== m.version;
     return element("li", {}, element("button", {
       type: "button",
@@ -66,4 +72,18 @@ function render(maintenances) {
     element("span", { class: "where" }, m.system_ids.map((id) => names.system.get(id) ?? id).join(", "))));
   }));
   if (focused) $("list").querySelector(`button[data-id="${focused}"]`)?.focus();
+}
+
+// nothing is what the list shows when there is nothing to list.
+function nothing() {
+  const filtered = query() !== "";
+  return element("li", { class: "nothing" },
+    filtered ? "None matches these filters." : "There are no maintenances.",
+    ...(filtered ? [element("button", { type: "button", class: "plain", onclick: clear }, "Show all")] : []));
+}
+
+function clear() {
+  $("filters").reset();
+  refresh();
+  $("list-title").focus();
 }

@@ -1,8 +1,10 @@
-// A plot of the last minute, of one or two series, as SVG.
+// A plot of the last minute, of one or two series, as SVG, with what its axes mean
+// beside it. Each point is where its time is: a second in which nothing was
+// measured is a gap.
 
 import { element } from "./dom.js";
 
-const seconds = 60, width = 300, height = 60, margin = 4;
+const span = 60_000, width = 300, height = 60, margin = 3;
 const namespace = "http://www.w3.org/2000/svg";
 
 function svg(name, attributes) {
@@ -11,63 +13,65 @@ function svg(name, attributes) {
   return e;
 }
 
+const ordinal = (i) => (i === 0 ? "first" : "second");
+
 export class Plot {
-  // format writes a value; top is the top of the scale, or undefined if that is
-  // the largest value shown.
-  constructor(first, second, format, top) {
-    this.names = [first, second].filter(Boolean);
+  // names are those of one or two series; format writes a value with its unit;
+  // top is the top of the scale, or undefined if that is the largest value shown.
+  constructor(names, format, top) {
+    this.names = names;
     this.format = format;
     this.top = top;
-    this.series = this.names.map(() => []);
-    this.paths = this.names.map((_, i) => svg("path", { class: i === 0 ? "first" : "second", d: "" }));
+    this.points = []; // { at, values }, the oldest first
+    this.paths = names.map((_, i) => svg("path", { class: ordinal(i), d: "" }));
     this.picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" });
     this.picture.append(
-      svg("line", { x1: 0, x2: width, y1: height / 2, y2: height / 2 }), ...[...this.paths].reverse());
-    this.scale = element("span", {}, "");
+      ...[margin, height / 2, height - margin].map((y) => svg("line", { x1: 0, x2: width, y1: y, y2: y })),
+      ...[...this.paths].reverse());
+    this.legend = names.map((_, i) => element("b", { class: ordinal(i) }, ""));
+    [this.high, this.low] = [element("span", {}, ""), element("span", {}, "")];
     this.figure = element("figure", { class: "plot" },
-      element("figcaption", {},
-        element("span", {}, ...this.names.flatMap((name, i) => [
-          i === 0 ? "" : " and ", element("b", { class: i === 0 ? "first" : "second" }, name)]), ", last minute"),
-        this.scale),
-      this.picture);
+      element("figcaption", {}, ...this.legend),
+      element("div", { class: "scale", "aria-hidden": "true" }, this.high, this.low),
+      this.picture,
+      element("div", { class: "times", "aria-hidden": "true" }, ...["60 s ago", "30 s", "now"].map((t) => element("span", {}, t))));
     this.draw();
   }
 
-  // add adds a value of each series; undefined where there is none.
-  add(...values) {
-    this.series.forEach((s, i) => {
-      s.push(values[i]);
-      if (s.length > seconds) s.shift();
-    });
+  // add adds what was measured at a time; undefined where nothing was.
+  add(at, ...values) {
+    this.points.push({ at, values });
+    while (this.points[0].at < at - span) this.points.shift();
     this.draw();
   }
 
   draw() {
-    const all = this.series.flat().filter((v) => v !== undefined);
+    const all = this.points.flatMap((p) => p.values).filter((v) => v !== undefined);
     const top = this.top ?? nice(Math.max(...all, 0));
-    this.series.forEach((s, i) => this.paths[i].setAttribute("d", line(s, top)));
-    this.scale.textContent = all.length === 0 ? "" : `0 to ${this.format(top)}`;
-    const last = this.names.map((name, i) => {
-      const v = this.series[i].at(-1);
-      return `${name} ${v === undefined ? "unknown" : this.format(v)}`;
+    this.names.forEach((name, i) => {
+      this.paths[i].setAttribute("d", line(this.points.map((p) => [p.at, p.values[i]]), top));
+      const now = this.points.at(-1)?.values[i];
+      this.legend[i].textContent = `${name} ${now === undefined ? "–" : this.format(now)}`;
     });
-    this.picture.setAttribute("aria-label", `Last minute; now ${last.join(", ")}`);
+    this.high.textContent = all.length > 0 || this.top !== undefined ? this.format(top) : "";
+    this.low.textContent = "0";
+    this.picture.setAttribute("aria-label",
+      `${this.names.join(" and ")} in the last minute, ${all.length === 0 ? "nothing yet" : `up to ${this.format(Math.max(...all))}`}`);
   }
 }
 
-// line is the path of a series, with gaps where it has no value.
-function line(values, top) {
-  let path = "", pen = "M";
-  values.forEach((v, i) => {
-    if (v === undefined) {
-      pen = "M";
-      return;
+// line is the path of a series, which ends at the right edge.
+function line(points, top) {
+  let path = "", drawing = false;
+  for (const [at, v] of points) {
+    if (v !== undefined) {
+      const x = width * (1 - (points.at(-1)[0] - at) / span);
+      const y = height - margin - (v / top) * (height - 2 * margin);
+      // A point between two gaps is drawn as well: as a line that ends where it begins.
+      path += `${drawing ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}${drawing ? "" : "h0"}`;
     }
-    const x = width - (values.length - 1 - i) * (width / (seconds - 1));
-    const y = height - margin - (top > 0 ? v / top : 0) * (height - 2 * margin);
-    path += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
-    pen = "L";
-  });
+    drawing = v !== undefined;
+  }
   return path;
 }
 

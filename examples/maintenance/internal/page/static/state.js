@@ -3,62 +3,75 @@
 import { put } from "./api.js";
 import { $, count, element } from "./dom.js";
 
-let wasCut = false, healed = 0;
+// How long the banner says that an outage is over.
+const relief = 8000;
+
+let wasOut = false, healed = 0, cut = false;
 
 // showState shows what an answer of /stats says of the store.
 export function showState({ provider, scope }) {
-  const cut = provider.link === "cut";
-  const store = { memory: "in memory", redis: "in Redis", none: "none" }[provider.kind];
-  $("instance").textContent = `${location.host} · cache ${store} · database: ${provider.database}`;
-  const badge = $("provider");
-  if (provider.kind !== "redis") say(badge, "good", provider.kind === "none" ? "no cache" : "in memory");
-  else if (cut) say(badge, "bad", "Redis is cut off");
-  else if (!provider.answers) say(badge, "bad", "Redis does not answer");
-  else if (scope.pending > 0) say(badge, "warn", "catching up");
-  else say(badge, "good", "Redis answers");
-
+  cut = provider.link === "cut";
+  const store = { memory: "cache in memory", redis: "cache in Redis", none: "no cache" }[provider.kind];
+  $("instance").textContent = `${location.host} · ${store} · ${provider.database}`;
+  badge(...stateOf(provider, scope.pending));
   $("link-row").hidden = provider.link === undefined;
-  $("link").setAttribute("aria-pressed", String(cut));
+  $("link").classList.toggle("alarm", cut);
   $("link").textContent = cut ? "Heal Redis" : "Cut off Redis";
   banner(cut || !provider.answers, scope.pending);
 }
 
-function say(badge, state, text) {
-  if (badge.dataset.state !== state) badge.dataset.state = state;
-  if (badge.textContent !== text) badge.textContent = text; // nothing new is not read aloud
+function stateOf(provider, pending) {
+  if (provider.kind === "none") return ["idle", "no cache"];
+  if (provider.kind === "memory") return ["good", "in memory"];
+  if (cut) return ["bad", "Redis is cut off"];
+  if (!provider.answers) return ["bad", "Redis does not answer"];
+  if (pending > 0) return ["warn", "catching up"];
+  return ["good", "Redis answers"];
+}
+
+// showLost says that there is nothing new to show.
+export function showLost() {
+  badge("bad", "no answer");
+  wasOut = false;
+  write("bad", "The service does not answer. ", "What you see here is what it said last.");
+}
+
+function badge(state, text) {
+  const e = $("provider");
+  if (e.dataset.state !== state) e.dataset.state = state;
+  if (e.textContent !== text) e.textContent = text; // nothing new is not read aloud
 }
 
 // banner says what an outage means, and for a while that it is over.
 function banner(out, pending) {
-  const box = $("banner");
+  const waiting = pending === 0 ? "No invalidation waits yet."
+    : pending === 1 ? "1 invalidation waits." : `${count(pending)} invalidations wait.`;
+  if (out) {
+    write("warn", "Redis is out of reach. ",
+      `Reads go on, from the database. What is changed here is seen here at once, and elsewhere after the heal, or after 15 s. ${waiting}`);
+  } else if (pending > 0) {
+    write("warn", "Redis is back. ", `${waiting} Until they are confirmed, what they concern is read from the database.`);
+  } else if (wasOut && healed === 0) {
+    healed = Date.now();
+    write("good", "All is right again. ", "Every invalidation that waited was confirmed: every process reads what was written.");
+  } else if (!wasOut || Date.now() - healed > relief) {
+    wasOut = false;
+    $("banner").hidden = true;
+  }
   if (out || pending > 0) {
-    wasCut = true;
+    wasOut = true;
     healed = 0;
-    const waiting = pending === 0 ? "No invalidation waits yet."
-      : pending === 1 ? "1 invalidation waits." : `${count(pending)} invalidations wait.`;
-    const text = out
-      ? ["Redis is out of reach. ", `Reads go on, from the database. Changes made here are seen here at once; other processes see them after the heal, or after 15 s. ${waiting}`]
-      : ["Redis is back. ", `${waiting} Until they are confirmed, what they concern is read from the database.`];
-    write(box, false, ...text);
-    return;
   }
-  if (!wasCut) return;
-  if (healed === 0) healed = Date.now();
-  if (Date.now() - healed > 8000) {
-    wasCut = false;
-    box.hidden = true;
-    return;
-  }
-  write(box, true, "All is right again. ", "Every invalidation that waited was confirmed, and every process reads what was written.");
 }
 
-function write(box, good, title, text) {
-  box.classList.toggle("healed", good);
+function write(state, title, text) {
+  const box = $("banner");
+  box.dataset.state = state;
   if (!box.hidden && box.textContent === title + text) return;
   box.hidden = false;
   box.replaceChildren(element("strong", {}, title), text);
 }
 
 export async function toggle() {
-  await put("/link", { cut: $("link").getAttribute("aria-pressed") !== "true" });
+  await put("/link", { cut: !cut });
 }

@@ -4,20 +4,23 @@
 import { get } from "./api.js";
 import { $, count, element, milliseconds } from "./dom.js";
 import { Plot } from "./plot.js";
-import { showState } from "./state.js";
+import { showLost, showState } from "./state.js";
 
-const tiles = [
+const now = [
   ["reads", "reads/s"],
+  ["queries", "queries/s"],
   ["ratio", "hit ratio"],
   ["p50", "read p50"],
-  ["queries", "queries/s"],
-  ["saved", "queries saved"],
   ["p99", "read p99"],
+  ["pending", "pending invalidations"],
+];
+
+const total = [
+  ["run", "queries run"],
+  ["saved", "queries saved"],
   ["loads", "loads"],
   ["joined", "joined reads"],
-  ["run", "queries run"],
   ["refused", "refused fills"],
-  ["pending", "pending invalidations"],
   ["errors", "store errors"],
 ];
 
@@ -25,14 +28,16 @@ const values = {};
 let plots, last = null;
 
 export function init() {
-  for (const [name, title] of tiles) {
-    values[name] = element("dd", { id: `tile-${name}` }, "–");
-    $("tiles").append(element("div", {}, element("dt", {}, title), values[name]));
+  for (const [place, tiles] of [["tiles-now", now], ["tiles-total", total]]) {
+    for (const [name, title] of tiles) {
+      values[name] = element("dd", { id: `tile-${name}` }, "–");
+      $(place).append(element("div", {}, element("dt", {}, title), values[name]));
+    }
   }
   plots = {
-    rates: new Plot("reads/s", "queries/s", count),
-    ratio: new Plot("hit ratio", null, (v) => `${Math.round(v * 100)} %`, 1),
-    latency: new Plot("read p99", "p50", milliseconds),
+    rates: new Plot(["reads/s", "queries/s"], count),
+    ratio: new Plot(["hit ratio"], (v) => `${Math.round(v * 100)} %`, 1),
+    latency: new Plot(["read p99", "p50"], milliseconds),
   };
   $("plots").append(...Object.values(plots).map((plot) => plot.figure));
   tick();
@@ -40,45 +45,48 @@ export function init() {
 
 async function tick() {
   try {
-    const now = await get("/stats");
-    show(now);
-    last = now;
+    const answer = await get("/stats");
+    showState(answer);
+    show(answer);
+    last = answer;
   } catch {
-    $("provider").dataset.state = "bad";
-    $("provider").textContent = "service does not answer";
+    showLost();
+    for (const plot of Object.values(plots)) plot.add(Date.now());
   }
   setTimeout(tick, 1000);
 }
 
-function show(now) {
-  showState(now);
-  const set = (name, text) => { values[name].textContent = text; };
-  set("loads", count(now.scope.loads));
-  set("joined", count(now.scope.joined));
-  set("run", count(now.database.queries));
-  set("saved", count(Math.max(0, now.reads.count - now.scope.loads)));
-  set("refused", count(now.scope.refused_fills));
-  set("pending", count(now.scope.pending));
-  set("errors", count(now.scope.provider_errors));
-  values.pending.parentElement.classList.toggle("alarm", now.scope.pending > 0);
-  if (last === null || now.at_ms <= last.at_ms || now.reads.count < last.reads.count) return; // a new process
+function show(answer) {
+  set("loads", count(answer.scope.loads));
+  set("joined", count(answer.scope.joined));
+  set("run", count(answer.database.queries));
+  set("saved", count(Math.max(0, answer.reads.count - answer.scope.loads)));
+  set("refused", count(answer.scope.refused_fills));
+  set("pending", count(answer.scope.pending));
+  set("errors", count(answer.scope.provider_errors));
+  values.pending.parentElement.classList.toggle("alarm", answer.scope.pending > 0);
+  if (last === null || answer.at_ms <= last.at_ms || answer.reads.count < last.reads.count) return; // a new process
 
-  const perSecond = (f) => ((f(now) - f(last)) * 1000) / (now.at_ms - last.at_ms);
+  const perSecond = (f) => ((f(answer) - f(last)) * 1000) / (answer.at_ms - last.at_ms);
   const reads = perSecond((s) => s.reads.count);
   const queries = perSecond((s) => s.database.queries);
-  const hits = now.scope.hits - last.scope.hits;
-  const asked = hits + now.scope.misses - last.scope.misses;
-  const took = latencies(last, now);
+  const hits = answer.scope.hits - last.scope.hits;
+  const asked = hits + answer.scope.misses - last.scope.misses;
+  const ratio = asked > 0 ? hits / asked : undefined;
+  const took = latencies(last, answer);
+  const [p50, p99] = [percentile(took, 0.5), percentile(took, 0.99)];
   set("reads", count(reads));
   set("queries", count(queries));
-  if (asked > 0) set("ratio", `${(100 * hits / asked).toFixed(1)} %`);
-  if (took.total > 0) {
-    set("p50", milliseconds(percentile(took, 0.5)));
-    set("p99", milliseconds(percentile(took, 0.99)));
-  }
-  plots.rates.add(reads, queries);
-  plots.ratio.add(asked > 0 ? hits / asked : undefined);
-  plots.latency.add(percentile(took, 0.99), percentile(took, 0.5));
+  set("ratio", ratio === undefined ? "–" : `${(100 * ratio).toFixed(1)} %`);
+  set("p50", milliseconds(p50));
+  set("p99", milliseconds(p99));
+  plots.rates.add(Date.now(), reads, queries);
+  plots.ratio.add(Date.now(), ratio);
+  plots.latency.add(Date.now(), p99, p50);
+}
+
+function set(name, text) {
+  values[name].textContent = text;
 }
 
 // latencies are the buckets of the reads between two answers.
@@ -88,11 +96,11 @@ function latencies(before, after) {
   return { buckets, total: buckets.reduce((sum, [, n]) => sum + n, 0) };
 }
 
-function percentile({ buckets, total }, part) {
+function percentile({ buckets, total: all }, part) {
   let seen = 0;
   for (const [upTo, n] of buckets) {
     seen += n;
-    if (total > 0 && seen >= part * total) return upTo;
+    if (all > 0 && seen >= part * all) return upTo;
   }
   return undefined;
 }
