@@ -54,7 +54,10 @@ func (a *app) openDatabase(ctx context.Context, c config) (*service.Service, err
 // connect puts the layers on top of each other: the service under the cache under
 // the router.
 func (a *app) connect(ctx context.Context, c config, database *service.Service, s store) error {
-	readThrough, err := readthrough.New(s.CacheProvider, readthrough.Options{ProviderTimeout: c.storeTimeout})
+	readThrough, err := readthrough.New(s.CacheProvider, readthrough.Options{
+		ProviderTimeout: c.storeTimeout,
+		LeaseWait:       c.storeTimeout, // another process that loads has to get as much done
+	})
 	if err != nil {
 		return err
 	}

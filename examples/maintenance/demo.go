@@ -21,14 +21,26 @@ const (
 	demoTimeout      = 5 * time.Minute
 )
 
-// runDemo serves on a free port and takes the tour.
-func runDemo(ctx context.Context, c config, stdout io.Writer) (err error) {
+// runDemo serves on a free port and takes the tour, and then that of two processes.
+func runDemo(ctx context.Context, c config, stdout io.Writer) error {
 	if c.latency == 0 {
 		c.latency = demoLatency
 	}
 	c.storeTimeout = demoStoreTimeout
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
+	if err := demoOne(ctx, c, stdout); err != nil {
+		return err
+	}
+	if err := demoTwo(ctx, c, stdout); err != nil {
+		return err
+	}
+	say(stdout, "\nEvery promise was kept.\n")
+	return nil
+}
+
+// demoOne is the demo of a service in this process.
+func demoOne(ctx context.Context, c config, stdout io.Writer) (err error) {
 	a, err := newApp(ctx, c)
 	if err != nil {
 		return err
@@ -52,11 +64,7 @@ func (a *app) demo(ctx context.Context, c config, stdout io.Writer) error {
 	go func() { served <- a.serve(serving, listener) }()
 	err = tour.Run(ctx, url, func(line string) { say(stdout, "%s\n", line) }, c.tour)
 	stop()
-	if err := errors.Join(err, <-served); err != nil {
-		return err
-	}
-	say(stdout, "\nEvery promise was kept.\n")
-	return nil
+	return errors.Join(err, <-served)
 }
 
 // describe says what the tour runs on.
@@ -68,5 +76,5 @@ func (c config) describe() string {
 	if c.database != "" {
 		database = "in " + c.database
 	}
-	return fmt.Sprintf("Cache %s; database %s, every query takes %v longer than it would.", store, database, c.latency)
+	return fmt.Sprintf("Cache %s; database %s, every query takes %v longer.", store, database, c.latency)
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -19,6 +21,44 @@ import (
 
 // patience bounds how long a test waits for a process or a socket.
 const patience = 30 * time.Second
+
+// The demo starts processes of its own program, which is this one here. Tests have
+// no flag -addr.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "-addr" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// startService starts a service on a free port and returns its URL.
+func startService(t *testing.T, c config) string {
+	t.Helper()
+	a, err := newApp(context.WithoutCancel(t.Context()), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serve(t, a)
+}
+
+// serve serves on a free port until the test ends, and returns the URL.
+func serve(t *testing.T, a *app) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- a.serve(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-served, a.close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return "http://" + listener.Addr().String()
+}
 
 func TestBadCommandLines(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,6 +80,7 @@ func TestBadCommandLines(t *testing.T) {
 		"argument":         {[]string{"serve"}, exitBadCall, `"serve"`},
 		"bad latency":      {[]string{"-latency", "long"}, exitBadCall, "long"},
 		"negative latency": {[]string{"-latency", "-1s"}, exitBadCall, "negative"},
+		"no timeout":       {[]string{"-store-timeout", "0s"}, exitBadCall, "positive"},
 		"port in use":      {[]string{"-addr", taken.Addr().String()}, exitFailed, taken.Addr().String() + ", choose another"},
 		"bad address":      {[]string{"-addr", "nowhere"}, exitFailed, "nowhere"},
 		"bad Redis URL":    {[]string{"-redis", "http://localhost"}, exitFailed, "-redis"},

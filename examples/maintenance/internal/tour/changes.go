@@ -64,7 +64,7 @@ func (t *tour) signals(ctx context.Context) (string, error) {
 		}
 	}
 	t.main.Version = current
-	return fmt.Sprintf("%d changes, %d listeners read again after each and %d reads went on meanwhile: all saw the new value; "+
+	return fmt.Sprintf("%d changes, %d listeners read again after each; %d reads went on meanwhile; all saw the new value; "+
 		"from the change until all had seen it: %s", t.options.Rounds, listeners, reads.Load(), &took), nil
 }
 

@@ -51,8 +51,8 @@ type (
 
 // String sums up what the service counted.
 func (s stats) String() string {
-	text := fmt.Sprintf("cache: %d hits, %d misses of which %d joined a load, %d loads of %.1f ms on average, "+
-		"%d fills refused, %d keys and prefixes invalidated\ndatabase: %d queries in all",
+	text := fmt.Sprintf("cache: %d hits, %d misses of which %d joined a load, %d loads of %.1f ms on average,\n"+
+		"       %d fills refused, %d keys and prefixes invalidated\nqueries to the database: %d",
 		s.Scope.Hits, s.Scope.Misses, s.Scope.Joined, s.Scope.Loads, s.Scope.LoadMillis,
 		s.Scope.RefusedFills, s.Scope.Invalidations, s.Database.Queries)
 	if s.Scope.Pending > 0 || s.Scope.ProviderErrors > 0 {
@@ -177,6 +177,11 @@ func (c *client) bySystems(ctx context.Context, systems ...string) (b bulk, err 
 
 func (c *client) rename(ctx context.Context, user, name string) error {
 	return c.do(ctx, http.MethodPut, "/users/"+user, map[string]string{"name": name}, nil)
+}
+
+// setLink cuts the service's connection to its store, or heals it.
+func (c *client) setLink(ctx context.Context, cut bool) error {
+	return c.do(ctx, http.MethodPut, "/link", map[string]bool{"cut": cut}, nil)
 }
 
 func path(id int64) string { return "/maintenances/" + strconv.FormatInt(id, 10) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -48,17 +49,25 @@ func (c *client) listen(ctx context.Context) (*listener, error) {
 }
 
 // next waits for the next maintenance.updated signal.
-func (l *listener) next() (signal, error) {
-	updated := false
+func (l *listener) next() (signal, error) { return l.await(updated) }
+
+// The names of signals.
+const (
+	updated = "maintenance.updated"
+	resync  = "resync" // read everything again
+)
+
+// await waits for the next signal of the given names.
+func (l *listener) await(names ...string) (signal, error) {
+	name := ""
 	for l.lines.Scan() {
-		switch line := l.lines.Text(); {
-		case line == "":
-			updated = false
-		case line == "event: maintenance.updated":
-			updated = true
-		case updated && strings.HasPrefix(line, "data: "):
+		line := l.lines.Text()
+		if event, ok := strings.CutPrefix(line, "event: "); ok {
+			name = event
+		}
+		if data, ok := strings.CutPrefix(line, "data: "); ok && slices.Contains(names, name) {
 			var s signal
-			err := json.Unmarshal([]byte(strings.TrimPrefix(line, "data: ")), &s)
+			err := json.Unmarshal([]byte(data), &s)
 			return s, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,17 @@ type Options struct {
 	_ struct{}
 }
 
-// ErrBroken matches the error of [Run] for a promise that the service broke.
+func (o Options) withDefaults() Options {
+	if o.Readers <= 0 {
+		o.Readers = 1000
+	}
+	if o.Rounds <= 0 {
+		o.Rounds = 50
+	}
+	return o
+}
+
+// ErrBroken matches the error of [Run] and [RunTwo] for a promise that the service broke.
 var ErrBroken = errors.New("promise broken")
 
 // broken returns an error that matches [ErrBroken].
@@ -41,10 +52,24 @@ type tour struct {
 	main maintenance
 }
 
-// station is a part of the tour. It returns what it measured.
+// station is a part of a tour. It returns what it measured.
 type station struct {
 	name  string
-	visit func(*tour, context.Context) (measured string, err error)
+	visit func(context.Context) (measured string, err error)
+}
+
+// visit visits the stations one after the other, and reports a line for each.
+func visit(ctx context.Context, stations []station, report func(line string)) error {
+	for _, s := range stations {
+		began := time.Now()
+		measured, err := s.visit(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		lines := strings.ReplaceAll(measured, "; ", "\n"+strings.Repeat(" ", 16))
+		report(fmt.Sprintf("ok  %-10s  %s (%v)", s.name, lines, time.Since(began).Round(time.Millisecond)))
+	}
+	return nil
 }
 
 // Run takes the tour of the service at the URL base and reports what it measures,
@@ -52,34 +77,25 @@ type station struct {
 // with an error that matches [ErrBroken]; other errors mean that the service
 // could not be asked.
 func Run(ctx context.Context, base string, report func(line string), options Options) (err error) {
-	if options.Readers <= 0 {
-		options.Readers = 1000
-	}
-	if options.Rounds <= 0 {
-		options.Rounds = 50
-	}
+	options = options.withDefaults()
 	t := &tour{client: newClient(base, options.Readers), options: options}
 	defer t.client.close()
 	if t.main, err = t.client.create(ctx, "The tour", allSystems...); err != nil {
 		return err
 	}
-	for _, s := range []station{
-		{"stampede", (*tour).stampede},
-		{"warm reads", (*tour).warmReads},
-		{"bulk", (*tour).bulk},
-		{"absence", (*tour).absence},
-		{"names", (*tour).names},
-		{"lists", (*tour).lists},
-		{"signals", (*tour).signals},
-		{"moves", (*tour).moves},
-		{"deletion", (*tour).deletion},
-	} {
-		began := time.Now()
-		measured, err := s.visit(t, ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		report(fmt.Sprintf("ok  %-10s  %s (%v)", s.name, measured, time.Since(began).Round(time.Millisecond)))
+	err = visit(ctx, []station{
+		{"stampede", t.stampede},
+		{"warm reads", t.warmReads},
+		{"bulk", t.bulk},
+		{"absence", t.absence},
+		{"names", t.names},
+		{"lists", t.lists},
+		{"signals", t.signals},
+		{"moves", t.moves},
+		{"deletion", t.deletion},
+	}, report)
+	if err != nil {
+		return err
 	}
 	s, err := t.client.stats(ctx)
 	if err == nil {

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "record the tour in README.md")
+
+// The marks around the recorded tour in README.md.
+const (
+	beginMark = "TestDemo/memory -update -->\n```text\n"
+	endMark   = "```\n<!-- end"
+)
+
+// checkRecorded compares what the tour printed with what README.md says that it
+// prints, apart from measurements.
+func checkRecorded(t *testing.T, printed string) {
+	t.Helper()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(readme), beginMark)
+	recorded, after, ok := strings.Cut(rest, endMark)
+	if !ok {
+		t.Fatal("README.md has no marks around the recorded tour")
+	}
+	if *update {
+		if err := os.WriteFile("README.md", []byte(before+beginMark+printed+endMark+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got, want := withoutNumbers(printed), withoutNumbers(recorded); got != want {
+		t.Errorf("README.md has another tour: record this one with -update\n%s\nin place of\n%s", got, want)
+	}
+}
+
+var number = regexp.MustCompile(`([0-9]+m)?[0-9][0-9.:]*(ms|µs|s\b)?( quer)?`)
+
+// withoutNumbers leaves out what differs from run to run. How many queries
+// something cost is no such number.
+func withoutNumbers(text string) string {
+	return number.ReplaceAllStringFunc(text, func(found string) string {
+		if strings.HasSuffix(found, " quer") {
+			return found
+		}
+		return "#"
+	})
+}
