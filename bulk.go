@@ -40,7 +40,7 @@ func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []in
 	}
 	var due due
 	for n, result := range s.getMany(ctx, len(asked), func(n int) string { return r.keys[asked[n]] }) {
-		if i := asked[n]; !result.Found || !r.serve(i, &result.Entry, &due) {
+		if i := asked[n]; !result.Found || !r.serve(ctx, i, &result.Entry, &due) {
 			missing = append(missing, i)
 		}
 	}
@@ -59,10 +59,13 @@ type due struct {
 
 // serve takes the value of an entry for the id at position i, if it may be served
 // at once. It returns false if the id has to be loaded.
-func (r *bulk[ID, T]) serve(i int, entry *provider.Entry, due *due) bool {
+func (r *bulk[ID, T]) serve(ctx context.Context, i int, entry *provider.Entry, due *due) bool {
 	is := r.scope.standing(entry)
 	if is == fresh && entry.Absent {
 		return true
+	}
+	if (is == early || is == stale) && loads(ctx, r.keys[i]) {
+		is = expired // waiting for its own load is the error that it gets
 	}
 	var value T
 	if is < expired {
@@ -98,11 +101,7 @@ func (r *bulk[ID, T]) put(i int, value T, source Source, loadedAt time.Time, err
 		r.values[r.ids[i]] = value
 		return
 	}
-	result := Result[T]{Value: value, Source: source, Err: err}
-	if !loadedAt.IsZero() {
-		result.Age = max(0, time.Since(loadedAt))
-	}
-	r.results[r.ids[i]] = result
+	r.results[r.ids[i]] = Result[T]{Value: value, Source: source, Age: age(loadedAt), Err: err}
 }
 
 // refresh begins one load in the background that replaces what is due, but for the
@@ -121,7 +120,6 @@ func (r *bulk[ID, T]) refresh(ctx context.Context, due *due) {
 		return
 	}
 	c.lives = r.lives
-	s.refreshing(c)
 	go s.run(loadCtx, c, &bulkJob[ID, T]{bulk: r, positions: due.positions})
 }
 
@@ -277,7 +275,7 @@ func (r *bulk[ID, T]) collect(ctx context.Context, b *boarding, missing []int, g
 		case tooLate[f]:
 			late = append(late, i)
 		case f.outcome.entry.Absent:
-		case !r.takeLoaded(i, &f.outcome.entry):
+		case !r.takeLoaded(i, &f.outcome):
 			otherType = append(otherType, i)
 		}
 	}
@@ -286,13 +284,13 @@ func (r *bulk[ID, T]) collect(ctx context.Context, b *boarding, missing []int, g
 
 // takeLoaded takes the value that was loaded for the id at position i. It returns
 // false if it is of another type, which is then reported.
-func (r *bulk[ID, T]) takeLoaded(i int, entry *provider.Entry) bool {
-	value, err := valueOf[T](entry.Value)
+func (r *bulk[ID, T]) takeLoaded(i int, o *outcome) bool {
+	value, err := valueOf[T](o.entry.Value)
 	if err != nil {
 		r.scope.report(OpGet, r.keys[i], err)
 		return false
 	}
-	r.put(i, value, FromLoad, entry.LoadedAt, nil)
+	r.put(i, value, o.source(), o.entry.LoadedAt, nil)
 	return true
 }
 

@@ -40,8 +40,8 @@ var ErrLoadTimeout = fmt.Errorf("readthrough: load timeout: %w", context.Deadlin
 
 // ErrStillLoading is the reason, in [Result.Err], why a stale value was served
 // although no load has failed: the load took longer than
-// [ScopeOptions.SoftLoadTimeout], or had to wait for others because of
-// [ScopeOptions.MaxLoads]. It is never returned.
+// [ScopeOptions.SoftLoadTimeout], had to wait for others because of
+// [ScopeOptions.MaxLoads], or is one of another process. It is never returned.
 var ErrStillLoading = errors.New("readthrough: the value is still being loaded")
 
 // ErrGoexit is returned to the readers of a load that ended its goroutine with
@@ -50,8 +50,9 @@ var ErrGoexit = errors.New("readthrough: load function called runtime.Goexit")
 
 // ErrRecursiveLoad is returned when a load function reads, with its context, the
 // key that it is loading, or one whose load waits for it in turn. Waiting would
-// never end, and a stale value is not what the load is for. Loads that wait for each other across several caches are not
-// noticed.
+// never end, and a stale value is not what the load is for; a fresh one, which
+// [Refresh] replaces, is served. Loads that wait for each other across several
+// caches are not noticed.
 var ErrRecursiveLoad = errors.New("readthrough: load function reads the key that it is loading")
 
 // ErrTypeMismatch says that the value under a key is not of the type that the

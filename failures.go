@@ -40,7 +40,8 @@ func (f *failures) add(key string, err error, now time.Time, options *ScopeOptio
 	return len(f.keys)
 }
 
-// rest leaves key alone for a while without a failure: somebody else is loading it.
+// rest leaves key alone for a while without a failure: somebody else is loading it,
+// or there are loads enough.
 func (f *failures) rest(key string, now time.Time, pause time.Duration) int {
 	if f.keys == nil {
 		f.keys = make(map[string]failure)
@@ -48,6 +49,9 @@ func (f *failures) rest(key string, now time.Time, pause time.Duration) int {
 	last := f.keys[key]
 	if retryAt := now.Add(pause); last.retryAt.Before(retryAt) {
 		last.retryAt = retryAt
+	}
+	if last.err == nil {
+		last.err = ErrStillLoading
 	}
 	f.keys[key] = last
 	if len(f.keys) > maxFailures {
@@ -142,7 +146,7 @@ func (g *flights) rest(f *flight, pause time.Duration) {
 
 // resting reports whether the source is not to be asked for key although it
 // should be, since there is something to serve instead. err is why it is left
-// alone, nil if somebody else is loading it.
+// alone.
 func (g *flights) resting(key string) (resting bool, err error) {
 	if g.failing.Load() == 0 {
 		return false, nil

@@ -1061,6 +1061,9 @@ func self(id string) string { return id }
 func many[T any](load func(context.Context) (T, error)) func(context.Context, []string) (map[string]T, error) {
 	return func(ctx context.Context, ids []string) (map[string]T, error) {
 		value, err := load(ctx)
+		if errors.Is(err, readthrough.ErrNotFound) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -158,6 +158,8 @@ type source[T any] struct {
 	loads atomic.Int64
 	// gate, if not nil, holds up every load until it is closed.
 	gate chan struct{}
+	// takes is how long every load takes, after it has read the source.
+	takes time.Duration
 
 	mu    sync.Mutex // guards following
 	value T
@@ -178,6 +180,13 @@ func (s *source[T]) set(value T) {
 	s.value = value
 }
 
+// fail has the source return err from now on; nil heals it.
+func (s *source[T]) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
 func (s *source[T]) read() (T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,6 +197,7 @@ func (s *source[T]) read() (T, error) {
 func (s *source[T]) load(ctx context.Context) (T, error) {
 	s.loads.Add(1)
 	value, err := s.read()
+	time.Sleep(s.takes)
 	if s.gate == nil {
 		return value, err
 	}
@@ -229,6 +239,46 @@ func async[T any](f func() (T, error)) <-chan result[T] {
 // wrapAsync is Wrap in a goroutine.
 func wrapAsync[T any](ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) <-chan result[T] {
 	return async(func() (T, error) { return readthrough.Wrap(ctx, s, key, load) })
+}
+
+// storeKinds are the kinds of stores that a cache treats differently.
+func storeKinds() map[string]func(testing.TB) provider.CacheProvider {
+	return map[string]func(testing.TB) provider.CacheProvider{
+		"in process":      func(t testing.TB) provider.CacheProvider { t.Helper(); return newStore(t) },
+		"no capabilities": func(t testing.TB) provider.CacheProvider { t.Helper(); return plain(newStore(t)) },
+		"leases":          func(testing.TB) provider.CacheProvider { return &leaseStore{newLeaseServer(), &network{}} },
+	}
+}
+
+// stored returns what the store of a scope made by newScope has under key.
+func stored(t testing.TB, store provider.CacheProvider, key string) (value any, found bool) {
+	t.Helper()
+	entry, found, err := store.Get(t.Context(), provider.Key{Scope: "test", Name: key})
+	if err != nil {
+		t.Error(err)
+	}
+	return entry.Value, found
+}
+
+// serving changes the options of the scope alone.
+func serving(change func(*readthrough.ScopeOptions)) func(*setup) {
+	return with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { change(so) })
+}
+
+// resultReads are the ways to read one key and learn where the value comes from.
+func resultReads[T any]() map[string]func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error) {
+	return map[string]func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error){
+		"single": func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error) {
+			return readthrough.WrapResult(ctx, s, key, load)
+		},
+		"bulk": func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error) {
+			results, err := readthrough.WrapManyResult(ctx, s, []string{key}, self, many(load))
+			if result, ok := results[key]; ok || err != nil {
+				return result, err
+			}
+			return readthrough.Result[T]{}, readthrough.ErrNotFound
+		},
+	}
 }
 
 // want fails the test unless value and err are value and nothing.

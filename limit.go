@@ -1,8 +1,8 @@
 package readthrough
 
 import (
+	"container/list"
 	"context"
-	"slices"
 )
 
 // slots are the places for the loads of a scope that run at once, at most
@@ -15,25 +15,28 @@ import (
 type slots struct {
 	limit   int
 	running map[*call]struct{}
-	queue   []*call
+	queue   list.List // of the calls that wait
 }
 
 // turn is a call's place among the loads of its scope. The zero value is that of a
 // scope without a limit.
 type turn struct {
 	slots  *slots        // nil: no limit
-	queued chan struct{} // closed when the call has to wait for its turn
-	come   chan struct{} // closed when its turn has come
+	queued chan struct{} // closed when the call has had to wait for its turn
+
+	// The following are guarded by waits.mu.
+
+	waited bool          // queued is closed
+	place  *list.Element // the call's in slots.queue; nil: it is not in it
+	come   chan struct{} // closed when the call leaves the queue because its turn has come
 }
 
-func newTurn(s *slots) turn {
-	return turn{slots: s, queued: make(chan struct{}), come: make(chan struct{})}
-}
+func newTurn(s *slots) turn { return turn{slots: s, queued: make(chan struct{})} }
 
 // enter waits for the turn of c. It returns the cause of the end of ctx if that
 // comes first. With now, it does not wait, and reports false instead.
 func (w *waits) enter(ctx context.Context, c *call, now bool) (entered bool, err error) {
-	s := c.turn.slots
+	t, s := &c.turn, c.turn.slots
 	w.mu.Lock()
 	if len(s.running) < s.limit || w.stuckLocked(c) {
 		s.startLocked(c)
@@ -44,21 +47,26 @@ func (w *waits) enter(ctx context.Context, c *call, now bool) (entered bool, err
 		w.mu.Unlock()
 		return false, nil
 	}
-	s.queue = append(s.queue, c)
-	close(c.turn.queued)
+	come := make(chan struct{})
+	t.come, t.place = come, s.queue.PushBack(c)
+	if !t.waited {
+		t.waited = true
+		close(t.queued)
+	}
 	w.mu.Unlock()
 	select {
-	case <-c.turn.come:
+	case <-come:
 		return true, nil
 	case <-ctx.Done():
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if i := slices.Index(s.queue, c); i >= 0 {
-		s.queue = slices.Delete(s.queue, i, i+1)
-		return false, context.Cause(ctx)
+	if t.place == nil {
+		return true, nil // its turn came at the same moment; the load sees that ctx has ended
 	}
-	return true, nil // its turn came at the same moment; the load sees that ctx has ended
+	s.queue.Remove(t.place)
+	t.place = nil
+	return false, context.Cause(ctx)
 }
 
 // exit ends the turn of c and begins that of the next.
@@ -67,9 +75,19 @@ func (w *waits) exit(c *call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(s.running, c)
-	for len(s.running) < s.limit && len(s.queue) > 0 {
-		w.callLocked(s.queue[0])
+	for next := s.firstLocked(); next != nil && len(s.running) < s.limit; next = s.firstLocked() {
+		w.callLocked(next)
 	}
+}
+
+// firstLocked returns the call that waits longest; nil if none does.
+func (s *slots) firstLocked() *call {
+	if e := s.queue.Front(); e != nil {
+		if c, ok := e.Value.(*call); ok {
+			return c
+		}
+	}
+	return nil
 }
 
 func (s *slots) startLocked(c *call) {
@@ -81,10 +99,9 @@ func (s *slots) startLocked(c *call) {
 
 // callLocked lets c, which is queued, have its turn.
 func (w *waits) callLocked(c *call) {
-	s := c.turn.slots
-	i := slices.Index(s.queue, c)
-	s.queue = slices.Delete(s.queue, i, i+1)
-	s.startLocked(c)
+	c.turn.slots.queue.Remove(c.turn.place)
+	c.turn.place = nil
+	c.turn.slots.startLocked(c)
 	close(c.turn.come)
 }
 
@@ -106,7 +123,7 @@ func (w *waits) relieveLocked(c *call, seen map[*call]bool) {
 		if seen[next] {
 			continue
 		}
-		if s := next.turn.slots; s != nil && slices.Contains(s.queue, next) && w.stuckLocked(next) {
+		if next.turn.place != nil && w.stuckLocked(next) {
 			w.callLocked(next)
 		}
 		w.relieveLocked(next, seen)

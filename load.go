@@ -18,6 +18,7 @@ type run struct {
 
 	batch    []*flight // what the load function is loading
 	began    time.Time // when that began
+	ran      bool      // the load function was run
 	entered  bool      // the run has one of the places of the scope's loads
 	returned bool      // the run came to its end: no panic, no Goexit
 	loads    []Event   // for the observer, after everybody was woken
@@ -31,7 +32,9 @@ func (s *CachedScope) run(ctx context.Context, c *call, j job) {
 	defer r.end(ctx)
 	switch {
 	case c.purpose == toRefresh && !r.enterNow(ctx):
-		// There are loads enough. The next read of a value that is due tries again.
+		r.yield(c.flights) // there are loads enough
+	case r.enter(ctx) != nil:
+		r.load(ctx, c.flights, true) // which finds out the same
 	case s.cache.backend.leaser != nil:
 		r.leased(ctx)
 	default:
@@ -65,7 +68,8 @@ func (r *run) enterNow(ctx context.Context) bool {
 	return r.entered && err == nil
 }
 
-// enter waits for one of the places of the scope's loads.
+// enter waits for one of the places of the scope's loads. It comes before anything
+// that waiting makes worthless: a lease ends, and what was not stored may be.
 func (r *run) enter(ctx context.Context) (err error) {
 	if r.call.turn.slots != nil && !r.entered {
 		r.entered, err = r.scope.cache.waits.enter(ctx, r.call, false)
@@ -175,7 +179,7 @@ func (r *run) adopt(f *flight, entry provider.Entry) bool {
 		}
 		entry.Value = value
 	}
-	f.outcome = outcome{known: true, entry: entry}
+	f.outcome = outcome{known: true, entry: entry, found: true}
 	return true
 }
 
@@ -188,7 +192,8 @@ func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 	if err == nil {
 		err = context.Cause(ctx)
 	}
-	if err == nil {
+	if r.ran = err == nil; r.ran {
+		r.refreshing(len(batch))
 		err = r.job.load(ctx, batch)
 	}
 	r.exit()
@@ -216,7 +221,10 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 			rest = append(rest, f)
 		}
 	}
-	r.count(len(r.batch), took, err)
+	if r.ran {
+		r.count(len(r.batch), took, err)
+	}
+	r.removeGone(ctx, flights)
 	if r.scope.cache.backend.leaser != nil {
 		r.fillLeased(ctx, storable, rest, last)
 		return
@@ -252,6 +260,31 @@ func tooLate(flights []*flight, err error) error {
 		return err
 	default:
 		return fmt.Errorf("%w: %w", ErrLoadTimeout, err)
+	}
+}
+
+// removeGone removes what is stored for those of flights whose keys the source has
+// nothing under any more, where that is not stored instead: it would be served on.
+func (r *run) removeGone(ctx context.Context, flights []*flight) {
+	var gone []*flight
+	for _, f := range flights {
+		if f.outcome.entry.Absent && !f.seen.IsZero() && !f.direct && f.ttl() < 0 {
+			gone = append(gone, f)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	if err := r.scope.cache.backend.delete(context.WithoutCancel(ctx), r.keys(gone)); err != nil {
+		r.scope.report(OpDelete, keyOf(gone), err)
+	}
+}
+
+// refreshing counts a load of n keys if it is one in the background.
+func (r *run) refreshing(n int) {
+	if r.call.purpose == toRefresh {
+		r.scope.stats.refreshes.Add(1)
+		r.scope.observe(Event{Kind: EventRefresh, Key: keyOf(r.call.flights), Count: n})
 	}
 }
 

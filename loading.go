@@ -151,7 +151,8 @@ func (f *flight) settle(err error, took time.Duration, now time.Time) {
 }
 
 // ttl returns how long the outcome of f may be stored, by what its load has
-// decided or by what its call has; not positive: not at all.
+// decided or by what its call has. Zero: this one is not stored; negative: nothing
+// of its kind is.
 func (f *flight) ttl() time.Duration {
 	f.call.deciding.Lock()
 	defer f.call.deciding.Unlock()

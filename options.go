@@ -169,7 +169,8 @@ type ScopeOptions struct {
 	// MaxLoads is how many loads of the scope run at once in this process; a bulk
 	// load is one. Further ones wait in order of their arrival, which LoadTimeout
 	// includes, and reads that have a value because of StaleIfError take that
-	// instead. Loads that others wait for inside their load functions do not wait
+	// instead. Loads in the background do not wait: without a place they are tried
+	// again later. Loads that others wait for inside their load functions do not wait
 	// for those. Zero means that there is no limit; negative is an error.
 	MaxLoads int
 

@@ -27,10 +27,14 @@ import (
 // what reads of the key load meanwhile is not stored.
 //
 // An error that matches [ErrInvalidationPending] comes with the value: write has
-// happened, and what holds then is said there. Any other error is that of write,
-// which has changed nothing, or names a bad argument, and then write was not run.
-// If write panics, what it has changed is not known, and key is invalidated. write
-// is run with ctx, in the goroutine of the caller.
+// happened, and what holds then is said there. So does [ErrClosed] if the cache was
+// closed meanwhile. Any other error is that of write, which has changed nothing, or
+// names a bad argument, and then write was not run. If write panics, what it has
+// changed is not known, and key is invalidated. write is run with ctx, in the
+// goroutine of the caller.
+//
+// Nothing is stored in a scope with [ScopeOptions.ReplicaLag]: until the lag is
+// over, what is stored could not be told from what a load has read too early.
 func Put[T any](ctx context.Context, s *CachedScope, key string, write func(context.Context) (T, error), options ...CallOption) (T, error) {
 	var none T
 	lives, err := checkRead(ctx, s, key, write != nil, options)

@@ -24,6 +24,7 @@ type read[T any] struct {
 	// after the read had begun, so whatever was invalidated before that, it was not
 	// this.
 	spare    Result[T]
+	spareAt  time.Time // its LoadedAt
 	hasSpare bool
 }
 
@@ -39,9 +40,6 @@ func (r *read[T]) answer(ctx context.Context, entry *provider.Entry, found bool)
 		if result, err, ok := r.serve(ctx, entry); ok {
 			s.stats.hits.Add(1)
 			s.observe(Event{Kind: EventHit, Key: r.key, Count: 1})
-			if result.Source == FromStale {
-				s.servedStale(r.key, 1, nil)
-			}
 			return result, err
 		}
 	}
@@ -63,22 +61,23 @@ func (r *read[T]) serve(ctx context.Context, entry *provider.Entry) (result Resu
 	if !ok {
 		return result, nil, false
 	}
-	result.Source, result.Age = FromStore, ageOf(entry)
+	result.Source, result.Age = FromStore, age(entry.LoadedAt)
 	switch is {
 	case fresh:
 		return result, err, true
 	case early, stale:
-		if is == stale {
-			result.Source = FromStale
-		}
 		if loads(ctx, r.key) {
 			return Result[T]{}, ErrRecursiveLoad, true
+		}
+		if is == stale {
+			result.Source = FromStale
+			r.scope.servedStale(r.key, 1, nil)
 		}
 		r.refresh(ctx, entry)
 		return result, err, true
 	default:
 		result.Source = FromStale
-		r.seen, r.spare, r.hasSpare = entry.LoadedAt, result, true
+		r.seen, r.spareAt, r.spare, r.hasSpare = entry.LoadedAt, entry.LoadedAt, result, true
 		return Result[T]{}, nil, false
 	}
 }
@@ -101,14 +100,7 @@ func (r *read[T]) refresh(ctx context.Context, entry *provider.Entry) {
 		return
 	}
 	c.lives = r.lives
-	s.refreshing(c)
 	go s.run(loadCtx, c, &single[T]{scope: s, loadOne: r.load})
-}
-
-// refreshing counts a call in the background.
-func (s *CachedScope) refreshing(c *call) {
-	s.stats.refreshes.Add(1)
-	s.observe(Event{Kind: EventRefresh, Key: keyOf(c.flights), Count: len(c.flights)})
 }
 
 // miss returns what the reader gets who has to load, alone or with others.
@@ -208,7 +200,7 @@ func (r *read[T]) take(ctx context.Context, f *flight) (Result[T], error) {
 			}
 			return Result[T]{Value: value, Source: FromLoad}, err
 		}
-		return Result[T]{Value: value, Source: FromLoad, Age: ageOf(&o.entry)}, nil
+		return Result[T]{Value: value, Source: o.source(), Age: age(o.entry.LoadedAt)}, nil
 	}
 }
 
@@ -218,15 +210,19 @@ func (r *read[T]) mayFallBack(ctx context.Context, err error) bool {
 }
 
 // mayFallBack reports whether err is one of a load that a stale value helps
-// against: not that the reader has left, or that the read makes no sense.
+// against: not that the reader's context has ended, or that the read makes no sense.
+// A reader that has left because it has a stale value takes it.
 func mayFallBack(ctx context.Context, err error) bool {
+	if err == ErrStillLoading { //nolint:errorlint // that of a load function is another
+		return true
+	}
 	return ctx.Err() == nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrRecursiveLoad)
 }
 
 // fallBack returns the spare value, in place of err.
 func (r *read[T]) fallBack(err error) Result[T] {
 	r.scope.servedStale(r.key, 1, err)
-	r.spare.Err, r.spare.Age = err, max(0, time.Since(r.seen))
+	r.spare.Err, r.spare.Age = err, age(r.spareAt)
 	return r.spare
 }
 
@@ -237,10 +233,18 @@ func (s *CachedScope) servedStale(key string, n int, err error) {
 	s.observe(Event{Kind: EventStale, Key: key, Count: n, Err: err})
 }
 
-// ageOf returns how old entry is.
-func ageOf(entry *provider.Entry) time.Duration {
-	if entry.LoadedAt.IsZero() {
+// age returns how long ago loadedAt was; 0 if that is not known.
+func age(loadedAt time.Time) time.Duration {
+	if loadedAt.IsZero() {
 		return 0
 	}
-	return max(0, time.Since(entry.LoadedAt))
+	return max(0, time.Since(loadedAt))
+}
+
+// source returns where a value comes from that a flight has brought.
+func (o *outcome) source() Source {
+	if o.found {
+		return FromStore
+	}
+	return FromLoad
 }

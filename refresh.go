@@ -8,9 +8,10 @@ import "context"
 // this one, or one that others began meanwhile.
 //
 // What is stored is served to others until the new value replaces it, and stays if
-// the load fails; Refresh then returns the error, without a stale value. An
-// invalidation that comes while it loads wins, as for [Wrap], of which all else
-// holds too.
+// the load fails; Refresh then returns the error, without a stale value. A store
+// with leases that is no provider.Refresher cannot do that: there it is removed
+// first. An invalidation that comes while it loads wins, as for [Wrap], of which all
+// else holds too.
 func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
 	lives, err := checkRead(ctx, s, key, load != nil, options)
 	if err != nil {

@@ -11,7 +11,8 @@ type Source uint8
 const (
 	// FromStore says that it was in the store, and its TTL had not ended.
 	FromStore Source = iota
-	// FromLoad says that it was loaded, by this read or by one that it joined.
+	// FromLoad says that it was loaded in this process, by this read or by one that
+	// it joined.
 	FromLoad
 	// FromStale says that it was in the store, and its TTL had ended. See
 	// [ScopeOptions.StaleWhileRevalidate] and [ScopeOptions.StaleIfError].
@@ -41,8 +42,8 @@ type Result[T any] struct {
 	// still right; 0 if the store does not know.
 	Age time.Duration
 	// Err is why a stale value was served that StaleIfError has kept: the error of
-	// the load, of this read or of the last one that failed; [ErrStillLoading]; or
-	// nil if another process is loading. It is nil for all other values.
+	// the load, of this read or of the last one that failed, or [ErrStillLoading].
+	// It is nil for all other values.
 	Err error
 
 	_ struct{}

@@ -119,6 +119,8 @@ type outcome struct {
 	known bool
 	entry provider.Entry
 	err   error // of the load; with entry.Absent, the load's way to say so
+	// found says that the store had the entry: nothing was loaded.
+	found bool
 	// extended says that the source has confirmed the value that is stored.
 	extended bool
 }
@@ -268,7 +270,10 @@ func (g *flights) boardRefresh(ctx context.Context, r request) (c *call, load co
 // join; nil if there is none.
 func (g *flights) joinableLocked(key string) *flight {
 	f := g.live[key]
-	if f == nil || !f.fence.mayJoin() || f.call.purpose == toPut || g.overLocked(f.call) {
+	for f != nil && f.call.purpose == toPut {
+		f = f.next
+	}
+	if f == nil || !f.fence.mayJoin() || g.overLocked(f.call) {
 		return nil
 	}
 	return f

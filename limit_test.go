@@ -1,0 +1,385 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// limited is an option for newScope.
+func limited(loads int) func(*setup) {
+	return serving(func(so *readthrough.ScopeOptions) { so.MaxLoads = loads })
+}
+
+// turnstile is a load function that notes which keys were loaded, in order, and how
+// many at once.
+type turnstile struct {
+	takes time.Duration
+
+	mu            sync.Mutex // guards following
+	order         []string
+	running, most int
+}
+
+func (l *turnstile) load(key string) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) {
+		l.mu.Lock()
+		l.order = append(l.order, key)
+		l.running++
+		l.most = max(l.most, l.running)
+		l.mu.Unlock()
+		defer func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.running--
+		}()
+		select {
+		case <-time.After(l.takes):
+			return 1, nil
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+// want compares what was loaded.
+func (l *turnstile) want(t *testing.T, most int, order ...string) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.most != most || !slices.Equal(l.order, order) {
+		t.Errorf("loaded %v, at most %d at once, want %v and %d", l.order, l.most, order, most)
+	}
+}
+
+// At most MaxLoads loads run at once, in the order in which they came, and each
+// begins in the moment in which a place is free.
+func TestLoadsWaitInOrder(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		const limit, n = 3, 10
+		s, l := newScope(t, limited(limit)), turnstile{takes: time.Second}
+		began := time.Now()
+		var readers []<-chan result[int]
+		var order []string
+		for i := range n {
+			key := fmt.Sprint(i)
+			order = append(order, key)
+			readers = append(readers, wrapAsync(t.Context(), s, key, l.load(key)))
+			synctest.Wait()
+		}
+		for i, reader := range readers {
+			r := <-reader
+			want(t, "reader", r.value, r.err, 1)
+			if took, due := time.Since(began), time.Duration(i/limit+1)*time.Second; took != due {
+				t.Errorf("load %d ended after %v, want %v", i, took, due)
+			}
+		}
+		l.want(t, limit, order...)
+		wantIdle(t, s)
+	})
+}
+
+// A bulk load is one.
+func TestBulkLoadTakesOnePlace(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, l := newScope(t, limited(1)), turnstile{takes: time.Second}
+		elapsed := took(func() {
+			single := wrapAsync(t.Context(), s, "a", l.load("a"))
+			synctest.Wait()
+			values, err := readthrough.WrapMany(t.Context(), s, []string{"b", "c", "d"}, self, many(l.load("b, c, d")))
+			want(t, "bulk", len(values), err, 3)
+			<-single
+		})
+		if elapsed != 2*time.Second {
+			t.Errorf("took %v, want 2 s", elapsed)
+		}
+		l.want(t, 1, "a", "b, c, d")
+		wantIdle(t, s)
+	})
+}
+
+// However a load ends, and whatever happens to one that waits, no place is lost.
+func TestPlacesAreNotLost(t *testing.T) {
+	endings := map[string]func(context.Context) (int, error){
+		"value":     func(context.Context) (int, error) { return 1, nil },
+		"error":     func(context.Context) (int, error) { return 0, errDatabase },
+		"panic":     func(context.Context) (int, error) { panic("load") },
+		"goexit":    func(context.Context) (int, error) { runtime.Goexit(); return 0, nil },
+		"cancelled": func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() },
+		"nested":    nil,
+	}
+	for name, load := range endings {
+		for kind, store := range storeKinds() {
+			bubble(t, name+"/"+kind, func(t *testing.T) {
+				s := newScope(t, on(store(t)), limited(2))
+				if name == "nested" {
+					load = func(ctx context.Context) (int, error) {
+						return readthrough.Wrap(ctx, s, fmt.Sprint(time.Now().UnixNano()), newSource(1).load)
+					}
+				}
+				for i := range 9 { // more than there are places, some of which have to wait
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+					wrapAsync(ctx, s, fmt.Sprint(i), load)
+					time.AfterFunc(time.Minute, cancel)
+				}
+				time.Sleep(time.Hour)
+				wantIdle(t, s)
+				value, err := readthrough.Wrap(t.Context(), s, "k", newSource(7).load)
+				want(t, "afterwards", value, err, 7)
+			})
+		}
+	}
+}
+
+// A reader that leaves the queue leaves no place behind, and does not hold up
+// those behind it. Its load function is not run, and counts as no load.
+func TestLeavingTheQueue(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, l := newScope(t, limited(1)), turnstile{takes: time.Second}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		began := time.Now()
+		first := wrapAsync(t.Context(), s, "a", l.load("a"))
+		synctest.Wait()
+		impatient := wrapAsync(ctx, s, "b", l.load("b"))
+		synctest.Wait()
+		last := wrapAsync(t.Context(), s, "c", l.load("c"))
+		if r := <-impatient; !errors.Is(r.err, context.DeadlineExceeded) || time.Since(began) != time.Second/2 {
+			t.Errorf("the impatient reader got %v after %v", r.err, time.Since(began))
+		}
+		<-first
+		<-last
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("took %v, want 2 s", took)
+		}
+		l.want(t, 1, "a", "c")
+		if stats := s.Stats(); stats.Loads != 2 || stats.LoadErrors != 0 {
+			t.Errorf("%d loads and %d errors counted, want 2 and 0", stats.Loads, stats.LoadErrors)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// LoadTimeout includes the time in the queue.
+func TestLoadTimeoutIncludesTheQueue(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, limited(1), serving(func(so *readthrough.ScopeOptions) { so.LoadTimeout = 3 * time.Second }))
+		l := turnstile{takes: 2 * time.Second}
+		began := time.Now()
+		wrapAsync(t.Context(), s, "a", l.load("a"))
+		synctest.Wait()
+		b := wrapAsync(t.Context(), s, "b", l.load("b"))
+		synctest.Wait()
+		c := wrapAsync(t.Context(), s, "c", l.load("c"))
+		for key, reader := range map[string]<-chan result[int]{"b": b, "c": c} {
+			if r := <-reader; !errors.Is(r.err, readthrough.ErrLoadTimeout) || time.Since(began) != 3*time.Second {
+				t.Errorf("%s: error %v after %v, want ErrLoadTimeout after 3 s", key, r.err, time.Since(began))
+			}
+		}
+		l.want(t, 1, "a", "b") // c's turn never came
+		wantIdle(t, s)
+	})
+}
+
+func TestCloseEmptiesTheQueue(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		cache := newCache(t, newStore(t), readthrough.Options{})
+		s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, MaxLoads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := turnstile{takes: time.Hour}
+		var readers []<-chan result[int]
+		for i := range 5 {
+			readers = append(readers, wrapAsync(t.Context(), s, fmt.Sprint(i), l.load("")))
+		}
+		synctest.Wait()
+		if err := cache.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, reader := range readers {
+			if r := <-reader; !errors.Is(r.err, readthrough.ErrClosed) {
+				t.Errorf("got %v, want ErrClosed", r.err)
+			}
+		}
+		l.want(t, 1, "")
+		wantIdle(t, s)
+	})
+}
+
+// A reader that has a stale value does not wait for a turn, and neither does a load
+// in the background, which waits for a pause and then for the next read.
+func TestWhoHasAValueDoesNotQueue(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, limited(1), serving(func(so *readthrough.ScopeOptions) {
+				so.StaleWhileRevalidate, so.StaleIfError = time.Minute, time.Hour
+			}))
+			src := newSource(1)
+			if _, err := read(t.Context(), s, "k", src.load); err != nil {
+				t.Fatal(err)
+			}
+			l := turnstile{takes: 2 * time.Minute}
+			time.Sleep(time.Minute) // the TTL
+			other := wrapAsync(t.Context(), s, "other", l.load(""))
+			synctest.Wait()
+			got, err := read(t.Context(), s, "k", src.load)
+			wantResult(t, "while revalidating", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute})
+			wantIdleBut(t, s, 1)
+			time.Sleep(time.Minute)
+			got, err = read(t.Context(), s, "k", src.load)
+			wantResult(t, "instead of the queue", got, err, readthrough.Result[int]{
+				Value: 1, Source: readthrough.FromStale, Age: 2 * time.Minute, Err: readthrough.ErrStillLoading,
+			})
+			wantLoads(t, &src.loads, 1)
+			if stats := s.Stats(); stats.Refreshes != 0 {
+				t.Errorf("%d refreshes counted, but none was begun", stats.Refreshes)
+			}
+			<-other
+			src.set(2)
+			got, err = read(t.Context(), s, "k", src.load)
+			wantResult(t, "when there is a place", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
+			wantIdle(t, s)
+		})
+	}
+}
+
+// A refresh that found no place is not tried again for a while, which costs a
+// goroutine each time.
+func TestRefreshWithoutAPlaceRests(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, limited(1), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Minute }))
+		src, l := newSource(1), turnstile{takes: 50 * time.Millisecond}
+		read := func() int {
+			value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+			if err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			return value
+		}
+		read()
+		src.set(2)
+		time.Sleep(time.Minute)
+		other := wrapAsync(t.Context(), s, "other", l.load(""))
+		synctest.Wait()
+		read()
+		<-other
+		time.Sleep(50*time.Millisecond - 1)
+		read()
+		wantLoads(t, &src.loads, 1)
+		time.Sleep(1)
+		read()
+		wantLoads(t, &src.loads, 2)
+		if got := read(); got != 2 {
+			t.Errorf("got %d, want 2", got)
+		}
+	})
+}
+
+// Loads that a load function waits for do not wait for its place, over any number
+// of steps and scopes.
+func TestNestedLoadsDoNotWaitForTheirOwnPlace(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		cache := newCache(t, newStore(t), readthrough.Options{})
+		scope := func(name string, limit int) *readthrough.CachedScope {
+			s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute, MaxLoads: limit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		one, free := scope("one", 1), scope("free", 0)
+		// first reads through another scope what waits in the queue of its own, and
+		// reads it in bulk with what it reads alone.
+		first := func(ctx context.Context) (int, error) {
+			time.Sleep(time.Second)
+			return readthrough.Wrap(ctx, free, "between", func(ctx context.Context) (int, error) {
+				values, err := readthrough.WrapMany(ctx, one, []string{"second", "third"}, self, many(newSource(3).load))
+				return values["second"] + values["third"], err
+			})
+		}
+		reader := wrapAsync(t.Context(), one, "first", first)
+		synctest.Wait()
+		queued := wrapAsync(t.Context(), one, "second", newSource(4).load)
+		stranger := turnstile{takes: time.Second}
+		waiting := wrapAsync(t.Context(), one, "stranger", stranger.load("stranger"))
+		r := <-reader
+		want(t, "nested", r.value, r.err, 4+3)
+		r = <-queued
+		want(t, "queued", r.value, r.err, 4)
+		<-waiting
+		wantIdle(t, one)
+		wantIdle(t, free)
+	})
+}
+
+// Several loads of one bulk read may have to wait for a turn one after the other:
+// what another process was loading is loaded later.
+func TestCallThatQueuesTwice(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := &leaseStore{newLeaseServer(), &network{}}
+		s, l := newScope(t, on(store), limited(1)), turnstile{takes: time.Second}
+		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		wrapAsync(t.Context(), s, "x", l.load("x"))
+		synctest.Wait()
+		bulk := async(func() (map[string]int, error) {
+			return readthrough.WrapMany(t.Context(), s, []string{"free", "busy"}, self, func(ctx context.Context, ids []string) (map[string]int, error) {
+				return many(l.load(fmt.Sprint(ids)))(ctx, ids)
+			})
+		})
+		time.Sleep(1500 * time.Millisecond)
+		wrapAsync(t.Context(), s, "y", l.load("y")) // gets its turn while the bulk read waits for the lease
+		r := <-bulk
+		want(t, "bulk", len(r.value), r.err, 2)
+		l.want(t, 1, "x", "[free]", "y", "[busy]")
+		wantIdle(t, s)
+	})
+}
+
+// A lease is taken when the load may begin, not while it waits: it would end, and
+// what is loaded could not be stored, for as long as there is a queue.
+func TestLeaseDoesNotWaitInTheQueue(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		server := newLeaseServer()
+		s := newScope(t, on(&leaseStore{server, &network{}}), limited(1))
+		l := turnstile{takes: time.Minute} // longer than a lease
+		wrapAsync(t.Context(), s, "first", l.load("first"))
+		synctest.Wait()
+		src := newSource(1)
+		queued := wrapAsync(t.Context(), s, "k", src.load)
+		r := <-queued
+		want(t, "queued", r.value, r.err, 1)
+		if _, ok := server.peek(provider.Key{Scope: "test", Name: "k"}); !ok {
+			t.Error("what was loaded after the queue is not stored")
+		}
+	})
+}
+
+// wantIdleBut fails the test unless so many keys of the scope are in flight.
+func wantIdleBut(t *testing.T, s *readthrough.CachedScope, inFlight int) {
+	t.Helper()
+	synctest.Wait()
+	if n := s.Stats().InFlight; n != inFlight {
+		t.Errorf("%d keys in flight, want %d", n, inFlight)
+	}
+}
+
+// wantResult compares a result with all that it says.
+func wantResult[T comparable](t *testing.T, what string, got readthrough.Result[T], err error, wanted readthrough.Result[T]) {
+	t.Helper()
+	if err != nil || got.Value != wanted.Value || got.Source != wanted.Source || got.Age != wanted.Age || !errors.Is(got.Err, wanted.Err) {
+		t.Errorf("%s: got %+v and error %v, want %+v", what, got, err, wanted)
+	}
+}

@@ -1,0 +1,349 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// writing is a write that takes so long and then puts value into src.
+func writing(src *source[int], value int, takes time.Duration) func(context.Context) (int, error) {
+	return func(context.Context) (int, error) {
+		time.Sleep(takes)
+		src.set(value)
+		return value, nil
+	}
+}
+
+// onEachStore runs test in a bubble for each kind of store.
+func onEachStore(t *testing.T, test func(t *testing.T, store provider.CacheProvider)) {
+	t.Helper()
+	for name, store := range storeKinds() {
+		bubble(t, name, func(t *testing.T) { test(t, store(t)) })
+	}
+}
+
+// The value of a put is a hit afterwards, for the TTL of the call, and the old
+// value is gone from the beginning.
+func TestPut(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s, src := newScope(t, on(store)), newSource(1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "before", value, err, 1)
+		value, err = readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			if v, ok := stored(t, store, "k"); ok {
+				t.Errorf("during the write, %v is stored", v)
+			}
+			return writing(src, 2, time.Second)(ctx)
+		}, readthrough.TTL(time.Hour))
+		want(t, "Put", value, err, 2)
+		got, err := readthrough.WrapResult(t.Context(), s, "k", src.load)
+		wantResult(t, "afterwards", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		wantLoads(t, &src.loads, 1)
+		time.Sleep(time.Hour - 1)
+		if v, ok := stored(t, store, "k"); !ok {
+			t.Errorf("gone before its TTL: %v", v)
+		}
+		time.Sleep(1)
+		if v, ok := stored(t, store, "k"); ok {
+			t.Errorf("still there after its TTL: %v", v)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// An invalidation by somebody else during the write wins: nothing is stored, since
+// nobody knows which of the two writes was the last.
+func TestInvalidationDuringAPutWins(t *testing.T) {
+	invalidations := map[string]func(ctx context.Context, s *readthrough.CachedScope) error{
+		"key": func(ctx context.Context, s *readthrough.CachedScope) error { return s.Invalidate(ctx, "k") },
+		"prefix": func(ctx context.Context, s *readthrough.CachedScope) error {
+			_, err := s.InvalidatePrefix(ctx, "")
+			return err
+		},
+		"put": func(ctx context.Context, s *readthrough.CachedScope) error {
+			_, err := readthrough.Put(ctx, s, "k", func(context.Context) (int, error) { return 3, nil })
+			return err
+		},
+	}
+	for name, invalidate := range invalidations {
+		t.Run(name, func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				s, src := newScope(t, on(store)), newSource(1)
+				value, err := readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+					value, err := writing(src, 2, time.Second)(ctx)
+					src.set(3) // by another writer
+					if err := invalidate(ctx, s); err != nil {
+						t.Error(err)
+					}
+					return value, err
+				})
+				want(t, "Put", value, err, 2)
+				if v, ok := stored(t, store, "k"); ok {
+					t.Errorf("%v is stored", v)
+				}
+				value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+				want(t, "afterwards", value, err, 3)
+				if refused := s.Stats().RefusedFills; refused != 1 {
+					t.Errorf("%d refused fills counted, want 1", refused)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// The same by another process.
+func TestInvalidationByAnotherProcessDuringAPutWins(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		server := newLeaseServer()
+		mine, other := newScope(t, on(&leaseStore{server, &network{}})), newScope(t, on(&leaseStore{server, &network{}}))
+		_, err := readthrough.Put(t.Context(), mine, "k", func(ctx context.Context) (int, error) { return 2, other.Invalidate(ctx, "k") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, ok := server.peek(provider.Key{Scope: "test", Name: "k"}); ok {
+			t.Errorf("%v is stored", e.Value)
+		}
+	})
+}
+
+// A load that begins during the write may read the old value, and even store it:
+// no read that begins after the put gets it, wherever the load is by then.
+func TestLoadDuringAPut(t *testing.T) {
+	for _, end := range []time.Duration{-time.Second, 0, time.Second} { // of the load, from the end of the write
+		t.Run(end.String(), func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				s, src := newScope(t, on(store)), newSource(1)
+				src.takes = 2*time.Second + end // from a second after the write began
+				var reader <-chan result[int]
+				time.AfterFunc(time.Second, func() { reader = wrapAsync(t.Context(), s, "k", src.load) })
+				value, err := readthrough.Put(t.Context(), s, "k", writing(src, 2, 3*time.Second))
+				want(t, "Put", value, err, 2)
+				value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+				want(t, "after the put", value, err, 2)
+				r := <-reader
+				want(t, "during the write", r.value, r.err, 1)
+				time.Sleep(5 * time.Second)
+				if v, ok := stored(t, store, "k"); ok && v != 2 {
+					t.Errorf("%v is stored", v)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// A fill that is under way when the put is to store may end after it: the put then
+// stores nothing, waits for the fill and removes what it stored.
+func TestFillDuringAPut(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		memory := newStore(t)
+		store := plain(memory)
+		store.afterSet = func(string) { time.Sleep(10 * time.Millisecond) }
+		store.beforeSet = store.afterSet
+		s, src := newScope(t, on(store)), newSource(1)
+		time.AfterFunc(time.Second-5*time.Millisecond, func() { wrapAsync(t.Context(), s, "k", src.load) })
+		value, err := readthrough.Put(t.Context(), s, "k", writing(src, 2, time.Second))
+		want(t, "Put", value, err, 2)
+		if v, ok := stored(t, memory, "k"); ok {
+			t.Errorf("%v is stored", v)
+		}
+		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "after the put", value, err, 2)
+		wantIdle(t, s)
+	})
+}
+
+// A flight that looks in the store while the put stores may find what is replaced:
+// nobody joins it after the put.
+func TestFlightThatFoundTheOldValueDuringAPut(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		memory := newStore(t)
+		store := plain(memory)
+		s, src := newScope(t, on(store)), newSource(1)
+		var gets atomic.Int64
+		store.afterGet = func(string) {
+			if gets.Add(1) == 4 { // the second look of the flight
+				time.Sleep(40 * time.Millisecond)
+			}
+		}
+		store.beforeSet = func(string) {
+			if src.loads.Load() == 1 && gets.Load() == 2 { // that of the put
+				go func() { _, _ = readthrough.Wrap(t.Context(), s, "k", src.load) }()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		_, err := readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			value, err := readthrough.Wrap(ctx, s, "k", src.load) // stores the old value
+			want(t, "during the write", value, err, 1)
+			if _, ok := stored(t, memory, "k"); !ok {
+				t.Error("the old value is not stored")
+			}
+			return writing(src, 2, 0)(ctx)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "after the put", value, err, 2)
+	})
+}
+
+// A write that fails stores nothing and leaves nothing; so does one that panics,
+// after which the key is invalidated, since nobody knows what it did.
+func TestPutOfAWriteThatFails(t *testing.T) {
+	writes := map[string]func(context.Context) (int, error){
+		"error":  func(context.Context) (int, error) { return 2, errDatabase },
+		"panic":  func(context.Context) (int, error) { panic("write") },
+		"goexit": func(context.Context) (int, error) { runtime.Goexit(); return 0, nil },
+	}
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				s, src := newScope(t, on(store)), newSource(1)
+				done := make(chan any)
+				go func() {
+					defer func() { done <- recover() }()
+					value, err := readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+						_, _ = readthrough.Wrap(ctx, s, "k", src.load) // stores the old value, where it can
+						src.set(2)                                     // of which a panic tells nothing
+						return write(ctx)
+					})
+					if value != 0 || !errors.Is(err, errDatabase) {
+						t.Errorf("got %d and error %v", value, err)
+					}
+				}()
+				if r := <-done; (r != nil) != (name == "panic") {
+					t.Errorf("panicked with %v", r)
+				}
+				wantIdle(t, s)
+				if _, ok := stored(t, store, "k"); ok && name != "error" {
+					t.Error("what was stored during a write that may have changed anything is still stored")
+				}
+				elapsed := took(func() {
+					if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
+						t.Error(err)
+					}
+				})
+				if elapsed != 0 {
+					t.Errorf("the next read took %v: it waited for a lease", elapsed)
+				}
+				if _, ok := stored(t, store, "k"); !ok {
+					t.Error("the next read stored nothing")
+				}
+			})
+		})
+	}
+}
+
+// Readers share the load of a key that is being put; the put does not hide it.
+func TestPutHidesNoLoad(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		src := newGated(1)
+		var s *readthrough.CachedScope
+		var first <-chan result[int]
+		s = newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+			o.Observer = observerFunc(func(e readthrough.Event) {
+				if e.Kind == readthrough.EventInvalidate && first == nil { // before the put has a flight
+					first = wrapAsync(t.Context(), s, "k", src.load)
+					for s.Stats().InFlight == 0 {
+						runtime.Gosched()
+					}
+				}
+			})
+		}))
+		_, err := readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			second := wrapAsync(ctx, s, "k", src.load)
+			synctest.Wait()
+			wantLoads(t, &src.loads, 1)
+			close(src.gate)
+			<-second
+			return 2, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := <-first
+		want(t, "first", r.value, r.err, 1)
+		wantIdle(t, s)
+	})
+}
+
+type observerFunc func(readthrough.Event)
+
+func (f observerFunc) Observe(e readthrough.Event) { f(e) }
+
+// What a put does not store, because the source lags behind, is invalidated.
+func TestPutWithReplicaLag(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.ReplicaLag = time.Second }))
+		value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
+		want(t, "Put", value, err, 2)
+		if v, ok := stored(t, store, "k"); ok {
+			t.Errorf("%v is stored", v)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// A store that cannot be reached makes a put pending, with its value.
+func TestPutPending(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, nil)
+		r.store.fail(faultError, "delete")
+		written := false
+		value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { written = true; return "2", nil })
+		if value != "2" || !written || !errors.Is(err, readthrough.ErrInvalidationPending) {
+			t.Errorf("got %q and error %v, written: %v", value, err, written)
+		}
+		r.expectPending(1)
+		if calls := r.store.calls("set"); len(calls) > 0 {
+			t.Error("something was stored")
+		}
+		r.store.heal()
+	})
+}
+
+// A store that refuses the value, or fails while it stores it, has nothing after
+// the put.
+func TestPutThatCannotStore(t *testing.T) {
+	for name, f := range map[string]fault{"error": faultError, "too large": faultTooLarge, "lost reply": faultLost, "hang": faultHang} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{}, nil)
+			r.store.fail(f, "set")
+			value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { return "2", nil })
+			want(t, "Put", value, err, "2")
+			if v, ok := r.store.value("s", "k"); ok {
+				t.Errorf("%v is stored", v)
+			}
+			wantIdle(t, r.scope)
+		})
+	}
+}
+
+func TestPutAndClose(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, cache.Close() })
+		if value != 2 || !errors.Is(err, readthrough.ErrClosed) {
+			t.Errorf("closed during the write: got %d and error %v, want the value and ErrClosed", value, err)
+		}
+		wantIdle(t, s)
+		_, err = readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { t.Error("written"); return 0, nil })
+		if !errors.Is(err, readthrough.ErrClosed) {
+			t.Errorf("closed before: %v", err)
+		}
+	})
+}

@@ -1,0 +1,208 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// A result says where its value comes from and how old it is, to the nanosecond,
+// whichever way the reader got it.
+func TestResultOfEachSource(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Second, time.Hour }))
+			src := newSource(1)
+			src.takes = time.Second
+			expect := func(what string, value int, source readthrough.Source, age time.Duration, cause error) {
+				t.Helper()
+				got, err := read(t.Context(), s, "k", src.load)
+				wantResult(t, what, got, err, readthrough.Result[int]{Value: value, Source: source, Age: age, Err: cause})
+			}
+			expect("a load", 1, readthrough.FromLoad, 0, nil)
+			time.Sleep(17)
+			expect("a hit", 1, readthrough.FromStore, 17, nil)
+			time.Sleep(time.Minute - 17)
+			src.fail(errDatabase)
+			expect("stale", 1, readthrough.FromStale, time.Minute, nil)
+			time.Sleep(time.Minute)
+			expect("stale because of an error", 1, readthrough.FromStale, 2*time.Minute+time.Second, errDatabase)
+			src.fail(nil)
+			time.Sleep(time.Hour)
+			src.fail(errDatabase)
+			if got, err := read(t.Context(), s, "k", src.load); !errors.Is(err, errDatabase) || got != (readthrough.Result[int]{}) {
+				t.Errorf("too old: got %+v and error %v, want nothing and the error", got, err)
+			}
+		})
+	}
+}
+
+// A joined load is a load. What a flight finds in the store, because another
+// process has put it there, is not.
+func TestResultOfAFlight(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, "joined/"+name, func(t *testing.T) {
+			s, src := newScope(t), newGated(1)
+			wrapAsync(t.Context(), s, "k", src.load)
+			synctest.Wait()
+			time.AfterFunc(time.Second, func() { close(src.gate) })
+			got, err := read(t.Context(), s, "k", src.load)
+			wantResult(t, "joined", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+		})
+		bubble(t, "found/"+name, func(t *testing.T) {
+			server := newLeaseServer()
+			mine := newScope(t, on(&leaseStore{server, &network{}}))
+			other := newScope(t, on(&leaseStore{server, &network{}}))
+			src := newSource(1)
+			src.takes = 100 * time.Millisecond
+			loading := wrapAsync(t.Context(), other, "k", src.load)
+			synctest.Wait()
+			got, err := read(t.Context(), mine, "k", src.load)
+			if err != nil || got.Value != 1 || got.Source != readthrough.FromStore || got.Age <= 0 {
+				t.Errorf("got %+v and error %v, want 1 from the store, with its age", got, err)
+			}
+			wantLoads(t, &src.loads, 1)
+			<-loading
+		})
+	}
+}
+
+// An absence is no result, from wherever it comes.
+func TestResultOfAnAbsence(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s, src := newScope(t), newSource(1)
+			src.fail(readthrough.ErrNotFound)
+			for _, from := range []string{"load", "store"} {
+				if got, err := read(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrNotFound) || got != (readthrough.Result[int]{}) {
+					t.Errorf("from the %s: got %+v and error %v", from, got, err)
+				}
+			}
+			wantLoads(t, &src.loads, 1)
+		})
+	}
+}
+
+// ageless is a store that does not know when its values were loaded.
+type ageless struct{ *plainStore }
+
+func (s ageless) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	entry, found, err := s.plainStore.Get(ctx, key)
+	entry.LoadedAt = time.Time{}
+	return entry, found, err
+}
+
+func TestResultOfUnknownAge(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, on(ageless{plain(newStore(t))}), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+			src := newSource(1)
+			if _, err := read(t.Context(), s, "k", src.load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			got, err := read(t.Context(), s, "k", src.load)
+			wantResult(t, "a hit", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
+			time.Sleep(time.Minute)
+			src.fail(errDatabase)
+			got, err = read(t.Context(), s, "k", src.load)
+			wantResult(t, "stale", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Err: errDatabase})
+		})
+	}
+}
+
+// A bulk read has a result for each id, and no error if a stale value stands for
+// what could not be loaded.
+func TestResultsOfABulkRead(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+		src := newSource(1)
+		read := func(ids ...string) (map[string]readthrough.Result[int], error) {
+			return readthrough.WrapManyResult(t.Context(), s, ids, self, many(src.load))
+		}
+		if _, err := read("old"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := read("young"); err != nil {
+			t.Fatal(err)
+		}
+		src.fail(errDatabase)
+		got, err := read("old", "young")
+		wantResult(t, "old", got["old"], err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
+		wantResult(t, "young", got["young"], err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
+		got, err = read("old", "young", "never loaded")
+		if len(got) != 2 || !errors.Is(err, errDatabase) {
+			t.Errorf("with an id that has no value: got %v and error %v", got, err)
+		}
+		got, err = read()
+		if len(got) != 0 || got == nil || err != nil {
+			t.Errorf("of nothing: got %v and error %v", got, err)
+		}
+		if stats := s.Stats(); stats.Stale != 2 {
+			t.Errorf("%d stale values counted, want 2", stats.Stale)
+		}
+	})
+}
+
+// dying is a context that ends when it was asked for its error that often.
+type dying struct {
+	context.Context //nolint:containedctx // it is one
+
+	asked *atomic.Int64
+	after int64
+}
+
+func (c dying) Err() error {
+	if c.asked.Add(1) > c.after {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A reader that does not wait for a slow load gets the stale value or the end of
+// its context, whenever that comes, and never ErrStillLoading.
+func TestStillLoadingIsNotReturned(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, time.Second }))
+			src := newSource(1)
+			if _, err := read(t.Context(), s, "k", src.load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			src.takes = time.Minute
+			served := 0
+			for after := range int64(20) {
+				got, err := read(dying{t.Context(), new(atomic.Int64), after}, s, "k", src.load)
+				switch {
+				case err == nil && errors.Is(got.Err, readthrough.ErrStillLoading):
+					served++
+				case !errors.Is(err, context.Canceled):
+					t.Errorf("a context that ends after %d questions: got %+v and error %v", after, got, err)
+				}
+			}
+			if served == 0 {
+				t.Error("no reader was served")
+			}
+			time.Sleep(time.Hour)
+			wantIdle(t, s)
+		})
+	}
+}
+
+func TestSourceNames(t *testing.T) {
+	for source, name := range map[readthrough.Source]string{
+		readthrough.FromStore: "store", readthrough.FromLoad: "load", readthrough.FromStale: "stale", 200: "unknown",
+	} {
+		if got := source.String(); got != name {
+			t.Errorf("%d: %q, want %q", source, got, name)
+		}
+	}
+}
