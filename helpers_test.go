@@ -265,9 +265,12 @@ func serving(change func(*readthrough.ScopeOptions)) func(*setup) {
 	return with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { change(so) })
 }
 
-// resultReads are the ways to read one key and learn where the value comes from.
-func resultReads[T any]() map[string]func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error) {
-	return map[string]func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error){
+// reading is a way to read one key and learn where the value comes from.
+type reading[T any] func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error)
+
+// resultReads are the ways of reading.
+func resultReads[T any]() map[string]reading[T] {
+	return map[string]reading[T]{
 		"single": func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (T, error)) (readthrough.Result[T], error) {
 			return readthrough.WrapResult(ctx, s, key, load)
 		},
@@ -278,6 +281,61 @@ func resultReads[T any]() map[string]func(ctx context.Context, s *readthrough.Ca
 			}
 			return readthrough.Result[T]{}, readthrough.ErrNotFound
 		},
+	}
+}
+
+// onEachStore runs test in a bubble for each kind of store.
+func onEachStore(t *testing.T, test func(t *testing.T, store provider.CacheProvider)) {
+	t.Helper()
+	for name, store := range storeKinds() {
+		bubble(t, name, func(t *testing.T) { test(t, store(t)) })
+	}
+}
+
+// path is a way to use the key "k:1": a scope on a store, a reading, and an
+// invalidation.
+type path struct {
+	t          *testing.T
+	scope      *readthrough.CachedScope
+	store      provider.CacheProvider
+	reading    reading[int]
+	invalidate func(context.Context, *readthrough.CachedScope) error
+}
+
+// onEachPath runs test in a bubble for each kind of store, way to read, and way to
+// invalidate.
+func onEachPath(t *testing.T, change func(*readthrough.ScopeOptions), test func(t *testing.T, p *path)) {
+	t.Helper()
+	for kind, newStore := range storeKinds() {
+		for name, read := range resultReads[int]() {
+			for _, how := range invalidations {
+				bubble(t, kind+"/"+name+"/"+how.name, func(t *testing.T) {
+					p := &path{t: t, store: newStore(t), reading: read, invalidate: how.do}
+					p.scope = newScope(t, on(p.store), serving(change))
+					test(t, p)
+					wantIdle(t, p.scope)
+				})
+			}
+		}
+	}
+}
+
+func (p *path) read(load func(context.Context) (int, error)) (readthrough.Result[int], error) {
+	return p.reading(p.t.Context(), p.scope, "k:1", load)
+}
+
+// fill reads a value that is not stored yet.
+func (p *path) fill(load func(context.Context) (int, error)) {
+	p.t.Helper()
+	if got, err := p.read(load); err != nil || got.Source != readthrough.FromLoad {
+		p.t.Fatalf("got %+v and error %v, want a loaded value", got, err)
+	}
+}
+
+func (p *path) invalidateNow() {
+	p.t.Helper()
+	if err := p.invalidate(p.t.Context(), p.scope); err != nil {
+		p.t.Fatal(err)
 	}
 }
 

@@ -22,14 +22,6 @@ func writing(src *source[int], value int, takes time.Duration) func(context.Cont
 	}
 }
 
-// onEachStore runs test in a bubble for each kind of store.
-func onEachStore(t *testing.T, test func(t *testing.T, store provider.CacheProvider)) {
-	t.Helper()
-	for name, store := range storeKinds() {
-		bubble(t, name, func(t *testing.T) { test(t, store(t)) })
-	}
-}
-
 // The value of a put is a hit afterwards, for the TTL of the call, and the old
 // value is gone from the beginning.
 func TestPut(t *testing.T) {
@@ -315,7 +307,7 @@ func TestPutPending(t *testing.T) {
 // A store that refuses the value, or fails while it stores it, has nothing after
 // the put.
 func TestPutThatCannotStore(t *testing.T) {
-	for name, f := range map[string]fault{"error": faultError, "too large": faultTooLarge, "lost reply": faultLost, "hang": faultHang} {
+	for name, f := range map[string]fault{"error": faultError, "too large": faultTooLarge, "lost reply": faultLost} {
 		bubble(t, name, func(t *testing.T) {
 			r := newRig(t, readthrough.Options{}, nil)
 			r.store.fail(f, "set")

@@ -1,0 +1,450 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// TestStaleBoundaries reads a value of version 1 at the boundaries of its life, to
+// the nanosecond, from a source that has version 2 or fails.
+func TestStaleBoundaries(t *testing.T) {
+	const ttl, swr, sie = 10 * time.Second, 5 * time.Second, 20 * time.Second
+	const store, load, old = readthrough.FromStore, readthrough.FromLoad, readthrough.FromStale
+	both := readthrough.ScopeOptions{StaleWhileRevalidate: swr, StaleIfError: sie}
+	for _, test := range []struct {
+		name    string
+		options readthrough.ScopeOptions
+		age     time.Duration
+		source  readthrough.Source // of a read, if the source answers
+		refresh bool               // it is loaded in the background
+		falls   bool               // a read gets the stale value if the source fails, and otherwise the error
+	}{
+		{"fresh", both, ttl - 1, store, false, true},
+		{"stale", both, ttl, old, true, true},
+		{"still stale", both, ttl + swr - 1, old, true, true},
+		{"fallback", both, ttl + swr, load, false, true},
+		{"still fallback", both, ttl + sie - 1, load, false, true},
+		{"over", both, ttl + sie, load, false, false},
+		{"only while revalidating", readthrough.ScopeOptions{StaleWhileRevalidate: swr}, ttl + swr - 1, old, true, true},
+		{"only while revalidating, over", readthrough.ScopeOptions{StaleWhileRevalidate: swr}, ttl + swr, load, false, false},
+		{"only on error", readthrough.ScopeOptions{StaleIfError: sie}, ttl, load, false, true},
+		{"ahead, fresh", readthrough.ScopeOptions{RefreshAheadFactor: 0.75}, 7500*time.Millisecond - 1, store, false, true},
+		{"ahead", readthrough.ScopeOptions{RefreshAheadFactor: 0.75}, 7500 * time.Millisecond, store, true, true},
+		{"ahead, over", readthrough.ScopeOptions{RefreshAheadFactor: 0.75}, ttl, load, false, false},
+		{"lottery", readthrough.ScopeOptions{XFetchBeta: 1e9}, 0, store, true, true},
+	} {
+		for name, read := range resultReads[int]() {
+			for kind, newStore := range storeKinds() {
+				for _, fails := range []bool{false, true} {
+					bubble(t, fmt.Sprintf("%s/%s/%s/fails %v", test.name, name, kind, fails), func(t *testing.T) {
+						test.options.TTL, test.options.Jitter = ttl, -1
+						s := newScope(t, on(newStore(t)), with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { *so = test.options }))
+						src := newSource(1)
+						src.takes = time.Millisecond
+						if _, err := read(t.Context(), s, "k", src.load); err != nil {
+							t.Fatal(err)
+						}
+						src.takes = 0
+						src.set(2)
+						wanted := readthrough.Result[int]{Value: 1, Source: test.source, Age: test.age}
+						switch {
+						case fails && test.source == load:
+							src.fail(errDatabase)
+							wanted.Source, wanted.Err = old, errDatabase
+						case fails:
+							src.fail(errDatabase)
+						case test.source == load:
+							wanted.Value, wanted.Age = 2, 0
+						}
+						time.Sleep(test.age)
+						got, err := read(t.Context(), s, "k", src.load)
+						if fails && !test.falls {
+							if !errors.Is(err, errDatabase) {
+								t.Errorf("got %+v and error %v, want the error", got, err)
+							}
+							return
+						}
+						wantResult(t, "the read", got, err, wanted)
+						wantRefreshed(t, s, src, test.refresh, test.refresh || test.source == load)
+						if test.refresh && !fails {
+							got, err := read(t.Context(), s, "k", src.load)
+							wantResult(t, "the next read", got, err, readthrough.Result[int]{Value: 2, Source: store})
+						}
+						wantIdle(t, s)
+					})
+				}
+			}
+		}
+	}
+}
+
+// wantRefreshed compares what a scope and a source count after the first load.
+func wantRefreshed(t *testing.T, s *readthrough.CachedScope, src *source[int], refreshed, loaded bool) {
+	t.Helper()
+	synctest.Wait()
+	count := func(b bool) int64 { return map[bool]int64{true: 1}[b] }
+	wantLoads(t, &src.loads, 1+count(loaded))
+	if stats := s.Stats(); stats.Refreshes != count(refreshed) {
+		t.Errorf("%d refreshes counted, want %d", stats.Refreshes, count(refreshed))
+	}
+}
+
+// What is kept beyond its TTL is kept no longer than it can be served.
+func TestStaleValuesLeaveTheStore(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+		if _, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute + time.Hour - 1)
+		if _, ok := stored(t, store, "k"); !ok {
+			t.Error("gone before the end")
+		}
+		time.Sleep(1)
+		if _, ok := stored(t, store, "k"); ok {
+			t.Error("still there after the end")
+		}
+	})
+}
+
+// However many read a stale key, alone and in bulk, it is loaded once in the
+// process, and meanwhile all are served at once.
+func TestOneRefreshPerKey(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		keys := []string{"a", "b"}
+		if _, err := readthrough.WrapMany(t.Context(), s, keys, self, many(newSource(1).load)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		src := newSource(2)
+		src.takes = time.Second
+		elapsed := took(func() {
+			for i := range 100 {
+				if i%2 == 0 {
+					value, err := readthrough.Wrap(t.Context(), s, keys[i%4/2], src.load)
+					want(t, "single", value, err, 1)
+					continue
+				}
+				values, err := readthrough.WrapMany(t.Context(), s, keys, self, many(src.load))
+				want(t, "bulk", values["a"]+values["b"], err, 2)
+			}
+		})
+		time.Sleep(time.Minute)
+		wantLoads(t, &src.loads, 2)
+		if stats := s.Stats(); elapsed != 0 || stats.Stale != 150 || stats.Refreshes != 2 {
+			t.Errorf("took %v, %d stale values and %d refreshes counted, want 0, 150 and 2", elapsed, stats.Stale, stats.Refreshes)
+		}
+	})
+}
+
+// One refresh across processes that share a store with leases.
+func TestOneRefreshAcrossProcesses(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		server := newLeaseServer()
+		src := newSource(1)
+		var processes []*readthrough.CachedScope
+		for range 3 {
+			processes = append(processes, newScope(t, on(&leaseStore{server, &network{}}), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour })))
+		}
+		read := func() (sum int) {
+			for range 10 {
+				for _, s := range processes {
+					value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+					if err != nil {
+						t.Error(err)
+					}
+					sum += value
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			return sum
+		}
+		read()
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.takes = 100 * time.Millisecond
+		if sum := read(); sum != 30 {
+			t.Errorf("30 reads while one process loads: sum %d, want 30 times 1", sum)
+		}
+		synctest.Wait()
+		if sum := read(); sum != 60 {
+			t.Errorf("30 reads after it: sum %d, want 30 times 2", sum)
+		}
+		wantLoads(t, &src.loads, 2)
+	})
+}
+
+// G1 and G2 for a load in the background: what it read before an invalidation is
+// neither stored nor served after it.
+func TestInvalidationDuringARefresh(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }, func(t *testing.T, p *path) {
+		src := newSource(1)
+		p.fill(src.load)
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.gate = make(chan struct{})
+		got, err := p.read(src.load)
+		wantResult(t, "stale", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute})
+		synctest.Wait()
+		src.set(3)
+		p.invalidateNow()
+		after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		close(src.gate)
+		r := <-after
+		if r.err != nil || r.value.Value != 3 || r.value.Source != readthrough.FromLoad {
+			t.Errorf("after the invalidation: got %+v and error %v, want 3 from a load", r.value, r.err)
+		}
+		wantIdle(t, p.scope)
+		if v, ok := stored(t, p.store, "k:1"); ok && v != 3 {
+			t.Errorf("%v is stored", v)
+		}
+		if p.scope.Stats().RefusedFills == 0 {
+			t.Error("the fill of the refresh was not refused")
+		}
+	})
+}
+
+// A stale value that a reader has for want of another is its own: it may take it
+// although it was invalidated since it looked, and a reader that begins after the
+// invalidation may not.
+func TestInvalidationAndAStaleValueInHand(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }, func(t *testing.T, p *path) {
+		src := newSource(1)
+		p.fill(src.load)
+		time.Sleep(time.Minute)
+		src.fail(errDatabase)
+		src.gate = make(chan struct{})
+		before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		p.invalidateNow()
+		after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		close(src.gate)
+		r := <-before
+		wantResult(t, "before", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
+		if r := <-after; !errors.Is(r.err, errDatabase) {
+			t.Errorf("after the invalidation: got %+v and error %v, want the error", r.value, r.err)
+		}
+		wantIdle(t, p.scope)
+	})
+}
+
+// A load that takes longer than SoftLoadTimeout goes on without its readers, and
+// fills, unless an invalidation came; the next reader begins another then.
+func TestSoftLoadTimeout(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = 3*time.Hour, time.Second }, func(t *testing.T, p *path) {
+		src := newSource(1)
+		expect := func(what string, value int, source readthrough.Source, age, within time.Duration, cause error) {
+			t.Helper()
+			var got readthrough.Result[int]
+			var err error
+			if elapsed := took(func() { got, err = p.read(src.load) }); elapsed != within {
+				t.Errorf("%s: took %v, want %v", what, elapsed, within)
+			}
+			wantResult(t, what, got, err, readthrough.Result[int]{Value: value, Source: source, Age: age, Err: cause})
+		}
+		expect("first", 1, readthrough.FromLoad, 0, 0, nil)
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.takes = time.Second - 1 // which is in time
+		expect("a load in time", 2, readthrough.FromLoad, 0, time.Second-1, nil)
+		time.Sleep(time.Minute)
+		src.set(3)
+		src.takes = time.Second + 1
+		expect("a slow load", 2, readthrough.FromStale, time.Minute+time.Second, time.Second, readthrough.ErrStillLoading)
+		expect("again", 2, readthrough.FromStale, time.Minute+time.Second, 0, readthrough.ErrStillLoading)
+		wantLoads(t, &src.loads, 3)
+		time.Sleep(2)
+		expect("after the load", 3, readthrough.FromStore, 1, 0, nil)
+		time.Sleep(time.Minute)
+		src.takes = time.Hour
+		expect("a load that hangs", 3, readthrough.FromStale, time.Minute+1+time.Second, time.Second, readthrough.ErrStillLoading)
+		src.set(4)
+		p.invalidateNow()
+		src.takes = time.Millisecond
+		expect("after an invalidation", 4, readthrough.FromLoad, 0, time.Millisecond, nil)
+		time.Sleep(2 * time.Hour) // the load that hung has ended
+		wantIdle(t, p.scope)
+		if v, _ := stored(t, p.store, "k:1"); v != 4 {
+			t.Errorf("%v is stored, want 4", v)
+		}
+	})
+}
+
+// A bulk read leaves a slow load only if it has a stale value for all that it
+// loads.
+func TestSoftLoadTimeoutOfABulkRead(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, time.Second }))
+		src := newSource(1)
+		read := func(ids ...string) (map[string]int, error) {
+			return readthrough.WrapMany(t.Context(), s, ids, self, many(src.load))
+		}
+		if _, err := read("a", "b"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.takes = time.Minute / 2
+		elapsed := took(func() {
+			values, err := read("a", "new")
+			want(t, "with a new id", values["a"]*10+values["new"], err, 22)
+		})
+		if elapsed != time.Minute/2 {
+			t.Errorf("with a new id: took %v, want that of the load", elapsed)
+		}
+		elapsed = took(func() {
+			values, err := read("a", "b")
+			want(t, "of what there is", values["a"]*10+values["b"], err, 21)
+		})
+		if elapsed != time.Second {
+			t.Errorf("of what there is: took %v, want a second", elapsed)
+		}
+		time.Sleep(time.Minute)
+		wantIdle(t, s)
+	})
+}
+
+// Absences are not served stale, and one that the source reports replaces a stale
+// value, also where it is not stored itself.
+func TestStaleValueAndAbsence(t *testing.T) {
+	for _, negative := range []time.Duration{time.Hour, -1} {
+		t.Run(fmt.Sprint(negative), func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) {
+					so.StaleWhileRevalidate, so.StaleIfError, so.NegativeTTL = time.Hour, 2*time.Hour, negative
+				}))
+				src := newSource(1)
+				read := func() (int, error) { return readthrough.Wrap(t.Context(), s, "k", src.load) }
+				value, err := read()
+				want(t, "first", value, err, 1)
+				src.fail(readthrough.ErrNotFound)
+				time.Sleep(time.Minute)
+				value, err = read()
+				want(t, "stale", value, err, 1)
+				synctest.Wait()
+				if _, err := read(); !errors.Is(err, readthrough.ErrNotFound) {
+					t.Errorf("after the refresh: %v, want an absence", err)
+				}
+				src.fail(nil)
+				time.Sleep(time.Minute) // the TTL bounds that of absences
+				value, err = read()
+				want(t, "after the absence", value, err, 1)
+			})
+		})
+	}
+}
+
+// A refresh by hand that finds an absence, where absences are not stored.
+func TestRefreshOfWhatIsGone(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }))
+		src := newSource(1)
+		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
+			t.Fatal(err)
+		}
+		src.fail(readthrough.ErrNotFound)
+		if _, err := readthrough.Refresh(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrNotFound) {
+			t.Errorf("Refresh: %v", err)
+		}
+		if v, ok := stored(t, store, "k"); ok {
+			t.Errorf("%v is still stored", v)
+		}
+	})
+}
+
+// A load function that reads its own key does not get the value that it is to
+// replace.
+func TestRefreshThatReadsItsOwnKey(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		for _, by := range []string{"single", "bulk"} {
+			bubble(t, name+" in "+by, func(t *testing.T) {
+				s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+				if _, err := read(t.Context(), s, "k", newSource(1).load); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				var got atomic.Pointer[error]
+				_, err := resultReads[int]()[by](t.Context(), s, "k", func(ctx context.Context) (int, error) {
+					_, err := read(ctx, s, "k", newSource(2).load)
+					got.Store(&err)
+					return 3, err
+				})
+				if err != nil {
+					t.Errorf("the stale read: %v", err)
+				}
+				synctest.Wait()
+				if err := got.Load(); err == nil || !errors.Is(*err, readthrough.ErrRecursiveLoad) {
+					t.Errorf("the read in the load: %v, want ErrRecursiveLoad", err)
+				}
+				wantIdle(t, s)
+			})
+		}
+	}
+}
+
+// A load in the background has the values of the context of the read that began
+// it, but not its end, and the TTL of that read.
+func TestRefreshBelongsToNoReader(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+			if _, err := read(t.Context(), s, "k", newSource(1).load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			type name struct{}
+			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), name{}, "of the reader"))
+			_, err := read(ctx, s, "k", func(ctx context.Context) (int, error) {
+				time.Sleep(time.Second)
+				if ctx.Value(name{}) != "of the reader" {
+					t.Error("the value of the reader's context is missing")
+				}
+				return 2, ctx.Err()
+			})
+			cancel()
+			if err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			got, err := read(t.Context(), s, "k", newSource(3).load)
+			wantResult(t, "the next read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		})
+	}
+}
+
+// Close ends the loads in the background.
+func TestCloseEndsRefreshes(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute, StaleWhileRevalidate: time.Hour, Jitter: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := newSource(1)
+		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		src.gate = make(chan struct{}) // never opened
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "stale", value, err, 1)
+		synctest.Wait()
+		if err := cache.Close(); err != nil {
+			t.Error(err)
+		}
+		wantIdle(t, s)
+		wantLoads(t, &src.loads, 2)
+	})
+}
