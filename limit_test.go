@@ -74,12 +74,12 @@ func TestLoadsWaitInOrder(t *testing.T) {
 			key := fmt.Sprint(i)
 			order = append(order, key)
 			readers = append(readers, wrapAsync(t.Context(), s, key, l.load(key)))
-			synctest.Wait()
+			time.Sleep(time.Millisecond)
 		}
 		for i, reader := range readers {
 			r := <-reader
 			want(t, "reader", r.value, r.err, 1)
-			if took, due := time.Since(began), time.Duration(i/limit+1)*time.Second; took != due {
+			if took, due := time.Since(began), time.Duration(i/limit+1)*time.Second+time.Duration(i%limit)*time.Millisecond; took != due {
 				t.Errorf("load %d ended after %v, want %v", i, took, due)
 			}
 		}

@@ -1,0 +1,250 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// tries reads once a second for so long from a source that fails, and returns the
+// seconds at which that was asked.
+func (p *path) tries(src *source[int], seconds int, check func(got readthrough.Result[int], err error)) (at []int) {
+	p.t.Helper()
+	for second := range seconds {
+		before := src.loads.Load()
+		got, err := p.read(src.load)
+		check(got, err)
+		synctest.Wait()
+		if src.loads.Load() > before {
+			at = append(at, second)
+		}
+		time.Sleep(time.Second - 1)
+		between := src.loads.Load()
+		got, err = p.read(src.load) // a nanosecond too early
+		check(got, err)
+		synctest.Wait()
+		if src.loads.Load() > between {
+			at = append(at, -second)
+		}
+		time.Sleep(1)
+	}
+	return at
+}
+
+// A source that fails is asked again after RetryAfter, and then after twice as
+// long each time, up to 16 times, exactly; meanwhile there is a stale value, and
+// why.
+func TestRetryAfterDoubles(t *testing.T) {
+	wanted := []int{0, 2, 6, 14, 30, 62, 94, 126}
+	for name, change := range map[string]func(*readthrough.ScopeOptions){
+		"on error":           func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour },
+		"while revalidating": func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour },
+		"ahead":              func(so *readthrough.ScopeOptions) { so.TTL, so.RefreshAheadFactor = time.Hour, 1.0/60 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			retry := func(so *readthrough.ScopeOptions) { change(so); so.RetryAfter = 2 * time.Second }
+			onEachPath(t, retry, func(t *testing.T, p *path) {
+				src := newSource(1)
+				p.fill(src.load)
+				check := func(got readthrough.Result[int], err error) {
+					t.Helper()
+					if err != nil || got.Value != 1 || (name == "on error") != errors.Is(got.Err, errDatabase) {
+						t.Errorf("got %+v and error %v", got, err)
+					}
+				}
+				for _, after := range []string{"success", "a success"} { // which begins the count anew
+					time.Sleep(time.Minute)
+					src.fail(errDatabase)
+					if at := p.tries(src, 130, check); !slices.Equal(at, wanted) {
+						t.Errorf("after %s: asked in the seconds %v, want %v", after, at, wanted)
+					}
+					src.fail(nil)
+					time.Sleep(time.Minute)
+					_, err := p.read(src.load)
+					synctest.Wait()
+					got, err2 := p.read(src.load)
+					wantResult(t, "healed", got, errors.Join(err, err2), readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
+				}
+				// An invalidation forgets the failures.
+				src.fail(errDatabase)
+				time.Sleep(time.Minute)
+				p.tries(src, 1, check)
+				p.invalidateNow()
+				src.fail(nil)
+				p.fill(src.load)
+			})
+		})
+	}
+}
+
+// The error of a load is returned again for ErrorTTL without a load, and then for
+// twice as long each time; not if there is a stale value, nor after an
+// invalidation, nor in another process.
+func TestErrorTTL(t *testing.T) {
+	keep := func(so *readthrough.ScopeOptions) { so.ErrorTTL = 2 * time.Second }
+	onEachPath(t, keep, func(t *testing.T, p *path) {
+		src := newSource(1)
+		src.fail(errDatabase)
+		check := func(got readthrough.Result[int], err error) {
+			t.Helper()
+			if got.Value != 0 || !errors.Is(err, errDatabase) {
+				t.Errorf("got %+v and error %v", got, err)
+			}
+		}
+		if at, wanted := p.tries(src, 130, check), []int{0, 2, 6, 14, 30, 62, 94, 126}; !slices.Equal(at, wanted) {
+			t.Errorf("asked in the seconds %v, want %v", at, wanted)
+		}
+		other := newScope(t, on(p.store), serving(keep))
+		before := src.loads.Load()
+		if _, err := p.reading(t.Context(), other, "k:1", src.load); !errors.Is(err, errDatabase) || src.loads.Load() == before {
+			t.Errorf("another process: error %v, and the source was asked: %v", err, src.loads.Load() > before)
+		}
+		if _, err := p.reading(t.Context(), p.scope, "another key", newSource(7).load); err != nil {
+			t.Errorf("another key: %v", err)
+		}
+		src.fail(nil)
+		if _, err := p.read(src.load); !errors.Is(err, errDatabase) {
+			t.Errorf("the source is well again: got %v, want the error until its end", err)
+		}
+		p.invalidateNow()
+		p.fill(src.load)
+		p.invalidateNow()
+		src.fail(errDatabase)
+		if at, wanted := p.tries(src, 3, check), []int{0, 2}; !slices.Equal(at, wanted) {
+			t.Errorf("after a success: asked in the seconds %v, want %v", at, wanted)
+		}
+	})
+}
+
+// A load that began before an invalidation and failed after it tells nothing.
+func TestFailureFromBeforeAnInvalidation(t *testing.T) {
+	keep := func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Hour }
+	onEachPath(t, keep, func(t *testing.T, p *path) {
+		src := newSource(1)
+		src.fail(errDatabase)
+		src.takes = time.Second
+		before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		p.invalidateNow()
+		if r := <-before; !errors.Is(r.err, errDatabase) {
+			t.Errorf("the reader of that load got %v", r.err)
+		}
+		src.fail(nil)
+		p.fill(src.load)
+	})
+}
+
+// A value that is put, and one that another process has stored, comes before a
+// remembered error.
+func TestValueComesBeforeARememberedError(t *testing.T) {
+	keep := func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Hour }
+	onEachPath(t, keep, func(t *testing.T, p *path) {
+		src := newSource(1)
+		src.fail(errDatabase)
+		if _, err := p.read(src.load); !errors.Is(err, errDatabase) {
+			t.Fatal(err)
+		}
+		src.fail(nil)
+		other := newScope(t, on(p.store))
+		if _, err := p.reading(t.Context(), other, "k:1", src.load); err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.read(src.load)
+		wantResult(t, "after another process", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
+	})
+}
+
+// Panics, Goexit and timeouts are failures of the source, too. A load that was
+// cancelled because its readers left is none.
+func TestWhatIsRemembered(t *testing.T) {
+	change := func(so *readthrough.ScopeOptions) { so.ErrorTTL, so.LoadTimeout = time.Hour, time.Minute }
+	for _, failure := range failures {
+		bubble(t, failure.name, func(t *testing.T) {
+			s, src := newScope(t, serving(change)), newSource(1)
+			_, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 0, failure.fail() })
+			if !failure.check(err) {
+				t.Errorf("got %v", err)
+			}
+			if _, again := readthrough.Wrap(t.Context(), s, "k", src.load); !failure.check(again) {
+				t.Errorf("again: %v", again)
+			}
+			wantLoads(t, &src.loads, 0)
+		})
+	}
+	bubble(t, "timeout", func(t *testing.T) {
+		s, src := newScope(t, serving(change)), newGated(1)
+		for range 2 {
+			if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrLoadTimeout) {
+				t.Errorf("got %v", err)
+			}
+		}
+		wantLoads(t, &src.loads, 1)
+	})
+	bubble(t, "readers that left", func(t *testing.T) {
+		s, src := newScope(t, serving(change)), newGated(1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := readthrough.Wrap(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		close(src.gate)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "the next reader", value, err, 1)
+	})
+}
+
+// A process does not ask for what another one is loading already: not for the
+// store either, for a while.
+func TestRefreshOfAnotherProcessIsLeftAlone(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := &leaseStore{newLeaseServer(), &network{}}
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		src := newSource(1)
+		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		entry, _ := store.peek(provider.Key{Scope: "test", Name: "k"})
+		asked := 0
+		busy := &refreshCounter{leaseStore: store, asked: &asked}
+		other := newScope(t, on(busy), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		grants, err := store.Refresh(t.Context(), []provider.RefreshRequest{{Key: provider.Key{Scope: "test", Name: "k"}, LoadedAt: entry.LoadedAt}}, time.Hour)
+		if err != nil || grants[0].State != provider.LeaseGranted {
+			t.Fatalf("%+v, %v", grants, err)
+		}
+		var at []time.Duration
+		began := time.Now()
+		for range 30 {
+			before := asked
+			value, err := readthrough.Wrap(t.Context(), other, "k", src.load)
+			want(t, "stale", value, err, 1)
+			synctest.Wait()
+			if asked > before {
+				at = append(at, time.Since(began))
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if wanted := []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond}; !slices.Equal(at, wanted) {
+			t.Errorf("asked for a lease after %v, want %v", at, wanted)
+		}
+		wantLoads(t, &src.loads, 1)
+	})
+}
+
+// refreshCounter counts the requests for leases on what is stored.
+type refreshCounter struct {
+	*leaseStore
+
+	asked *int
+}
+
+func (s *refreshCounter) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	*s.asked++
+	return s.leaseStore.Refresh(ctx, requests, ttl)
+}

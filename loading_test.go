@@ -1,0 +1,350 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// decided returns a load of value 1 that says something about its entry.
+func decided(say func(load *readthrough.Load)) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) {
+		say(readthrough.LoadOf(ctx, "k:1"))
+		return 1, nil
+	}
+}
+
+// What a load says about the life of its entry is exact, also in bulk.
+func TestLoadDecidesHowLongItIsStored(t *testing.T) {
+	notFound := func(say func(*readthrough.Load)) func(context.Context) (int, error) {
+		return func(ctx context.Context) (int, error) {
+			say(readthrough.LoadOf(ctx, "k:1"))
+			return 0, readthrough.ErrNotFound
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		load   func(context.Context) (int, error)
+		stored time.Duration
+	}{
+		{"nothing said", decided(func(*readthrough.Load) {}), time.Minute},
+		{"longer", decided(func(l *readthrough.Load) { l.SetTTL(time.Hour) }), time.Hour},
+		{"shorter", decided(func(l *readthrough.Load) { l.SetTTL(1) }), 1},
+		{"the last counts", decided(func(l *readthrough.Load) { l.SetTTL(time.Hour); l.SetTTL(time.Second) }), time.Second},
+		{"an absence, longer", notFound(func(l *readthrough.Load) { l.SetTTL(time.Hour) }), time.Hour},
+		{"not stored", decided(func(l *readthrough.Load) { l.DoNotStore() }), 0},
+		{"not stored, whatever its TTL", decided(func(l *readthrough.Load) { l.SetTTL(time.Hour); l.DoNotStore() }), 0},
+		{"an absence, not stored", notFound(func(l *readthrough.Load) { l.DoNotStore() }), 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
+				got, err := p.read(test.load)
+				if absent := strings.HasPrefix(test.name, "an absence"); errors.Is(err, readthrough.ErrNotFound) != absent || !absent && got.Value != 1 {
+					t.Errorf("got %+v and error %v", got, err)
+				}
+				wantStoredFor(t, p.store, "k:1", test.stored)
+			})
+		})
+	}
+}
+
+// wantStoredFor fails the test unless key leaves the store in exactly d.
+func wantStoredFor(t *testing.T, store provider.CacheProvider, key string, d time.Duration) {
+	t.Helper()
+	if d > 0 {
+		time.Sleep(d - 1)
+		if _, ok := stored(t, store, key); !ok {
+			t.Errorf("gone before %v", d)
+		}
+		time.Sleep(1)
+	}
+	if _, ok := stored(t, store, key); ok {
+		t.Errorf("still stored after %v", d)
+	}
+}
+
+// A TTL of a load is one: its end is followed by the stale window, and jitter
+// applies to it.
+func TestLoadDecidesItsTTLAndTheStaleWindowFollows(t *testing.T) {
+	change := func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }
+	onEachPath(t, change, func(t *testing.T, p *path) {
+		p.fill(decided(func(l *readthrough.Load) { l.SetTTL(time.Second) }))
+		time.Sleep(time.Second - 1)
+		got, err := p.read(decided(func(*readthrough.Load) {}))
+		wantResult(t, "before its end", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore, Age: time.Second - 1})
+		time.Sleep(1)
+		src := newSource(0)
+		src.fail(errDatabase)
+		got, err = p.read(src.load)
+		wantResult(t, "at its end", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Second, Err: errDatabase})
+		wantStoredFor(t, p.store, "k:1", time.Hour)
+	})
+}
+
+// What makes no sense fails the load, and nothing is stored.
+func TestBadDecisions(t *testing.T) {
+	for want, say := range map[string]func(*readthrough.Load){
+		"Load.SetTTL: 0s: must be positive":                                           func(l *readthrough.Load) { l.SetTTL(0) },
+		"Load.SetTTL: -1ns: must be positive":                                         func(l *readthrough.Load) { l.SetTTL(-1) },
+		`Load.NotModified: key "k:1": there is no value that this load would replace`: func(l *readthrough.Load) { l.NotModified() },
+	} {
+		onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
+			if got, err := p.read(decided(say)); err == nil || got.Value != 0 || !strings.HasPrefix(err.Error(), "readthrough: "+want) {
+				t.Errorf("got %+v and error %v, want %q", got, err, want)
+			}
+			wantStoredFor(t, p.store, "k:1", 0)
+		})
+	}
+}
+
+// A load function also works outside of the cache, and for keys that are not its
+// own.
+func TestLoadOfNothing(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		check := func(l *readthrough.Load) {
+			t.Helper()
+			l.SetTTL(-1)
+			l.DoNotStore()
+			l.SetValidator("v")
+			l.NotModified()
+			if _, ok := readthrough.OldValue[int](l); l != nil || ok || l.Validator() != "" {
+				t.Errorf("%v has something", l)
+			}
+		}
+		check(readthrough.LoadOf(nil, "k")) //nolint:staticcheck // nil is what is tested
+		check(readthrough.LoadOf(t.Context(), "k"))
+		s := newScope(t)
+		value, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			check(readthrough.LoadOf(ctx, "another key"))
+			return 1, nil
+		})
+		want(t, "Wrap", value, err, 1)
+	})
+}
+
+// conditional is a source that is asked whether its value has changed.
+type conditional struct {
+	value, version int
+	full           int // how often it has sent the value
+}
+
+func (c *conditional) load(ctx context.Context) (int, error) {
+	load := readthrough.LoadOf(ctx, "k:1")
+	if validator := load.Validator(); validator == fmt.Sprint(c.version) {
+		if old, ok := readthrough.OldValue[int](load); !ok || old != c.value {
+			return 0, fmt.Errorf("the old value is %d, %v", old, ok)
+		}
+		if _, ok := readthrough.OldValue[string](load); ok {
+			return 0, errors.New("there is an old value of another type")
+		}
+		load.NotModified()
+		return -1, nil // which is not used
+	}
+	c.full++
+	load.SetValidator(fmt.Sprint(c.version))
+	return c.value, nil
+}
+
+// A value that the source confirms gets a new TTL and age, and keeps its
+// validator, as often as that happens; a store with leases does not get it again.
+func TestNotModified(t *testing.T) {
+	change := func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }
+	onEachPath(t, change, func(t *testing.T, p *path) {
+		source := conditional{value: 7, version: 1}
+		p.fill(source.load)
+		for range 3 {
+			time.Sleep(time.Minute)
+			got, err := p.read(source.load)
+			wantResult(t, "not modified", got, err, readthrough.Result[int]{Value: 7, Source: readthrough.FromLoad})
+			time.Sleep(time.Minute - 1)
+			got, err = p.read(source.load)
+			wantResult(t, "until its new end", got, err, readthrough.Result[int]{Value: 7, Source: readthrough.FromStore, Age: time.Minute - 1})
+			time.Sleep(1)
+		}
+		if source.full != 1 {
+			t.Errorf("the source has sent its value %d times, want 1", source.full)
+		}
+		source.value, source.version = 8, 2
+		got, err := p.read(source.load)
+		wantResult(t, "modified", got, err, readthrough.Result[int]{Value: 8, Source: readthrough.FromLoad})
+		time.Sleep(time.Minute)
+		got, err = p.read(source.load)
+		wantResult(t, "not modified again", got, err, readthrough.Result[int]{Value: 8, Source: readthrough.FromLoad})
+		if source.full != 2 {
+			t.Errorf("the source has sent its value %d times, want 2", source.full)
+		}
+		p.invalidateNow()
+		p.fill(source.load)
+		if source.full != 3 {
+			t.Errorf("the source has sent its value %d times, want 3: what was invalidated is not confirmed", source.full)
+		}
+	})
+}
+
+// The same in the background, and by hand.
+func TestNotModifiedInTheBackground(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		source := conditional{value: 7, version: 1}
+		read := func(wanted readthrough.Result[int]) {
+			t.Helper()
+			got, err := readthrough.WrapResult(t.Context(), s, "k:1", source.load)
+			wantResult(t, "read", got, err, wanted)
+			synctest.Wait()
+		}
+		read(readthrough.Result[int]{Value: 7, Source: readthrough.FromLoad})
+		time.Sleep(time.Minute)
+		read(readthrough.Result[int]{Value: 7, Source: readthrough.FromStale, Age: time.Minute})
+		read(readthrough.Result[int]{Value: 7, Source: readthrough.FromStore})
+		time.Sleep(time.Second)
+		value, err := readthrough.Refresh(t.Context(), s, "k:1", source.load)
+		want(t, "Refresh", value, err, 7)
+		read(readthrough.Result[int]{Value: 7, Source: readthrough.FromStore})
+		if source.full != 1 {
+			t.Errorf("the source has sent its value %d times, want 1", source.full)
+		}
+	})
+}
+
+// What was invalidated while the source was asked whether it has changed is not
+// stored again, whatever the source says.
+func TestNotModifiedWhatWasInvalidated(t *testing.T) {
+	change := func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Minute, time.Hour }
+	for name, age := range map[string]time.Duration{"in the background": time.Minute, "in the foreground": 2 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			onEachPath(t, change, func(t *testing.T, p *path) {
+				p.fill(decided(func(*readthrough.Load) {}))
+				time.Sleep(age)
+				before := async(func() (readthrough.Result[int], error) {
+					return p.read(decided(func(l *readthrough.Load) { l.NotModified(); time.Sleep(time.Second) }))
+				})
+				synctest.Wait()
+				p.invalidateNow()
+				src := newSource(2)
+				src.takes = time.Minute
+				after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+				if r := <-before; r.err != nil || r.value.Value != 1 {
+					t.Errorf("before: got %+v and error %v", r.value, r.err)
+				}
+				time.Sleep(2 * time.Second)
+				if v, ok := stored(t, p.store, "k:1"); ok {
+					t.Errorf("%v is stored", v)
+				}
+				if r := <-after; r.err != nil || r.value.Value != 2 {
+					t.Errorf("after: got %+v and error %v, want 2", r.value, r.err)
+				}
+			})
+		})
+	}
+}
+
+// In a bulk load each id has its own decisions: what is said of one is not said of
+// the others, and an error of the load does not take back what the source has
+// confirmed.
+func TestBulkLoadDecidesPerID(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprint("fails ", fails), func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+				ids := []string{"same", "changed", "long", "unstored", "absent", "failed"}
+				_, err := readthrough.WrapMany(t.Context(), s, []string{"same", "changed"}, self, func(ctx context.Context, ids []string) (map[string]int, error) {
+					for _, id := range ids {
+						readthrough.LoadOf(ctx, id).SetValidator("1 of " + id)
+					}
+					return map[string]int{"same": 1, "changed": 1}, nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				got, err := readthrough.WrapManyResult(t.Context(), s, ids, self, func(ctx context.Context, ids []string) (map[string]int, error) {
+					for _, id := range ids {
+						if v := readthrough.LoadOf(ctx, id).Validator(); (v == "1 of "+id) != (id == "same" || id == "changed") {
+							t.Errorf("the validator of %q is %q", id, v)
+						}
+					}
+					readthrough.LoadOf(ctx, "same").NotModified()
+					readthrough.LoadOf(ctx, "changed").SetValidator("2")
+					readthrough.LoadOf(ctx, "long").SetTTL(2 * time.Hour)
+					readthrough.LoadOf(ctx, "unstored").DoNotStore()
+					readthrough.LoadOf(ctx, "failed").SetTTL(-1)
+					values := map[string]int{"changed": 2, "long": 2, "unstored": 2, "failed": 2}
+					if fails {
+						return values, errDatabase
+					}
+					return values, nil
+				})
+				if err == nil || fails != errors.Is(err, errDatabase) || len(got) != 4 {
+					t.Errorf("got %v and error %v", got, err)
+				}
+				for id, value := range map[string]int{"same": 1, "changed": 2, "long": 2, "unstored": 2} {
+					wantResult(t, id, got[id], nil, readthrough.Result[int]{Value: value, Source: readthrough.FromLoad})
+				}
+				for id, isStored := range map[string]bool{"same": true, "changed": true, "long": true, "unstored": false, "absent": !fails, "failed": false} {
+					if _, ok := stored(t, store, id); ok != isStored {
+						t.Errorf("%s is stored: %v, want %v", id, ok, isStored)
+					}
+				}
+				time.Sleep(time.Minute + time.Hour)
+				for id, isStored := range map[string]bool{"same": false, "changed": false, "long": true} {
+					if _, ok := stored(t, store, id); ok != isStored {
+						t.Errorf("an hour later %s is stored: %v, want %v", id, ok, isStored)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A store with leases gets a confirmed value without its bytes.
+func TestConfirmedValueIsNotSentAgain(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := &fillRecorder{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+		source := conditional{value: 7, version: 1}
+		for range 2 {
+			if _, err := readthrough.Wrap(t.Context(), s, "k:1", source.load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if fills := store.fills; len(fills) != 2 || fills[0].Extend || !fills[1].Extend || fills[1].Entry.Validator != "1" {
+			t.Errorf("filled %+v, want the second to extend", fills)
+		}
+	})
+}
+
+// fillRecorder keeps what it was asked to store.
+type fillRecorder struct {
+	*leaseStore
+
+	fills []provider.Fill
+}
+
+func (s *fillRecorder) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	s.fills = append(s.fills, fills...)
+	return s.leaseStore.Fill(ctx, fills)
+}
+
+// What a load says after its timeout is not used, as what it returns.
+func TestDecisionsAfterTheTimeout(t *testing.T) {
+	change := func(so *readthrough.ScopeOptions) { so.StaleIfError, so.LoadTimeout = time.Hour, time.Second }
+	onEachPath(t, change, func(t *testing.T, p *path) {
+		p.fill(decided(func(*readthrough.Load) {}))
+		time.Sleep(time.Minute)
+		got, err := p.read(decided(func(l *readthrough.Load) { time.Sleep(time.Minute); l.NotModified() }))
+		wantResult(t, "at the timeout", got, err, readthrough.Result[int]{
+			Value: 1, Source: readthrough.FromStale, Age: time.Minute + time.Second, Err: readthrough.ErrLoadTimeout,
+		})
+		time.Sleep(time.Minute)
+		wantIdle(t, p.scope)
+		wantStoredFor(t, p.store, "k:1", time.Hour-time.Minute-time.Second)
+	})
+}

@@ -1,0 +1,198 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
+)
+
+// Refresh loads whatever is stored, serves that meanwhile, and stores what it
+// loaded for a new TTL.
+func TestRefresh(t *testing.T) {
+	onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
+		src := newSource(1)
+		value, err := readthrough.Refresh(t.Context(), p.scope, "k:1", src.load)
+		want(t, "of nothing", value, err, 1)
+		time.Sleep(time.Second)
+		src.set(2)
+		src.takes = time.Second
+		refreshed := async(func() (int, error) {
+			return readthrough.Refresh(t.Context(), p.scope, "k:1", src.load, readthrough.TTL(time.Hour))
+		})
+		synctest.Wait()
+		got, err := p.read(src.load)
+		wantResult(t, "meanwhile", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore, Age: time.Second})
+		r := <-refreshed
+		want(t, "Refresh", r.value, r.err, 2)
+		got, err = p.read(src.load)
+		wantResult(t, "afterwards", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		wantLoads(t, &src.loads, 2)
+		wantStoredFor(t, p.store, "k:1", time.Hour)
+	})
+}
+
+// A refresh that fails returns the error and no stale value, and leaves what is
+// stored, whose failure does not keep the next refresh from asking.
+func TestRefreshThatFails(t *testing.T) {
+	change := func(so *readthrough.ScopeOptions) { so.StaleIfError, so.ErrorTTL = time.Hour, time.Hour }
+	onEachPath(t, change, func(t *testing.T, p *path) {
+		src := newSource(1)
+		p.fill(src.load)
+		src.fail(errDatabase)
+		for range 3 {
+			value, err := readthrough.Refresh(t.Context(), p.scope, "k:1", src.load)
+			if value != 0 || !errors.Is(err, errDatabase) {
+				t.Errorf("got %d and error %v", value, err)
+			}
+		}
+		wantLoads(t, &src.loads, 4)
+		got, err := p.read(src.load)
+		wantResult(t, "what is stored", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
+		wantStoredFor(t, p.store, "k:1", time.Minute+time.Hour)
+	})
+}
+
+// A refresh takes what others load only if that load began after the refresh did;
+// of two loads of a key never more than one runs at once. Reads join its load.
+func TestRefreshAndTheLoadsOfOthers(t *testing.T) {
+	onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
+		src := newSource(1)
+		src.takes = time.Second
+		began := time.Now()
+		reader := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		src.set(2)
+		refresh := func() (int, error) { return readthrough.Refresh(t.Context(), p.scope, "k:1", src.load) }
+		first, second := async(refresh), async(refresh)
+		if r := <-reader; r.err != nil || r.value.Value != 1 {
+			t.Errorf("the reader got %+v and error %v, want 1", r.value, r.err)
+		}
+		for name, refreshed := range map[string]<-chan result[int]{"first": first, "second": second} {
+			r := <-refreshed
+			want(t, name, r.value, r.err, 2)
+			if took := time.Since(began); took != 2*time.Second {
+				t.Errorf("the %s refresh took %v, want 2 s", name, took)
+			}
+		}
+		wantLoads(t, &src.loads, 2)
+		if err := p.scope.Invalidate(t.Context(), "k:1"); err != nil {
+			t.Fatal(err)
+		}
+		third := async(refresh)
+		synctest.Wait()
+		got, err := p.read(src.load)
+		wantResult(t, "a reader that joins", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
+		r := <-third
+		want(t, "third", r.value, r.err, 2)
+		wantLoads(t, &src.loads, 3)
+	})
+}
+
+// A refresh that finds a load in the background, which began before it, waits for
+// that and loads again.
+func TestRefreshAndALoadInTheBackground(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		src := newSource(1)
+		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		src.takes = time.Second
+		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		src.set(2)
+		value, err := readthrough.Refresh(t.Context(), s, "k", src.load)
+		want(t, "Refresh", value, err, 2)
+		wantLoads(t, &src.loads, 3)
+		wantIdle(t, s)
+	})
+}
+
+// An invalidation wins over a refresh: what was loaded before it is not stored.
+func TestInvalidationDuringARefreshByHand(t *testing.T) {
+	onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
+		src := newSource(1)
+		p.fill(src.load)
+		src.takes = time.Second
+		refreshed := async(func() (int, error) { return readthrough.Refresh(t.Context(), p.scope, "k:1", src.load) })
+		synctest.Wait()
+		src.set(2)
+		p.invalidateNow()
+		after := async(func() (int, error) { return readthrough.Refresh(t.Context(), p.scope, "k:1", src.load) })
+		r := <-refreshed
+		want(t, "before", r.value, r.err, 1)
+		r = <-after
+		want(t, "after", r.value, r.err, 2)
+		if v, _ := stored(t, p.store, "k:1"); v != 2 {
+			t.Errorf("%v is stored, want 2", v)
+		}
+	})
+}
+
+// A refresh belongs to the key like any load: who leaves last cancels it, panics
+// and Goexit come back as errors, and Close ends it.
+func TestHowARefreshEnds(t *testing.T) {
+	for _, failure := range failures {
+		bubble(t, failure.name, func(t *testing.T) {
+			s := newScope(t)
+			_, err := readthrough.Refresh(t.Context(), s, "k", func(context.Context) (int, error) { return 0, failure.fail() })
+			if !failure.check(err) {
+				t.Errorf("got %v", err)
+			}
+			wantIdle(t, s)
+		})
+	}
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s, src := newScope(t, on(store)), newGated(1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := readthrough.Refresh(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		wantIdle(t, s) // its load was cancelled
+	})
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := newGated(1)
+		refreshed := async(func() (int, error) { return readthrough.Refresh(t.Context(), s, "k", src.load) })
+		synctest.Wait()
+		if err := cache.Close(); err != nil {
+			t.Error(err)
+		}
+		if r := <-refreshed; !errors.Is(r.err, readthrough.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", r.err)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// Refreshes of several processes at once take what the others store, as long as it
+// was loaded after they began.
+func TestRefreshInSeveralProcesses(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		server := newLeaseServer()
+		src := newSource(1)
+		src.takes = time.Second
+		one, other := newScope(t, on(&leaseStore{server, &network{}})), newScope(t, on(&leaseStore{server, &network{}}))
+		refreshed := async(func() (int, error) { return readthrough.Refresh(t.Context(), one, "k", src.load) })
+		synctest.Wait()
+		src.set(2)
+		value, err := readthrough.Refresh(t.Context(), other, "k", src.load)
+		want(t, "the later one", value, err, 2)
+		r := <-refreshed
+		want(t, "the earlier one", r.value, r.err, 1)
+		wantLoads(t, &src.loads, 2)
+	})
+}
