@@ -3,7 +3,11 @@ package readthrough_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,4 +251,70 @@ type refreshCounter struct {
 func (s *refreshCounter) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
 	*s.asked++
 	return s.leaseStore.Refresh(ctx, requests, ttl)
+}
+
+// TestSourceThatFails: a source fails for 30 s, at 1,000 reads a second of 100 keys.
+// With StaleIfError no read fails, and the source is asked for a key, at most, at
+// the beginning and each time that RetryAfter and its double and so on are over.
+func TestSourceThatFails(t *testing.T) {
+	const keys, reads, outage, retryAfter = 100, 30_000, 30 * time.Second, time.Second
+	perKey := 0
+	for next, pause := time.Duration(0), retryAfter; next < outage; pause *= 2 {
+		perKey++
+		next += pause
+	}
+	for name, change := range map[string]func(*readthrough.ScopeOptions){
+		"on error":               func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour },
+		"and while revalidating": func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Minute, time.Hour },
+		"and a soft timeout": func(so *readthrough.ScopeOptions) {
+			so.StaleIfError, so.SoftLoadTimeout = time.Hour, 5*time.Millisecond
+		},
+		"and a limit": func(so *readthrough.ScopeOptions) { so.StaleIfError, so.MaxLoads = time.Hour, 2 },
+		"and early loads": func(so *readthrough.ScopeOptions) {
+			so.TTL, so.RefreshAheadFactor, so.StaleIfError = 5*time.Second, 0.5, time.Hour
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seed := pickSeed(t)
+			synctest.Test(t, func(t *testing.T) {
+				s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.TTL, so.RetryAfter = time.Second, retryAfter; change(so) }))
+				src := newSource(1)
+				src.takes = 10 * time.Millisecond
+				for i := range keys {
+					if _, err := readthrough.Wrap(t.Context(), s, fmt.Sprint(i), src.load); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Second)
+				src.fail(errDatabase)
+				rng := rand.New(rand.NewPCG(seed, 0))
+				before := src.loads.Load()
+				var failed atomic.Int64
+				var readers sync.WaitGroup
+				for range reads {
+					key := fmt.Sprint(rng.IntN(keys))
+					readers.Go(func() {
+						if _, err := readthrough.Wrap(t.Context(), s, key, src.load); err != nil {
+							failed.Add(1)
+						}
+					})
+					time.Sleep(outage / reads)
+				}
+				readers.Wait()
+				tries := src.loads.Load() - before
+				t.Logf("%d reads, %d of them failed; the source was asked %d times, at most %d were allowed", reads, failed.Load(), tries, keys*perKey)
+				if failed.Load() > 0 || tries > int64(keys*perKey) || tries < keys {
+					t.Errorf("%d reads failed, %d tries", failed.Load(), tries)
+				}
+				src.fail(nil)
+				src.set(2)
+				time.Sleep(16 * retryAfter)
+				for i := range keys {
+					value, err := readthrough.Refresh(t.Context(), s, fmt.Sprint(i), src.load)
+					want(t, "afterwards", value, err, 2)
+				}
+				wantIdle(t, s)
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -296,6 +297,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, store provider.CacheProvi
 // invalidation.
 type path struct {
 	t          *testing.T
+	cache      *readthrough.Cache
 	scope      *readthrough.CachedScope
 	store      provider.CacheProvider
 	reading    reading[int]
@@ -310,14 +312,33 @@ func onEachPath(t *testing.T, change func(*readthrough.ScopeOptions), test func(
 		for name, read := range resultReads[int]() {
 			for _, how := range invalidations {
 				bubble(t, kind+"/"+name+"/"+how.name, func(t *testing.T) {
-					p := &path{t: t, store: newStore(t), reading: read, invalidate: how.do}
-					p.scope = newScope(t, on(p.store), serving(change))
+					p := newPath(t, newStore(t), change)
+					p.reading, p.invalidate = read, how.do
 					test(t, p)
 					wantIdle(t, p.scope)
 				})
 			}
 		}
 	}
+}
+
+// newPath returns a path of single reads and invalidations of the key.
+func newPath(t *testing.T, store provider.CacheProvider, change func(*readthrough.ScopeOptions)) *path {
+	t.Helper()
+	p := &path{t: t, store: store, reading: resultReads[int]()["single"], invalidate: invalidations[0].do}
+	p.cache = newCache(t, store, readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
+		if !errors.Is(err, errStore) && !errors.Is(err, errFault) {
+			t.Errorf("reported: %v %q: %v", op, key, err)
+		}
+	}})
+	options := readthrough.ScopeOptions{TTL: time.Minute, Jitter: -1}
+	change(&options)
+	scope, err := p.cache.Scope("test", options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.scope = scope
+	return p
 }
 
 func (p *path) read(load func(context.Context) (int, error)) (readthrough.Result[int], error) {
@@ -389,4 +410,50 @@ func (r *reports) all() (errs []error, ops []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]error(nil), r.errs...), append([]string(nil), r.ops...)
+}
+
+// configurations returns every meaningful combination of the options about when a
+// value is served and loaded. What is refused is in TestBadScopes.
+func configurations() map[string]func(*readthrough.ScopeOptions) {
+	type part struct {
+		name   string
+		change func(*readthrough.ScopeOptions)
+	}
+	parts := [][]part{
+		{
+			{"plain", func(*readthrough.ScopeOptions) {}},
+			{"revalidate", func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Minute }},
+			{"on error", func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }},
+			{"revalidate, on error", func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Minute, time.Hour }},
+			{"on error, soft", func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, time.Second }},
+			{"revalidate, on error, soft", func(so *readthrough.ScopeOptions) {
+				so.StaleWhileRevalidate, so.StaleIfError, so.SoftLoadTimeout = time.Minute, time.Hour, time.Second
+			}},
+		},
+		{
+			{"", func(*readthrough.ScopeOptions) {}},
+			{", ahead", func(so *readthrough.ScopeOptions) { so.RefreshAheadFactor = 0.5 }},
+			{", lottery", func(so *readthrough.ScopeOptions) { so.XFetchBeta = 1 }},
+		},
+		{
+			{"", func(*readthrough.ScopeOptions) {}},
+			{", keeps errors", func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Minute }},
+		},
+		{
+			{"", func(*readthrough.ScopeOptions) {}},
+			{", limited", func(so *readthrough.ScopeOptions) { so.MaxLoads, so.LoadTimeout = 1, 10*time.Minute }},
+			{", no absences", func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }},
+		},
+	}
+	all := map[string]func(*readthrough.ScopeOptions){"": func(*readthrough.ScopeOptions) {}}
+	for _, choices := range parts {
+		next := make(map[string]func(*readthrough.ScopeOptions))
+		for name, change := range all {
+			for _, choice := range choices {
+				next[name+choice.name] = func(so *readthrough.ScopeOptions) { change(so); choice.change(so) }
+			}
+		}
+		all = next
+	}
+	return all
 }

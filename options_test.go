@@ -62,6 +62,8 @@ func TestHugeOptions(t *testing.T) {
 		o.ProviderTimeout, o.InvalidateTimeout, o.BreakerCooldown = math.MaxInt64, math.MaxInt64, math.MaxInt64
 		o.BreakerFailures, o.MaxPending = math.MaxInt, math.MaxInt
 		so.TTL, so.NegativeTTL, so.LoadTimeout, so.Jitter = math.MaxInt64-1, math.MaxInt64, math.MaxInt64, 1
+		so.StaleWhileRevalidate, so.StaleIfError, so.SoftLoadTimeout = math.MaxInt64-1, math.MaxInt64, math.MaxInt64-1
+		so.RetryAfter, so.ErrorTTL, so.MaxLoads, so.XFetchBeta = math.MaxInt64, math.MaxInt64, math.MaxInt, math.MaxFloat64
 	}))
 	for range 100 {
 		got, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 7, nil })
@@ -104,8 +106,37 @@ func TestBadScopes(t *testing.T) {
 		{name: "NotFound uncomparable", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = uncomparableError{"a"} }), want: "ScopeOptions.NotFound: readthrough_test.uncomparableError: must be comparable"},
 		{name: "NotFound with an uncomparable value", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{[]int{1}} }), want: "ScopeOptions.NotFound: readthrough_test.holdingError: must be comparable"},
 		{name: "NotFound nil pointer", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = (*pointerError)(nil) }), want: "ScopeOptions.NotFound: must not be a nil *readthrough_test.pointerError"},
+		{name: "StaleWhileRevalidate", call: changed(func(o *readthrough.ScopeOptions) { o.StaleWhileRevalidate = -1 }), want: "ScopeOptions.StaleWhileRevalidate: -1ns: must not be negative"},
+		{name: "StaleIfError", call: changed(func(o *readthrough.ScopeOptions) { o.StaleIfError = -1 }), want: "ScopeOptions.StaleIfError: -1ns: must not be negative"},
+		{name: "SoftLoadTimeout", call: changed(func(o *readthrough.ScopeOptions) { o.SoftLoadTimeout = -1 }), want: "ScopeOptions.SoftLoadTimeout: -1ns: must not be negative"},
+		{name: "RetryAfter", call: changed(func(o *readthrough.ScopeOptions) { o.RetryAfter = -1 }), want: "ScopeOptions.RetryAfter: -1ns: must not be negative"},
+		{name: "ErrorTTL", call: changed(func(o *readthrough.ScopeOptions) { o.ErrorTTL = -1 }), want: "ScopeOptions.ErrorTTL: -1ns: must not be negative"},
+		{name: "MaxLoads", call: changed(func(o *readthrough.ScopeOptions) { o.MaxLoads = -1 }), want: "ScopeOptions.MaxLoads: -1: must not be negative"},
+		{name: "ReplicaLag", call: changed(func(o *readthrough.ScopeOptions) { o.ReplicaLag = -1 }), want: "ScopeOptions.ReplicaLag: -1ns: must not be negative"},
+		{name: "RefreshAheadFactor 1", call: changed(func(o *readthrough.ScopeOptions) { o.RefreshAheadFactor = 1 }), want: "ScopeOptions.RefreshAheadFactor: 1: must be at least 0 and less than 1"},
+		{name: "RefreshAheadFactor negative", call: changed(func(o *readthrough.ScopeOptions) { o.RefreshAheadFactor = -0.1 }), want: "ScopeOptions.RefreshAheadFactor: -0.1: must be at least 0 and less than 1"},
+		{name: "RefreshAheadFactor NaN", call: changed(func(o *readthrough.ScopeOptions) { o.RefreshAheadFactor = math.NaN() }), want: "ScopeOptions.RefreshAheadFactor: NaN: must be at least 0 and less than 1"},
+		{name: "XFetchBeta negative", call: changed(func(o *readthrough.ScopeOptions) { o.XFetchBeta = -1 }), want: "ScopeOptions.XFetchBeta: -1: must be a number that is not negative"},
+		{name: "XFetchBeta NaN", call: changed(func(o *readthrough.ScopeOptions) { o.XFetchBeta = math.NaN() }), want: "ScopeOptions.XFetchBeta: NaN: must be a number that is not negative"},
+		{name: "XFetchBeta infinite", call: changed(func(o *readthrough.ScopeOptions) { o.XFetchBeta = math.Inf(1) }), want: "ScopeOptions.XFetchBeta: +Inf: must be a number that is not negative"},
+		{name: "StaleIfError not longer than StaleWhileRevalidate", call: changed(func(o *readthrough.ScopeOptions) { o.StaleWhileRevalidate, o.StaleIfError = 2, 2 }), want: "ScopeOptions.StaleIfError: 2ns: has no effect: must be longer than StaleWhileRevalidate"},
+		{name: "SoftLoadTimeout without a stale value", call: changed(func(o *readthrough.ScopeOptions) { o.StaleWhileRevalidate, o.SoftLoadTimeout = 1, 1 }), want: "ScopeOptions.SoftLoadTimeout: 1ns: has no effect without StaleIfError"},
+		{name: "SoftLoadTimeout not less than LoadTimeout", call: changed(func(o *readthrough.ScopeOptions) { o.StaleIfError, o.SoftLoadTimeout, o.LoadTimeout = 1, 2, 2 }), want: "ScopeOptions.SoftLoadTimeout: 2ns: has no effect: must be less than LoadTimeout"},
+		{name: "both kinds of early loads", call: changed(func(o *readthrough.ScopeOptions) { o.RefreshAheadFactor, o.XFetchBeta = 0.5, 1 }), want: "ScopeOptions.XFetchBeta: 1: is an alternative to RefreshAheadFactor: choose one"},
+		{name: "RetryAfter without anything to serve", call: changed(func(o *readthrough.ScopeOptions) { o.RetryAfter, o.ErrorTTL = 1, 1 }), want: "ScopeOptions.RetryAfter: 1ns: has no effect without StaleWhileRevalidate, StaleIfError, RefreshAheadFactor or XFetchBeta"},
 		{name: "several", call: scope("s", readthrough.ScopeOptions{Jitter: 2}), want: "ScopeOptions.TTL"},
 		{name: "several, the other one", call: scope("s", readthrough.ScopeOptions{Jitter: 2}), want: "ScopeOptions.Jitter"},
+	}
+	for name, change := range map[string]func(*readthrough.ScopeOptions){
+		"StaleWhileRevalidate": func(o *readthrough.ScopeOptions) { o.StaleWhileRevalidate = 1 },
+		"StaleIfError":         func(o *readthrough.ScopeOptions) { o.StaleIfError = 1 },
+		"RefreshAheadFactor":   func(o *readthrough.ScopeOptions) { o.RefreshAheadFactor = 0.5 },
+		"XFetchBeta":           func(o *readthrough.ScopeOptions) { o.XFetchBeta = 1 },
+	} {
+		tests = append(tests, badCall{
+			name: name + " of what does not expire", want: "ScopeOptions.TTL: NoExpiry: has no effect together with",
+			call: changed(func(o *readthrough.ScopeOptions) { o.TTL = readthrough.NoExpiry; change(o) }),
+		})
 	}
 	for _, name := range []string{" ", "a b", "a/b", "a:b", "ä", "\x00", "\xff", "a*", "{a}", "a\n"} {
 		tests = append(tests, badCall{name: fmt.Sprintf("name %q", name), call: scope(name, good), want: "only ASCII letters"})

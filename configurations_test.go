@@ -1,0 +1,254 @@
+package readthrough_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/readthrough/readthrough"
+)
+
+// TestEveryConfiguration: what the contract promises holds in every combination of
+// options, on stores of every kind, for single and bulk reads.
+func TestEveryConfiguration(t *testing.T) {
+	guarantees := map[string]func(t *testing.T, p *path){
+		"a miss loads, a hit does not":        hitAndMiss,
+		"one load for all":                    oneLoad,
+		"an invalidation during a load":       invalidationDuringALoad,
+		"a stale value and an invalidation":   invalidationOfAStaleValue,
+		"the end of a value":                  endOfAValue,
+		"failures reach all and leave no one": failuresAreWhole,
+		"the last reader cancels":             lastReaderCancels,
+		"absences":                            absences,
+		"writes that store":                   putAndRefresh,
+		"close":                               closeDuringALoad,
+	}
+	for name, change := range configurations() {
+		t.Run(name, func(t *testing.T) {
+			for kind, newStore := range storeKinds() {
+				for what, guarantee := range guarantees {
+					for how, read := range resultReads[int]() {
+						bubble(t, what+"/"+kind+"/"+how, func(t *testing.T) {
+							p := newPath(t, newStore(t), change)
+							p.reading = read
+							guarantee(t, p)
+							wantIdle(t, p.scope)
+						})
+					}
+				}
+			}
+			bubble(t, "an outage of the store", func(t *testing.T) { outageOfTheStore(t, change) })
+		})
+	}
+}
+
+func hitAndMiss(t *testing.T, p *path) {
+	src := newSource(1)
+	p.fill(src.load)
+	got, err := p.read(src.load)
+	wantResult(t, "hit", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
+	got, err = p.reading(t.Context(), p.scope, "k:2", src.load)
+	wantResult(t, "another key", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+	wantLoads(t, &src.loads, 2)
+}
+
+func oneLoad(t *testing.T, p *path) {
+	src := newGated(1)
+	var readers []<-chan result[readthrough.Result[int]]
+	for range 20 {
+		readers = append(readers, async(func() (readthrough.Result[int], error) { return p.read(src.load) }))
+	}
+	synctest.Wait()
+	close(src.gate)
+	for _, reader := range readers {
+		r := <-reader
+		wantResult(t, "reader", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+	}
+	wantLoads(t, &src.loads, 1)
+}
+
+// By key and by prefix, for who began before it, who joins after it, and the store.
+func invalidationDuringALoad(t *testing.T, p *path) {
+	for _, how := range invalidations {
+		src := newGated(1)
+		before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		src.set(2)
+		if err := how.do(t.Context(), p.scope); err != nil {
+			t.Fatal(err)
+		}
+		after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		close(src.gate)
+		r := <-before
+		wantResult(t, "before", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+		if r = <-after; r.err != nil || r.value.Value != 2 {
+			t.Errorf("after: got %+v and error %v, want 2", r.value, r.err)
+		}
+		wantIdle(t, p.scope)
+		if v, ok := stored(t, p.store, "k:1"); ok && v != 2 {
+			t.Errorf("%v is stored", v)
+		}
+		p.invalidateNow()
+	}
+}
+
+// Whatever is done with a value that is too old, nobody gets it who begins after
+// an invalidation: not if the source fails, nor if it is slow.
+func invalidationOfAStaleValue(t *testing.T, p *path) {
+	for _, how := range invalidations {
+		for _, age := range []time.Duration{45 * time.Second, time.Minute, 90 * time.Second, 3 * time.Minute} {
+			src := newSource(1)
+			p.fill(src.load)
+			time.Sleep(age)
+			src.set(2)
+			src.takes = time.Minute
+			src.fail(errDatabase)
+			before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+			time.Sleep(5 * time.Second) // longer than a soft timeout
+			if err := how.do(t.Context(), p.scope); err != nil {
+				t.Fatal(err)
+			}
+			if r := <-async(func() (readthrough.Result[int], error) { return p.read(src.load) }); !errors.Is(r.err, errDatabase) {
+				t.Errorf("after the invalidation: got %+v and error %v, want the error", r.value, r.err)
+			}
+			if r := <-before; r.err == nil && r.value.Value != 1 {
+				t.Errorf("before the invalidation: got %+v", r.value)
+			}
+			time.Sleep(time.Minute)
+			wantIdle(t, p.scope)
+			p.invalidateNow()
+		}
+	}
+}
+
+// A value is served until its TTL ends, and not at all when the longest time is
+// over for which it may be kept.
+func endOfAValue(t *testing.T, p *path) {
+	src := newSource(1)
+	p.fill(src.load)
+	src.set(2)
+	time.Sleep(30*time.Second - 1)
+	got, err := p.read(src.load)
+	wantResult(t, "young", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore, Age: 30*time.Second - 1})
+	time.Sleep(30*time.Second + time.Hour + 1)
+	got, err = p.read(src.load)
+	wantResult(t, "over", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
+}
+
+func failuresAreWhole(t *testing.T, p *path) {
+	for _, failure := range failures {
+		var readers []<-chan result[readthrough.Result[int]]
+		gate := make(chan struct{})
+		for range 3 {
+			readers = append(readers, async(func() (readthrough.Result[int], error) {
+				return p.read(func(context.Context) (int, error) { <-gate; return 0, failure.fail() })
+			}))
+		}
+		synctest.Wait()
+		before := p.scope.Stats().Loads
+		close(gate)
+		for _, reader := range readers {
+			if r := <-reader; !failure.check(r.err) {
+				t.Errorf("%s: got %+v and error %v", failure.name, r.value, r.err)
+			}
+		}
+		wantIdle(t, p.scope)
+		if loads := p.scope.Stats().Loads - before; loads != 1 {
+			t.Errorf("%s: %d loads, want 1", failure.name, loads)
+		}
+		p.invalidateNow() // which forgets it
+		p.fill(newSource(1).load)
+		p.invalidateNow()
+	}
+}
+
+func lastReaderCancels(t *testing.T, p *path) {
+	src := newGated(1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := p.reading(ctx, p.scope, "k:1", src.load); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	wantIdle(t, p.scope)
+	close(src.gate)
+	p.fill(src.load)
+}
+
+func absences(t *testing.T, p *path) {
+	src := newSource(1)
+	p.fill(src.load)
+	time.Sleep(2 * time.Minute)
+	src.fail(readthrough.ErrNotFound)
+	if got, err := p.read(src.load); !errors.Is(err, readthrough.ErrNotFound) {
+		t.Errorf("got %+v and error %v", got, err)
+	}
+	synctest.Wait()
+	if v, ok := stored(t, p.store, "k:1"); ok && v != nil {
+		t.Errorf("%v is stored", v)
+	}
+	p.invalidateNow()
+	src.fail(nil)
+	p.fill(src.load)
+}
+
+func putAndRefresh(t *testing.T, p *path) {
+	src := newSource(1)
+	p.fill(src.load)
+	value, err := readthrough.Put(t.Context(), p.scope, "k:1", writing(src, 2, time.Second))
+	want(t, "Put", value, err, 2)
+	got, err := p.read(src.load)
+	wantResult(t, "after the put", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+	time.Sleep(time.Second)
+	src.set(3)
+	value, err = readthrough.Refresh(t.Context(), p.scope, "k:1", src.load)
+	want(t, "Refresh", value, err, 3)
+	got, err = p.read(src.load)
+	wantResult(t, "after the refresh", got, err, readthrough.Result[int]{Value: 3, Source: readthrough.FromStore})
+	wantLoads(t, &src.loads, 2)
+}
+
+func closeDuringALoad(t *testing.T, p *path) {
+	if _, ok := p.store.(*plainStore); !ok { // which is not closed with its cache
+		p.fill(newSource(1).load)
+	}
+	time.Sleep(2 * time.Minute)
+	src := newGated(1)
+	reader := async(func() (readthrough.Result[int], error) { return p.reading(t.Context(), p.scope, "k:2", src.load) })
+	old := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+	synctest.Wait()
+	if err := p.cache.Close(); err != nil {
+		t.Error(err)
+	}
+	if r := <-reader; !errors.Is(r.err, readthrough.ErrClosed) {
+		t.Errorf("got %+v and error %v, want ErrClosed", r.value, r.err)
+	}
+	if r := <-old; r.err != nil && !errors.Is(r.err, readthrough.ErrClosed) {
+		t.Errorf("got %+v and error %v, want a value or ErrClosed", r.value, r.err)
+	}
+}
+
+// Reads survive the store: what it does not answer is loaded, and what was loaded
+// before is not needed.
+func outageOfTheStore(t *testing.T, change func(*readthrough.ScopeOptions)) {
+	store := newFaulty()
+	p := newPath(t, store, change)
+	src := newSource(1)
+	p.fill(src.load)
+	time.Sleep(2 * time.Minute)
+	store.failAll(faultError)
+	for i := range 10 {
+		src.set(i)
+		got, err := p.read(src.load)
+		wantResult(t, "during the outage", got, err, readthrough.Result[int]{Value: i, Source: readthrough.FromLoad})
+	}
+	store.heal()
+	time.Sleep(time.Minute)
+	src.fail(errDatabase)
+	if _, err := p.reading(t.Context(), p.scope, "k:2", src.load); !errors.Is(err, errDatabase) {
+		t.Errorf("the source fails: got %v", err)
+	}
+	wantIdle(t, p.scope)
+}
