@@ -17,7 +17,21 @@ const million = 1_000_000
 // caches alone.
 func shared() source {
 	r := &record{ID: "shared"}
-	return source{load: func(context.Context, string) (*record, error) { return r, nil }}
+	return constant(r)
+}
+
+// constant is a source of one value, which takes no time.
+func constant(r *record) source {
+	return source{
+		load: func(context.Context, string) (*record, error) { return r, nil },
+		loadMany: func(_ context.Context, keys []string) (map[string]*record, error) {
+			loaded := make(map[string]*record, len(keys))
+			for _, key := range keys {
+				loaded[key] = r
+			}
+			return loaded, nil
+		},
+	}
 }
 
 // BenchmarkHeap fills a cache with a million entries, whose keys and values are
@@ -75,42 +89,60 @@ func settled() runtime.MemStats {
 // others, and tells how long the slowest of a thousand of those reads takes.
 func BenchmarkPrefix(b *testing.B) {
 	for _, family := range []int{1_000, million / 2} {
-		doomed, others := make([]string, family), make([]string, million-family)
-		for i := range doomed {
-			doomed[i] = fmt.Sprintf("list:%06d", i)
+		b.Run(fmt.Sprintf("remove=%d", family), func(b *testing.B) { benchmarkPrefix(b, inMemory(), family, shared()) })
+	}
+}
+
+func benchmarkPrefix(b *testing.B, libraries []library, family int, s source) {
+	b.Helper()
+	doomed, others := make([]string, family), make([]string, million-family)
+	for i := range doomed {
+		doomed[i] = fmt.Sprintf("list:%06d", i)
+	}
+	for i := range others {
+		others[i] = keyOf(i)
+	}
+	prepare := func(b *testing.B, c cache) bool {
+		b.Helper()
+		if _, ok := c.(prefixRemover); !ok {
+			return false
 		}
-		for i := range others {
-			others[i] = keyOf(i)
-		}
-		prepare := func(b *testing.B, c cache) bool {
-			b.Helper()
-			if _, ok := c.(prefixRemover); !ok {
-				return false
+		fillMany(b, c, others)
+		return true
+	}
+	each(b, libraries, million+million/4, s, prepare, func(b *testing.B, c cache) {
+		b.Helper()
+		var all []time.Duration
+		b.ResetTimer()
+		b.StopTimer()
+		for range b.N {
+			fillMany(b, c, doomed)
+			reads := readMeanwhile(b, c, others)
+			b.StartTimer()
+			removed, err := c.(prefixRemover).removePrefix(b.Context(), "list:")
+			b.StopTimer()
+			all = append(all, reads()...)
+			if err != nil || removed != family {
+				b.Fatal(removed, err)
 			}
-			fill(b, c, others)
-			return true
 		}
-		b.Run(fmt.Sprintf("remove=%d", family), func(b *testing.B) {
-			each(b, inMemory(), million+million/4, shared(), prepare, func(b *testing.B, c cache) {
-				b.Helper()
-				var all []time.Duration
-				b.ResetTimer()
-				b.StopTimer()
-				for range b.N {
-					fill(b, c, doomed)
-					reads := readMeanwhile(b, c, others)
-					b.StartTimer()
-					removed, err := c.(prefixRemover).removePrefix(b.Context(), "list:")
-					b.StopTimer()
-					all = append(all, reads()...)
-					if err != nil || removed != family {
-						b.Fatal(removed, err)
-					}
-				}
-				slices.Sort(all)
-				b.ReportMetric(float64(all[len(all)*999/1000]), "p99.9-ns")
-			})
-		})
+		slices.Sort(all)
+		b.ReportMetric(float64(all[len(all)*999/1000]), "p99.9-ns")
+	})
+}
+
+// fillMany is fill with bulk reads, if there are any.
+func fillMany(b *testing.B, c cache, keys []string) {
+	b.Helper()
+	many, ok := c.(bulkReader)
+	if !ok {
+		fill(b, c, keys)
+		return
+	}
+	for part := range slices.Chunk(keys, 1000) {
+		if got, err := many.readMany(b.Context(), part); err != nil || len(got) != len(part) {
+			b.Fatal(len(got), err)
+		}
 	}
 }
 

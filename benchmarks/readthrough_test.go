@@ -2,21 +2,23 @@ package benchmarks
 
 import (
 	"context"
+	"io"
 	"testing"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/provider"
 )
 
 // ours is readthrough in front of a store.
 type ours struct {
+	tb      testing.TB
 	cache   *readthrough.Cache
-	store   interface{ Close() error }
+	below   io.Closer
 	scope   *readthrough.CachedScope
 	get     func(ctx context.Context, key string) (*record, error)
 	getID   func(ctx context.Context, id int) (*record, error)
 	getMany func(ctx context.Context, keys []string) (map[string]*record, error)
-	tb      testing.TB
 }
 
 func openReadthrough(b *testing.B, entries int, s source) cache {
@@ -25,7 +27,13 @@ func openReadthrough(b *testing.B, entries int, s source) cache {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := readthrough.New(store, readthrough.Options{})
+	return newOurs(b, store, store, s, readthrough.Options{})
+}
+
+// newOurs closes below after the cache.
+func newOurs(b *testing.B, store provider.CacheProvider, below io.Closer, s source, options readthrough.Options) *ours {
+	b.Helper()
+	c, err := readthrough.New(store, options)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,7 +43,7 @@ func openReadthrough(b *testing.B, entries int, s source) cache {
 	}
 	itself := func(key string) string { return key }
 	return &ours{
-		tb: b, cache: c, store: store, scope: scope,
+		tb: b, cache: c, below: below, scope: scope,
 		get: readthrough.Memoize(scope, itself, s.load),
 		getID: readthrough.Memoize(scope, keyOf, func(ctx context.Context, id int) (*record, error) {
 			return s.load(ctx, keyOf(id))
@@ -64,7 +72,7 @@ func (o *ours) close() {
 	if err := o.cache.Close(); err != nil {
 		o.tb.Error(err)
 	}
-	if err := o.store.Close(); err != nil {
+	if err := o.below.Close(); err != nil {
 		o.tb.Error(err)
 	}
 }
