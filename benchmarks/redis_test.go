@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func inRedis(addr string) []library {
 func example() *record {
 	return &record{
 		ID: "42", Title: "Replace the switch in rack 7", Status: "planned", Start: time.Unix(1_790_000_000, 0).UTC(),
-		Description: "The switch is replaced by a newer one; the systems are out of reach for up to ten minutes.",
+		Description: "The switch is replaced by a newer one; the systems behind it are out of reach for up to ten minutes meanwhile.",
 		Systems:     []string{"mail", "files", "printers", "directory"},
 	}
 }
@@ -272,12 +273,23 @@ func (c *byHand) close() { _ = c.client.Close() }
 func BenchmarkRedisHit(b *testing.B) {
 	addr := redistest.StartReal(b, redistest.Options{}).Addr()
 	keys := numbered(1000)
-	prepare := func(b *testing.B, c cache) bool {
-		b.Helper()
-		fill(b, c, keys)
-		return true
-	}
 	for _, goroutines := range []int{1, 64, 256} {
+		prepare := func(b *testing.B, c cache) bool {
+			b.Helper()
+			fill(b, c, keys)
+			var readers sync.WaitGroup // so that the connections are there
+			for range goroutines {
+				readers.Go(func() {
+					for i := range 20 {
+						if _, err := c.read(b.Context(), keys[i]); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			readers.Wait()
+			return true
+		}
 		b.Run("goroutines="+strconv.Itoa(goroutines), func(b *testing.B) {
 			each(b, inRedis(addr), 0, constant(example()), prepare, func(b *testing.B, c cache) {
 				b.Helper()

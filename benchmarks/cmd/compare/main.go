@@ -1,0 +1,83 @@
+// Command compare repeats the benchmarks of this module in rounds, so that
+// whatever else the machine does meets all libraries, and writes the results page
+// with the medians:
+//
+//	go run ./cmd/compare -time 15m
+//
+// Each workload of a round is a process of its own, in which the libraries take
+// turns; each round begins with another one.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) //nolint:forbidigo // the first context
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		slog.ErrorContext(ctx, "compare", slog.Any("err", err))
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
+	limit := flags.Duration("time", 15*time.Minute, "begin no round that would end later")
+	out := flags.String("out", "../docs", "the folder of benchmarks.md and its charts")
+	only := flags.String("run", "", "a regular expression: measure only the workloads that match")
+	results := flags.String("results", "", "a file of results: it is read, instead of measuring, if it exists, and else written")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	scratch, err := os.MkdirTemp("", "compare")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch) //nolint:errcheck // it is the system's to clean
+	binary := filepath.Join(scratch, "benchmarks.test")
+	if err := build(ctx, binary); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(*results)
+	if err != nil {
+		m := measuring{binary: binary, pattern: pattern, end: time.Now().Add(*limit)}
+		if err := m.rounds(ctx); err != nil {
+			return err
+		}
+		text = m.output
+		if *results != "" {
+			if err := os.WriteFile(*results, text, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	p, err := newPage(binary, "go run ./cmd/compare "+strings.Join(args, " "), parse(text))
+	if err != nil {
+		return err
+	}
+	return p.write(*out)
+}
+
+func build(ctx context.Context, binary string) error {
+	command := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, ".")
+	command.Stderr = os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("build the benchmarks: %w", err)
+	}
+	return nil
+}
