@@ -229,8 +229,8 @@ func TestBars(t *testing.T) {
 	}
 }
 
-// TestPage draws charts that are full and wants everything on the page, and the
-// same bytes again.
+// TestPage draws charts that are full and wants everything on the page, no text over
+// another, and the same bytes again.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	name := "a series with quite a name & <signs>"
@@ -253,6 +253,7 @@ func TestPage(t *testing.T) {
 			t.Parallel()
 			nodes := draw(t, c.chart)
 			height := nodes[0].number(t, "height")
+			ends := make(map[float64]float64) // of the texts of a line
 			for _, n := range nodes {
 				if n.name != "text" {
 					continue
@@ -267,6 +268,10 @@ func TestPage(t *testing.T) {
 				if n.text != "A & <b>" && (x < 0 || x+wide > 720) || y > height || y < 0 {
 					t.Errorf("%q is not on the page: from %v to %v, at %v of %v", n.text, x, x+wide, y, height)
 				}
+				if end, ok := ends[y]; ok && x < end {
+					t.Errorf("%q begins at %v, where a text goes on to %v", n.text, x, end)
+				}
+				ends[y] = x + wide
 			}
 			one, _ := c.chart.SVG()
 			two, _ := c.chart.SVG()
