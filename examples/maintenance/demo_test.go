@@ -33,6 +33,15 @@ func TestDemo(t *testing.T) {
 			checkRecorded(t, stdout.String())
 		}
 	})
+	t.Run("no redis-server", func(t *testing.T) {
+		t.Setenv("PATH", "")
+		var stdout bytes.Buffer
+		c := config{latency: 2 * time.Millisecond, tour: tour.Options{Readers: 50, Rounds: 4}}
+		err := runDemo(t.Context(), c, &stdout)
+		if err != nil || !strings.Contains(stdout.String(), "left out") || !strings.Contains(stdout.String(), kept) {
+			t.Errorf("ended with %v\n%s", err, &stdout)
+		}
+	})
 	for name, configure := range map[string]func(t *testing.T, c *config){
 		"file": func(t *testing.T, c *config) {
 			t.Helper()
@@ -87,7 +96,7 @@ const kept = "Every promise was kept."
 func takeTour(t *testing.T, wrap func(provider.CacheProvider) provider.CacheProvider) (string, error) {
 	t.Helper()
 	c := config{
-		latency: 2 * time.Millisecond, storeTimeout: demoStoreTimeout, tour: tour.Options{Readers: 50, Rounds: 10},
+		latency: 2 * time.Millisecond, storeTimeout: demoStoreTimeout, tour: tour.Options{Readers: 50, Rounds: 5},
 	}
 	a := &app{}
 	database, err := a.openDatabase(t.Context(), c)
@@ -155,13 +164,14 @@ func (n noAbsences) Set(ctx context.Context, key provider.Key, entry provider.En
 	return n.CacheProvider.Set(ctx, key, entry, ttl)
 }
 
-// late is a store that is done with a deletion only after it has said so: what
-// the service is left with is an invalidation that it does not wait for.
+// late is a store that is done with a deletion only after it has said so, when the
+// tour is over: what the service is left with is an invalidation that it does not
+// wait for.
 type late struct{ provider.CacheProvider }
 
 func (l late) Delete(ctx context.Context, keys ...provider.Key) error {
 	ctx = context.WithoutCancel(ctx)
-	time.AfterFunc(time.Second, func() { _ = l.CacheProvider.Delete(ctx, keys...) })
+	time.AfterFunc(2*patience, func() { _ = l.CacheProvider.Delete(ctx, keys...) })
 	return nil
 }
 

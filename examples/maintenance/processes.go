@@ -144,7 +144,7 @@ func (p *processes) startService(ctx context.Context, c config) (url string, err
 		return url, nil
 	case err := <-p.ended:
 		p.started--
-		return "", fmt.Errorf("a process ended at once: %w", err)
+		return "", errors.Join(errors.New("a process ended before it served"), err)
 	case <-timeout.C:
 		return "", errors.New("a process does not say where it serves")
 	case <-ctx.Done():
