@@ -155,37 +155,47 @@ func TestFillDuringAPut(t *testing.T) {
 }
 
 // A flight that looks in the store while the put stores may find what is replaced:
-// nobody joins it after the put.
+// nobody joins it after the put, although what that stored was evicted.
 func TestFlightThatFoundTheOldValueDuringAPut(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		memory := newStore(t)
 		store := plain(memory)
 		s, src := newScope(t, on(store)), newSource(1)
-		var gets atomic.Int64
+		putting := make(chan struct{})
+		var gets, sets atomic.Int64
 		store.afterGet = func(string) {
-			if gets.Add(1) == 4 { // the second look of the flight
-				time.Sleep(40 * time.Millisecond)
+			switch gets.Add(1) {
+			case 1: // a reader that has found nothing is slow to begin its flight
+				<-putting
+			case 3: // and its flight to say what it has found
+				time.Sleep(30 * time.Millisecond)
 			}
 		}
 		store.beforeSet = func(string) {
-			if src.loads.Load() == 1 && gets.Load() == 2 { // that of the put
-				go func() { _, _ = readthrough.Wrap(t.Context(), s, "k", src.load) }()
-				time.Sleep(10 * time.Millisecond)
+			if sets.Add(1) == 2 { // that of the put
+				close(putting)
+				time.Sleep(time.Millisecond)
 			}
 		}
+		var slow <-chan result[int]
 		_, err := readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			slow = wrapAsync(ctx, s, "k", src.load)
+			time.Sleep(time.Millisecond)
 			value, err := readthrough.Wrap(ctx, s, "k", src.load) // stores the old value
 			want(t, "during the write", value, err, 1)
-			if _, ok := stored(t, memory, "k"); !ok {
-				t.Error("the old value is not stored")
-			}
 			return writing(src, 2, 0)(ctx)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := memory.Delete(t.Context(), provider.Key{Scope: "test", Name: "k"}); err != nil {
+			t.Fatal(err)
+		}
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "after the put", value, err, 2)
+		r := <-slow
+		want(t, "the slow reader", r.value, r.err, 1)
+		wantIdle(t, s)
 	})
 }
 
