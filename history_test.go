@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,8 +29,10 @@ var historySeed = flag.Uint64("history.seed", 0, "seed of the history tests; 0: 
 const historyOps = 60_000
 
 // TestHistory checks G1 and G2 over random histories of single and bulk reads,
-// slow loads, writes that invalidate keys, several keys or a prefix, TTLs that
-// end and entries that are evicted, on stores of every kind.
+// slow loads, loads in the background, by hand and after soft timeouts, loads that
+// fail or only confirm what is stored, writes that store their value, that
+// invalidate keys, several keys or a prefix, TTLs that end and entries that are
+// evicted, on stores of every kind.
 func TestHistory(t *testing.T) {
 	stores := map[string]func(*memory.Store) provider.CacheProvider{
 		"in process": func(s *memory.Store) provider.CacheProvider { return s },
@@ -41,46 +44,82 @@ func TestHistory(t *testing.T) {
 		"failing":       func(s *memory.Store) provider.CacheProvider { return failingStore{slowStore{s}} },
 	}
 	for _, name := range slices.Sorted(maps.Keys(stores)) {
-		t.Run(name, func(t *testing.T) {
-			seed := pickSeed(t)
-			synctest.Test(t, func(t *testing.T) {
-				store, err := memory.New(memory.Options{MaxEntries: historyKeys / 2})
-				if err != nil {
-					t.Fatal(err)
-				}
-				cache, err := readthrough.New(stores[name](store), readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
-					if name != "failing" {
-						t.Errorf("%v %q: %v", op, key, err)
+		for how, options := range historyOptions() {
+			t.Run(name+how, func(t *testing.T) {
+				seed := pickSeed(t)
+				synctest.Test(t, func(t *testing.T) {
+					store, err := memory.New(memory.Options{MaxEntries: historyKeys / 2})
+					if err != nil {
+						t.Fatal(err)
 					}
-				}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				scope, err := cache.Scope("history", readthrough.ScopeOptions{TTL: 20 * time.Millisecond})
-				if err != nil {
-					t.Fatal(err)
-				}
-				h := newHistory(seed, &ours{scope, store})
-				h.run(historyOps)
-				stats := scope.Stats()
-				t.Logf("%d reads, %d writes; %+v", h.reads.Load(), h.writes.Load(), stats)
-				for _, violation := range h.violations {
-					t.Error(violation)
-				}
-				if pending := h.pending.Load(); (pending > 0) != (name == "failing") {
-					t.Errorf("%d invalidations were pending", pending)
-				}
-				if stats.Joined == 0 || stats.RefusedFills == 0 || stats.Hits == 0 {
-					t.Error("the history has no joined reads, refused fills or hits: it proves little")
-				}
-				if stats.InFlight != 0 || stats.Pending != 0 {
-					t.Errorf("left behind: %d in flight, %d pending", stats.InFlight, stats.Pending)
-				}
-				if err := cache.Close(); err != nil {
-					t.Error(err)
-				}
+					cache, err := readthrough.New(stores[name](store), readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
+						if name != "failing" {
+							t.Errorf("%v %q: %v", op, key, err)
+						}
+					}})
+					if err != nil {
+						t.Fatal(err)
+					}
+					scope, err := cache.Scope("history", options)
+					if err != nil {
+						t.Fatal(err)
+					}
+					h := newHistory(seed, &ours{scope, store})
+					h.run(opsOf(how))
+					h.verify(t, options, scope)
+					if pending := h.pending.Load(); (pending > 0) != (name == "failing") {
+						t.Errorf("%d invalidations were pending", pending)
+					}
+					if err := cache.Close(); err != nil {
+						t.Error(err)
+					}
+				})
 			})
-		})
+		}
+	}
+}
+
+// historyOptions are the scopes of the histories: a plain one, and those that serve
+// stale values, load early and in turns, and remember errors.
+func historyOptions() map[string]readthrough.ScopeOptions {
+	const ttl = 20 * time.Millisecond
+	return map[string]readthrough.ScopeOptions{
+		"": {TTL: ttl},
+		", serving": {
+			TTL: ttl, StaleWhileRevalidate: ttl / 2, StaleIfError: 10 * ttl, SoftLoadTimeout: 2 * time.Millisecond,
+			RefreshAheadFactor: 0.5, RetryAfter: time.Millisecond, ErrorTTL: time.Millisecond, MaxLoads: 64,
+		},
+	}
+}
+
+// opsOf returns the number of operations of a history with the options of a name.
+func opsOf(options string) int {
+	if options == "" {
+		return historyOps
+	}
+	return historyOps / 3
+}
+
+// verify fails the test if there is a violation, or if the history was too tame
+// for finding one. scopes are those of the processes.
+func (h *history) verify(t *testing.T, options readthrough.ScopeOptions, scopes ...*readthrough.CachedScope) {
+	t.Helper()
+	for _, violation := range h.violations {
+		t.Error(violation)
+	}
+	t.Logf("%d reads, %d writes, %d values confirmed", h.reads.Load(), h.writes.Load(), h.confirmed.Load())
+	for _, scope := range scopes {
+		stats := scope.Stats()
+		t.Logf("%+v", stats)
+		if stats.Joined == 0 || stats.RefusedFills == 0 || stats.Hits == 0 {
+			t.Error("the history has no joined reads, refused fills or hits: it proves little")
+		}
+		if serves := options.StaleIfError > 0; serves != (stats.Stale > 0) || serves != (stats.Refreshes > 0) || h.confirmed.Load() == 0 {
+			t.Errorf("%d stale values, %d refreshes, %d values confirmed", stats.Stale, stats.Refreshes, h.confirmed.Load())
+		}
+		if stats.InFlight != 0 || stats.Pending != 0 {
+			t.Errorf("left behind: %d in flight, %d pending", stats.InFlight, stats.Pending)
+		}
 	}
 }
 
@@ -125,6 +164,12 @@ type subject interface {
 	peek(key string) (int64, bool) // what is stored
 }
 
+// refresher is a subject that also loads by hand, and stores what was written.
+type refresher interface {
+	refresh(ctx context.Context, key string, load func(context.Context) (int64, error)) (int64, error)
+	put(ctx context.Context, key string, write func(context.Context) (int64, error)) (int64, error)
+}
+
 // history is a run of random operations on a subject, checked as they happen.
 // The source has a version for each key, which writes raise. An invalidation that
 // returned announces the versions of its write: no read that begins later may
@@ -140,6 +185,7 @@ type history struct {
 	index         map[string]int
 	reads, writes atomic.Int64
 	pending       atomic.Int64 // keys whose invalidation was pending when it returned
+	confirmed     atomic.Int64 // values that a load has only confirmed
 
 	mu         sync.Mutex // guards following
 	violations []string
@@ -194,8 +240,12 @@ func (h *history) operate(rng *rand.Rand) {
 		h.peek(i, h.keys[i])
 	case p < 93:
 		h.write(rng, 1, false)
-	case p < 97:
+	case p < 95:
 		h.write(rng, 2+rng.IntN(6), false)
+	case p < 96:
+		h.refresh(rng)
+	case p < 97:
+		h.put(rng)
 	default:
 		h.write(rng, 1+rng.IntN(4), true)
 	}
@@ -227,6 +277,7 @@ func (h *history) load(ctx context.Context, keys []string) (map[string]int64, er
 	values := map[string]int64{}
 	for _, key := range keys {
 		values[key] = h.source[h.index[key]].Load()
+		h.say(rng, readthrough.LoadOf(ctx, key), values, key)
 	}
 	pause()
 	if rng.IntN(50) == 0 {
@@ -235,16 +286,71 @@ func (h *history) load(ctx context.Context, keys []string) (map[string]int64, er
 	return values, ctx.Err()
 }
 
+// say tells the cache what there is to say about a version that was loaded: that it
+// is the one that is stored, if it is.
+func (h *history) say(rng *rand.Rand, load *readthrough.Load, values map[string]int64, key string) {
+	version := strconv.FormatInt(values[key], 10)
+	switch {
+	case load.Validator() == version:
+		h.confirmed.Add(1)
+		load.NotModified()
+		values[key] = 0 // which is not used
+	case rng.IntN(20) == 0:
+		load.DoNotStore()
+	default:
+		load.SetValidator(version)
+	}
+}
+
+// refresh loads by hand: what it returns is no older than the source was when it
+// began.
+func (h *history) refresh(rng *rand.Rand) {
+	i, p := h.pick(rng), rng.IntN(len(h.subjects))
+	subject, ok := h.subjects[p].(refresher)
+	if !ok {
+		return
+	}
+	h.reads.Add(1)
+	ctx, cancel := h.context(rng)
+	defer cancel()
+	floor := h.source[i].Load()
+	value, err := subject.refresh(ctx, h.keys[i], h.loadOne(i))
+	if err == nil && value < floor {
+		h.violate("a refresh of %s returned version %d, but the source had %d when it began", h.keys[i], value, floor)
+	}
+}
+
+// put raises the version of a key by a write that stores it.
+func (h *history) put(rng *rand.Rand) {
+	i, p := h.pick(rng), rng.IntN(len(h.subjects))
+	subject, ok := h.subjects[p].(refresher)
+	if !ok {
+		return
+	}
+	h.writes.Add(1)
+	version, err := subject.put(context.Background(), h.keys[i], func(context.Context) (int64, error) {
+		time.Sleep(time.Duration(rng.IntN(1000)) * time.Microsecond)
+		version := h.source[i].Add(1)
+		time.Sleep(time.Duration(rng.IntN(1000)) * time.Microsecond)
+		return version, nil
+	})
+	h.announce(p, map[string]int64{h.keys[i]: version}, err)
+}
+
+func (h *history) loadOne(i int) func(context.Context) (int64, error) {
+	return func(ctx context.Context) (int64, error) {
+		values, err := h.load(ctx, h.keys[i:i+1])
+		return values[h.keys[i]], err
+	}
+}
+
 func (h *history) read(rng *rand.Rand) {
 	h.reads.Add(1)
 	ctx, cancel := h.context(rng)
 	defer cancel()
 	i, p := h.pick(rng), rng.IntN(len(h.subjects))
 	floor := h.floor[p][i].Load()
-	value, err := h.subjects[p].get(ctx, h.keys[i], func(ctx context.Context) (int64, error) {
-		values, err := h.load(ctx, h.keys[i:i+1])
-		return values[h.keys[i]], err
-	})
+	value, err := h.subjects[p].get(ctx, h.keys[i], h.loadOne(i))
 	if err == nil && value < floor {
 		h.violate("G1: a read of %s returned version %d, but %d was announced before it began", h.keys[i], value, floor)
 	}
@@ -296,6 +402,11 @@ func (h *history) write(rng *rand.Rand, n int, byPrefix bool) {
 	} else {
 		err = h.subjects[p].invalidate(context.Background(), slices.Collect(maps.Keys(versions)), nil)
 	}
+	h.announce(p, versions, err)
+}
+
+// announce announces versions after an invalidation in process p that returned err.
+func (h *history) announce(p int, versions map[string]int64, err error) {
 	if err != nil && !errors.Is(err, readthrough.ErrInvalidationPending) {
 		h.violate("an invalidation failed: %v", err)
 	}
@@ -354,6 +465,14 @@ func (o *ours) getMany(ctx context.Context, keys []string, load func(context.Con
 func (o *ours) invalidate(ctx context.Context, keys, prefixes []string) error {
 	_, err := o.scope.InvalidateTargets(ctx, readthrough.Targets{Keys: keys, Prefixes: prefixes})
 	return err
+}
+
+func (o *ours) refresh(ctx context.Context, key string, load func(context.Context) (int64, error)) (int64, error) {
+	return readthrough.Refresh(ctx, o.scope, key, load)
+}
+
+func (o *ours) put(ctx context.Context, key string, write func(context.Context) (int64, error)) (int64, error) {
+	return readthrough.Put(ctx, o.scope, key, write)
 }
 
 func (o *ours) peek(key string) (int64, bool) {
