@@ -7,6 +7,8 @@ import (
 	"log"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/readthrough/readthrough"
@@ -225,4 +227,130 @@ func ExampleCachedScope_Stats() {
 	fmt.Println(slices.Sorted(maps.Values(values)), stats.Hits, "hits", stats.Loads, "loads")
 	// Output:
 	// [2 4] 2 hits 2 loads
+}
+
+// A value is kept for an hour after its TTL, for reads whose load fails.
+func ExampleWrapResult() {
+	cache, _ := openScope()
+	defer cache.Close()
+	ctx := context.Background()
+
+	scope, err := cache.Scope("pages", readthrough.ScopeOptions{
+		TTL:          time.Nanosecond, // so that the second read finds it stale
+		StaleIfError: time.Hour,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, down := range []bool{false, true} {
+		got, err := readthrough.WrapResult(ctx, scope, "page:1", func(context.Context) (string, error) {
+			if down {
+				return "", errors.New("the database is down")
+			}
+			return "Welcome", nil
+		})
+		fmt.Println(got.Value, "from:", got.Source, "because of:", got.Err, "error:", err)
+	}
+	// Output:
+	// Welcome from: load because of: <nil> error: <nil>
+	// Welcome from: stale because of: the database is down error: <nil>
+}
+
+// A load asks the source only whether the value has changed.
+func ExampleLoadOf() {
+	cache, scope := openScope()
+	defer cache.Close()
+	ctx := context.Background()
+
+	const etag = `"v7"` // of what the source has
+	get := func(ctx context.Context) (string, error) {
+		load := readthrough.LoadOf(ctx, "page:1")
+		if load.Validator() == etag {
+			fmt.Println("not modified")
+			load.NotModified()
+			return "", nil // not used
+		}
+		fmt.Println("loading")
+		load.SetValidator(etag)
+		return "Welcome", nil
+	}
+	fmt.Println(readthrough.Wrap(ctx, scope, "page:1", get))
+	fmt.Println(readthrough.Refresh(ctx, scope, "page:1", get))
+	// Output:
+	// loading
+	// Welcome <nil>
+	// not modified
+	// Welcome <nil>
+}
+
+// A write that has the new value stores it: the next read is a hit.
+func ExamplePut() {
+	cache, scope := openScope()
+	defer cache.Close()
+	ctx := context.Background()
+
+	title := "Replace the switch"
+	fmt.Println(readthrough.Put(ctx, scope, "maintenance:42", func(context.Context) (string, error) {
+		title = "Replace both switches"
+		return title, nil
+	}))
+	fmt.Println(readthrough.Wrap(ctx, scope, "maintenance:42", func(context.Context) (string, error) {
+		fmt.Println("loading")
+		return title, nil
+	}))
+	// Output:
+	// Replace both switches <nil>
+	// Replace both switches <nil>
+}
+
+// Values are loaded before the first read, and again when somebody knows better.
+func ExampleRefresh() {
+	cache, scope := openScope()
+	defer cache.Close()
+	ctx := context.Background()
+
+	open := 3
+	count := func(context.Context) (int, error) { return open, nil }
+	fmt.Println(readthrough.Refresh(ctx, scope, "open", count))
+	open = 4 // which nobody has announced
+	fmt.Println(readthrough.Wrap(ctx, scope, "open", count))
+	fmt.Println(readthrough.Refresh(ctx, scope, "open", count))
+	fmt.Println(readthrough.Wrap(ctx, scope, "open", count))
+	// Output:
+	// 3 <nil>
+	// 3 <nil>
+	// 4 <nil>
+	// 4 <nil>
+}
+
+// However many keys are missing at once, the database gets two queries at a time.
+func ExampleScopeOptions_maxLoads() {
+	cache, _ := openScope()
+	defer cache.Close()
+	ctx := context.Background()
+
+	scope, err := cache.Scope("reports", readthrough.ScopeOptions{TTL: time.Minute, MaxLoads: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var running, tooMany atomic.Int64
+	var readers sync.WaitGroup
+	for i := range 100 {
+		readers.Go(func() {
+			_, err := readthrough.Wrap(ctx, scope, fmt.Sprint("report:", i), func(context.Context) (int, error) {
+				if running.Add(1) > 2 {
+					tooMany.Add(1)
+				}
+				defer running.Add(-1)
+				return i, nil
+			})
+			if err != nil {
+				log.Fatal(err)
+			}
+		})
+	}
+	readers.Wait()
+	fmt.Println(scope.Stats().Loads, "loads,", tooMany.Load(), "too many at once")
+	// Output:
+	// 100 loads, 0 too many at once
 }

@@ -146,6 +146,35 @@ func TestBadScopes(t *testing.T) {
 	}
 }
 
+// A store with leases that cannot lease what it has refuses what needs that.
+func TestStaleNeedsARefresher(t *testing.T) {
+	leases := &leaseStore{newLeaseServer(), &network{}}
+	cache := newCache(t, struct {
+		provider.CacheProvider
+		provider.Leaser
+	}{leases, leases}, readthrough.Options{})
+	badCall{
+		name: "StaleIfError", want: `scope "s": stale values and early loads: the store has leases but is no provider.Refresher`,
+		call: func() error {
+			_, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, StaleIfError: time.Hour})
+			return err
+		},
+	}.run(t, func() int64 { return 0 })
+	s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := newSource(1)
+	value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+	want(t, "Wrap", value, err, 1)
+	src.set(2)
+	value, err = readthrough.Refresh(t.Context(), s, "k", src.load)
+	want(t, "Refresh", value, err, 2)
+	value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+	want(t, "Wrap", value, err, 2)
+	wantLoads(t, &src.loads, 2)
+}
+
 func TestScopeNames(t *testing.T) {
 	cache := newCache(t, newStore(t), readthrough.Options{})
 	for _, name := range []string{"a", "Z", "0", "-", "_", ".", "maintenance-v2.1_X", strings.Repeat("s", 128)} {
@@ -180,6 +209,9 @@ func TestSameScope(t *testing.T) {
 		"Jitter":      func(o *readthrough.ScopeOptions) { o.Jitter = -1 },
 		"LoadTimeout": func(o *readthrough.ScopeOptions) { o.LoadTimeout = 1 },
 		"NotFound":    func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{2} },
+		"ErrorTTL":    func(o *readthrough.ScopeOptions) { o.ErrorTTL = 1 },
+		"MaxLoads":    func(o *readthrough.ScopeOptions) { o.MaxLoads = 1 },
+		"stale":       func(o *readthrough.ScopeOptions) { o.StaleIfError = 1 },
 	}
 	for name, change := range changes {
 		options := base
