@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -55,6 +56,14 @@ func TestEntryIsKept(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNodeIsSmall: there may be millions. The next size that the runtime has is 128
+// bytes.
+func TestNodeIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(node{}); size > 112 {
+		t.Errorf("a node has %d bytes", size)
+	}
 }
 
 // sameEntry reports whether two entries are the same but for the form of their

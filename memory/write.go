@@ -270,7 +270,8 @@ func (s *Store) rememberLocked(n *node, forWantOfRoom bool) {
 
 // remembered returns how many of those that left the ghost remembers: half as
 // many as there are entries. More lets too much into the main queue that is not
-// read often enough: with as many as there are entries, Zipf's law has half a
-// point less, and a loop among it 6 points. Fewer take longer to notice that other
-// keys are popular now.
+// read often enough: with as many as there are entries, the hit ratio of popular
+// keys is half a point less. With fewer, other keys that become popular have as
+// much less, and a loop that is a quarter bigger than the store has no hits at all
+// with half of them.
 func (s *Store) remembered() int64 { return s.count/2 + 1 }
