@@ -114,6 +114,7 @@ func TestGather(t *testing.T) {
 		{gatherAbove + gatherMost + 3, append(slices.Clone(few), gatherMost, 3), 2 * trip},
 	} {
 		t.Run(fmt.Sprint(test.reads), func(t *testing.T) {
+			t.Parallel()
 			gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
 				began := time.Now()
 				results, names := readAll(t.Context(), g, test.reads)
