@@ -692,6 +692,7 @@ func programs() []program {
 		{name: "a reader and a writer elsewhere", all: true, callers: []caller{reader(0, "a"), does(1, opWrite, "a")}},
 		{name: "a reader and a writer", all: true, callers: []caller{reader(0, "a"), does(0, opWrite, "a")}},
 		{name: "two readers and a writer elsewhere", callers: []caller{reader(0, "a"), reader(0, "a"), does(1, opWrite, "a")}},
+		{name: "a reader before two elsewhere", callers: []caller{reader(1, "a"), reader(0, "a"), reader(0, "a"), does(1, opWrite, "a")}},
 		{name: "two readers and a writer", callers: []caller{reader(0, "a", "a"), does(0, opWrite, "a"), reader(1, "a", "a")}, ticks: 2},
 		{name: "two writers", callers: []caller{reader(0, "a", "a"), does(0, opWrite, "a"), does(1, opWrite, "a"), reader(1, "a")}, ticks: 1},
 		{name: "readers after each other", callers: []caller{reader(0, "a", "a"), does(1, opWrite, "a"), reader(1, "a", "a")}, ticks: 2},

@@ -611,6 +611,8 @@ func FuzzScripts(f *testing.F) {
 	f.Add("s", "name", "value", "na", "token")
 	f.Add("}:v:", "\x00\xff", "\xc1r\x02\x03\x00", "", "9:")
 	f.Add("#1", "c", "", "\xff", "\n")
+	f.Add("*", "[a-z]*?\\", `"'`, "[a-", "*")
+	f.Add("s", strings.Repeat("k\x00", 1<<19), strings.Repeat("\xc1\xff", 1<<19), strings.Repeat("k\x00", 1<<18), "t")
 	s := redistest.Start(f, redistest.Options{})
 	client := newServerClient(f, s.Addr())
 	codec := bytesCodec{}

@@ -490,6 +490,31 @@ func TestLateUseOfARefreshLease(t *testing.T) {
 	})
 }
 
+// TestZombieRefresh is TestZombieAcquire for the lease of a key with an entry.
+func TestZombieRefresh(t *testing.T) {
+	t.Parallel()
+	p, proxy, _ := newOnProxy(t)
+	k := key("s", "k")
+	setLoaded(t, p, k, "old", time.Hour)
+	mustRelease(t, p, mustRefresh(t, p, k)) // so that the server knows the scripts
+	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "EVALSHA" })
+	old := mustRefresh(t, p, k)
+	tap.Stop()
+	if got := len(tap.Captured()); got != 1 {
+		t.Fatalf("the request was sent %d times, want once", got)
+	}
+	if err := p.Delete(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	setLoaded(t, p, k, "new", time.Hour)
+	tap.Replay(t)
+	wantRefresh(t, p, request(k), provider.LeaseBusy, "new") // the late copy has got the lease
+	if fill(t, p, old, "old") {
+		t.Error("a load of before the invalidation was stored")
+	}
+	wantValue(t, p, k, "new")
+}
+
 // TestUnreadableKeysAreNotRefreshed checks what is under a key and no entry: no
 // lease is put into it.
 func TestUnreadableKeysAreNotRefreshed(t *testing.T) {

@@ -1,0 +1,46 @@
+package mutants
+
+// exploredMutants are those that the explorer of schedules finds by itself: those of
+// the cache that are interleavings, by their names, and some that no other test
+// guards.
+func exploredMutants() []mutant {
+	var mutants []mutant
+	for _, m := range append(cacheMutants(), servingMutants()...) {
+		if program := programs[m.name]; program != "" {
+			m.test = "TestExplore/" + program
+			mutants = append(mutants, m)
+		}
+	}
+	return append(mutants,
+		mutant{
+			"a refused fill does not move the bound", "G1", "lease.go",
+			"\t\tdefault:\n\t\t\trefused++", "\t\tdefault:\n\t\t\tconfirmed = append(confirmed, f)",
+			"TestExplore/two_readers_and_a_writer_elsewhere",
+		},
+		mutant{
+			"a put ends the epochs of the flights beside it", "G1 G2", "put.go",
+			"\tif g.endOthersLocked(f) {\n\t\treturn false\n\t}", "",
+			"TestExplore/put_without_leases",
+		},
+		mutant{
+			"a put that stored nothing invalidates", "G1 G2", "put.go",
+			"return value, s.Invalidate(p.ctx, key)", "return value, nil",
+			"TestExplore/put",
+		},
+	)
+}
+
+// programs are those of the explorer in which it misses a mechanism.
+var programs = map[string]string{
+	"results have a bound":                                                    "two_readers_and_a_writer_elsewhere",
+	"what is loaded is bounded by the begin of the load":                      "two_readers_and_a_writer_elsewhere",
+	"what is found is bounded by the moment of asking":                        "a_reader_before_two_elsewhere",
+	"nobody joins a flight whose fill was sent, and its bound is the sending": "two_readers_and_a_writer_elsewhere",
+	"epochs end before the removal":                                           "without_leases",
+	"epoch of the flight, asked before its fill":                              "stale,_without_leases",
+	"flights under a prefix are covered by it":                                "without_leases,_by_prefix",
+	"a failed removal is pending":                                             "losses",
+	"what is pending is not read":                                             "losses",
+	"flights leave the store alone while their key is pending":                "losses",
+	"a hold is placed before the write":                                       "a_hold,_with_losses",
+}

@@ -1,0 +1,67 @@
+package mutants
+
+// memoryMutants are those of the store in the process.
+func memoryMutants() []mutant {
+	return []mutant{
+		{
+			"what is removed leaves the table", "G1 G2", "write.go",
+			"s.table.Load().remove(n)", "",
+			"TestModel",
+		},
+		{
+			"what is removed leaves the index", "G9", "index.go",
+			"x.names.Delete(n.name)", "",
+			"TestModel",
+		},
+		{
+			"what is stored is listed in the index", "G2", "index.go",
+			"\tif s.index.begun {\n\t\tx.names.Insert(n.name)\n\t}", "",
+			"TestModel",
+		},
+		{
+			"what is replaced stays listed", "G2", "write.go",
+			"if why != replaced {", "if true {",
+			"TestModel",
+		},
+		{
+			"prefixes are looked for from their first name on", "G2", "index.go",
+			"x.names.Ascend(max(from, prefix), func(name string) bool {", "x.names.Ascend(max(from, prefix+\"\\x00\"), func(name string) bool {",
+			"TestModel",
+		},
+		{
+			"a removal by prefix ends after its last name", "G2", "index.go",
+			"return name > prefix // only the end itself may come before a match", "return false",
+			"TestPrefixIsBytes",
+		},
+		{
+			"a removal by prefix goes on until nothing is left", "G2", "prefix.go",
+			"for !c.done {", "for range 1 {",
+			"TestConformance/default/prefix/many",
+		},
+		{
+			"a removal by prefix goes on from the last name seen", "G9", "prefix.go",
+			"c.from = successor(names[len(names)-1])", "",
+			"TestPrefixDeleteGoesOnFromWhereItWas",
+		},
+		{
+			"what has ended is not found", "G1", "read.go",
+			"n != nil && (n.expires == never || !n.expiredAt(s.now()))", "n != nil",
+			"TestTTLIsExact",
+		},
+		{
+			"what has ended does not count as removed", "G2", "write.go",
+			"live = !n.expiredAt(now)", "live = true",
+			"TestExpiredEntryDoesNotCountAsLive",
+		},
+		{
+			"room is made before something is stored", "G9", "write.go",
+			"if count < s.maxEntries && weight <= s.maxWeight-n.weight() {", "if count <= s.maxEntries && weight <= s.maxWeight-n.weight() {",
+			"TestBoundIsExact",
+		},
+		{
+			"the index has what was there before it", "G2", "index.go",
+			"n.scope.names.Insert(n.name)", "_ = n",
+			"TestModel",
+		},
+	}
+}

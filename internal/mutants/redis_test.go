@@ -1,0 +1,168 @@
+package mutants
+
+// redisMutants are those of the store that processes share.
+func redisMutants() []mutant {
+	return []mutant{
+		{
+			"a fill needs its lease", "G2", "lua/fill.lua",
+			"if owner(redis.pcall('GETRANGE', KEYS[1], 0, START), ARGV[2]) == 0 then return 0 end", "",
+			"TestLateFill",
+		},
+		{
+			"a lease has a token, which is compared", "G2", "lua/leased.lua",
+			"if found == stamped(lease) then return LEASE end", "if isLease(found) then return LEASE end",
+			"TestHole9LeaseExpires",
+		},
+		{
+			"an acquire that is repeated gets another lease", "G2", "lua/grant.lua",
+			"local nonce = granted(redis.call('TIME'))", "local nonce = string.sub(frame, -16)",
+			"TestHole8LateCommands",
+		},
+		{
+			"a refresh that is repeated gets another lease", "G2", "lua/refresh.lua",
+			"local nonce = granted(time)", "local nonce = string.sub(ARGV[2], -16)",
+			"TestZombieRefresh",
+		},
+		{
+			"a lease of another is respected", "G6", "lua/acquire.lua",
+			"if isLease(found) then return 0 end", "if isLease(found) then return plant(KEYS[1], KEYS[4], ARGV[1], ARGV[2], tonumber(ARGV[3])) end",
+			"TestLinearizable",
+		},
+		{
+			"a refresh lease of another is respected", "G6", "lua/refresh.lua",
+			"if leaseOf(found) then return {'', found} end", "",
+			"TestRefreshKeepsTheEntry",
+		},
+		{
+			"a refresh lease goes with its entry", "G2", "lua/leased.lua",
+			"if isEntry(found) and current(found) and leaseOf(found) == string.sub(lease, 6) then return kind(found) end", "if isEntry(found) and current(found) then return kind(found) end",
+			"TestLateUseOfARefreshLease",
+		},
+		{
+			"a refresh lease ends", "G2", "lua/leased.lua",
+			"if not ends or ends <= digits(clock(redis.call('TIME'))) then return nil end", "if not ends then return nil end",
+			"TestRefreshAnswers",
+		},
+		{
+			"a refresh replaces the entry that was found, and no other", "G6", "lua/refresh.lua",
+			"if ARGV[5] ~= '1' and string.sub(found, at, at + 11) ~= ARGV[4] then return found end", "",
+			"TestRefreshAnswers",
+		},
+		{
+			"an extension needs the lease", "G2", "lua/extend.lua",
+			"if kind == 0 or kind == LEASE then return 0 end", "if kind == LEASE then return 0 end\nif kind == 0 and (type(found) ~= 'string' or not isEntry(found)) then return 0 end\nif kind == 0 then kind = VALUE end",
+			"TestLateUseOfARefreshLease",
+		},
+		{
+			"a release removes its own lease only", "G6", "lua/release.lua",
+			"if kind == 0 then return 0 end", "if kind == 0 then return redis.call('UNLINK', KEYS[1]) end",
+			"TestHole8LateCommands",
+		},
+		{
+			"an invalidation removes what is there", "G1 G2", "delete.go",
+			"return p.client.Unlink(ctx, keys...).Err()", "return p.client.Exists(ctx, keys...).Err()",
+			"TestLinearizable",
+		},
+		{
+			"an invalidation says when it was not confirmed", "G5", "delete.go",
+			"return failedMany(\"delete\", part, err)", "return nil",
+			"TestUnconfirmedDeletes",
+		},
+		{
+			"a removal by prefix ends leases", "G2", "lua/prefix.lua",
+			"redis.call('UNLINK', key)", "if isEntry(head) then redis.call('UNLINK', key) end",
+			"TestPrefixEndsLeases",
+		},
+		{
+			"a removal by prefix asks whether the index is complete", "G2", "lua/prefix.lua",
+			"if not complete(KEYS[1]) then return {-1, 0} end", "",
+			"TestHole10EvictedIndex",
+		},
+		{
+			"what is stored is listed first", "G2", "lua/store.lua",
+			"add(index, 'n' .. name, ttl)", "",
+			"TestIndexIsUsed",
+		},
+		{
+			"what is stored is listed in an index that is not complete, too", "G2", "lua/store.lua",
+			"add(index, 'n' .. name, ttl)", "if complete(index) then add(index, 'n' .. name, ttl) end",
+			"TestHole12LeaseDuringScan",
+		},
+		{
+			"a rebuild ends only if its token is still there", "G2", "lua/rebuild_end.lua",
+			"if not redis.call('ZSCORE', KEYS[1], 't' .. ARGV[1]) then return -1 end", "",
+			"TestIndexLostAtTheEndOfARebuild",
+		},
+		{
+			"a repeated begin of a rebuild has another token", "G2", "lua/rebuild_begin.lua",
+			"ARGV[1] .. string.format('%.0f', time[1] * 1000000 + time[2])", "ARGV[1]",
+			"TestHole8LateCommands",
+		},
+		{
+			"the index outlives what it lists", "G2", "lua/index.lua",
+			"redis.call('PEXPIRE', index, ttl + 2 * DAY)", "redis.call('PEXPIRE', index, 1)",
+			"TestIndexLifetime",
+		},
+		{
+			"trimming spares what lives", "G2", "lua/index.lua",
+			"if string.sub(member, 1, 1) == 'n' and redis.pcall('EXISTS', root .. string.sub(member, 2)) == 0 then", "if string.sub(member, 1, 1) == 'n' then",
+			"TestTrimmingSparesTheLiving",
+		},
+		{
+			"prefixes are bytes", "G2", "prefix.go",
+			"end[i]++", "",
+			"TestLexRange",
+		},
+		{
+			"acquires and fills are sent once", "G2", "command.go",
+			"(once) NoRetry() bool { return true", "(once) NoRetry() bool { return false",
+			"TestCommandsThatAreSentOnceStaySo",
+		},
+		{
+			"no lease is granted under a hold", "G1 G2", "lua/held.lua",
+			"if redis.call('EXISTS', keyHolds, prefixHolds) == 0 then return false end", "if true then return false end",
+			"TestHoldEndsWhatIsUnderWay",
+		},
+		{
+			"a hold removes what is there", "G2", "lua/hold.lua",
+			"if KEYS[2] then redis.call('UNLINK', KEYS[2]) end", "",
+			"TestHoldEndsWhatIsUnderWay",
+		},
+		{
+			"a prefix is held before it is emptied", "G2", "hold.go",
+			"\tif err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, err)\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
+			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.runAll(ctx, p.holdCalls(targets, token, px))",
+			"TestPrefixHoldIsPlacedFirst",
+		},
+		{
+			"with the fence, entries of another run of the server do not count", "G1 G2", "lua/fence_on.lua",
+			"return (string.byte(frame, 5) or 0) % 2 == 1 and string.sub(frame, 6, 21) == run", "return true",
+			"TestOldSnapshot",
+		},
+		{
+			"with WaitReplicas, too few replicas are an error", "G5", "wait.go",
+			"if err == nil && have < p.waitReplicas {", "if false {",
+			"TestHole15WaitForReplicas",
+		},
+		{
+			"damaged frames are misses", "G4", "frame.go",
+			"\tif r.bad || len(r.rest) != 0 {", "\tif r.bad {",
+			"TestDamagedFrames",
+		},
+		{
+			"values of other codecs are misses", "G4", "entry.go",
+			"case f.codec != p.codecName:", "case false:",
+			"TestTwoCodecs",
+		},
+		{
+			"scripts do not run on half of a slot that moves", "G2", "moving.go",
+			"return append(keys, b.nothing())", "return keys",
+			"TestPrefixOfAMovingSlot",
+		},
+		{
+			"a scan counts only if no slot moved", "G2", "moving.go",
+			"if err == nil && before != after {", "if err == nil && before != after && false {",
+			"TestScanOfAMovingSlot",
+		},
+	}
+}
