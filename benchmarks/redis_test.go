@@ -30,7 +30,7 @@ func inRedis(addr string) []library {
 		{"go-redis-cache", openGoRedisCache(addr, json.Marshal, json.Unmarshal)},
 		{"go-redis-cache-msgpack", openGoRedisCache(addr, nil, nil)},
 		{"rueidis", openRueidis(addr, false)},
-		{"rueidis-near", openRueidis(addr, true)},
+		{"near-rueidis", openRueidis(addr, true)},
 		{"limit-get", openByHand(addr, provider.JSON(), false)},
 		{"limit-get-msgpack", openByHand(addr, msgpackCodec{}, false)},
 		{"limit-autopipeline", openByHand(addr, provider.JSON(), true)},
@@ -41,7 +41,7 @@ func inRedis(addr string) []library {
 func example() *record {
 	return &record{
 		ID: "42", Title: "Replace the switch in rack 7", Status: "planned", Start: time.Unix(1_790_000_000, 0).UTC(),
-		Description: "The switch is replaced by a newer one; the systems behind it are out of reach for up to ten minutes meanwhile.",
+		Description: "The switch is replaced by a newer one; the systems behind it are out of reach for up to ten minutes meanwhile. Mails are queued.",
 		Systems:     []string{"mail", "files", "printers", "directory"},
 	}
 }
@@ -61,7 +61,7 @@ func openOverRedis(addr string, codec provider.Codec) func(b *testing.B, entries
 			b.Fatal(err)
 		}
 		// A machine that measures is busy: a read must not be given up for that.
-		return newOurs(b, store, client, s, readthrough.Options{ProviderTimeout: time.Second, InvalidateTimeout: time.Minute})
+		return newOurs(b, store, client, s, readthrough.Options{ProviderTimeout: 10 * time.Second, InvalidateTimeout: time.Minute})
 	}
 }
 

@@ -55,16 +55,11 @@ func run(ctx context.Context, args []string) error {
 	}
 	text, err := os.ReadFile(*results)
 	if err != nil {
-		m := measuring{binary: binary, pattern: pattern, end: time.Now().Add(*limit)}
+		m := measuring{binary: binary, pattern: pattern, end: time.Now().Add(*limit), file: *results}
 		if err := m.rounds(ctx); err != nil {
 			return err
 		}
 		text = m.output
-		if *results != "" {
-			if err := os.WriteFile(*results, text, 0o600); err != nil {
-				return err
-			}
-		}
 	}
 	p, err := newPage(binary, "go run ./cmd/compare "+strings.Join(args, " "), parse(text))
 	if err != nil {

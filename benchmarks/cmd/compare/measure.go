@@ -18,6 +18,7 @@ type measuring struct {
 	pattern *regexp.Regexp
 	end     time.Time
 	output  []byte // of the benchmarks
+	file    string // gets the output after every step; empty: none does
 }
 
 // rounds measures every workload at least once, and as often as there is time for.
@@ -54,6 +55,11 @@ func (m *measuring) measure(ctx context.Context, w workload, round int) error {
 	m.output = append(m.output, output.Bytes()...)
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", w.bench, err, output.Bytes())
+	}
+	if m.file != "" {
+		if err := os.WriteFile(m.file, m.output, 0o600); err != nil {
+			return err
+		}
 	}
 	slog.InfoContext(ctx, "measured", slog.String("bench", w.bench), slog.Duration("took", time.Since(began)))
 	return nil

@@ -19,6 +19,7 @@ import (
 const (
 	library = "readthrough" // ours, and what the names of our variants begin with
 	limits  = "limit-"      // what the names of the limits begin with
+	near    = "near-"       // what the names of those begin with that do not ask Redis
 	module  = "github.com/readthrough/readthrough"
 	charts  = "benchmarks" // the folder of the charts, beside the page
 )
@@ -91,6 +92,9 @@ that nobody is faster.
 }
 
 func roundsText(least, most int) string {
+	if most == 1 {
+		return "one round"
+	}
 	if least == most {
 		return fmt.Sprintf("%d rounds", most)
 	}
@@ -113,7 +117,7 @@ func redisVersion() string {
 
 // section writes the tables of s, if anything of it was measured, and a chart.
 func (p *page) section(s section) error {
-	names := slices.DeleteFunc(slices.Clone(s.names), func(name string) bool { return len(p.results.libraries[name]) == 0 })
+	names := slices.DeleteFunc(slices.Clone(s.names), func(name string) bool { return !p.measured(name, s.unit) })
 	if len(names) == 0 {
 		return nil
 	}
@@ -129,6 +133,14 @@ func (p *page) section(s section) error {
 		p.table(s, name)
 	}
 	return nil
+}
+
+// measured reports whether there is a value for any library.
+func (p *page) measured(workload, unit string) bool {
+	return slices.ContainsFunc(p.results.libraries[workload], func(l string) bool {
+		_, ok := p.results.median(workload, l, unit)
+		return ok
+	})
 }
 
 func fileName(title string) string { return strings.ReplaceAll(strings.ToLower(title), " ", "-") }
@@ -169,7 +181,11 @@ func (p *page) table(s section, name string) {
 		p.printf(" %s |", unit)
 	}
 	p.printf("\n|---|---:|---:|---:|%s\n", strings.Repeat("---:|", len(s.more)))
-	limit, peer := p.best(s, name, isLimit), p.best(s, name, isPeer)
+	peer := p.best(s, name, isPeer)
+	limit, ok := p.results.median(name, s.limit, s.unit)
+	if !ok {
+		limit = p.best(s, name, isLimit)
+	}
 	for _, l := range p.results.libraries[name] {
 		value, ok := p.results.median(name, l, s.unit)
 		if !ok {
@@ -194,7 +210,7 @@ func (p *page) table(s section, name string) {
 
 func isLimit(l string) bool { return strings.HasPrefix(l, limits) }
 func isOurs(l string) bool  { return strings.HasPrefix(l, library) }
-func isPeer(l string) bool  { return !isLimit(l) && !isOurs(l) }
+func isPeer(l string) bool  { return !isLimit(l) && !isOurs(l) && !strings.HasPrefix(l, near) }
 
 // best returns the best value of the libraries that are meant; 0 if there are none.
 func (p *page) best(s section, name string, meant func(l string) bool) (best float64) {
