@@ -58,7 +58,7 @@ func TestAllocations(t *testing.T) {
 	})
 
 	n := 0
-	wantAllocs(t, "miss, load and fill", 30, func() {
+	wantAllocs(t, "miss, load and fill", 18, func() {
 		n++
 		if _, err := readthrough.Wrap(ctx, s, fmt.Sprint("miss:", n), load); err != nil {
 			t.Error(err)
@@ -85,7 +85,7 @@ func TestAllocations(t *testing.T) {
 		}
 		return loaded, nil
 	}
-	wantAllocs(t, "bulk hit of 100", 30, func() {
+	wantAllocs(t, "bulk hit of 100", 14, func() {
 		got, err := readthrough.WrapMany(ctx, s, ids, func(id int) string { return keys[id] }, loadMany)
 		if err != nil || len(got) != len(ids) {
 			t.Error(len(got), err)

@@ -165,18 +165,27 @@ func (b *backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 // set asks the store to keep items. It calls returned when the store has
 // returned, which is after set did if the store did not return in time.
 func (b *backend) set(ctx context.Context, items []provider.Item, returned func()) error {
+	if b.local {
+		return b.setNow(ctx, items, returned)
+	}
 	if err := b.admit(); err != nil {
 		returned()
 		return err
 	}
 	_, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (struct{}, error) {
-		defer returned()
-		if b.batch != nil && len(items) > 1 {
-			return struct{}{}, b.batch.SetMany(ctx, items)
-		}
-		return struct{}{}, b.setEach(ctx, items)
+		return struct{}{}, b.setNow(ctx, items, returned)
 	})
 	return err
+}
+
+// setNow is set in the goroutine of its caller.
+func (b *backend) setNow(ctx context.Context, items []provider.Item, returned func()) (err error) {
+	defer returned()
+	defer recoverStore(&err)
+	if b.batch != nil && len(items) > 1 {
+		return b.batch.SetMany(ctx, items)
+	}
+	return b.setEach(ctx, items)
 }
 
 // setEach stores items one at a time. It goes on after an item that the store
@@ -266,6 +275,7 @@ func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call fun
 				b.abandoned.Add(-1)
 			}
 		}()
+		growStack(0)
 		r := reply{err: errStoreGoexit} // unless the store returns or panics
 		defer func() { replies <- r }()
 		r.result, r.err = try(bounded, call)

@@ -30,12 +30,15 @@ func (r *bulk[ID, T]) read(ctx context.Context, lives lifetimes) error {
 // have to be loaded.
 func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []int) {
 	s := r.scope
-	asked := make([]int, 0, len(positions))
-	for _, i := range positions {
-		if s.flights.bypasses(r.keys[i]) {
-			missing = append(missing, i)
-		} else {
-			asked = append(asked, i)
+	asked := positions
+	if s.flights.bypassing.Load() > 0 {
+		asked = make([]int, 0, len(positions))
+		for _, i := range positions {
+			if s.flights.bypasses(r.keys[i]) {
+				missing = append(missing, i)
+			} else {
+				asked = append(asked, i)
+			}
 		}
 	}
 	var due due

@@ -20,7 +20,7 @@ type call struct {
 	// bound is closed when the load is cancelled: by its timeout, by Close, or
 	// because everybody has left. cause then says which.
 	bound <-chan struct{}
-	cause func() error
+	ctx   context.Context //nolint:containedctx // of the load: what has to be cancelled and asked for its cause
 	// cancel cancels the load.
 	cancel context.CancelCauseFunc
 	// notFound is ScopeOptions.NotFound, for load functions that are ours.
@@ -210,7 +210,6 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 	g.boardings++
 	g.now++
 	b.began = g.now
-	b.flights = make([]*flight, len(r.keys))
 	var few [1]int
 	missing := few[:0]
 	for i, key := range r.keys {
@@ -218,6 +217,9 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 		if f == nil {
 			missing = append(missing, i)
 			continue
+		}
+		if b.flights == nil {
+			b.flights = make([]*flight, len(r.keys))
 		}
 		b.flights[i] = f
 		b.joined++
@@ -231,8 +233,12 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 	}
 	if len(missing) > 0 {
 		b.own = g.createLocked(&r, missing)
-		for n, i := range missing {
-			b.flights[i] = b.own.flights[n]
+		if b.flights == nil { // all of them
+			b.flights = b.own.flights
+		} else {
+			for n, i := range missing {
+				b.flights[i] = b.own.flights[n]
+			}
 		}
 		b.calls = append(b.calls, b.own)
 		b.own.waiters = 1
@@ -287,10 +293,9 @@ func (g *flights) directLocked(key string) bool {
 
 // createLocked makes a call with a flight for each of the keys of r at positions.
 func (g *flights) createLocked(r *request, positions []int) *call {
-	c := &call{
-		done: make(chan struct{}), flights: make([]*flight, len(positions)), purpose: r.purpose,
-		again: r.seen != nil || r.purpose == toReplace || g.stored.Load() != r.stored,
-	}
+	c, created := newCall(len(positions))
+	c.purpose = r.purpose
+	c.again = r.seen != nil || r.purpose == toReplace || g.stored.Load() != r.stored
 	if g.options.SoftLoadTimeout > 0 {
 		c.created = time.Now()
 	}
@@ -298,7 +303,6 @@ func (g *flights) createLocked(r *request, positions []int) *call {
 		c.turn = newTurn(&g.slots)
 	}
 	g.running[c] = struct{}{}
-	created := make([]flight, len(positions))
 	for n, i := range positions {
 		key, f := r.keys[i], &created[n]
 		*f = flight{key: key, call: c, index: i, direct: g.directLocked(key), bound: unbounded, next: g.live[key]}
@@ -312,6 +316,23 @@ func (g *flights) createLocked(r *request, positions []int) *call {
 	return c
 }
 
+// newCall makes a call with n flights, which are to be filled in.
+func newCall(n int) (c *call, flights []flight) {
+	if n == 1 { // in one piece of memory
+		one := &struct {
+			call    call
+			flights [1]flight
+			list    [1]*flight
+		}{}
+		c, flights = &one.call, one.flights[:]
+		c.flights = one.list[:]
+	} else {
+		c, flights = &call{flights: make([]*flight, n)}, make([]flight, n)
+	}
+	c.done = make(chan struct{})
+	return c, flights
+}
+
 // begin returns the context of the load: it has the values of ctx, and an end of
 // its own.
 func (c *call) begin(ctx context.Context, options *ScopeOptions) context.Context {
@@ -323,10 +344,12 @@ func (c *call) begin(ctx context.Context, options *ScopeOptions) context.Context
 		load, stop = context.WithTimeoutCause(load, options.LoadTimeout, ErrLoadTimeout)
 		c.cancel = func(cause error) { cancel(cause); stop() }
 	}
-	c.bound = load.Done()
-	c.cause = func() error { return context.Cause(load) }
+	c.bound, c.ctx = load.Done(), load
 	return load
 }
+
+// cause returns why the load was cancelled; nil if it was not.
+func (c *call) cause() error { return context.Cause(c.ctx) }
 
 // callKey is the context key under which the context of a load has its *call.
 type callKey struct{}

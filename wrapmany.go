@@ -84,7 +84,7 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 		scope: s, load: load, values: make(map[ID]T, len(ids)),
 		ids: make([]ID, 0, len(ids)), keys: make([]string, 0, len(ids)),
 	}
-	seen := make(map[string]ID, len(ids))
+	seen := newKeySet(len(ids))
 	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
 	for _, id := range ids {
 		if anyType && !reflect.ValueOf(id).Comparable() {
@@ -94,13 +94,12 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 		if err := checkKey("key", k); err != nil {
 			return r, fmt.Errorf("%w (of id %v)", err, id)
 		}
-		if other, ok := seen[k]; ok {
-			if other != id {
+		if i := seen.add(k, r.keys); i >= 0 {
+			if other := r.ids[i]; other != id {
 				return r, fmt.Errorf("readthrough: key: %q for both id %v and id %v: must differ", clip(k), other, id)
 			}
 			continue
 		}
-		seen[k] = id
 		r.ids = append(r.ids, id)
 		r.keys = append(r.keys, k)
 	}
