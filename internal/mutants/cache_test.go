@@ -191,7 +191,7 @@ func cacheMutants() []mutant {
 		// One load.
 		{
 			"who missed before a flight landed asks again", "G6", "singleflight.go",
-			"|| g.stored.Load() != r.stored,", ",",
+			"|| g.stored.Load() != r.stored", "",
 			"TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad",
 		},
 		// A load belongs to its key.
