@@ -348,3 +348,29 @@ func TestDecisionsAfterTheTimeout(t *testing.T) {
 		wantStoredFor(t, p.store, "k:1", time.Hour-time.Minute-time.Second)
 	})
 }
+
+// Nor is it in the background, where nobody is sent away at the timeout.
+func TestDecisionsAfterTheTimeoutInTheBackground(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.LoadTimeout = time.Hour, time.Second }))
+		read := func(load func(context.Context, []string) (map[string]int, error)) map[string]readthrough.Result[int] {
+			got, err := readthrough.WrapManyResult(t.Context(), s, []string{"a", "b"}, self, load)
+			if err != nil {
+				t.Error(err)
+			}
+			return got
+		}
+		read(many(newSource(1).load))
+		time.Sleep(time.Minute)
+		read(func(ctx context.Context, ids []string) (map[string]int, error) {
+			time.Sleep(time.Minute)
+			for _, id := range ids {
+				readthrough.LoadOf(ctx, id).NotModified()
+			}
+			return nil, nil
+		})
+		time.Sleep(2 * time.Minute)
+		wantResult(t, "afterwards", read(many(newSource(1).load))["a"], nil, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: 3 * time.Minute})
+		synctest.Wait()
+	})
+}
