@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -78,8 +79,8 @@ func (r *run) acquire(ctx context.Context, flights []*flight) (ready, busy []*fl
 		}
 	}
 	moreReady, moreBusy, bad, old := r.acquireOnce(ctx, append(bad, old...))
-	ready = append(ready, moreReady...)
-	return append(append(ready, bad...), old...), append(busy, moreBusy...)
+	// What has been replaced once more meanwhile is somebody else's to load.
+	return slices.Concat(ready, moreReady, bad), slices.Concat(busy, moreBusy, old)
 }
 
 // acquireOnce is acquire that also returns the flights whose keys hold what

@@ -117,7 +117,7 @@ type lateness struct {
 // returns them.
 func (l *lateness) record(a *proc) []redistest.Command {
 	l.t.Helper()
-	all := []string{opGet, opFenced, opAcquire, opFill, opRelease, opSet, opUnlink, opPrefix, opList, opRebuild, opScan, opHold, opUnhold}
+	all := []string{opGet, opFenced, opAcquire, opRefresh, opFill, opRelease, opSet, opUnlink, opPrefix, opList, opRebuild, opScan, opHold, opUnhold}
 	l.b.wantRead(l.world, "a reader of something else", "other", "")
 	tap := a.proxy.Record(func(c redistest.Command) bool { return slices.Contains(all, opOf(c.Args)) })
 	l.write("k", "v1")
@@ -135,6 +135,12 @@ func (l *lateness) record(a *proc) []redistest.Command {
 		l.t.Fatal(err)
 	}
 	a.wantRead(l.world, "a reader", "k", "v1")
+	open := newGate(l.t)
+	open.open()
+	for range 2 { // the second time it finds no change, and extends
+		wantAnswer(l.t, "a refresh", a.beginRefresh("k", l.loadModified("k", open)), "v1")
+	}
+	wantAnswer(l.t, "a write that stores", a.beginPut("k", l.load("k")), "v1")
 	a.invalidatePrefix("k")
 	tap.Stop()
 	sent := tap.Captured()
@@ -142,7 +148,7 @@ func (l *lateness) record(a *proc) []redistest.Command {
 	for _, c := range sent {
 		seen[opOf(c.Args)]++
 	}
-	for _, op := range []string{opAcquire, opFill, opRelease, opUnlink, opPrefix, opScan, opHold, opUnhold} {
+	for _, op := range []string{opAcquire, opRefresh, opFill, opRelease, opUnlink, opPrefix, opScan, opHold, opUnhold} {
 		if seen[op] == 0 {
 			l.t.Errorf("the process has sent no %s: %v", op, seen)
 		}
