@@ -10,11 +10,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/readthrough/readthrough"
 )
 
 // config is what a process of a fleet is told.
@@ -31,19 +34,32 @@ type config struct {
 	Skew           int // how uneven the reads of keys are: 1 is even
 	Writers        int // the processes below this one write
 	Mix            mix
-	Hold           int // percentage of writes that are mutations with a hold
-	InFlight       int // the most operations under way
+	Hold           int  // percentage of writes that are mutations with a hold
+	Slow           int  // percentage of loads that take many times as long
+	Patient        bool // no reader leaves early
+	Numbered       bool // the source has another value for each load
+	InFlight       int  // the most operations under way
 
+	Serving                            serving
 	TTL, LeaseTTL, LeaseWait           time.Duration
+	RetryAfter                         time.Duration
 	ProviderTimeout, InvalidateTimeout time.Duration
 	BreakerCooldown                    time.Duration
 	ContextTimeout                     bool
 }
 
 // mix says how many of a hundred operations are bulk reads, bursts of reads of
-// one key, writes of one key, of several keys, and of keys under a prefix. The
+// one key, writes of one key, of several keys, and of keys under a prefix, loads by
+// hand of what may be stored, and writes that store what they have written. The
 // others are single reads.
-type mix struct{ Bulk, Burst, Write, Writes, Prefix int }
+type mix struct{ Bulk, Burst, Write, Writes, Prefix, Refresh, Put int }
+
+// serving are the options of a scope that serves what is older than its TTL, or
+// loads ahead of it.
+type serving struct {
+	StaleWhileRevalidate, StaleIfError, SoftLoadTimeout time.Duration
+	RefreshAheadFactor, XFetchBeta                      float64
+}
 
 // report is what a process tells at its end. Its numbers are in the shared
 // memory.
@@ -171,6 +187,8 @@ func (c *child) operate(rng *rand.Rand) {
 		{c.Mix.Write, func(rng *rand.Rand) { c.write(rng, 1, false) }},
 		{c.Mix.Writes, func(rng *rand.Rand) { c.write(rng, 2+rng.IntN(6), false) }},
 		{c.Mix.Prefix, func(rng *rand.Rand) { c.write(rng, 1+rng.IntN(4), true) }},
+		{c.Mix.Refresh, c.refresh},
+		{c.Mix.Put, c.put},
 	} {
 		if p -= o.share; p < 0 {
 			o.run(rng)
@@ -191,7 +209,7 @@ func (c *child) pick(rng *rand.Rand) int {
 
 // context ends early for some readers.
 func (c *child) context(rng *rand.Rand) (context.Context, context.CancelFunc) {
-	if rng.IntN(20) == 0 {
+	if !c.Patient && rng.IntN(20) == 0 {
 		return context.WithTimeout(context.Background(), time.Duration(rng.IntN(3000))*time.Microsecond)
 	}
 	return context.Background(), func() {}
@@ -199,23 +217,54 @@ func (c *child) context(rng *rand.Rand) (context.Context, context.CancelFunc) {
 
 var errSource = errors.New("the source failed")
 
-// load reads the source, is slow before and after that, and fails now and then.
+// load reads the source, is slow before and after that, and fails now and then. It
+// asks only whether a value has changed if it is told which one there is.
 func (c *child) load(ctx context.Context, keys []string) (map[string]value, error) {
 	delay := func() {
 		if rand.IntN(3) > 0 {
 			time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
 		}
+		if rand.IntN(100) < c.Slow {
+			time.Sleep(time.Duration(5+rand.IntN(25)) * time.Millisecond)
+		}
 	}
 	delay()
 	values := make(map[string]value, len(keys))
 	for _, key := range keys {
-		values[key] = value{Version: c.source[c.index[key]].Load(), Padding: c.padding}
+		values[key] = c.loadValue(readthrough.LoadOf(ctx, key), c.index[key])
 	}
 	delay()
-	if rand.IntN(100) == 0 {
+	if !c.Numbered && rand.IntN(100) == 0 || c.down.Load() != 0 {
 		return nil, errSource
 	}
 	return values, ctx.Err()
+}
+
+// loadValue reads the source for one key.
+func (c *child) loadValue(load *readthrough.Load, key int) value {
+	if c.Numbered {
+		return c.loadNumber(load, key)
+	}
+	version := c.source[key].Load()
+	if validator := strconv.FormatInt(version, 10); load.Validator() != validator {
+		load.SetValidator(validator)
+		return value{Version: version, Padding: c.padding}
+	}
+	load.NotModified()
+	c.self.unmodified.Add(1)
+	return value{Version: -1} // is not used
+}
+
+// loadNumber is for a source whose value is how often it was asked. Each load then
+// replaces the value of the one before, if no two of them are made for one expiry,
+// whatever process they are in.
+func (c *child) loadNumber(load *readthrough.Load, key int) value {
+	number := c.source[key].Add(1)
+	if old, found := readthrough.OldValue[value](load); !found || old.Version != number-1 {
+		c.self.violations.Add(1)
+		c.violate("load %d of %s in process %d replaces the value of load %d (there is one: %v)", number, c.keys[key], c.Process, old.Version, found)
+	}
+	return value{Version: number}
 }
 
 // expectation is what a read that begins now may not fall short of.
@@ -265,10 +314,7 @@ func (c *child) read(rng *rand.Rand, key int) {
 	defer cancel()
 	c.self.reads.Add(1)
 	e := c.expect(key)
-	v, err := c.subject.get(ctx, c.keys[key], func(ctx context.Context) (value, error) {
-		values, err := c.load(ctx, c.keys[key:key+1])
-		return values[c.keys[key]], err
-	})
+	v, err := c.subject.get(ctx, c.keys[key], c.loader(key))
 	if err != nil {
 		c.readFailed("a read", err)
 		return
@@ -276,10 +322,21 @@ func (c *child) read(rng *rand.Rand, key int) {
 	c.check("a read", e, v.Version)
 }
 
+// loader is load for one key.
+func (c *child) loader(key int) loadOne {
+	return func(ctx context.Context) (value, error) {
+		values, err := c.load(ctx, c.keys[key:key+1])
+		return values[c.keys[key]], err
+	}
+}
+
 // readFailed counts a read that returned an error, which must be that of the
 // source or of the reader's own context.
 func (c *child) readFailed(what string, err error) {
 	c.self.failed.Add(1)
+	if errors.Is(err, errSource) {
+		c.self.sourceErrors.Add(1)
+	}
 	if !errors.Is(err, errSource) && !errors.Is(err, context.DeadlineExceeded) {
 		c.self.violations.Add(1)
 		c.violate("G4: %s in process %d failed: %v", what, c.Process, err)
@@ -307,6 +364,41 @@ func (c *child) readMany(rng *rand.Rand) {
 		c.self.violations.Add(1)
 		c.violate("a bulk read of %d keys in process %d returned %d values and no error", len(expected), c.Process, len(values))
 	}
+}
+
+// refresh loads a key by hand.
+func (c *child) refresh(rng *rand.Rand) {
+	o, ok := c.subject.(*ours)
+	if !ok {
+		return
+	}
+	key := c.pick(rng)
+	c.self.reads.Add(1)
+	e := c.expect(key)
+	v, err := readthrough.Refresh(context.Background(), o.scope, c.keys[key], c.loader(key))
+	if err != nil {
+		c.readFailed("a refresh", err)
+		return
+	}
+	c.check("a refresh", e, v.Version)
+}
+
+// put raises the version of a key, and stores that.
+func (c *child) put(rng *rand.Rand) {
+	o, ok := c.subject.(*ours)
+	if !ok || c.Process >= c.Writers || c.gate.Load() != 0 && c.atGate.Load() >= mostAtGate {
+		return
+	}
+	key := c.pick(rng)
+	written := make(map[int]int64)
+	_, err := readthrough.Put(context.Background(), o.scope, c.keys[key], func(context.Context) (value, error) {
+		version := c.source[key].Add(1)
+		written[key] = version
+		c.dwell(rng)
+		return value{Version: version, Padding: c.padding}, nil
+	})
+	c.self.put.Add(1)
+	c.wrote(written, ended(err))
 }
 
 // burst reads one key several times at once, and once more a little later.

@@ -37,6 +37,7 @@ type header struct {
 	primary word // which server the clients connect to
 	faulty  word // not zero: a fault is on
 	healed  word // when the last fault ended
+	down    word // not zero: the source fails
 	process [maxProcesses]counters
 }
 
@@ -49,6 +50,11 @@ type counters struct {
 	hits, misses   word
 	joined, loads  word
 	refused        word
+	served         word // stale values that were served instead of a load, or of its error
+	refreshes      word // loads in the background
+	unmodified     word // loads that found the stored value to be still right
+	put            word // values that writes have stored
+	sourceErrors   word // reads that returned the error of the source
 	writes         word
 	confirmed      word // invalidations that returned nil
 	unconfirmed    word // invalidations that were pending when they returned

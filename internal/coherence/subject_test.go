@@ -108,7 +108,15 @@ func newOurs(cfg *config, client *redis.Client) (*ours, error) {
 	if err != nil {
 		return nil, err
 	}
-	scope, err := cache.Scope(scopeName, readthrough.ScopeOptions{TTL: cfg.TTL})
+	scope, err := cache.Scope(scopeName, readthrough.ScopeOptions{
+		TTL:                  cfg.TTL,
+		StaleWhileRevalidate: cfg.Serving.StaleWhileRevalidate,
+		StaleIfError:         cfg.Serving.StaleIfError,
+		SoftLoadTimeout:      cfg.Serving.SoftLoadTimeout,
+		RefreshAheadFactor:   cfg.Serving.RefreshAheadFactor,
+		XFetchBeta:           cfg.Serving.XFetchBeta,
+		RetryAfter:           cfg.RetryAfter,
+	})
 	return &ours{cache: cache, scope: scope}, err
 }
 
@@ -163,6 +171,8 @@ func (o *ours) count(c *counters) {
 	c.joined.Store(stats.Joined)
 	c.loads.Store(stats.Loads)
 	c.refused.Store(stats.RefusedFills)
+	c.served.Store(stats.Stale)
+	c.refreshes.Store(stats.Refreshes)
 }
 
 func (o *ours) close() error { return o.cache.Close() }
