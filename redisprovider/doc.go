@@ -43,6 +43,7 @@
 //	Get             1 GET            1 GET
 //	GetMany         1 MGET           1 pipeline of GET per node
 //	Acquire         1 pipeline       1 pipeline per node   1 script per key
+//	Refresh         1 pipeline       1 pipeline per node   1 script per key
 //	Fill            1 pipeline       1 pipeline per node   1 script per entry
 //	Release         1 pipeline       1 pipeline per node   1 script per lease
 //	Set, SetMany    1 pipeline       1 pipeline per node   1 script per entry
@@ -106,9 +107,10 @@
 // given up. For a read that is nothing, and UNLINK can only remove. A late acquire
 // plants a lease that nobody has the token of, and that ends with its TTL: no
 // transmission shares its token with another, and the client is kept from sending
-// a script again by itself. A late fill or release does nothing unless the key
-// still has its lease. Only a late Set could bring an old value back; the cache
-// does not use Set with a store that has leases.
+// a script again by itself. So does a late refresh, beside the entry, which is served
+// and not refreshed for that time. A late fill, extension or release does nothing
+// unless the key still has its lease. Only a late Set could bring an old value back;
+// the cache does not use Set with a store that has leases.
 //
 // # Failover, restart, and replicas
 //

@@ -15,17 +15,18 @@ import (
 // servings are the options of scopes that serve what is older than its TTL, or load
 // ahead of it: the rows of the third table.
 var servings = []struct {
-	name string
 	serving
-	ttl time.Duration
+
+	name string
+	ttl  time.Duration
 }{
-	{"stale while revalidate", serving{StaleWhileRevalidate: 5 * time.Second}, 20 * time.Millisecond},
-	{"stale if error, soft timeout", serving{StaleIfError: 5 * time.Second, SoftLoadTimeout: 2 * time.Millisecond}, 20 * time.Millisecond},
-	{"refresh ahead", serving{RefreshAheadFactor: 0.3}, 50 * time.Millisecond},
-	{"XFetch", serving{XFetchBeta: 20}, 100 * time.Millisecond},
-	{allServing, serving{
+	{serving{StaleWhileRevalidate: 5 * time.Second}, "stale while revalidate", 20 * time.Millisecond},
+	{serving{StaleIfError: 5 * time.Second, SoftLoadTimeout: 2 * time.Millisecond}, "stale if error, soft timeout", 20 * time.Millisecond},
+	{serving{RefreshAheadFactor: 0.3}, "refresh ahead", 50 * time.Millisecond},
+	{serving{XFetchBeta: 20}, "XFetch", 100 * time.Millisecond},
+	{serving{
 		StaleWhileRevalidate: 30 * time.Millisecond, StaleIfError: 5 * time.Second, SoftLoadTimeout: 2 * time.Millisecond, RefreshAheadFactor: 0.5,
-	}, 30 * time.Millisecond},
+	}, allServing, 30 * time.Millisecond},
 }
 
 // allServing has all options that go together.
