@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,7 +43,7 @@ func steps(seed uint64, share time.Duration) []step {
 		{"histories", `reads,`, test("-run=^(TestHistory|TestFleet)$", ".", seeded("history"))},
 		{"explorer", `^ +explore_test.go:\d+: \d+ schedules$`, test("-run=^TestExplore$", "./cachetest", "-explore.depth=2", "-explore.time="+each.String(), seeded("explore"))},
 		{"explorer convicts", `^ +--- `, test("-run=^TestExploreConvicts$", "./cachetest", seeded("explore"))},
-		{"chaos", `consistent`, test("-run=^TestChaosHistory$", "./cachetest", "-chaos.seeds=40", seeded("cachetest"))},
+		{"chaos", `^--- `, test("-run=^TestChaosHistory$", "./cachetest", "-chaos.seeds=40", seeded("cachetest"))},
 		{"processes", `reads|^ok`, test("-run=^TestCoherence", "./internal/coherence", seeded("coherence"))},
 		{"linearizability", `histories|operations|^ok`, test("-run=^TestLinearizable", "./memory", "./redisprovider", plainSeed)},
 		{"mutants", `^    --- `, test("-run=^TestMutants$", "./internal/mutants")},
@@ -66,11 +67,17 @@ func steps(seed uint64, share time.Duration) []step {
 func main() {
 	length := flag.Duration("for", 10*time.Minute, "about how long to run; the steps that do not depend on it take about 5 minutes")
 	seed := flag.Uint64("seed", rand.Uint64(), "seed of all random tests")
+	only := flag.String("steps", "", "a regular expression: only the steps whose names match it")
 	flag.Parse()
+	chosen, err := regexp.Compile(*only)
+	if err != nil {
+		log.Fatalf("-steps: %v", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) //nolint:forbidigo // a command has no caller
 	out := log.New(os.Stdout, "", 0)
 	out.Printf("seed %d", *seed)
-	good := soak(ctx, out, steps(*seed, *length/3))
+	all := steps(*seed, *length/3)
+	good := soak(ctx, out, slices.DeleteFunc(all, func(s step) bool { return !chosen.MatchString(s.name) }))
 	stop()
 	if !good {
 		os.Exit(1)
