@@ -104,7 +104,7 @@ func invalidationOfAStaleValue(t *testing.T, p *path) {
 			p.fill(src.load)
 			time.Sleep(age)
 			src.set(2)
-			src.takes = time.Minute
+			src.take(time.Minute)
 			src.fail(errDatabase)
 			before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 			time.Sleep(5 * time.Second) // longer than a soft timeout

@@ -132,7 +132,7 @@ func TestFailureFromBeforeAnInvalidation(t *testing.T) {
 	onEachPath(t, keep, func(t *testing.T, p *path) {
 		src := newSource(1)
 		src.fail(errDatabase)
-		src.takes = time.Second
+		src.take(time.Second)
 		before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 		synctest.Wait()
 		p.invalidateNow()
@@ -279,7 +279,7 @@ func TestSourceThatFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.TTL, so.RetryAfter = time.Second, retryAfter; change(so) }))
 				src := newSource(1)
-				src.takes = 10 * time.Millisecond
+				src.take(10 * time.Millisecond)
 				for i := range keys {
 					if _, err := readthrough.Wrap(t.Context(), s, fmt.Sprint(i), src.load); err != nil {
 						t.Fatal(err)

@@ -159,8 +159,9 @@ type source[T any] struct {
 	loads atomic.Int64
 	// gate, if not nil, holds up every load until it is closed.
 	gate chan struct{}
-	// takes is how long every load takes, after it has read the source.
-	takes time.Duration
+	// takes is how long every load takes, after it has read the source: a
+	// [time.Duration].
+	takes atomic.Int64
 
 	mu    sync.Mutex // guards following
 	value T
@@ -181,6 +182,9 @@ func (s *source[T]) set(value T) {
 	s.value = value
 }
 
+// take has loads that read the source from now on take that long.
+func (s *source[T]) take(d time.Duration) { s.takes.Store(int64(d)) }
+
 // fail has the source return err from now on; nil heals it.
 func (s *source[T]) fail(err error) {
 	s.mu.Lock()
@@ -198,7 +202,7 @@ func (s *source[T]) read() (T, error) {
 func (s *source[T]) load(ctx context.Context) (T, error) {
 	s.loads.Add(1)
 	value, err := s.read()
-	time.Sleep(s.takes)
+	time.Sleep(time.Duration(s.takes.Load()))
 	if s.gate == nil {
 		return value, err
 	}

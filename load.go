@@ -187,10 +187,13 @@ func (r *run) adopt(f *flight, entry provider.Entry) bool {
 func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 	err := r.enter(ctx)
 	// What is loaded now was in the source after this moment.
-	r.scope.flights.load(batch, r.scope.cache.backend.leaser != nil)
+	wanted := r.scope.flights.load(r.call, batch, r.scope.cache.backend.leaser != nil)
 	r.batch, r.began = batch, time.Now()
 	if err == nil {
 		err = context.Cause(ctx)
+	}
+	if err == nil && !wanted {
+		err = context.Canceled // which is about to be said
 	}
 	if r.ran = err == nil; r.ran {
 		r.refreshing(len(batch))

@@ -228,7 +228,7 @@ func TestNotModifiedWhatWasInvalidated(t *testing.T) {
 				synctest.Wait()
 				p.invalidateNow()
 				src := newSource(2)
-				src.takes = time.Minute
+				src.take(time.Minute)
 				after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 				if r := <-before; r.err != nil || r.value.Value != 1 {
 					t.Errorf("before: got %+v and error %v", r.value, r.err)

@@ -114,14 +114,14 @@ func TestLoadDuringAPut(t *testing.T) {
 		t.Run(end.String(), func(t *testing.T) {
 			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 				s, src := newScope(t, on(store)), newSource(1)
-				src.takes = 2*time.Second + end // from a second after the write began
-				var reader <-chan result[int]
-				time.AfterFunc(time.Second, func() { reader = wrapAsync(t.Context(), s, "k", src.load) })
+				src.take(2*time.Second + end) // from a second after the write began
+				readers := make(chan (<-chan result[int]), 1)
+				time.AfterFunc(time.Second, func() { readers <- wrapAsync(t.Context(), s, "k", src.load) })
 				value, err := readthrough.Put(t.Context(), s, "k", writing(src, 2, 3*time.Second))
 				want(t, "Put", value, err, 2)
 				value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
 				want(t, "after the put", value, err, 2)
-				r := <-reader
+				r := <-<-readers
 				want(t, "during the write", r.value, r.err, 1)
 				time.Sleep(5 * time.Second)
 				if v, ok := stored(t, store, "k"); ok && v != 2 {

@@ -20,7 +20,7 @@ func TestRefresh(t *testing.T) {
 		want(t, "of nothing", value, err, 1)
 		time.Sleep(time.Second)
 		src.set(2)
-		src.takes = time.Second
+		src.take(time.Second)
 		refreshed := async(func() (int, error) {
 			return readthrough.Refresh(t.Context(), p.scope, "k:1", src.load, readthrough.TTL(time.Hour))
 		})
@@ -62,7 +62,7 @@ func TestRefreshThatFails(t *testing.T) {
 func TestRefreshAndTheLoadsOfOthers(t *testing.T) {
 	onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
 		src := newSource(1)
-		src.takes = time.Second
+		src.take(time.Second)
 		began := time.Now()
 		reader := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 		synctest.Wait()
@@ -103,7 +103,7 @@ func TestRefreshAndALoadInTheBackground(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		src.takes = time.Second
+		src.take(time.Second)
 		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestInvalidationDuringARefreshByHand(t *testing.T) {
 	onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
 		src := newSource(1)
 		p.fill(src.load)
-		src.takes = time.Second
+		src.take(time.Second)
 		refreshed := async(func() (int, error) { return readthrough.Refresh(t.Context(), p.scope, "k:1", src.load) })
 		synctest.Wait()
 		src.set(2)
@@ -184,7 +184,7 @@ func TestRefreshInSeveralProcesses(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		server := newLeaseServer()
 		src := newSource(1)
-		src.takes = time.Second
+		src.take(time.Second)
 		one, other := newScope(t, on(&leaseStore{server, &network{}})), newScope(t, on(&leaseStore{server, &network{}}))
 		refreshed := async(func() (int, error) { return readthrough.Refresh(t.Context(), one, "k", src.load) })
 		synctest.Wait()

@@ -19,7 +19,7 @@ func TestResultOfEachSource(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Second, time.Hour }))
 			src := newSource(1)
-			src.takes = time.Second
+			src.take(time.Second)
 			expect := func(what string, value int, source readthrough.Source, age time.Duration, cause error) {
 				t.Helper()
 				got, err := read(t.Context(), s, "k", src.load)
@@ -60,7 +60,7 @@ func TestResultOfAFlight(t *testing.T) {
 			mine := newScope(t, on(&leaseStore{server, &network{}}))
 			other := newScope(t, on(&leaseStore{server, &network{}}))
 			src := newSource(1)
-			src.takes = 100 * time.Millisecond
+			src.take(100 * time.Millisecond)
 			loading := wrapAsync(t.Context(), other, "k", src.load)
 			synctest.Wait()
 			got, err := read(t.Context(), mine, "k", src.load)
@@ -177,7 +177,7 @@ func TestStillLoadingIsNotReturned(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
-			src.takes = time.Minute
+			src.take(time.Minute)
 			served := 0
 			for after := range int64(20) {
 				got, err := read(dying{t.Context(), new(atomic.Int64), after}, s, "k", src.load)

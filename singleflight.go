@@ -53,6 +53,8 @@ type call struct {
 	detached bool
 	// loaded says that the outcomes are final.
 	loaded bool
+	// begun says that the load function runs, or did.
+	begun bool
 	// abandoned says that the load was cancelled and its readers sent away.
 	abandoned bool
 	// asked and answered say that the store was asked to keep the results, and
@@ -405,11 +407,12 @@ func (g *flights) bind(flights []*flight) {
 	}
 }
 
-// load says that the loads of flights begin. With leases, that bounds what they
-// bring.
-func (g *flights) load(flights []*flight, leases bool) {
+// load says that the loads of flights, which are of c, begin. With leases, that
+// bounds what they bring. It returns false if everybody has left c before that.
+func (g *flights) load(c *call, flights []*flight, leases bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	c.begun = c.begun || !c.abandoned
 	g.now++
 	for _, f := range flights {
 		f.began = g.now
@@ -417,6 +420,7 @@ func (g *flights) load(flights []*flight, leases bool) {
 			f.bound = g.now
 		}
 	}
+	return !c.abandoned
 }
 
 // fill decides which of candidates, flights of c whose outcomes are known, are

@@ -48,11 +48,11 @@ func TestStaleBoundaries(t *testing.T) {
 						test.options.TTL, test.options.Jitter = ttl, -1
 						s := newScope(t, on(newStore(t)), with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { *so = test.options }))
 						src := newSource(1)
-						src.takes = time.Millisecond
+						src.take(time.Millisecond)
 						if _, err := read(t.Context(), s, "k", src.load); err != nil {
 							t.Fatal(err)
 						}
-						src.takes = 0
+						src.take(0)
 						src.set(2)
 						wanted := readthrough.Result[int]{Value: 1, Source: test.source, Age: test.age}
 						switch {
@@ -126,7 +126,7 @@ func TestOneRefreshPerKey(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		src := newSource(2)
-		src.takes = time.Second
+		src.take(time.Second)
 		elapsed := took(func() {
 			for i := range 100 {
 				if i%2 == 0 {
@@ -171,7 +171,7 @@ func TestOneRefreshAcrossProcesses(t *testing.T) {
 		read()
 		time.Sleep(time.Minute)
 		src.set(2)
-		src.takes = 100 * time.Millisecond
+		src.take(100 * time.Millisecond)
 		if sum := read(); sum != 30 {
 			t.Errorf("30 reads while one process loads: sum %d, want 30 times 1", sum)
 		}
@@ -256,22 +256,22 @@ func TestSoftLoadTimeout(t *testing.T) {
 		expect("first", 1, readthrough.FromLoad, 0, 0, nil)
 		time.Sleep(time.Minute)
 		src.set(2)
-		src.takes = time.Second - 1 // which is in time
+		src.take(time.Second - 1) // which is in time
 		expect("a load in time", 2, readthrough.FromLoad, 0, time.Second-1, nil)
 		time.Sleep(time.Minute)
 		src.set(3)
-		src.takes = time.Second + 1
+		src.take(time.Second + 1)
 		expect("a slow load", 2, readthrough.FromStale, time.Minute+time.Second, time.Second, readthrough.ErrStillLoading)
 		expect("again", 2, readthrough.FromStale, time.Minute+time.Second, 0, readthrough.ErrStillLoading)
 		wantLoads(t, &src.loads, 3)
 		time.Sleep(2)
 		expect("after the load", 3, readthrough.FromStore, 1, 0, nil)
 		time.Sleep(time.Minute)
-		src.takes = time.Hour
+		src.take(time.Hour)
 		expect("a load that hangs", 3, readthrough.FromStale, time.Minute+1+time.Second, time.Second, readthrough.ErrStillLoading)
 		src.set(4)
 		p.invalidateNow()
-		src.takes = time.Millisecond
+		src.take(time.Millisecond)
 		expect("after an invalidation", 4, readthrough.FromLoad, 0, time.Millisecond, nil)
 		time.Sleep(2 * time.Hour) // the load that hung has ended
 		wantIdle(t, p.scope)
@@ -295,7 +295,7 @@ func TestSoftLoadTimeoutOfABulkRead(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		src.set(2)
-		src.takes = time.Minute / 2
+		src.take(time.Minute / 2)
 		elapsed := took(func() {
 			values, err := read("a", "new")
 			want(t, "with a new id", values["a"]*10+values["new"], err, 22)

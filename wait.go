@@ -53,19 +53,34 @@ func (g *flights) wait(ctx context.Context, c *call, spare bool) error {
 	case <-c.done:
 		return nil
 	case <-soft:
-		return g.leave(ctx, c, true)
+		return g.leave(ctx, c, tookLong)
 	case <-queued:
-		return g.leave(ctx, c, false)
+		return g.leave(ctx, c, hadToQueue)
 	case <-ctx.Done():
 	case <-c.bound:
 	}
-	return g.leave(ctx, c, false)
+	return g.leave(ctx, c, isOver)
 }
+
+// leaving is why a reader leaves a load.
+type leaving uint8
+
+const (
+	// isOver: its own context has ended, or the load's.
+	isOver leaving = iota
+	// tookLong: it has a spare value, and goes after SoftLoadTimeout. The load goes
+	// on though nobody may be left.
+	tookLong
+	// hadToQueue: it has a spare value, and the load has to wait for its turn. If that
+	// has come meanwhile and the source is being asked, it goes on as well: to ask in
+	// vain would be to ask once more.
+	hadToQueue
+)
 
 // leave takes a reader away from c: because its own context has ended, or the
 // load's, or because it does not want to wait any longer. It returns nil if the
-// result is there after all. With goOn, the load goes on though nobody may be left.
-func (g *flights) leave(ctx context.Context, c *call, goOn bool) error {
+// result is there after all.
+func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	err := ctx.Err() // before the lock, since the context may be anybody's code
 	over := c.cause()
 	g.mu.Lock()
@@ -74,7 +89,7 @@ func (g *flights) leave(ctx context.Context, c *call, goOn bool) error {
 		return nil
 	}
 	c.waiters--
-	c.detached = c.detached || goOn
+	c.detached = c.detached || why == tookLong || why == hadToQueue && c.begun
 	last := c.waiters == 0 && !c.detached || over != nil // without the load, nobody has anything to wait for
 	if last {
 		g.abandonLocked(c)
