@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -53,19 +53,19 @@ func run(ctx context.Context, args []string) error {
 	if err := build(ctx, binary); err != nil {
 		return err
 	}
+	var failed error
 	text, err := os.ReadFile(*results)
 	if err != nil {
 		m := measuring{binary: binary, pattern: pattern, end: time.Now().Add(*limit), file: *results}
-		if err := m.rounds(ctx); err != nil {
-			return err
-		}
+		m.output = fmt.Appendf(nil, "command: go run ./cmd/compare -time %v\ndate: %s\n", *limit, time.Now().UTC().Format(time.DateOnly))
+		failed = m.rounds(ctx)
 		text = m.output
 	}
-	p, err := newPage(binary, "go run ./cmd/compare "+strings.Join(args, " "), parse(text))
+	p, err := newPage(binary, parse(text))
 	if err != nil {
 		return err
 	}
-	return p.write(*out)
+	return errors.Join(failed, p.write(*out))
 }
 
 func build(ctx context.Context, binary string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,7 +23,8 @@ type measuring struct {
 }
 
 // rounds measures every workload at least once, and as often as there is time for.
-func (m *measuring) rounds(ctx context.Context) error {
+// What fails is not measured, and part of the error; the rest is.
+func (m *measuring) rounds(ctx context.Context) (failed error) {
 	for round := 0; ; round++ {
 		began := time.Now()
 		for _, w := range workloads() {
@@ -30,16 +32,14 @@ func (m *measuring) rounds(ctx context.Context) error {
 				continue
 			}
 			if round > 0 && time.Now().After(m.end) {
-				return nil
+				return failed
 			}
-			if err := m.measure(ctx, w, round); err != nil {
-				return err
-			}
+			failed = errors.Join(failed, m.measure(ctx, w, round))
 		}
 		took := time.Since(began)
 		slog.InfoContext(ctx, "round", slog.Int("number", round+1), slog.Duration("took", took))
-		if time.Now().Add(took / 2).After(m.end) {
-			return nil
+		if time.Now().Add(took/2).After(m.end) || ctx.Err() != nil {
+			return failed
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/readthrough/readthrough/benchmarks/internal/plot"
 )
@@ -26,19 +25,18 @@ const (
 
 // page is the results page.
 type page struct {
-	command string
 	results *results
 	build   *buildinfo.BuildInfo
 	text    bytes.Buffer
 	charts  map[string][]byte // by file name
 }
 
-func newPage(binary, command string, r *results) (*page, error) {
+func newPage(binary string, r *results) (*page, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
 		return nil, err
 	}
-	return &page{command: command, results: r, build: info, charts: make(map[string][]byte)}, nil
+	return &page{results: r, build: info, charts: make(map[string][]byte)}, nil
 }
 
 // write makes the page and its charts in folder.
@@ -79,7 +77,7 @@ a process of its own, in which the libraries take turns; each round begins with
 another library. Values that differ by less than 15 %% in memory, or 25 %% in
 Redis, may well be equal: another run orders them otherwise.
 
-`, strings.TrimSpace(p.command), time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), p.results.header["cpu"],
+`, p.results.header["command"], p.results.header["date"], runtime.NumCPU(), p.results.header["cpu"],
 		runtime.GOOS, runtime.GOARCH, runtime.Version(), redisVersion(), roundsText(least, most))
 	p.printf(`**cpu-ns/op** is the processor time of the whole process for each operation, with
 what a library does in the background; **ns/op** is what the clock on the wall says.
