@@ -107,14 +107,15 @@ func readTogether(keys []string) func(b *testing.B, c cache) {
 	}
 }
 
-// inParallel measures do in one goroutine for each processor. Each goes through
-// the numbers below n, from another one on.
+// inParallel measures do in one goroutine for each processor, or as many as b has
+// been told. Each goes through the numbers below n, from another one on, so that
+// they do not read the same keys at the same time.
 func inParallel(b *testing.B, n int, do func(n int) error) {
 	b.Helper()
 	var goroutines atomic.Int64
 	watch := start(b)
 	b.RunParallel(func(pb *testing.PB) {
-		for i := int(goroutines.Add(1)) * n / 7; pb.Next(); i++ {
+		for i := int(goroutines.Add(1)) * 7919; pb.Next(); i++ {
 			if err := do(i % n); err != nil {
 				b.Error(err)
 				return

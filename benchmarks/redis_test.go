@@ -228,10 +228,12 @@ func (c *byHand) readMany(ctx context.Context, keys []string) (map[string]*recor
 		return nil, err
 	}
 	found := make(map[string]*record, len(keys))
+	var missing []string
 	for i, key := range keys {
 		text, ok := values[i].(string)
 		if !ok {
-			return nil, errNotLoaded
+			missing = append(missing, key)
+			continue
 		}
 		var r record
 		if err := c.codec.Unmarshal([]byte(text), &r); err != nil {
@@ -239,7 +241,29 @@ func (c *byHand) readMany(ctx context.Context, keys []string) (map[string]*recor
 		}
 		found[key] = &r
 	}
-	return found, nil
+	if len(missing) == 0 {
+		return found, nil
+	}
+	return found, c.loadMany(ctx, missing, found)
+}
+
+func (c *byHand) loadMany(ctx context.Context, keys []string, found map[string]*record) error {
+	loaded, err := c.source.loadMany(ctx, keys)
+	if err != nil {
+		return err
+	}
+	_, err = c.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for key, r := range loaded {
+			data, err := c.codec.Marshal(r)
+			if err != nil {
+				return err
+			}
+			pipe.Set(ctx, c.keyOf(key), data, ttl)
+			found[key] = r
+		}
+		return nil
+	})
+	return err
 }
 
 func (c *byHand) invalidate(ctx context.Context, key string) error {
