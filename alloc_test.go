@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/race"
 )
 
 // wantAllocs fails the test if f allocates more often than at most.
@@ -18,7 +19,7 @@ func wantAllocs(t *testing.T, what string, most float64, f func()) {
 }
 
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	type record struct{ id, title string }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -23,7 +24,7 @@ func TestMillionKeys(t *testing.T) {
 	switch {
 	case testing.Short():
 		total = 50_000
-	case raceEnabled: // ten times as slow
+	case race.Enabled: // ten times as slow
 		total = 250_000
 	}
 	stores := []struct {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/cachetest"
+	"github.com/readthrough/readthrough/internal/race"
 )
 
 var seedFlag = flag.Uint64("cachetest.seed", 0, "seed of the random tests; 0: a random one")
@@ -667,7 +668,7 @@ func TestMillion(t *testing.T) {
 		t.Skip("records a million operations")
 	}
 	operations := 1_000_000
-	if raceEnabled {
+	if race.Enabled {
 		operations /= 5
 	}
 	seed := pickSeed(t)

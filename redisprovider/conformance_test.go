@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/provider/providertest"
@@ -33,6 +34,9 @@ func TestConformanceOnCluster(t *testing.T) {
 // server.
 func TestConformanceOnImitation(t *testing.T) {
 	t.Parallel()
+	if race.Enabled {
+		t.Skip("an interpreter of scripts takes minutes under the race detector; to run it: go test -run ^TestConformanceOnImitation$ ./redisprovider")
+	}
 	providertest.Run(t, func(t *testing.T) provider.CacheProvider {
 		t.Helper()
 		s := redistest.StartImitation(t)

@@ -1,5 +1,0 @@
-//go:build !race
-
-package cachetest_test
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package readthrough_test
-
-const raceEnabled = false
