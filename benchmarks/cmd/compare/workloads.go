@@ -103,14 +103,7 @@ func memoryWorkloads() []workload {
 
 const codecText = "A record of 295 bytes of JSON. Most of a hit in Redis that is not the network is decoding. The default is encoding/json: everybody can read what is stored, " +
 	"it needs no dependency, and it decodes what it encodes. Another one is a name and two functions; the others that are measured here are in " +
-	"[codec_test.go](../benchmarks/codec_test.go), to be copied:\n\n" +
-	"```go\n" +
-	"type msgpackCodec struct{}\n\n" +
-	"func (msgpackCodec) Name() string                       { return \"msgpack\" }\n" +
-	"func (msgpackCodec) Marshal(v any) ([]byte, error)      { return msgpack.Marshal(v) }\n" +
-	"func (msgpackCodec) Unmarshal(data []byte, v any) error { return msgpack.Unmarshal(data, v) }\n\n" +
-	"store, err := redisprovider.New(client, redisprovider.Options{Codec: msgpackCodec{}})\n" +
-	"```\n\n" +
+	"[codec_test.go](../benchmarks/codec_test.go), to be copied, and given as redisprovider.Options.Codec.\n\n" +
 	"What was stored with another codec is a miss that is stored again, so that a change of codec needs no migration."
 
 // redisWorkloads are those of stores outside of the process.
