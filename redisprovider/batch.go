@@ -18,7 +18,7 @@ const (
 	maxBatchBytes = 16 << 20 // frames to store
 )
 
-// GetMany implements [provider.Batcher]. On one server it is one MGET, on a
+// GetMany implements [provider.Batcher]. On one server it is one MGET, or GET, on a
 // cluster one pipeline per node; nodes that do not answer cost the keys of their
 // own slots only.
 func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {

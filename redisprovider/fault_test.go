@@ -94,7 +94,7 @@ func TestReadsAndDeletesAreRepeated(t *testing.T) {
 		case "GET":
 			_, _, err = p.Get(t.Context(), k)
 		case "MGET":
-			_, err = p.GetMany(t.Context(), []provider.Key{k})
+			_, err = p.GetMany(t.Context(), []provider.Key{k, key("s", "other")})
 		default:
 			err = p.Delete(t.Context(), k)
 		}
