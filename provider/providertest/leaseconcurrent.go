@@ -28,14 +28,14 @@ func leaseConcurrentCases() []capabilityCase[provider.Leaser] {
 			"delete-overtakes",
 			because("A Fill is stored only if no Delete has removed its lease since Acquire, and once Delete has returned nil, nobody finds what was loaded before. Fill looks and stores in one step, or a Delete in between is lost."),
 			withLeases(func(s leasing) {
-				s.checkOvertaken(func(key provider.Key) { s.remove(key) })
+				s.checkOvertaken(func(key provider.Key) { s.remove(key) }, s.readThrough)
 			}),
 		},
 		{
 			"delete-prefix-overtakes",
 			because("Once DeletePrefix has returned, no lease acquired before it began can fill, and nobody finds what such a lease has filled while it ran. A lease that turns into an entry in the middle of a scan is old all the same."),
 			withLeases(func(s leasing) {
-				s.checkOvertaken(func(key provider.Key) { s.removePrefix(key.Scope, key.Name[:len(key.Name)-1]) })
+				s.checkOvertaken(func(key provider.Key) { s.removePrefix(key.Scope, key.Name[:len(key.Name)-1]) }, s.readThrough)
 			}),
 		},
 	}
@@ -111,14 +111,16 @@ type source struct {
 //     returned before Fill began, it must be refused;
 //   - every answer: after an invalidation has returned, it is not older than what
 //     was invalidated.
-func (s leasing) checkOvertaken(invalidate func(key provider.Key)) {
+//
+// through is what a loader does.
+func (s leasing) checkOvertaken(invalidate func(key provider.Key), through func(key provider.Key, src *source, while int)) {
 	s.t.Helper()
 	key := k("family:7")
 	var src source
 	s.writeAndRead(4, func(i int) {
 		if i > 0 {
 			for n := range 2 * rounds {
-				s.readThrough(key, &src, n%4)
+				through(key, &src, n%4)
 				s.breathe()
 			}
 			return

@@ -29,14 +29,14 @@ func refreshConcurrentCases() []capabilityCase[provider.Refresher] {
 			"delete-overtakes",
 			because("A Fill is stored only if no Delete has removed its lease since Refresh, and once Delete has returned nil, nobody finds what was loaded before: neither by a Fill nor by an extension."),
 			withRefreshes(func(s refreshing) {
-				s.checkRefreshOvertaken(func(key provider.Key) { s.remove(key) })
+				s.checkOvertaken(func(key provider.Key) { s.remove(key) }, s.refreshThrough)
 			}),
 		},
 		{
 			"delete-prefix-overtakes",
 			because("Once DeletePrefix has returned, no lease granted beside an entry before it began can fill or extend, and nobody finds what such a lease has stored while it ran."),
 			withRefreshes(func(s refreshing) {
-				s.checkRefreshOvertaken(func(key provider.Key) { s.removePrefix(key.Scope, key.Name[:len(key.Name)-1]) })
+				s.checkOvertaken(func(key provider.Key) { s.removePrefix(key.Scope, key.Name[:len(key.Name)-1]) }, s.refreshThrough)
 			}),
 		},
 	}
@@ -111,37 +111,9 @@ func checkRefreshFillsOnce(s refreshing) {
 	}
 }
 
-// checkRefreshOvertaken is checkOvertaken with loaders that refresh whatever there
-// is, and extend what is still right.
-func (s refreshing) checkRefreshOvertaken(invalidate func(key provider.Key)) {
-	s.t.Helper()
-	key := k("family:7")
-	var src source
-	s.writeAndRead(4, func(i int) {
-		if i > 0 {
-			for n := range 2 * rounds {
-				s.refreshThrough(key, &src, n%4)
-				s.breathe()
-			}
-			return
-		}
-		for range 2 * rounds {
-			version := src.version.Add(1)
-			s.breathe()
-			invalidate(key)
-			src.invalidated.Store(version)
-			s.breathe()
-		}
-	}, func() {
-		least := src.invalidated.Load()
-		if entry, found := s.get(key); found {
-			s.wantVersion("Get", entry, least)
-		}
-	})
-}
-
-// refreshThrough is a reader that refreshes: it asks, loads, which takes a while,
-// and fills, extends, or sometimes gives up.
+// refreshThrough is a reader that refreshes whatever there is: it asks, loads,
+// which takes a while, and fills, extends what is still right, or sometimes gives
+// up.
 func (s refreshing) refreshThrough(key provider.Key, src *source, while int) {
 	least := src.invalidated.Load()
 	grant := s.refresh(provider.RefreshRequest{Key: key, Force: true})
