@@ -55,6 +55,9 @@ type program struct {
 	ticks int
 	// withoutLeases says that the store has none; all callers are in one process.
 	withoutLeases bool
+	// depth is the number of switches up to which all schedules are tried, if it is
+	// more than that of the flags.
+	depth int
 	// all says that every schedule is tried, whatever the flags.
 	all bool
 }
@@ -509,6 +512,11 @@ func (e *explorer) run() error {
 			return readthrough.Wrap(e.t.Context(), scope, key, w.loadOne(p, key))
 		})
 	}
+	var left error
+	if e.program.losses == 0 && e.flaws == (flaws{}) {
+		synctest.Wait() // for refreshes
+		left = w.shared.idle()
+	}
 	w.close(e.t)
 	e.runs++
 	if e.pruned {
@@ -519,7 +527,7 @@ func (e *explorer) run() error {
 	if err == nil && report.Failed > 0 && e.program.losses == 0 && report.Failed > report.Keys*2 {
 		e.t.Fatalf("reads have failed: %v", report)
 	}
-	return err
+	return cmp.Or(err, left)
 }
 
 // prepare stores what the program finds.
@@ -661,7 +669,7 @@ func newExplorer(t *testing.T, p *program, f flaws) *explorer {
 		seed = rand.Uint64()
 	}
 	t.Logf("seed: -explore.seed=%d", seed)
-	e := &explorer{outer: t, program: p, flaws: f, rng: rand.New(rand.NewPCG(seed, 0)), depth: *exploreDepth, most: *exploreRuns}
+	e := &explorer{outer: t, program: p, flaws: f, rng: rand.New(rand.NewPCG(seed, 0)), depth: max(*exploreDepth, p.depth), most: *exploreRuns}
 	if p.all {
 		e.depth = unlimited
 	}
@@ -687,6 +695,9 @@ func programs() []program {
 	ifError := readthrough.ScopeOptions{TTL: time.Millisecond, StaleIfError: time.Hour}
 	soft := ifError
 	soft.SoftLoadTimeout = tick / 2
+	// What the first reader of these programs has missed, the other caller stores, and
+	// so it looks again: it may find what is about to be removed.
+	another := caller{0, []operation{{kind: opRead, keys: []string{"a"}}, {kind: opWrite, keys: []string{"a"}}, {kind: opRead, keys: []string{"a"}}}}
 	prefixed := caller{1, []operation{{kind: opWrite, keys: []string{"x:a"}, prefix: "x:"}}}
 	return []program{
 		{name: "a reader and a writer elsewhere", all: true, callers: []caller{reader(0, "a"), does(1, opWrite, "a")}},
@@ -719,6 +730,8 @@ func programs() []program {
 		{name: "stale, without leases", withoutLeases: true, scope: swr, aged: time.Minute, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
 		{name: "without leases", withoutLeases: true, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
 		{name: "without leases, four callers", withoutLeases: true, callers: []caller{reader(0, "a"), reader(0, "a"), does(0, opWrite, "a"), reader(0, "a")}},
+		{name: "without leases, a second look", withoutLeases: true, depth: 3, callers: []caller{reader(0, "a"), another}},
+		{name: "without leases, a second look, with losses", withoutLeases: true, depth: 4, losses: 1, lossy: "Delete", callers: []caller{reader(0, "a"), another}},
 		{name: "without leases, by prefix", withoutLeases: true, callers: []caller{reader(0, "x:a"), {0, prefixed.ops}, reader(0, "x:b", "x:a")}},
 		{name: "without leases, with losses", withoutLeases: true, losses: 2, ticks: 2, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a", "a")}},
 		{name: "losses", losses: 1, ticks: 1, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a"), reader(1, "a")}},
@@ -780,6 +793,9 @@ func TestExploreConvicts(t *testing.T) {
 		{"leases under a hold", flaws{ignoresHolds: true}, hold},
 		{"a deletion ends the hold of another", flaws{deletionEndsHolds: true}, program{
 			callers: []caller{does(1, opMutate, "a"), does(0, opWrite, "b"), reader(0, "a", "a")}, losses: 1, lossy: "Delete",
+		}},
+		{"a deletion by prefix ends the hold of another", flaws{prefixEndsHolds: true}, program{
+			callers: []caller{does(1, opMutate, "x:a"), {0, []operation{{kind: opWrite, keys: []string{"x:b"}, prefix: "x:"}}}, reader(0, "x:a", "x:a")}, losses: 1, lossy: "Delete",
 		}},
 	}
 	for _, tt := range tests {

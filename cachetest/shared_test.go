@@ -3,6 +3,7 @@ package cachetest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,7 @@ type flaws struct {
 	holdLeavesLease    bool // a hold does not remove the leases of loads under way
 	ignoresHolds       bool // leases are granted under a hold
 	deletionEndsHolds  bool // a deletion ends the holds of others
+	prefixEndsHolds    bool // a deletion by prefix does
 }
 
 func newServer(f flaws) *server {
@@ -175,6 +177,9 @@ func (c *client) DeletePrefix(ctx context.Context, scope, prefix string) (remove
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		removed = c.deletePrefixLocked(scope, prefix)
+		if c.flaws.prefixEndsHolds {
+			clear(c.holds)
+		}
 	})
 	return removed, err
 }
@@ -372,6 +377,19 @@ func (s *server) keys() (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// idle returns an error if a key still holds a lease, although nothing was lost and
+// nobody is loading: who wants the key would wait for nothing.
+func (s *server) idle() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, got := range s.slots {
+		if got.token != "" {
+			return fmt.Errorf("the lease of %q was neither used nor released", key.Name)
+		}
+	}
+	return nil
 }
 
 // evict removes what a key holds, an entry or a lease.

@@ -18,6 +18,11 @@ func exploredMutants() []mutant {
 			"TestExplore/two_readers_and_a_writer_elsewhere",
 		},
 		mutant{
+			"what is loaded under a lease is stored or the lease released, whatever came meanwhile", "G6", "singleflight.go",
+			"\t\tg.endLocked(f)\n\t\tif g.closed ||", "\t\tif f.fence.ended {\n\t\t\tcontinue\n\t\t}\n\t\tg.endLocked(f)\n\t\tif g.closed ||",
+			"TestExplore/a_reader_and_a_writer",
+		},
+		mutant{
 			"a put ends the epochs of the flights beside it", "G1 G2", "put.go",
 			"\tif g.endOthersLocked(f) {\n\t\treturn false\n\t}", "",
 			"TestExplore/put_without_leases",
@@ -37,10 +42,14 @@ var programs = map[string]string{
 	"what is found is bounded by the moment of asking":                        "a_reader_before_two_elsewhere",
 	"nobody joins a flight whose fill was sent, and its bound is the sending": "two_readers_and_a_writer_elsewhere",
 	"epochs end before the removal":                                           "without_leases",
+	"epochs end once more after the removal":                                  "without_leases,_a_second_look",
 	"epoch of the flight, asked before its fill":                              "stale,_without_leases",
 	"flights under a prefix are covered by it":                                "without_leases,_by_prefix",
 	"a failed removal is pending":                                             "losses",
 	"what is pending is not read":                                             "losses",
 	"flights leave the store alone while their key is pending":                "losses",
+	"epochs end after a removal that failed, too":                             "without_leases,_a_second_look,_with_losses",
+	"invalidations end epochs":                                                "without_leases",
+	"a failed load releases its lease":                                        "a_reader_and_a_writer_elsewhere",
 	"a hold is placed before the write":                                       "a_hold,_with_losses",
 }
