@@ -170,6 +170,40 @@ func TestCloseEndsGoroutines(t *testing.T) {
 	})
 }
 
+// TestCloseWaitsForRetries: when Close returns, the retry that was under way has.
+func TestCloseWaitsForRetries(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		goroutines, _ := bubbled()
+		r := newRig(t, readthrough.Options{}, nil)
+		r.store.fail(faultError, "delete")
+		if err := r.scope.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
+			t.Fatalf("error %v", err)
+		}
+		r.store.heal()
+		retrying, retried := false, false
+		r.store.hook("delete", func(context.Context, []string) error {
+			if retrying {
+				return nil
+			}
+			retrying = true
+			time.Sleep(300 * time.Millisecond)
+			retried = true
+			return nil
+		})
+		time.Sleep(100 * time.Millisecond)
+		if running, _ := r.store.concurrency(); running != 1 {
+			t.Fatalf("%d calls of the store, want a retry", running)
+		}
+		if err := r.cache.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if !retried {
+			t.Error("Close has returned before the retry")
+		}
+		wantGoroutines(t, goroutines)
+	})
+}
+
 // joinGate is an observer that holds up the readers that join a load.
 type joinGate struct{ gate chan struct{} }
 

@@ -178,6 +178,28 @@ func TestMutateTargetsOfTheResult(t *testing.T) {
 	})
 }
 
+// TestMutateInvalidatesWhatItHeld, in a store without holds too: there, nothing has
+// happened to it before.
+func TestMutateInvalidatesWhatItHeld(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, nil)
+		for _, key := range []string{"k", "list:a", "other"} {
+			r.read(key)
+		}
+		_, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[int]{
+			Hold:       readthrough.Targets{Keys: []string{"k"}, Prefixes: []string{"list:"}},
+			Write:      func(context.Context) (int, error) { r.set("2"); return 0, nil },
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		r.expectRead("k", "2", true)
+		r.expectRead("list:a", "2", true)
+		r.expectRead("other", "1", false)
+	})
+}
+
 func TestMutateNothingStale(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := newRig(t, readthrough.Options{}, nil)

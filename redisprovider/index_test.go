@@ -301,6 +301,27 @@ func TestIndexLostDuringRebuild(t *testing.T) {
 	}
 }
 
+// TestIndexLostDuringRebuildEnds: a rebuild whose index is lost does not make one by
+// what it adds. That would have no TTL, and nothing would ever give it one.
+func TestIndexLostDuringRebuildEnds(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	p := newProvider(t, client, redisprovider.Options{ScanCount: 10})
+	mustSetMany(t, p, numbered("s", 100), "v")
+	index := p.IndexOf(key("s", ""))
+	s.Do("DEL", index)
+	client.AddHook(&everyScan{do: func(n int) {
+		if n == 3 {
+			s.Do("DEL", index)
+		}
+	}})
+	wantRemoved(t, p, "s", "name:", 100)
+	if left, _ := s.Do("PTTL", index).(int64); left <= 0 {
+		t.Errorf("PTTL of the index: %d", left)
+	}
+}
+
 // TestIndexLostAtTheEndOfARebuild takes the index away when everything has been
 // added to it: only the marker is missing, and then only the marker would be
 // there.

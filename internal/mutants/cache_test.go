@@ -179,6 +179,16 @@ func cacheMutants() []mutant {
 			"TestMutateDoesNotWriteWhatItCannotHold",
 		},
 		{
+			"what was held is invalidated", "G1 G2", "mutate.go",
+			"\treturn Targets{\n\t\tKeys:     slices.Concat(targets.Keys, m.Hold.Keys),\n\t\tPrefixes: slices.Concat(targets.Prefixes, m.Hold.Prefixes),\n\t}", "\treturn targets",
+			"TestMutateInvalidatesWhatItHeld",
+		},
+		{
+			"a put ends epochs once more after its fill", "G1", "put.go",
+			"\t\tp.scope.flights.endOthers(f)\n", "",
+			"TestFlightThatFoundTheOldValueDuringAPut",
+		},
+		{
 			"a write that failed gives up its hold", "G6", "mutate.go",
 			"\tif err != nil {\n\t\ts.unhold(ctx, m.Hold, token)", "\tif err != nil {",
 			"TestFailedWriteGivesUpTheHold",
@@ -252,6 +262,11 @@ func cacheMutants() []mutant {
 			"Close cancels loads", "G9", "singleflight.go",
 			"\t\tc.cancel(ErrClosed)", "\t\t_ = c",
 			"TestCloseCancelsDetachedLoads",
+		},
+		{
+			"Close waits for its goroutines", "G9", "cache.go",
+			"\tc.background.Wait()\n", "",
+			"TestCloseWaitsForRetries",
 		},
 		{
 			"flights that landed leave nothing", "G9", "singleflight.go",

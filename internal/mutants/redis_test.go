@@ -94,6 +94,11 @@ func redisMutants() []mutant {
 			"TestIndexLostAtTheEndOfARebuild",
 		},
 		{
+			"a rebuild adds only where its token is", "G9", "lua/rebuild_add.lua",
+			"if not redis.call('ZSCORE', KEYS[1], 't' .. ARGV[1]) then return -1 end", "",
+			"TestIndexLostDuringRebuildEnds",
+		},
+		{
 			"a repeated begin of a rebuild has another token", "G2", "lua/rebuild_begin.lua",
 			"ARGV[1] .. string.format('%.0f', time[1] * 1000000 + time[2])", "ARGV[1]",
 			"TestHole8LateCommands",
