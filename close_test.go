@@ -244,3 +244,41 @@ func TestCloseOfAnObedientLoad(t *testing.T) {
 		}
 	})
 }
+
+// What is closed while a read looks in the store neither loads for it nor in the
+// background.
+func TestCloseDuringALook(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			store := plain(newStore(t))
+			cache := newCache(t, store, readthrough.Options{})
+			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, StaleWhileRevalidate: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			src := newSource(1)
+			if _, err := read(t.Context(), s, "stale", src.load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			looked, closed := make(chan struct{}), make(chan struct{})
+			store.afterGet = func(string) { looked <- struct{}{}; <-closed }
+			missed := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "missing", src.load) })
+			stale := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "stale", src.load) })
+			<-looked
+			<-looked
+			if err := cache.Close(); err != nil {
+				t.Error(err)
+			}
+			close(closed)
+			if r := <-missed; !errors.Is(r.err, readthrough.ErrClosed) {
+				t.Errorf("a miss: got %+v and error %v", r.value, r.err)
+			}
+			if r := <-stale; r.err != nil || r.value.Value != 1 {
+				t.Errorf("a stale value: got %+v and error %v", r.value, r.err)
+			}
+			wantIdle(t, s)
+			wantLoads(t, &src.loads, 1)
+		})
+	}
+}

@@ -201,6 +201,97 @@ func TestWhatIsRemembered(t *testing.T) {
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "the next reader", value, err, 1)
 	})
+	bubble(t, "a reader that left, and has a stale value", func(t *testing.T) {
+		s, src := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError, so.RetryAfter = time.Hour, time.Hour })), newSource(1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "first", value, err, 1)
+		time.Sleep(time.Minute)
+		src.gate = make(chan struct{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := readthrough.Wrap(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		close(src.gate)
+		src.set(2)
+		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "the next reader", value, err, 2)
+	})
+	bubble(t, "an absence is no failure", func(t *testing.T) {
+		s, src := newScope(t, serving(change), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 })), newSource(1)
+		src.fail(readthrough.ErrNotFound)
+		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+		src.fail(nil)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "when there is something", value, err, 1)
+	})
+}
+
+// Where there is a value to be served, the source is asked again after RetryAfter,
+// and its error is not returned, however long ErrorTTL is.
+func TestStaleValueComesBeforeARememberedError(t *testing.T) {
+	change := func(so *readthrough.ScopeOptions) {
+		so.StaleIfError, so.RetryAfter, so.ErrorTTL = time.Hour, time.Second, time.Hour
+	}
+	onEachPath(t, change, func(t *testing.T, p *path) {
+		src := newSource(1)
+		p.fill(src.load)
+		src.fail(errDatabase)
+		for range 2 {
+			time.Sleep(time.Minute)
+			if got, err := p.read(src.load); err != nil || got.Value != 1 || !errors.Is(got.Err, errDatabase) {
+				t.Errorf("got %+v and error %v", got, err)
+			}
+		}
+		wantLoads(t, &src.loads, 3)
+	})
+}
+
+// A load that failed for many ids is one error, also when it is remembered.
+func TestRememberedErrorOfABulkLoad(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, src := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Hour })), newSource(1)
+		src.fail(errDatabase)
+		for range 2 {
+			_, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b", "c"}, self, many(src.load))
+			if err != errDatabase { //nolint:errorlint // that and nothing else
+				t.Errorf("got %v, want %v", err, errDatabase)
+			}
+		}
+		wantLoads(t, &src.loads, 1)
+	})
+}
+
+// That there was no place for a load in the background says nothing about the
+// source: who has to load gets the error that it returned.
+func TestErrorIsRememberedWhileARefreshRests(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, limited(1), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.ErrorTTL = time.Minute, time.Hour }))
+		src, l := newSource(1), turnstile{takes: time.Second}
+		read := func() error {
+			_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+			synctest.Wait()
+			return err
+		}
+		stale := []error{read()}
+		time.Sleep(time.Minute)
+		src.fail(errDatabase)
+		stale = append(stale, read()) // is refreshed, which fails
+		time.Sleep(10 * time.Second)  // longer than RetryAfter
+		wrapAsync(t.Context(), s, "other", l.load(""))
+		synctest.Wait()
+		stale = append(stale, read()) // there is no place
+		if err := errors.Join(stale...); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if err := read(); !errors.Is(err, errDatabase) {
+			t.Errorf("after the stale window: %v, want the error of the source", err)
+		}
+		wantLoads(t, &src.loads, 2)
+	})
 }
 
 // A process does not ask for what another one is loading already: not for the

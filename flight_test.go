@@ -279,7 +279,7 @@ func TestBulkReaderLeavesSeveralCalls(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
 				values, err := readthrough.WrapMany(ctx, s, ids, self, load(name))
-				if !errors.Is(err, context.Canceled) || len(values) != 0 {
+				if err != context.Canceled || len(values) != 0 { //nolint:errorlint // once, from however many calls
 					t.Errorf("%s: %v and error %v", name, values, err)
 				}
 			}()
@@ -403,11 +403,75 @@ func TestLoadTimeoutIsExact(t *testing.T) {
 	}
 }
 
+// The same with leases.
+func TestResultThatIsBeingFilledWins(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := &leaseStore{newLeaseServer(), &network{}}
+		s := newScope(t, on(store))
+		ctx, cancel := context.WithCancel(t.Context())
+		reader := wrapAsync(ctx, s, "k", func(context.Context) (int, error) {
+			store.network.slowReplies.Store(int64(20 * time.Millisecond)) // to the fill
+			return 7, nil
+		})
+		time.Sleep(time.Millisecond)
+		cancel()
+		r := <-reader
+		want(t, "reader", r.value, r.err, 7)
+		time.Sleep(time.Second)
+		wantIdle(t, s)
+	})
+}
+
+// The context of a load ends with it, and whatever the load has begun with it.
+func TestContextOfALoadEndsWithIt(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store))
+		var ended <-chan struct{}
+		value, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) { ended = ctx.Done(); return 7, nil })
+		want(t, "reader", value, err, 7)
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			t.Error("the load has ended, and its context has not")
+		}
+	})
+}
+
+// The store does not return from a fill. Who reads after the load does not join it,
+// however long that takes: its result gets old as if it had been stored.
+func TestResultOfAStuckFillGetsOld(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store, release := plain(newStore(t)), make(chan struct{})
+		store.beforeSet = func(string) { <-release }
+		s, src := newScope(t, on(store), new(reports).collect()), newSource(1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "first", value, err, 1)
+		src.set(2)
+		time.Sleep(time.Minute)
+		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "after its TTL", value, err, 2)
+		close(release)
+		wantIdle(t, s)
+	})
+}
+
+// slowSet is a store in which storing takes a while, unless its caller gives up.
+type slowSet struct{ *plainStore }
+
+func (s slowSet) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+	select {
+	case <-time.After(40 * time.Millisecond):
+		return s.plainStore.Set(ctx, key, entry, ttl)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // The load ends just before its timeout: its fill has the store's deadline alone.
 func TestFillIsNotBoundedByTheLoadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := plain(newStore(t))
-		store.beforeSet = func(string) { time.Sleep(40 * time.Millisecond) }
+		store := slowSet{plain(newStore(t))}
 		s := newScope(t, on(store), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.LoadTimeout = time.Second }))
 		var loads atomic.Int64
 		load := func(context.Context) (int, error) {
@@ -421,6 +485,26 @@ func TestFillIsNotBoundedByTheLoadTimeout(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		wantLoads(t, &loads, 1)
+		wantIdle(t, s)
+	})
+}
+
+// The timeout comes while the result is being stored: it is there, and who comes
+// then takes it.
+func TestReaderAfterTheTimeoutDuringAFill(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := plain(newStore(t))
+		store.beforeSet = func(string) { time.Sleep(40 * time.Millisecond) }
+		s, src := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.LoadTimeout = time.Second })), newSource(7)
+		src.take(time.Second - 1)
+		first := wrapAsync(t.Context(), s, "k", src.load)
+		time.Sleep(time.Second + time.Millisecond)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "after the timeout", value, err, 7)
+		r := <-first
+		want(t, "first", r.value, r.err, 7)
+		wantLoads(t, &src.loads, 1)
+		time.Sleep(time.Second)
 		wantIdle(t, s)
 	})
 }
@@ -640,6 +724,47 @@ func TestRecursiveLoad(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A read that would close a circle leaves the loads that it has begun, which end.
+func TestRecursiveLoadLeavesItsOtherLoads(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, src := newScope(t), newGated(1)
+		_, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			_, err := readthrough.WrapMany(ctx, s, []string{"k", "other"}, self, many(src.load))
+			return 0, err
+		})
+		if !errors.Is(err, readthrough.ErrRecursiveLoad) {
+			t.Errorf("got %v", err)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// A load in the background that reads its own key does not end itself: its readers
+// are none that it was for.
+func TestRecursiveRefreshGoesOn(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := newStore(t)
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		want(t, "first", value, err, 1)
+		time.Sleep(time.Minute)
+		value, err = readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			if err := store.Delete(ctx, provider.Key{Scope: "test", Name: "k"}); err != nil { // so that there is nothing to serve
+				t.Error(err)
+			}
+			if _, err := readthrough.Wrap(ctx, s, "k", newSource(3).load); !errors.Is(err, readthrough.ErrRecursiveLoad) {
+				t.Errorf("in the load: %v", err)
+			}
+			return 2, ctx.Err()
+		})
+		want(t, "stale", value, err, 1)
+		synctest.Wait()
+		if v, _ := stored(t, store, "k"); v != 2 {
+			t.Errorf("%v is stored, want 2", v)
+		}
+	})
 }
 
 func TestNestedLoadsOfOtherKeys(t *testing.T) {

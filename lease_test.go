@@ -83,34 +83,163 @@ func readNow(t *testing.T, s *readthrough.CachedScope, load func(context.Context
 // A load of B has read the old version. A invalidates. A reader that begins in B
 // afterwards must not take the result of that load.
 func TestReaderDoesNotJoinWhatAnotherProcessInvalidated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-		source := versioned{after: make(chan struct{})}
-		source.version.Store(1)
-		early := readLater(t.Context(), b, source.load)
-		synctest.Wait() // B has read version 1
-		source.version.Store(2)
-		if err := a.Invalidate(t.Context(), "k"); err != nil {
+	for name, read := range resultReads[int64]() {
+		bubble(t, name, func(t *testing.T) {
+			a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+			source := versioned{after: make(chan struct{})}
+			source.version.Store(1)
+			early := readLater(t.Context(), b, source.load)
+			synctest.Wait() // B has read version 1
+			source.version.Store(2)
+			if err := a.Invalidate(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+			late := async(func() (readthrough.Result[int64], error) { return read(t.Context(), b, "k", source.load) })
+			synctest.Wait() // it waits for the same load
+			if source.loads.Load() != 1 {
+				t.Fatalf("%d loads, the late reader did not join", source.loads.Load())
+			}
+			close(source.after)
+			if got := <-early; got.version != 1 {
+				t.Errorf("the early reader got %+v", got)
+			}
+			if got := <-late; got.value.Value != 2 || got.err != nil {
+				t.Errorf("the late reader got %+v, want version 2", got)
+			}
+			if got := readNow(t, a, source.load); got != 2 {
+				t.Errorf("A reads %d", got)
+			}
+			if loads := source.loads.Load(); loads != 2 {
+				t.Errorf("%d loads, want 2: the late fill was refused, the second one stored", loads)
+			}
+		})
+	}
+}
+
+// Nor may it take that there was nothing, but an error it takes: that is of the
+// source, and no older than the reader's own would be.
+func TestWhatALateReaderTakes(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		for _, outcome := range []error{readthrough.ErrNotFound, errDatabase} {
+			bubble(t, name+"/"+outcome.Error(), func(t *testing.T) {
+				a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+				src := newGated(1)
+				src.fail(outcome)
+				early := async(func() (readthrough.Result[int], error) { return read(t.Context(), b, "k", src.load) })
+				synctest.Wait()
+				src.fail(nil)
+				if err := a.Invalidate(t.Context(), "k"); err != nil {
+					t.Fatal(err)
+				}
+				late := async(func() (readthrough.Result[int], error) { return read(t.Context(), b, "k", src.load) })
+				synctest.Wait()
+				close(src.gate)
+				if r := <-early; !errors.Is(r.err, outcome) {
+					t.Errorf("the early reader got %+v and error %v", r.value, r.err)
+				}
+				r := <-late
+				if outcome == errDatabase { //nolint:errorlint // which of the two it is
+					wantLoads(t, &src.loads, 1)
+					if !errors.Is(r.err, outcome) {
+						t.Errorf("the late reader got %+v and error %v, want the error", r.value, r.err)
+					}
+					return
+				}
+				wantResult(t, "the late reader", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+			})
+		}
+	}
+}
+
+// The same, but A has stored the new version already: the late reader finds it.
+func TestReaderThatIsTooLateLooksInTheStore(t *testing.T) {
+	for name, read := range resultReads[int64]() {
+		bubble(t, name, func(t *testing.T) {
+			a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+			old, current := versioned{after: make(chan struct{})}, versioned{}
+			current.version.Store(2)
+			readLater(t.Context(), b, old.load)
+			synctest.Wait()
+			if err := a.Invalidate(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+			late := async(func() (readthrough.Result[int64], error) { return read(t.Context(), b, "k", old.load) })
+			synctest.Wait()
+			readNow(t, a, current.load)
+			close(old.after)
+			got := <-late
+			wantResult(t, "the late reader", got.value, got.err, readthrough.Result[int64]{Value: 2, Source: readthrough.FromStore})
+			if loads := old.loads.Load(); loads != 1 {
+				t.Errorf("%d loads in B, want 1", loads)
+			}
+		})
+	}
+}
+
+// slowSecondLook is a store in which the second look after slow was set takes a
+// moment.
+type slowSecondLook struct {
+	*leaseStore
+
+	slow  atomic.Bool
+	looks atomic.Int64
+}
+
+func (s *slowSecondLook) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	if s.slow.Load() && s.looks.Add(1) == 2 {
+		time.Sleep(time.Millisecond)
+	}
+	return s.leaseStore.Get(ctx, key)
+}
+
+// Two readers are too late to take a load. One of them loads again, and the other
+// joins that when its load is under way: it began before that load did, and takes
+// what it brings, even if that is not stored.
+func TestReaderIsTooLateOnce(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			store := &slowSecondLook{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+			s, src := newScope(t, on(store)), newSource(1)
+			src.take(time.Second)
+			load := func(ctx context.Context) (int, error) {
+				readthrough.LoadOf(ctx, "k").DoNotStore()
+				return src.load(ctx)
+			}
+			first := wrapAsync(t.Context(), s, "k", load)
+			synctest.Wait()
+			var late []<-chan result[readthrough.Result[int]]
+			for range 2 {
+				late = append(late, async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", load) }))
+				synctest.Wait()
+			}
+			store.slow.Store(true)
+			<-first
+			for _, reader := range late {
+				r := <-reader
+				wantResult(t, "late", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+			}
+			wantLoads(t, &src.loads, 2)
+		})
+	}
+}
+
+// The reader of two keys leaves while its call waits for the lease of one of them,
+// and has the value of the other: that one is not loaded any more.
+func TestLeavingACallThatHasLoadedAPart(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := &leaseStore{newLeaseServer(), &network{}}
+		s, src := newScope(t, on(store)), newSource(1)
+		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		late := readLater(t.Context(), b, source.load)
-		synctest.Wait() // it waits for the same load
-		if source.loads.Load() != 1 {
-			t.Fatalf("%d loads, the late reader did not join", source.loads.Load())
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		if _, err := readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(src.load)); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want the end of the context", err)
 		}
-		close(source.after)
-		if got := <-early; got.version != 1 {
-			t.Errorf("the early reader got %+v", got)
-		}
-		if got := <-late; got.version != 2 || got.err != nil {
-			t.Errorf("the late reader got %+v, want version 2", got)
-		}
-		if got := readNow(t, a, source.load); got != 2 {
-			t.Errorf("A reads %d", got)
-		}
-		if loads := source.loads.Load(); loads != 2 {
-			t.Errorf("%d loads, want 2: the late fill was refused, the second one stored", loads)
-		}
+		time.Sleep(time.Minute)
+		wantLoads(t, &src.loads, 1)
+		wantIdle(t, s)
 	})
 }
 

@@ -269,6 +269,9 @@ func (s *leaseStore) Fill(ctx context.Context, fills []provider.Fill) ([]provide
 }
 
 func (s *leaseStore) Release(ctx context.Context, leases []provider.Lease) error {
+	if err := ctx.Err(); err != nil {
+		return err // it is not even sent
+	}
 	return s.network.send(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -253,6 +253,36 @@ func TestWhoHasAValueDoesNotQueue(t *testing.T) {
 	}
 }
 
+// A reader that has a stale value does not wait for a load that has queued, but if
+// that has its place by now, it goes on, whoever else leaves it.
+func TestLoadThatHasQueuedGoesOn(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, limited(1), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+		src, l := newSource(1), turnstile{takes: time.Second}
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "first", value, err, 1)
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.take(time.Minute)
+		other := wrapAsync(t.Context(), s, "other", l.load(""))
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		refreshed := async(func() (int, error) { return readthrough.Refresh(ctx, s, "k", src.load) }) // queues
+		<-other
+		synctest.Wait() // its turn has come
+		got, err := readthrough.WrapResult(t.Context(), s, "k", src.load)
+		wantResult(t, "who has a value", got, err, readthrough.Result[int]{
+			Value: 1, Source: readthrough.FromStale, Age: time.Minute + time.Second, Err: readthrough.ErrStillLoading,
+		})
+		cancel()
+		<-refreshed
+		time.Sleep(time.Minute)
+		got, err = readthrough.WrapResult(t.Context(), s, "k", src.load)
+		wantResult(t, "afterwards", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		wantIdle(t, s)
+	})
+}
+
 // A refresh that found no place is not tried again for a while, which costs a
 // goroutine each time.
 func TestRefreshWithoutAPlaceRests(t *testing.T) {
@@ -318,6 +348,36 @@ func TestNestedLoadsDoNotWaitForTheirOwnPlace(t *testing.T) {
 		r = <-queued
 		want(t, "queued", r.value, r.err, 4)
 		<-waiting
+		wantIdle(t, one)
+		wantIdle(t, free)
+	})
+}
+
+// The same if the load in between is waiting for the queue already.
+func TestLoadThatComesToWaitForTheQueue(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		cache := newCache(t, newStore(t), readthrough.Options{})
+		scope := func(name string, limit int) *readthrough.CachedScope {
+			s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute, MaxLoads: limit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		one, free := scope("one", 1), scope("free", 0)
+		between := func(ctx context.Context) (int, error) {
+			return readthrough.Wrap(ctx, one, "queued", newSource(3).load)
+		}
+		first := wrapAsync(t.Context(), one, "first", func(ctx context.Context) (int, error) {
+			time.Sleep(time.Second)
+			return readthrough.Wrap(ctx, free, "between", between)
+		})
+		synctest.Wait() // it has the place
+		second := wrapAsync(t.Context(), free, "between", between)
+		for name, reader := range map[string]<-chan result[int]{"first": first, "between": second} {
+			r := <-reader
+			want(t, name, r.value, r.err, 3)
+		}
 		wantIdle(t, one)
 		wantIdle(t, free)
 	})

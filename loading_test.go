@@ -188,6 +188,54 @@ func TestNotModified(t *testing.T) {
 	})
 }
 
+// A load that fails has failed, whatever it has said before.
+func TestNotModifiedAndAnError(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }, func(t *testing.T, p *path) {
+		p.fill(decided(func(*readthrough.Load) {}))
+		time.Sleep(time.Minute)
+		got, err := p.read(func(ctx context.Context) (int, error) {
+			readthrough.LoadOf(ctx, "k:1").NotModified()
+			return 0, errDatabase
+		})
+		wantResult(t, "read", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
+	})
+}
+
+// What is stored can be confirmed only as what it is: not as a value of another
+// type, and an absence as no value at all.
+func TestOldValueIsOfItsType(t *testing.T) {
+	type load = func(context.Context) (any, error)
+	for name, first := range map[string]load{
+		"another type": func(ctx context.Context) (any, error) { return "text", nil },
+		"an absence":   func(context.Context) (any, error) { return nil, readthrough.ErrNotFound },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				s := newScope(t, on(store))
+				_, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (any, error) {
+					readthrough.LoadOf(ctx, "k").SetValidator("v")
+					return first(ctx)
+				})
+				if absent := name == "an absence"; errors.Is(err, readthrough.ErrNotFound) != absent {
+					t.Fatal(err)
+				}
+				check := func(ctx context.Context) {
+					if validator := readthrough.LoadOf(ctx, "k").Validator(); validator != "" {
+						t.Errorf("there is an old value, with validator %q", validator)
+					}
+				}
+				if name == "an absence" {
+					value, err := readthrough.Refresh(t.Context(), s, "k", func(ctx context.Context) (any, error) { check(ctx); return 1, nil })
+					want(t, "Refresh", value, err, any(1))
+					return
+				}
+				value, err := readthrough.Refresh(t.Context(), s, "k", func(ctx context.Context) (int, error) { check(ctx); return 1, nil })
+				want(t, "Refresh", value, err, 1)
+			})
+		})
+	}
+}
+
 // The same in the background, and by hand.
 func TestNotModifiedInTheBackground(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {

@@ -787,3 +787,35 @@ func TestFlightThatFoundTheOldEntry(t *testing.T) {
 		}
 	})
 }
+
+// While an invalidation is pending, a load neither takes what is stored nor is told
+// of it, although the store has it and answers again.
+func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		for name, read := range map[string]func(context.Context, *readthrough.CachedScope, string, func(context.Context) (int, error)) (int, error){
+			"read": func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+				return readthrough.Wrap(ctx, s, key, load)
+			},
+			"refresh": func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+				return readthrough.Refresh(ctx, s, key, load)
+			},
+		} {
+			store := &leaseStore{newLeaseServer(), &network{}}
+			s := newScope(t, on(store), new(reports).collect())
+			value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+			want(t, name+" before", value, err, 1)
+			store.network.cut.Store(true)
+			if err := s.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
+				t.Errorf("Invalidate: %v", err)
+			}
+			store.network.cut.Store(false) // before the retry
+			value, err = read(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+				if old, ok := readthrough.OldValue[int](readthrough.LoadOf(ctx, "k")); ok {
+					t.Errorf("%s: the load knows of the old value %d", name, old)
+				}
+				return 2, nil
+			})
+			want(t, name, value, err, 2)
+		}
+	})
+}

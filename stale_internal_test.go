@@ -207,3 +207,19 @@ func TestFailuresAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestFailuresThatAreNotOver: what is over makes room first.
+func TestFailuresThatAreNotOver(t *testing.T) {
+	var f failures
+	now := time.Now()
+	f.add("a pause", ErrGoexit, now, &ScopeOptions{RetryAfter: time.Hour})
+	f.add("an error", ErrGoexit, now, &ScopeOptions{ErrorTTL: time.Hour})
+	for i := range maxFailures {
+		f.add(time.Duration(i).String(), ErrGoexit, now, &ScopeOptions{})
+	}
+	for _, key := range []string{"a pause", "an error"} {
+		if _, ok := f.keys[key]; !ok {
+			t.Errorf("%s is forgotten, among %d", key, len(f.keys))
+		}
+	}
+}

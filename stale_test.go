@@ -336,6 +336,9 @@ func TestStaleValueAndAbsence(t *testing.T) {
 				if _, err := read(); !errors.Is(err, readthrough.ErrNotFound) {
 					t.Errorf("after the refresh: %v, want an absence", err)
 				}
+				if negative > 0 { // which the refresh has stored
+					wantLoads(t, &src.loads, 2)
+				}
 				src.fail(nil)
 				time.Sleep(time.Minute) // the TTL bounds that of absences
 				value, err = read()
@@ -343,6 +346,19 @@ func TestStaleValueAndAbsence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who has to load gets the absence that the source reports, and no stale value.
+func TestAbsenceComesBeforeAStaleValue(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }, func(t *testing.T, p *path) {
+		src := newSource(1)
+		p.fill(src.load)
+		time.Sleep(time.Minute)
+		src.fail(readthrough.ErrNotFound)
+		if got, err := p.read(src.load); !errors.Is(err, readthrough.ErrNotFound) {
+			t.Errorf("got %+v and error %v, want an absence", got, err)
+		}
+	})
 }
 
 // A refresh by hand that finds an absence, where absences are not stored.
@@ -360,6 +376,107 @@ func TestRefreshOfWhatIsGone(t *testing.T) {
 		if v, ok := stored(t, store, "k"); ok {
 			t.Errorf("%v is still stored", v)
 		}
+	})
+}
+
+// The same, but the load wants that nothing changes.
+func TestRefreshOfWhatIsGoneThatIsNotStored(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }))
+		if _, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load); err != nil {
+			t.Fatal(err)
+		}
+		_, err := readthrough.Refresh(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			readthrough.LoadOf(ctx, "k").DoNotStore()
+			return 0, readthrough.ErrNotFound
+		})
+		if !errors.Is(err, readthrough.ErrNotFound) {
+			t.Errorf("Refresh: %v", err)
+		}
+		if v, _ := stored(t, store, "k"); v != 1 {
+			t.Errorf("%v is stored, want 1", v)
+		}
+	})
+}
+
+// A value that another process keeps for longer is served no longer for that.
+func TestValueThatOthersKeepForLonger(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		t.Run(name, func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				keep := func(d time.Duration) func(*setup) {
+					return serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = d })
+				}
+				other, s := newScope(t, on(store), keep(time.Hour)), newScope(t, on(store), keep(time.Minute))
+				src := newSource(1)
+				if _, err := readthrough.Wrap(t.Context(), other, "k", src.load); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Minute)
+				src.fail(errDatabase)
+				if got, err := read(t.Context(), s, "k", src.load); !errors.Is(err, errDatabase) {
+					t.Errorf("got %+v and error %v, want the error", got, err)
+				}
+			})
+		})
+	}
+}
+
+// A load in the background goes on, whoever has joined and left it.
+func TestRefreshThatWasJoinedGoesOn(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s, src := newScope(t, on(store), keepsStale()), newSource(1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "first", value, err, 1)
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.gate = make(chan struct{})
+		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "stale", value, err, 1)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := readthrough.Refresh(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("who joined and left: %v", err)
+		}
+		close(src.gate)
+		synctest.Wait()
+		if v, _ := stored(t, store, "k"); v != 2 {
+			t.Errorf("%v is stored, want 2", v)
+		}
+	})
+}
+
+// A load that ends by its timeout has failed for all who read the key, although
+// one reader has left it before.
+func TestTimeoutOfALoadThatWasLeft(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, serving(func(so *readthrough.ScopeOptions) {
+			so.StaleIfError, so.SoftLoadTimeout, so.LoadTimeout, so.RetryAfter = time.Hour, time.Second, 2*time.Second, time.Minute
+		}))
+		src := newSource(1)
+		read := func(cause error) {
+			t.Helper()
+			got, err := readthrough.WrapResult(t.Context(), s, "k", src.stubborn)
+			if err != nil || got.Value != 1 || !errors.Is(got.Err, cause) {
+				t.Errorf("got %+v and error %v, want 1 because of %v", got, err, cause)
+			}
+		}
+		read(nil)
+		time.Sleep(time.Minute)
+		src.gate = make(chan struct{})
+		refreshed := async(func() (int, error) {
+			time.Sleep(time.Second / 2)
+			return readthrough.Refresh(t.Context(), s, "k", src.stubborn) // joins
+		})
+		read(readthrough.ErrStillLoading)
+		if r := <-refreshed; !errors.Is(r.err, readthrough.ErrLoadTimeout) {
+			t.Errorf("Refresh: %v", r.err)
+		}
+		read(readthrough.ErrLoadTimeout)
+		wantLoads(t, &src.loads, 2)
+		close(src.gate)
+		wantIdle(t, s)
 	})
 }
 
