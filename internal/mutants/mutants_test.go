@@ -59,6 +59,7 @@ func TestMutants(t *testing.T) {
 				redistest.Require(t)
 			}
 			mutants := s.mutants()
+			t.Logf("%d mutants", len(mutants))
 			binary := s.build(t, mutants)
 			guards := map[string]bool{}
 			for _, m := range mutants {

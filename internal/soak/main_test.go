@@ -1,29 +1,85 @@
 package main
 
 import (
+	"io/fs"
 	"log"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestSoak checks that a step that fails fails the soak, and is printed as a whole.
+// TestSoak checks that a step that fails fails the soak, and is printed as a whole;
+// and so does one that says nothing of what it did.
 func TestSoak(t *testing.T) {
-	var out strings.Builder
-	good := step{"good", "two", []string{"printf", `one\ntwo\n`}}
-	bad := step{"bad", "two", []string{"sh", "-c", "echo three; exit 7"}}
+	totals := []total{{of: "reads", pattern: `^(\d+) reads`}, {of: "lines", pattern: `^`}}
+	good := step{"good", totals, []string{"printf", `1000 reads\n234 reads\nfour`}}
+	bad := step{"bad", totals, []string{"sh", "-c", "echo three; echo 1 reads; exit 7"}}
+	idle := step{"idle", totals, []string{"echo", "none"}}
 	for _, tt := range []struct {
 		steps []step
 		want  bool
-	}{{[]step{good}, true}, {[]step{good, bad, good}, false}} {
-		out.Reset()
-		if got := soak(t.Context(), log.New(&out, "", 0), tt.steps); got != tt.want {
-			t.Errorf("soak = %v, want %v:\n%s", got, tt.want, &out)
+		says  string
+	}{
+		{[]step{good}, true, "| good | 1,234 reads, 3 lines | ok | 0s |\n"},
+		{[]step{good, bad, good}, false, "\nthree\n1 reads\nbad: 1 reads, 3 lines; exit status 7; 0s\n"},
+		{[]step{idle}, false, "| idle | 0 reads, 2 lines | no reads | 0s |\n"},
+	} {
+		var out strings.Builder
+		if got := soak(t.Context(), log.New(&out, "", 0), 42, tt.steps); got != tt.want || !strings.Contains(out.String(), tt.says) {
+			t.Errorf("soak = %v, want %v, saying %q:\n%s", got, tt.want, tt.says, &out)
+		}
+		if strings.Contains(out.String(), "\nfour") {
+			t.Errorf("what a step says is printed, though it has not failed:\n%s", &out)
 		}
 	}
-	text := out.String()
-	if strings.Contains(text, "\none\n") || strings.Count(text, "\ntwo\n") != 2 || !strings.Contains(text, "\nthree\nbad: exit status 7") {
-		t.Errorf("it prints\n%s", text)
+}
+
+// TestTotals adds up what the steps print.
+func TestTotals(t *testing.T) {
+	printed := map[string]struct{ output, want string }{
+		"model": {
+			"configuration        expected result           states   depth  seconds\n" +
+				"join                 holds    holds            123456     120     1.20\n" +
+				"two, large           holds    holds         1.2e+06      99      3.5\n" +
+				"no bound             fails    fails               100      20        0\n3 configurations in 7 s\n",
+			"3 configurations, 1,323,556 states",
+		},
+		"histories": {
+			"    fleet_test.go:39: 80601 reads, 4276 writes, 33 values confirmed\n    fleet_test.go:39: 26975 reads, 1421 writes, 1 values confirmed\n",
+			"107,576 reads, 5,697 writes, 2 histories",
+		},
+		"explorer": {
+			"    explore_test.go:752: 17 schedules of up to 13 steps\n    explore_test.go:763: 30242 schedules\n    --- PASS: TestExplore/put (0.1s)\n",
+			"30,242 schedules, 1 programs",
+		},
+		"explorer, on broken stores": {
+			"    explore_test.go:810: 15 schedules of up to 25 steps, a\n    --- PASS: TestExploreConvicts/aba (0.1s)\n",
+			"15 schedules, 1 stores convicted",
+		},
+		"chaos": {
+			"    chaos_test.go:77: 1216 reads, 15 stored at the end, {Calls:730 Errors:0}\n", "1,216 reads, 730 calls of stores that fail",
+		},
+		"processes on a server": {
+			"    fleet_test.go:287: 3s: 240 stored at the end, 0 of them stale\n" +
+				"    fleet_test.go:289: process 0: 50000 reads (0 failed), 1 hits, 2 joined, 3 loads (0 in the background, 0 unmodified), 0 refused fills, 0 served stale; 70 writes (0 puts), 1 confirmed\n" +
+				"    fleet_test.go:289: process 1: 60000 reads (0 failed), 1 hits, 2 joined, 3 loads (0 in the background, 0 unmodified), 0 refused fills, 0 served stale; 80 writes (0 puts), 1 confirmed\n",
+			"110,000 reads, 150 writes, 1 fleets",
+		},
+		"linearizability":      {"--- PASS: TestLinearizable (1.0s)\n    --- PASS: TestLinearizable/a (1.0s)\n", "1 tests"},
+		"mutants":              {"    mutants_test.go:60: 60 mutants\n    mutants_test.go:60: 12 mutants\n", "72 mechanisms taken out"},
+		"fuzzing, FuzzOptions": {"fuzz: elapsed: 0s, execs: 10 (3/sec)\nfuzz: elapsed: 3s, execs: 99 (3/sec)\n", "99 executions"},
+	}
+	for _, s := range steps(1, time.Minute) {
+		p, ok := printed[s.name]
+		if !ok && strings.HasPrefix(s.name, "fuzzing") {
+			continue
+		}
+		if got, err := s.sums(p.output); got != p.want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", s.name, got, err, p.want)
+		}
 	}
 }
 
@@ -35,5 +91,44 @@ func TestSteps(t *testing.T) {
 		if random != strings.Contains(command, "seed=42") {
 			t.Errorf("%s: %s", s.name, command)
 		}
+	}
+}
+
+// TestFuzzTargets looks for those of the module.
+func TestFuzzTargets(t *testing.T) {
+	const root = "../.."
+	listed := map[string]bool{}
+	for _, target := range fuzzTargets() {
+		listed[filepath.Clean(target.pkg)+" "+target.name] = true
+	}
+	declaration := regexp.MustCompile(`(?m)^func (Fuzz\w*)\(`)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil {
+				return filepath.SkipDir // another module
+			}
+		}
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(path))
+		for _, match := range declaration.FindAllSubmatch(source, -1) {
+			name := dir + " " + string(match[1])
+			if !listed[name] {
+				t.Errorf("%s is not fuzzed", name)
+			}
+			delete(listed, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range listed {
+		t.Errorf("there is no %s", name)
 	}
 }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// step is one command, and what it prints of what it did.
+type step struct {
+	name   string
+	totals []total
+	args   []string
+}
+
+// steps are those of a soak. Each of those that can take any time takes share.
+func steps(seed uint64, share time.Duration) []step {
+	seeded := func(name string) string { return fmt.Sprintf("-%s.seed=%d", name, seed) }
+	plainSeed := fmt.Sprintf("-seed=%d", seed)
+	test := func(args ...string) []string {
+		return append([]string{"go", "test", "-count=1", "-v", "-timeout=2h"}, args...)
+	}
+	// The explorer has some 40 programs.
+	each := max(share/40, 100*time.Millisecond)
+	all := []step{
+		{
+			"model",
+			[]total{{of: "configurations", pattern: `^(\d+) configurations in`}, {of: "states", pattern: `^.{20} \w+ +(?:holds|fails|happens) +(\S+) +\d+ +\S+$`}},
+			[]string{"bash", "docs/model/check.sh"},
+		},
+		{
+			"histories",
+			[]total{{of: "reads", pattern: `: (\d+) reads, \d+ writes`}, {of: "writes", pattern: `: \d+ reads, (\d+) writes`}, {of: "histories", pattern: `: \d+ reads, \d+ writes`}},
+			test("-run=^(TestHistory|TestFleet)$", ".", seeded("history")),
+		},
+		{
+			"explorer",
+			[]total{{of: "schedules", pattern: `: (\d+) schedules$`}, {of: "programs", pattern: `^    --- PASS: TestExplore/`}},
+			test("-run=^TestExplore$", "./cachetest", "-explore.depth=2", "-explore.time="+each.String(), seeded("explore")),
+		},
+		{
+			"explorer, on broken stores",
+			[]total{{of: "schedules", pattern: `: (\d+) schedules of`}, {of: "stores convicted", pattern: `^    --- PASS: TestExploreConvicts/`}},
+			test("-run=^TestExploreConvicts$", "./cachetest", seeded("explore")),
+		},
+		{
+			"chaos",
+			[]total{{of: "reads", pattern: `: (\d+) reads, \d+ stored`}, {of: "calls of stores that fail", pattern: `\{Calls:(\d+) `}},
+			test("-run=^TestChaosHistory$", "./cachetest", "-chaos.seeds=40", seeded("cachetest")),
+		},
+		{
+			"processes on a server",
+			[]total{{of: "reads", pattern: `process \d+: (\d+) reads `}, {of: "writes", pattern: `; (\d+) writes \(`}, {of: "fleets", pattern: `: \d+ stored at the end, \d+ of them stale`}},
+			test("./internal/coherence", "-coherence.full", seeded("coherence")),
+		},
+		{
+			"linearizability",
+			[]total{{of: "tests", pattern: `^--- PASS: `}},
+			test("-run=^TestLinearizable", "./memory", "./redisprovider", plainSeed),
+		},
+		{
+			"mutants",
+			[]total{{of: "mechanisms taken out", pattern: `: (\d+) mutants$`}},
+			test("-run=^TestMutants$", "./internal/mutants"),
+		},
+	}
+	targets := fuzzTargets()
+	for _, target := range targets {
+		all = append(all, step{
+			"fuzzing, " + target.name,
+			[]total{{of: "executions", pattern: `execs: (\d+)`, last: true}},
+			[]string{"go", "test", "-run=^$", "-fuzz=^" + target.name + "$", "-fuzztime=" + (share / time.Duration(len(targets))).Round(time.Millisecond).String(), target.pkg},
+		})
+	}
+	return all
+}
+
+// fuzzTarget is a function of a package.
+type fuzzTarget struct{ pkg, name string }
+
+// fuzzTargets are all that the module has.
+func fuzzTargets() []fuzzTarget {
+	return []fuzzTarget{
+		{".", "FuzzOptions"},
+		{".", "FuzzScopeOptions"},
+		{"./provider", "FuzzDecodeJSON"},
+		{"./redisprovider", "FuzzCutValue"},
+		{"./redisprovider", "FuzzDecodeFrame"},
+		{"./redisprovider", "FuzzFrameRoundTrip"},
+		{"./redisprovider", "FuzzKeys"},
+		{"./redisprovider", "FuzzLexRange"},
+		{"./redisprovider", "FuzzScripts"},
+		{"./internal/redistest", "FuzzReadCommand"},
+		{"./internal/stablekey", "FuzzJSON"},
+		{"./internal/stablekey", "FuzzNumbers"},
+		{"./internal/stablekey", "FuzzStrings"},
+		{"./internal/stablekey", "FuzzTrees"},
+	}
+}
