@@ -282,3 +282,31 @@ func TestCloseDuringALook(t *testing.T) {
 		})
 	}
 }
+
+// A reader that has a stale value is told of the end, too.
+func TestCloseSendsReadersWithAStaleValueAway(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			cache := newCache(t, plain(newStore(t)), readthrough.Options{})
+			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, StaleIfError: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			src := newSource(1)
+			if _, err := read(t.Context(), s, "k", src.load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			src.gate = make(chan struct{})
+			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
+			synctest.Wait()
+			if err := cache.Close(); err != nil {
+				t.Error(err)
+			}
+			if r := <-reader; !errors.Is(r.err, readthrough.ErrClosed) {
+				t.Errorf("got %+v and error %v, want ErrClosed", r.value, r.err)
+			}
+			wantIdle(t, s)
+		})
+	}
+}

@@ -726,6 +726,33 @@ func TestRecursiveLoad(t *testing.T) {
 	}
 }
 
+// A load waits for another twice, and one of the two reads leaves: it still waits.
+func TestRecursiveLoadOfTwoReaders(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, wait := newScope(t), make(chan struct{})
+		b := func(ctx context.Context) (int, error) {
+			<-wait
+			return readthrough.Wrap(ctx, s, "a", newSource(7).load)
+		}
+		a := func(ctx context.Context) (int, error) {
+			short, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			leaves, stays := wrapAsync(short, s, "b", b), wrapAsync(ctx, s, "b", b)
+			if r := <-leaves; !errors.Is(r.err, context.DeadlineExceeded) {
+				t.Errorf("who leaves: %v", r.err)
+			}
+			synctest.Wait()
+			close(wait)
+			r := <-stays
+			return r.value, r.err
+		}
+		if _, err := readthrough.Wrap(t.Context(), s, "a", a); !errors.Is(err, readthrough.ErrRecursiveLoad) {
+			t.Errorf("got %v, want ErrRecursiveLoad", err)
+		}
+		wantIdle(t, s)
+	})
+}
+
 // A read that would close a circle leaves the loads that it has begun, which end.
 func TestRecursiveLoadLeavesItsOtherLoads(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {

@@ -408,6 +408,23 @@ func TestCallThatQueuesTwice(t *testing.T) {
 	})
 }
 
+// The same in the load function of one that has the place, and waits.
+func TestNestedCallThatQueuesTwice(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := &leaseStore{newLeaseServer(), &network{}}
+		s := newScope(t, on(store), limited(1))
+		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		value, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			values, err := readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(newSource(1).load))
+			return len(values), err
+		})
+		want(t, "nested", value, err, 2)
+		wantIdle(t, s)
+	})
+}
+
 // A lease is taken when the load may begin, not while it waits: it would end, and
 // what is loaded could not be stored, for as long as there is a queue.
 func TestLeaseDoesNotWaitInTheQueue(t *testing.T) {

@@ -199,6 +199,57 @@ func TestFlightThatFoundTheOldValueDuringAPut(t *testing.T) {
 	})
 }
 
+// A put goes to its end although the context of its caller has ended: what it has
+// written is stored, and what it could not write leaves no lease behind.
+func TestPutOutlivesItsContext(t *testing.T) {
+	for _, fails := range []error{nil, errDatabase} {
+		onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+			s, src := newScope(t, on(store)), newSource(1)
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := readthrough.Put(ctx, s, "k", func(context.Context) (int, error) { cancel(); return 2, fails })
+			if !errors.Is(err, fails) {
+				t.Errorf("Put: %v", err)
+			}
+			if v, ok := stored(t, store, "k"); ok != (fails == nil) || ok && v != 2 {
+				t.Errorf("%v is stored", v)
+			}
+			elapsed := took(func() {
+				if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
+					t.Error(err)
+				}
+			})
+			if elapsed != 0 {
+				t.Errorf("the next read took %v: it waited for a lease", elapsed)
+			}
+		})
+	}
+}
+
+// A reader that missed before a put takes what that has stored, and does not load.
+func TestReaderThatMissedBeforeAPut(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			store, src := plain(newStore(t)), newSource(1)
+			s := newScope(t, on(store))
+			missed, put := make(chan struct{}), make(chan struct{})
+			store.afterGet = func(string) {
+				if store.gets.Load() == 1 {
+					close(missed)
+					<-put
+				}
+			}
+			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
+			<-missed
+			value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
+			want(t, "Put", value, err, 2)
+			close(put)
+			r := <-reader
+			wantResult(t, "reader", r.value, r.err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+			wantLoads(t, &src.loads, 0)
+		})
+	}
+}
+
 // A write that fails stores nothing and leaves nothing; so does one that panics,
 // after which the key is invalidated, since nobody knows what it did.
 func TestPutOfAWriteThatFails(t *testing.T) {

@@ -510,6 +510,29 @@ func TestRefreshThatReadsItsOwnKey(t *testing.T) {
 	}
 }
 
+// Nor does one that reads its own key while its readers wait, and have that value
+// for want of another.
+func TestLoadThatReadsItsOwnKey(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+			if _, err := read(t.Context(), s, "k", newSource(1).load); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			got, err := read(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+				got, err := read(ctx, s, "k", newSource(2).load)
+				if !errors.Is(err, readthrough.ErrRecursiveLoad) {
+					t.Errorf("in the load: got %+v and error %v", got, err)
+				}
+				return 3, nil
+			})
+			wantResult(t, "read", got, err, readthrough.Result[int]{Value: 3, Source: readthrough.FromLoad})
+			wantIdle(t, s)
+		})
+	}
+}
+
 // A load in the background has the values of the context of the read that began
 // it, but not its end, and the TTL of that read.
 func TestRefreshBelongsToNoReader(t *testing.T) {

@@ -193,4 +193,14 @@ func TestGatherAsksAgain(t *testing.T) {
 			t.Errorf("round trips of %v reads, want %v", s.sizes(), want)
 		}
 	})
+	gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
+		results, names := readAll(t.Context(), g, gatherAbove+2)
+		time.Sleep(trip + trip/2) // the last two are under way together
+		more, moreNames := readAll(t.Context(), g, gatherAbove-1+2)
+		wantValues(t, append(results, more...), append(names, moreNames...))
+		want := slices.Concat(slices.Repeat([]int{1}, gatherAbove), []int{2}, slices.Repeat([]int{1}, gatherAbove-1), []int{2})
+		if !reflect.DeepEqual(s.sizes(), want) {
+			t.Errorf("round trips of %v reads, want %v", s.sizes(), want)
+		}
+	})
 }

@@ -169,5 +169,46 @@ func redisMutants() []mutant {
 			"if err == nil && before != after {", "if err == nil && before != after && false {",
 			"TestScanOfAMovingSlot",
 		},
+		// Reads that go together.
+		{
+			"a read that is gathered takes its own answer", "G1", "gather.go",
+			"return b.results[i]", "return b.results[i/2]",
+			"TestGather",
+		},
+		{
+			"reads that wait are sent", "G4", "gather.go",
+			"if b := g.next; b != nil {", "if b := g.next; b != nil && false {",
+			"TestGather",
+		},
+		{
+			"nobody joins a round trip that is under way", "G1", "gather.go",
+			"\tif b := g.next; b != nil {\n\t\tg.next = nil\n", "\tif b := g.next; b != nil && b.until.IsZero() {\n\t\tb.until = time.Now()\n",
+			"TestGatherAsksAgain",
+		},
+		{
+			"a round trip that fails fails for all its readers", "G4", "gather.go",
+			"b.results = failedResults(b.names, fmt.Errorf(\"the client panicked: %v\", r))", "return",
+			"TestGatherPanic",
+		},
+		{
+			"a reader that leaves takes no round trip along", "G7", "gather.go",
+			"ctx: context.WithoutCancel(ctx), done", "ctx: ctx, done",
+			"TestGatherContexts",
+		},
+		{
+			"a reader leaves a round trip by its own context", "G4", "gather.go",
+			"case <-ctx.Done():", "case <-make(chan struct{}):",
+			"TestGatherContexts",
+		},
+		{
+			"a round trip has the time of its readers", "G4", "gather.go",
+			"\tif !b.patient {", "\tif false {",
+			"TestGatherContexts",
+		},
+		{
+			"a round trip is bounded", "G4", "gather.go",
+			"\t\tg.next = nil\n\t\tg.flying++", "\t\tg.flying++",
+			"TestGather",
+		},
 	}
 }

@@ -402,5 +402,414 @@ func servingMutants() []mutant {
 			"\t\tif !r.loaded {\n", "\t\tif true {\n",
 			"TestRefreshThatFails",
 		},
+		// Leases of what is stored.
+		{
+			"a load does not look at what is pending", "G1 G5", "load.go",
+			"\t\tif f.direct {\n\t\t\tdirect", "\t\tif false {\n\t\t\tdirect",
+			"TestLoadWhilePendingDoesNotSeeTheStore",
+		},
+		{
+			"a load of what may lag is not stored without leases", "G2", "load.go",
+			"if f.direct || f.outcome.err != nil", "if f.outcome.err != nil",
+			"TestReplicaLag",
+		},
+		{
+			"what was removed is no old value", "G1", "lease.go",
+			"if f.hasOld = false; g.Found {", "if g.Found {",
+			"TestWhatWasRemovedIsNoOldValue",
+		},
+		{
+			"a value of another type is no old value", "G4", "load.go",
+			"!entry.Absent && r.job.holds(entry.Value); f.hasOld", "!entry.Absent; f.hasOld",
+			"TestOldValueIsOfItsType",
+		},
+		{
+			"an absence is no old value", "G4", "load.go",
+			"f.hasOld = !entry.Absent && r.job.holds(entry.Value);", "f.hasOld = r.job.holds(entry.Value);",
+			"TestOldValueIsOfItsType",
+		},
+		{
+			"only what is stored is confirmed", "G1", "loading.go",
+			"\t\tif !l.flight.hasOld {", "\t\tif false {",
+			"TestBadDecisions",
+		},
+		{
+			"a load that failed confirms nothing", "G8", "loading.go",
+			"if d.unmodified && (err == nil || len(f.call.flights) > 1) {", "if d.unmodified {",
+			"TestNotModifiedAndAnError",
+		},
+		{
+			"decisions that make no sense fail the load", "G10", "loading.go",
+			"if d.err != nil && (o.err == nil || o.entry.Absent) {", "if false {",
+			"TestBadDecisions",
+		},
+		{
+			"a load decides its TTL", "G2", "loading.go",
+			"case f.decided.ttl != 0:", "case false:",
+			"TestLoadDecidesHowLongItIsStored",
+		},
+		{
+			"what comes after the timeout is dropped", "G7", "load.go",
+			"case errors.Is(cause, ErrLoadTimeout):\n\t\terr = tooLate(flights, err)", "case false:\n\t\terr = tooLate(flights, err)",
+			"TestLoadTimeoutIsExact",
+		},
+		{
+			"what is said after the timeout is dropped", "G7", "load.go",
+			"f.outcome, f.decided = outcome{}, decisions{}", "f.outcome = outcome{}",
+			"TestDecisionsAfterTheTimeoutInTheBackground",
+		},
+		{
+			"nothing is filled without a lease", "G2", "lease.go",
+			"\t\tif f.leased {\n\t\t\tcandidates", "\t\tif true {\n\t\t\tcandidates",
+			"TestNothingIsFilledWithoutALease",
+		},
+		{
+			"a lease lasts as long as its load may", "G6", "lease.go",
+			"return max(s.cache.options.LeaseTTL, s.options.LoadTimeout)", "return s.cache.options.LeaseTTL",
+			"TestLeaseLastsAsLongAsItsLoad",
+		},
+		{
+			"a refresh does not wait for a lease", "G6", "lease.go",
+			"if r.call.purpose == toRefresh {", "if false {",
+			"TestRefreshOfAnotherProcessIsLeftAlone",
+		},
+		{
+			"what others replace again and again is theirs", "G6", "lease.go",
+			"return slices.Concat(ready, moreReady, bad), slices.Concat(busy, moreBusy, old)", "return slices.Concat(ready, moreReady, bad, old), slices.Concat(busy, moreBusy)",
+			"TestWhatOthersReplaceIsLeftToThem",
+		},
+		{
+			"what others have stored is not removed", "G6", "lease.go",
+			"case r.scope.cache.backend.refresher != nil && f.seen.Equal(g.Entry.LoadedAt) && !f.seen.IsZero():", "case false:",
+			"TestWhatOthersReplaceIsLeftToThem",
+		},
+		{
+			"Refresh gets its lease whatever others store", "G6", "lease.go",
+			"LoadedAt: f.seen, Force: replace}", "LoadedAt: f.seen}",
+			"TestRefreshOfWhatOthersReplace",
+		},
+		{
+			"a fresh value beside a lease is taken", "G6", "lease.go",
+			"if !g.Found || !r.found(f, &g.Entry) {", "if true {",
+			"TestFreshValueBesideALease",
+		},
+		{
+			"what cannot be read makes room", "G4", "lease.go",
+			"if errors.Is(g.Err, provider.ErrUndecodable) {", "if false {",
+			"TestWhatCannotBeReadIsReplaced",
+		},
+		{
+			"what is of unknown age and type makes room", "G4", "lease.go",
+			"f.seen.Equal(g.Entry.LoadedAt) && !f.seen.IsZero():", "f.seen.Equal(g.Entry.LoadedAt):",
+			"TestWhatCannotBeReadIsReplaced",
+		},
+		{
+			"what is held is not waited for", "G4", "lease.go",
+			"case provider.LeaseHeld:\n\t\t\tready = append(ready, f)", "case provider.LeaseHeld:\n\t\t\tbusy = append(busy, f)",
+			"TestReplicaLag",
+		},
+		{
+			"a fill that failed for all keys releases their leases", "G6", "lease.go",
+			"\t\tr.release(ctx, store)\n\t\treturn 0", "\t\treturn 0",
+			"TestFailedFillLeavesTheLease",
+		},
+		{
+			"what was granted too late is given back in time", "G6", "lease.go",
+			"ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.readTimeout)", "ctx, cancel := context.WithTimeout(ctx, b.readTimeout)",
+			"TestLeaseGrantedTooLateIsGivenBack",
+		},
+		{
+			"who has little time waits less for a lease", "G4", "lease.go",
+			"wait, _ := boundFor(ctx, r.scope.cache.options.LeaseWait)", "wait := r.scope.cache.options.LeaseWait",
+			"TestImpatientCallerAndBusyLease",
+		},
+		{
+			"who has little time waits less for the store", "G4", "lease.go",
+			"if r.call.patience.IsZero() {", "if true {",
+			"TestImpatientCallerAndHangingLeases",
+		},
+		{
+			"waiting for a lease ends with its readers", "G7", "lease.go",
+			"!sleep(ctx, min(", "!sleep(context.WithoutCancel(ctx), min(",
+			"TestLoadAfterEverybodyLeft",
+		},
+		{
+			"grants that cannot be told apart are none", "G4", "lease.go",
+			"if err == nil && len(grants) != n {", "if false {",
+			"TestWrongNumberOfGrants",
+		},
+		{
+			"answers that cannot be told apart are none", "G4", "lease.go",
+			"if err == nil && len(filled) != len(fills) {", "if false {",
+			"TestWrongNumberOfGrants",
+		},
+		{
+			"a store that fails is asked for no leases", "G4", "lease.go",
+			"\tif err := b.admit(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Grant, error) {", "\treturn ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Grant, error) {",
+			"TestLeasesOfAFailingStore",
+		},
+		{
+			"a store that fails is not filled", "G4", "lease.go",
+			"\tif err := b.admit(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Filled, error) {", "\treturn ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Filled, error) {",
+			"TestLeasesOfAFailingStore",
+		},
+		{
+			"a store that fails is not asked to take leases back", "G4", "lease.go",
+			"\tif err := b.admit(); err != nil {\n\t\treturn err\n\t}\n", "",
+			"TestLeasesOfAFailingStore",
+		},
+		{
+			"a load queues before it takes its lease", "G6", "load.go",
+			"case r.enter(ctx) != nil:", "case false:",
+			"TestLeaseDoesNotWaitInTheQueue",
+		},
+		// Readers and their loads.
+		{
+			"a flight does not hide an older one of its key", "G2", "singleflight.go",
+			"bound: unbounded, next: g.live[key]}", "bound: unbounded}",
+			"TestInvalidationWaitsForAFillUnderWay",
+		},
+		{
+			"what fills stays known when its epoch ends", "G2", "singleflight.go",
+			"\tif !filling {\n\t\tg.removeLocked(f)", "\tif true {\n\t\tg.removeLocked(f)",
+			"TestStuckFill",
+		},
+		{
+			"an invalidation covers all flights of a key", "G2", "singleflight.go",
+			"\t\tfor f != nil {\n\t\t\tnext", "\t\tif f != nil {\n\t\t\tnext",
+			"TestStuckFill",
+		},
+		{
+			"a fill that does not return stays known", "G2 G5", "singleflight.go",
+			"if f.fence.phase == phaseFilling && !c.answered {", "if false {",
+			"TestStuckFill",
+		},
+		{
+			"nobody joins a load that has landed", "G1", "singleflight.go",
+			"f.fence, _ = f.fence.end() // it stays only to be waited for", "// it stays only to be waited for",
+			"TestResultOfAStuckFillGetsOld",
+		},
+		{
+			"a fill that returns late is forgotten", "G9", "singleflight.go",
+			"\tif c.landed {\n\t\tg.settleLocked(c)\n\t}\n", "",
+			"TestStuckFill",
+		},
+		{
+			"a result is there before it is stored", "G7", "singleflight.go",
+			"\tc.loaded = c.loaded || last\n\tstore = candidates[:0]", "\tstore = candidates[:0]",
+			"TestResultThatIsThereWinsOverAnEndedContext",
+		},
+		{
+			"a result is there before it is filled", "G7", "singleflight.go",
+			"\tc.loaded = c.loaded || last\n\tg.now++ // nothing", "\tg.now++ // nothing",
+			"TestResultThatIsBeingFilledWins",
+		},
+		{
+			"a timeout does not end what has loaded", "G6", "wait.go",
+			"\tif c.loaded {\n\t\treturn false\n\t}\n", "",
+			"TestReaderAfterTheTimeoutDuringAFill",
+		},
+		{
+			"nobody joins a load that is over", "G7", "wait.go",
+			"\tcase <-c.bound:\n\t\tg.abandonLocked(c)\n\t\treturn true", "\tcase <-c.bound:\n\t\treturn false",
+			"TestLoadTimeoutWhileItsReaderWaitsForAnotherLoad",
+		},
+		{
+			"the end of a load sends its readers away", "G7", "wait.go",
+			"\tcase <-c.bound:\n\t}\n\treturn g.leave", "\t}\n\treturn g.leave",
+			"TestLoadTimeoutIsExact",
+		},
+		{
+			"a fill has a deadline of its own", "G7", "load.go",
+			"set(context.WithoutCancel(ctx), items, func", "set(ctx, items, func",
+			"TestFillIsNotBoundedByTheLoadTimeout",
+		},
+		{
+			"who joins a load is a reader of it", "G7", "singleflight.go",
+			"\t\tc.waiters++\n", "\t\t_ = c\n",
+			"TestEachWaiterLeavesAtItsOwnDeadline",
+		},
+		{
+			"the context of a load ends with it", "G9", "singleflight.go",
+			"\tclose(c.done)\n\tc.cancel(context.Canceled)", "\tclose(c.done)",
+			"TestContextOfALoadEndsWithIt",
+		},
+		{
+			"a read that would wait for itself leaves its loads", "G7 G9", "wait.go",
+			"if c.waiters--; c.waiters == 0 && !c.loaded && !c.detached {", "if c.waiters--; false {",
+			"TestRecursiveLoadLeavesItsOtherLoads",
+		},
+		{
+			"a load in the background that reads its own key goes on", "G7", "wait.go",
+			"c.waiters == 0 && !c.loaded && !c.detached {", "c.waiters == 0 && !c.loaded {",
+			"TestRecursiveRefreshGoesOn",
+		},
+		{
+			"a load may wait twice for another", "G8", "waits.go",
+			"w.on[c][other]++", "w.on[c][other] = 1",
+			"TestRecursiveLoadOfTwoReaders",
+		},
+		{
+			"loads wait for each other through others", "G8", "waits.go",
+			"if !seen[next] && w.reachesLocked(next, target, seen) {", "if next == target {",
+			"TestNestedLoadsDoNotWaitForTheirOwnPlace",
+		},
+		{
+			"loads that have waited leave nothing", "G9", "waits.go",
+			"\tif len(w.on[c]) == 0 {\n\t\tdelete(w.on, c)\n\t}\n", "",
+			"TestNestedLoadsOfOtherKeys",
+		},
+		{
+			"a fill is counted", "G6", "singleflight.go",
+			"\tc.asked = c.asked || len(store) > 0\n", "",
+			"TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad",
+		},
+		{
+			"Refresh looks at what it replaces", "G6", "singleflight.go",
+			"|| r.purpose == toReplace ||", "||",
+			"TestRefreshOfWhatIsGone",
+		},
+		{
+			"Refresh takes nothing that is stored", "G1", "read.go",
+			"\t\tif r.loaded {\n\t\t\tcontinue\n\t\t}\n", "",
+			"TestRefreshAndALoadInTheBackground",
+		},
+		{
+			"a load is not served what it is to replace", "G1", "read.go",
+			"&& !errors.Is(err, ErrRecursiveLoad)", "",
+			"TestLoadThatReadsItsOwnKey",
+		},
+		{
+			"Close sends readers with a stale value away", "G9", "read.go",
+			"&& !errors.Is(err, ErrClosed) &&", "&&",
+			"TestCloseSendsReadersWithAStaleValueAway",
+		},
+		{
+			"nothing is loaded after Close", "G9", "singleflight.go",
+			"\tif g.closed {\n\t\treturn boarding{}, nil, ErrClosed\n\t}\n", "",
+			"TestCloseDuringALook",
+		},
+		{
+			"nothing is loaded in the background after Close", "G9", "singleflight.go",
+			"\tif g.closed {\n\t\treturn nil, nil\n\t}\n", "",
+			"TestCloseDuringALook",
+		},
+		{
+			"nothing is filled after Close", "G9", "singleflight.go",
+			"g.closed || c.abandoned || g.pending.covers(f.key)", "c.abandoned || g.pending.covers(f.key)",
+			"TestPutAndClose",
+		},
+		// Limits.
+		{
+			"loads are limited", "G9", "limit.go",
+			"if len(s.running) < s.limit || w.stuckLocked(c) {", "if true {",
+			"TestLoadsWaitInOrder",
+		},
+		{
+			"loads queue in order", "G8", "limit.go",
+			"s.queue.PushBack(c)", "s.queue.PushFront(c)",
+			"TestLoadsWaitInOrder",
+		},
+		{
+			"a place that is given back is one", "G9", "limit.go",
+			"next != nil && len(s.running) < s.limit; next", "next != nil; next",
+			"TestLoadsWaitInOrder",
+		},
+		{
+			"a load that has queued takes a place", "G9", "limit.go",
+			"\tc.turn.slots.startLocked(c)\n", "",
+			"TestLoadsWaitInOrder",
+		},
+		{
+			"loads in the background do not queue", "G9", "load.go",
+			"case c.purpose == toRefresh && !r.enterNow(ctx):", "case false:",
+			"TestRefreshWithoutAPlaceRests",
+		},
+		{
+			"a refresh that finds no place rests", "G9", "load.go",
+			"r.yield(c.flights) // there", "// there",
+			"TestRefreshWithoutAPlaceRests",
+		},
+		{
+			"a reader with a stale value does not queue", "G4", "wait.go",
+			"queued = c.turn.queued", "",
+			"TestWhoHasAValueDoesNotQueue",
+		},
+		{
+			"a load that nobody waits for leaves the queue", "G9", "wait.go",
+			"why == hadToQueue && c.begun", "why == hadToQueue",
+			"TestWhoHasAValueDoesNotQueue",
+		},
+		{
+			"a load that was queued for goes on once it runs", "G6", "wait.go",
+			"|| why == hadToQueue && c.begun", "",
+			"TestLoadThatHasQueuedGoesOn",
+		},
+		{
+			"a load that runs has begun", "G6", "singleflight.go",
+			"c.begun = c.begun || !c.abandoned", "",
+			"TestLoadThatHasQueuedGoesOn",
+		},
+		{
+			"a load that its own waiter keeps from a place does not queue", "G8", "limit.go",
+			"if len(s.running) < s.limit || w.stuckLocked(c) {", "if len(s.running) < s.limit {",
+			"TestNestedCallThatQueuesTwice",
+		},
+		{
+			"a load that comes to wait for the queue frees it", "G8", "limit.go",
+			"\t\tw.relieveLocked(next, seen)\n", "",
+			"TestLoadThatComesToWaitForTheQueue",
+		},
+		{
+			"a load that waits for the queue frees it", "G8", "waits.go",
+			"\tw.relieveLocked(c, make(map[*call]bool))\n", "",
+			"TestNestedLoadsDoNotWaitForTheirOwnPlace",
+		},
+		// Writes that store.
+		{
+			"a put has its lease before it writes", "G2", "put.go",
+			"\tvalue, err := write(ctx)\n", "\tvalue, err := write(ctx)\n\tp.drop()\n\tp = newPut(ctx, s, key, lives)\n",
+			"TestInvalidationByAnotherProcessDuringAPutWins",
+		},
+		{
+			"a put stores nothing while the source may lag", "G2", "put.go",
+			"if f.direct || f.ttl() <= 0", "if f.ttl() <= 0",
+			"TestPutWithReplicaLag",
+		},
+		{
+			"a put that was not confirmed invalidates", "G1", "put.go",
+			"stored = r.store(p.ctx, p.call.flights)", "r.store(p.ctx, p.call.flights)\n\t\tstored = true",
+			"TestPutThatCannotStore",
+		},
+		{
+			"a put whose fill was not confirmed invalidates", "G1", "put.go",
+			"stored = r.fillLeased(p.ctx, p.call.flights, nil, true) == 1", "r.fillLeased(p.ctx, p.call.flights, nil, true)\n\t\tstored = true",
+			"TestPutAndClose",
+		},
+		{
+			"a put whose write panics invalidates", "G1", "put.go",
+			"\t\t\tif err := s.Invalidate(p.ctx, key); err != nil {\n\t\t\t\treturn // it", "\t\t\tif err := error(nil); err != nil {\n\t\t\t\treturn // it",
+			"TestPutOfAWriteThatFails",
+		},
+		{
+			"a put whose write panics leaves nothing", "G8", "put.go",
+			"if !returned { // write panicked\n\t\t\tp.drop()", "if !returned { // write panicked",
+			"TestPutOfAWriteThatFails",
+		},
+		{
+			"a put waits for what fills beside it", "G2", "put.go",
+			"if other != f && g.endLocked(other) {", "if other != f && g.endLocked(other) && false {",
+			"TestFillDuringAPut",
+		},
+		{
+			"who missed before a put asks again", "G6", "put.go",
+			"\tf.call.asked = store\n", "",
+			"TestReaderThatMissedBeforeAPut",
+		},
+		{
+			"a put outlives its context", "G5", "put.go",
+			"p := &put{scope: s, ctx: context.WithoutCancel(ctx), key", "p := &put{scope: s, ctx: ctx, key",
+			"TestPutOutlivesItsContext",
+		},
 	}
 }
