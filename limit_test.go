@@ -276,9 +276,9 @@ func TestLoadThatHasQueuedGoesOn(t *testing.T) {
 		})
 		cancel()
 		<-refreshed
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + time.Second)
 		got, err = readthrough.WrapResult(t.Context(), s, "k", src.load)
-		wantResult(t, "afterwards", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		wantResult(t, "afterwards", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore, Age: time.Second})
 		wantIdle(t, s)
 	})
 }

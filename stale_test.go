@@ -473,8 +473,12 @@ func TestTimeoutOfALoadThatWasLeft(t *testing.T) {
 		if r := <-refreshed; !errors.Is(r.err, readthrough.ErrLoadTimeout) {
 			t.Errorf("Refresh: %v", r.err)
 		}
+		time.Sleep(time.Minute / 2)
 		read(readthrough.ErrLoadTimeout)
 		wantLoads(t, &src.loads, 2)
+		time.Sleep(time.Minute/2 + time.Second) // a pause after the timeout
+		read(readthrough.ErrStillLoading)
+		wantLoads(t, &src.loads, 3)
 		close(src.gate)
 		wantIdle(t, s)
 	})
