@@ -147,11 +147,15 @@ func (r *bulk[ID, T]) miss(ctx context.Context, missing []int) error {
 		if err != nil {
 			return join(append(errs, err)...)
 		}
+		r.failed = r.scope.flights.failed.Load()
 		missing, err = r.takeFailed(missing)
 		if errs = append(errs, err); len(missing) == 0 {
 			break
 		}
 		b, err := r.board(ctx, missing)
+		if err == errFailedMeanwhile { //nolint:errorlint // it is returned as it is
+			continue
+		}
 		if err != nil {
 			return join(append(errs, err)...)
 		}
@@ -184,7 +188,7 @@ func (r *bulk[ID, T]) takeFailed(positions []int) (others []int, err error) {
 				r.fallBack(i, err)
 				continue
 			}
-		} else if err := s.flights.failed(key); err != nil {
+		} else if err := s.flights.lastError(key); err != nil {
 			if !slices.ContainsFunc(errs, func(other error) bool { return same(err, other) }) {
 				errs = append(errs, err)
 			}
@@ -205,7 +209,7 @@ func same(a, b error) bool {
 // the call of those that are new.
 func (r *bulk[ID, T]) board(ctx context.Context, missing []int) (boarding, error) {
 	s := r.scope
-	want := request{keys: make([]string, len(missing)), stored: r.stored}
+	want := request{keys: make([]string, len(missing)), stored: r.stored, failed: r.failed}
 	if r.found != nil {
 		want.seen = make([]time.Time, len(missing))
 	}

@@ -1,6 +1,9 @@
 package readthrough
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // maxFailures bounds the keys whose failures a scope remembers.
 const maxFailures = 10_000
@@ -8,6 +11,10 @@ const maxFailures = 10_000
 // maxBackoff is how often at most the time doubles for which a key whose loads
 // fail is left alone: 16 times as long as after the first failure.
 const maxBackoff = 4
+
+// errFailedMeanwhile is what a reader is told whose key has failed since it asked
+// whether it had: it asks once more, instead of asking the source.
+var errFailedMeanwhile = errors.New("readthrough: the load of the key has just failed")
 
 // failures are the keys of a scope whose last load failed. They belong to the
 // process: no other learns of them. It has no lock of its own.
@@ -21,10 +28,11 @@ type failure struct {
 	count   int
 	retryAt time.Time // until then a value that can be served instead is
 	until   time.Time // until then, err
+	number  uint64    // what flights.failed was when the last of them was added
 }
 
 // add adds a failure of key at now. It returns how many keys there are then.
-func (f *failures) add(key string, err error, now time.Time, options *ScopeOptions) int {
+func (f *failures) add(key string, err error, now time.Time, number uint64, options *ScopeOptions) int {
 	if f.keys == nil {
 		f.keys = make(map[string]failure)
 	}
@@ -33,6 +41,7 @@ func (f *failures) add(key string, err error, now time.Time, options *ScopeOptio
 		err: err, count: count,
 		retryAt: now.Add(backoff(options.RetryAfter, count)),
 		until:   now.Add(backoff(options.ErrorTTL, count)),
+		number:  number,
 	}
 	if len(f.keys) > maxFailures {
 		f.shrink(now)
@@ -132,7 +141,9 @@ func (g *flights) failedLocked(f *flight, err error) {
 	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
 		return
 	}
-	g.failing.Store(int64(g.failures.add(f.key, err, time.Now(), g.options)))
+	number := g.failed.Load() + 1
+	g.failing.Store(int64(g.failures.add(f.key, err, time.Now(), number, g.options)))
+	g.failed.Store(number) // last: who sees it finds the failure
 }
 
 // rest leaves the key of f alone for a while.
@@ -160,9 +171,9 @@ func (g *flights) resting(key string) (resting bool, err error) {
 	return true, g.failures.keys[key].err
 }
 
-// failed returns the error of the last load of key for as long as it is served;
+// lastError returns the error of the last load of key for as long as it is served;
 // nil if there is none.
-func (g *flights) failed(key string) error {
+func (g *flights) lastError(key string) error {
 	if g.options.ErrorTTL == 0 || g.failing.Load() == 0 {
 		return nil
 	}

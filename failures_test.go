@@ -229,6 +229,48 @@ func TestWhatIsRemembered(t *testing.T) {
 	})
 }
 
+// pausing is a context in which something happens when it is asked for its deadline:
+// after a reader has found that its key has not failed, and before it begins a load.
+type pausing struct {
+	context.Context //nolint:containedctx // it is one
+
+	then func()
+}
+
+func (c pausing) Deadline() (time.Time, bool) { c.then(); return c.Context.Deadline() }
+
+// A reader that asked whether its key has failed just before it did asks the source
+// no second time.
+func TestFailureJustBeforeALoad(t *testing.T) {
+	for kind, change := range map[string]func(*readthrough.ScopeOptions){
+		"stale value": func(so *readthrough.ScopeOptions) { so.StaleIfError, so.RetryAfter = time.Hour, time.Minute },
+		"error":       func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Minute },
+	} {
+		for name, read := range resultReads[int]() {
+			bubble(t, kind+"/"+name, func(t *testing.T) {
+				s, src := newScope(t, serving(change)), newSource(1)
+				if _, err := read(t.Context(), s, "k", src.load); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				src.fail(errDatabase)
+				src.gate = make(chan struct{})
+				first := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
+				synctest.Wait()
+				fails := sync.OnceFunc(func() { close(src.gate); <-first })
+				got, err := read(pausing{t.Context(), fails}, s, "k", src.load)
+				if kind == "error" && !errors.Is(err, errDatabase) {
+					t.Errorf("got %+v and error %v, want the error", got, err)
+				} else if kind == "stale value" {
+					wantResult(t, "read", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
+				}
+				wantLoads(t, &src.loads, 2)
+				wantIdle(t, s)
+			})
+		}
+	}
+}
+
 // Where there is a value to be served, the source is asked again after RetryAfter,
 // and its error is not returned, however long ErrorTTL is.
 func TestStaleValueComesBeforeARememberedError(t *testing.T) {

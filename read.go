@@ -15,6 +15,7 @@ type read[T any] struct {
 	load   func(context.Context) (T, error)
 	lives  lifetimes
 	stored uint64 // what flights.stored was before the store was asked
+	failed uint64 // what flights.failed was before the reader asked whether the key had
 	// loaded says that only a value will do which was loaded since the read began.
 	loaded bool
 
@@ -110,16 +111,19 @@ func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
 		if err := ctx.Err(); err != nil {
 			return Result[T]{}, err
 		}
+		r.failed = s.flights.failed.Load()
 		if !r.loaded {
 			if resting, err := s.flights.resting(r.key); resting && r.hasSpare {
 				return r.fallBack(err), nil
 			}
-			if err := s.flights.failed(r.key); err != nil && !r.hasSpare {
+			if err := s.flights.lastError(r.key); err != nil && !r.hasSpare {
 				return Result[T]{}, err
 			}
 		}
 		f, err := r.fly(ctx)
 		switch {
+		case err == errFailedMeanwhile: //nolint:errorlint // it is returned as it is
+			continue
 		case err != nil && r.mayFallBack(ctx, err):
 			return r.fallBack(err), nil
 		case err != nil:
@@ -145,7 +149,7 @@ func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
 // began too late to take what it brought.
 func (r *read[T]) fly(ctx context.Context) (*flight, error) {
 	s := r.scope
-	want := request{keys: []string{r.key}, stored: r.stored, purpose: toRead}
+	want := request{keys: []string{r.key}, stored: r.stored, failed: r.failed, purpose: toRead}
 	if !r.seen.IsZero() {
 		want.seen = []time.Time{r.seen}
 	}

@@ -138,6 +138,8 @@ type flights struct {
 	bypassing atomic.Int64
 	// failing is the number of keys in failures, for readers without mu.
 	failing atomic.Int64
+	// failed counts the failures that were remembered.
+	failed atomic.Uint64
 	// scopesPending is the cache's number of scopes where something is pending.
 	scopesPending *atomic.Int64
 	options       *ScopeOptions
@@ -194,13 +196,17 @@ type request struct {
 	// replaced, zero where none was; nil: none at all.
 	seen []time.Time
 	// stored is what flights.stored was before the store was asked for the keys.
-	stored  uint64
+	stored uint64
+	// failed is what flights.failed was before the reader asked whether the keys have
+	// failed; what did since then is not loaded.
+	failed  uint64
 	purpose purpose
 }
 
 // board finds a flight for each of the keys of r: one that can be joined, or one
 // of a new call. The reader counts as one waiter of each call. load is the context
-// of the new call.
+// of the new call. If a key that has no flight has failed since the reader asked, it
+// does nothing and returns errFailedMeanwhile.
 func (g *flights) board(ctx context.Context, r request) (b boarding, load context.Context, err error) {
 	deadline, _ := ctx.Deadline()
 	b.reader = parentCall(ctx) // before the lock, since the context may be anybody's code
@@ -217,6 +223,9 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 	for i, key := range r.keys {
 		f := g.joinableLocked(key)
 		if f == nil {
+			if g.failures.keys[key].number > r.failed {
+				return boarding{}, nil, errFailedMeanwhile
+			}
 			missing = append(missing, i)
 			continue
 		}

@@ -185,7 +185,7 @@ func TestFailuresAreBounded(t *testing.T) {
 	now := time.Now()
 	key := func(i int) string { return string(rune('a'+i%26)) + time.Duration(i).String() }
 	for i := range 3 * maxFailures {
-		if n := f.add(key(i), ErrGoexit, now, &options); n > maxFailures {
+		if n := f.add(key(i), ErrGoexit, now, 0, &options); n > maxFailures {
 			t.Fatalf("%d keys are remembered", n)
 		}
 	}
@@ -199,7 +199,7 @@ func TestFailuresAreBounded(t *testing.T) {
 	}
 	later := now.Add(time.Minute) // when all of that is over
 	for i := range maxFailures {
-		f.add(key(i), ErrGoexit, later, &options)
+		f.add(key(i), ErrGoexit, later, 0, &options)
 	}
 	for i := range maxFailures {
 		if !f.rests(key(i), later) {
@@ -212,10 +212,10 @@ func TestFailuresAreBounded(t *testing.T) {
 func TestFailuresThatAreNotOver(t *testing.T) {
 	var f failures
 	now := time.Now()
-	f.add("a pause", ErrGoexit, now, &ScopeOptions{RetryAfter: time.Hour})
-	f.add("an error", ErrGoexit, now, &ScopeOptions{ErrorTTL: time.Hour})
+	f.add("a pause", ErrGoexit, now, 0, &ScopeOptions{RetryAfter: time.Hour})
+	f.add("an error", ErrGoexit, now, 0, &ScopeOptions{ErrorTTL: time.Hour})
 	for i := range maxFailures {
-		f.add(time.Duration(i).String(), ErrGoexit, now, &ScopeOptions{})
+		f.add(time.Duration(i).String(), ErrGoexit, now, 0, &ScopeOptions{})
 	}
 	for _, key := range []string{"a pause", "an error"} {
 		if _, ok := f.keys[key]; !ok {

@@ -66,6 +66,7 @@ type bulk[ID comparable, T any] struct {
 	results map[ID]Result[T]
 
 	stored uint64 // what flights.stored was before the store was asked
+	failed uint64 // what flights.failed was before the reader asked which keys had
 	began  moment // when the read began, or a little later; zero: not yet
 	// found are the entries of the positions that have to be loaded although there
 	// is something: LoadedAt, and for want of a new value the stale one. nil: none.

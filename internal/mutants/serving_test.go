@@ -142,7 +142,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"who missed in bulk before a flight landed asks again", "G6", "bulk.go",
-			"len(missing)), stored: r.stored}", "len(missing)), stored: s.flights.stored.Load()}",
+			"len(missing)), stored: r.stored,", "len(missing)), stored: s.flights.stored.Load(),",
 			"TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad",
 		},
 		{
@@ -329,7 +329,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a bulk read takes a remembered error", "G6", "bulk.go",
-			"} else if err := s.flights.failed(key); err != nil {", "} else if err := s.flights.failed(key); err != nil && false {",
+			"} else if err := s.flights.lastError(key); err != nil {", "} else if err := s.flights.lastError(key); err != nil && false {",
 			"TestErrorTTL",
 		},
 		{
@@ -384,7 +384,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"remembered failures are bounded", "G9", "failures.go",
-			"\t\tuntil:   now.Add(backoff(options.ErrorTTL, count)),\n\t}\n\tif len(f.keys) > maxFailures {", "\t\tuntil:   now.Add(backoff(options.ErrorTTL, count)),\n\t}\n\tif false {",
+			"number:  number,\n\t}\n\tif len(f.keys) > maxFailures {", "number:  number,\n\t}\n\tif false {",
 			"TestFailuresAreBounded",
 		},
 		{
@@ -401,6 +401,11 @@ func servingMutants() []mutant {
 			"Refresh asks though the last load failed", "G8", "read.go",
 			"\t\tif !r.loaded {\n", "\t\tif true {\n",
 			"TestRefreshThatFails",
+		},
+		{
+			"who asked just before a failure asks again", "G6 G8", "singleflight.go",
+			"if g.failures.keys[key].number > r.failed {", "if false {",
+			"TestFailureJustBeforeALoad",
 		},
 		// Leases of what is stored.
 		{
