@@ -184,11 +184,12 @@ func TestWhatIsRemembered(t *testing.T) {
 	bubble(t, "timeout", func(t *testing.T) {
 		s, src := newScope(t, serving(change)), newGated(1)
 		for range 2 {
-			if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrLoadTimeout) {
+			if _, err := readthrough.Wrap(t.Context(), s, "k", src.stubborn); !errors.Is(err, readthrough.ErrLoadTimeout) {
 				t.Errorf("got %v", err)
 			}
 		}
 		wantLoads(t, &src.loads, 1)
+		close(src.gate)
 	})
 	bubble(t, "readers that left", func(t *testing.T) {
 		s, src := newScope(t, serving(change)), newGated(1)

@@ -816,5 +816,132 @@ func servingMutants() []mutant {
 			"p := &put{scope: s, ctx: context.WithoutCancel(ctx), key", "p := &put{scope: s, ctx: ctx, key",
 			"TestPutOutlivesItsContext",
 		},
+		// Invalidations that the store has not confirmed.
+		{
+			"a read does not ask for what is pending", "G1 G5", "scope.go",
+			"if s.flights.bypasses(key) {", "if false {",
+			"TestFailedInvalidationIsPending",
+		},
+		{
+			"what is under a pending prefix is pending", "G1 G5", "pending.go",
+			"if strings.HasPrefix(key, prefix) {", "if strings.HasPrefix(key, prefix) && false {",
+			"TestPendingSetAgainstTwin",
+		},
+		{
+			"a confirmed prefix covers no later invalidation", "G5", "pending.go",
+			"if v <= version && strings.HasPrefix(name, prefix) {", "if v+1 > 0 && strings.HasPrefix(name, prefix) {",
+			"TestPendingSetAgainstTwin",
+		},
+		{
+			"a confirmed prefix covers its keys", "G4", "pending.go",
+			"forgetUnder(p.keys, prefix, version)", "",
+			"TestPendingSetAgainstTwin",
+		},
+		{
+			"what is pending in one is as late as the last of it", "G5", "pending.go",
+			"p.keys, p.prefixes = nil, map[string]uint64{\"\": latest}", "p.keys, p.prefixes = nil, map[string]uint64{\"\": 0}",
+			"TestPendingSetAgainstTwin",
+		},
+		{
+			"pending prefixes are bounded", "G9", "pending.go",
+			"|| len(p.prefixes) > maxPendingPrefixes {", "{",
+			"TestPendingPrefixesAreBounded",
+		},
+		{
+			"an invalidation has a version of its own", "G5", "singleflight.go",
+			"\tg.version++\n", "\n",
+			"TestNewerInvalidationDuringARetry",
+		},
+		{
+			"what is confirmed is not pending", "G4", "singleflight.go",
+			"g.pending.confirm(confirmed, version)", "",
+			"TestSuccessfulInvalidationClearsPending",
+		},
+		{
+			"a scope says that something is pending", "G5", "singleflight.go",
+			"g.scopesPending.Add(1)", "",
+			"TestPendingScopesAreApart",
+		},
+		{
+			"a scope says that nothing is pending", "G4", "singleflight.go",
+			"g.scopesPending.Add(-1)", "",
+			"TestPendingScopesAreApart",
+		},
+		{
+			"a key that is being filled is pending", "G2 G5", "invalidate.go",
+			"\t\tif confirmed.cover(key) {", "\t\tif false {",
+			"TestStuckFill",
+		},
+		{
+			"a store that is left alone is not waited for", "G5", "invalidate.go",
+			"remove = leaveAlone // the", "// the",
+			"TestInvalidateWhileTheStoreIsLeftAlone",
+		},
+		{
+			"prefixes that were not tried are pending", "G5", "invalidate.go",
+			"failed.Prefixes = append(failed.Prefixes, targets.Prefixes[i+1:]...)", "_ = i",
+			"TestHangingPrefixesCostOneTimeout",
+		},
+		{
+			"keys that failed are not confirmed", "G5", "invalidate.go",
+			"\tif len(other.Keys) > 0 {\n\t\trest.Keys = nil\n\t}\n", "",
+			"TestTargetsWithout",
+		},
+		{
+			"prefixes that failed are not confirmed", "G5", "invalidate.go",
+			"failed[prefix] = true", "_ = prefix",
+			"TestTargetsWithout",
+		},
+		{
+			"what is pending is said", "G5", "invalidate.go",
+			"\tif pending.size() > 0 {", "\tif false {",
+			"TestFailedInvalidationIsPending",
+		},
+		{
+			"Close tries what is pending", "G5", "cache.go",
+			"s.retryOnce(context.Background())", "_ = context.Background",
+			"TestCloseWithPending",
+		},
+		{
+			"Close says what is pending", "G5", "cache.go",
+			"\tif pending == 0 {\n\t\treturn nil\n\t}\n", "\tif true {\n\t\treturn nil\n\t}\n",
+			"TestCloseWithPending",
+		},
+		{
+			"the store holds what may lag", "G2", "invalidate.go",
+			"\tif s.lagsThere() {", "\tif false {",
+			"TestReplicaLag",
+		},
+		{
+			"the store holds a prefix that may lag", "G2", "invalidate.go",
+			"if err == nil && s.lagsThere() {", "if false {",
+			"TestReplicaLag",
+		},
+		{
+			"a process knows what may lag", "G2", "singleflight.go",
+			"g.lagging.add(targets, now, now.Add(lag))", "_ = now",
+			"TestReplicaLagWindow",
+		},
+		{
+			"a process knows the prefixes that may lag", "G2", "hold.go",
+			"if now.Before(until) && strings.HasPrefix(key, prefix) {", "if now.Before(until) && strings.HasPrefix(key, prefix) && false {",
+			"TestReplicaLag",
+		},
+		// The store does not fail reads.
+		{
+			"a caller keeps half of its time for the load", "G4", "backend.go",
+			"bound = min(timeout, time.Until(deadline)/2)", "bound = min(timeout, time.Until(deadline))",
+			"TestHangingStoreAndImpatientCallers",
+		},
+		{
+			"a store that refuses an entry is well", "G4", "backend.go",
+			"errors.Is(err, provider.ErrTooLarge),\n", "",
+			"TestRefusalsAreNoFailures",
+		},
+		{
+			"results that cannot be told apart are none", "G4", "backend.go",
+			"if len(results) != len(keys) {", "if false {",
+			"TestWrongNumberOfResults",
+		},
 	}
 }
