@@ -43,12 +43,13 @@ var (
 // directly.
 type backend struct {
 	store     provider.CacheProvider
-	batch     provider.Batcher   // nil: entries are asked for one at a time
-	inspector provider.Inspector // nil: the store cannot be looked at
-	closer    io.Closer          // nil: nothing to close
-	leaser    provider.Leaser    // nil: fills are fenced in this process only
-	refresher provider.Refresher // nil: keys that hold an entry cannot be leased
-	holder    provider.Holder    // nil: keys cannot be held
+	values    provider.ValueGetter // nil: there are entries only
+	batch     provider.Batcher     // nil: entries are asked for one at a time
+	inspector provider.Inspector   // nil: the store cannot be looked at
+	closer    io.Closer            // nil: nothing to close
+	leaser    provider.Leaser      // nil: fills are fenced in this process only
+	refresher provider.Refresher   // nil: keys that hold an entry cannot be leased
+	holder    provider.Holder      // nil: keys cannot be held
 	local     bool
 
 	readTimeout   time.Duration
@@ -87,7 +88,9 @@ func newBackend(store provider.CacheProvider, o *Options) *backend {
 			b.holder = holder
 		}
 	}
-	_, b.local = store.(provider.InProcess)
+	if _, b.local = store.(provider.InProcess); b.local {
+		b.values, _ = store.(provider.ValueGetter)
+	}
 	return b
 }
 
@@ -111,6 +114,13 @@ func (b *backend) get(ctx context.Context, key provider.Key) (provider.Entry, bo
 		return lookup{entry, found}, err
 	})
 	return l.entry, l.found, err
+}
+
+// getValue asks a store with values for one.
+func (b *backend) getValue(key provider.Key) (value any, is provider.Presence, err error) {
+	defer recoverStore(&err)
+	value, is = b.values.GetValue(key)
+	return value, is, nil
 }
 
 // getLocal is get for a store in the process.
@@ -162,25 +172,31 @@ func (b *backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 	return results, group.Wait()
 }
 
-// set asks the store to keep items. It calls returned when the store has
-// returned, which is after set did if the store did not return in time.
-func (b *backend) set(ctx context.Context, items []provider.Item, returned func()) error {
+// set asks the store to keep items. It tells filler when the store has returned,
+// which is after set did if the store did not return in time.
+func (b *backend) set(ctx context.Context, items []provider.Item, filler filler) error {
 	if b.local {
-		return b.setNow(ctx, items, returned)
+		return b.setNow(ctx, items, filler)
 	}
 	if err := b.admit(); err != nil {
-		returned()
+		filler.answered()
 		return err
 	}
 	_, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, b.setNow(ctx, items, returned)
+		return struct{}{}, b.setNow(ctx, items, filler)
 	})
 	return err
 }
 
+// filler is who asks the store to keep something.
+type filler interface {
+	// answered is called when the store has returned.
+	answered()
+}
+
 // setNow is set in the goroutine of its caller.
-func (b *backend) setNow(ctx context.Context, items []provider.Item, returned func()) (err error) {
-	defer returned()
+func (b *backend) setNow(ctx context.Context, items []provider.Item, filler filler) (err error) {
+	defer filler.answered()
 	defer recoverStore(&err)
 	if b.batch != nil && len(items) > 1 {
 		return b.batch.SetMany(ctx, items)

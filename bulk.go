@@ -31,7 +31,10 @@ func (r *bulk[ID, T]) read(ctx context.Context, lives lifetimes) error {
 func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []int) {
 	s := r.scope
 	asked := positions
-	if s.flights.bypassing.Load() > 0 {
+	switch {
+	case s.values && r.results == nil:
+		asked, missing = r.takeValues(ctx, positions)
+	case s.flights.bypassing.Load() > 0:
 		asked = make([]int, 0, len(positions))
 		for _, i := range positions {
 			if s.flights.bypasses(r.keys[i]) {
@@ -51,6 +54,26 @@ func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []in
 		r.refresh(ctx, &due)
 	}
 	return missing
+}
+
+// takeValues takes the values that are stored, for the ids at positions, where
+// nothing else is needed. It returns the positions of those whose entries have to
+// be looked at, and of those that have none.
+func (r *bulk[ID, T]) takeValues(ctx context.Context, positions []int) (unsure, missing []int) {
+	for _, i := range positions {
+		stored, is := r.scope.getValue(ctx, r.keys[i])
+		if is == provider.Missing {
+			missing = append(missing, i)
+			continue
+		}
+		value, err := valueOf[T](stored)
+		if is == provider.Present && err == nil {
+			r.values[r.ids[i]] = value
+		} else {
+			unsure = append(unsure, i)
+		}
+	}
+	return unsure, missing
 }
 
 // due are the ids whose values were served and are to be replaced.

@@ -107,8 +107,8 @@ func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, 
 				bad = append(bad, f)
 			}
 		case provider.LeaseGranted:
-			f.lease, f.leased = g.Lease, true
-			if f.hasOld = false; g.Found {
+			f.lease = &g.Lease
+			if f.old = nil; g.Found {
 				r.replaces(f, &g.Entry)
 			}
 			ready = append(ready, f)
@@ -185,7 +185,7 @@ func (s *CachedScope) leaseTTL() time.Duration {
 func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last bool) (stored int) {
 	candidates := storable[:0]
 	for _, f := range storable {
-		if f.leased {
+		if f.lease != nil {
 			candidates = append(candidates, f)
 		}
 	}
@@ -201,7 +201,7 @@ func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last boo
 	fills := make([]provider.Fill, len(store))
 	for i, f := range store {
 		entry, ttl := r.entry(f)
-		fills[i] = provider.Fill{Lease: f.lease, Entry: entry, TTL: ttl, Extend: f.outcome.extended}
+		fills[i] = provider.Fill{Lease: *f.lease, Entry: entry, TTL: ttl, Extend: f.outcome.extended}
 	}
 	filled, err := r.scope.cache.backend.fill(ctx, fills)
 	if err != nil {
@@ -245,7 +245,7 @@ func (r *run) keys(flights []*flight) []provider.Key {
 func (r *run) release(ctx context.Context, flights []*flight) {
 	leases := make([]provider.Lease, len(flights))
 	for i, f := range flights {
-		leases[i] = f.lease
+		leases[i] = *f.lease
 	}
 	if err := r.scope.cache.backend.release(ctx, leases); err != nil {
 		r.scope.report(OpDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))

@@ -150,8 +150,10 @@ func (r *run) found(f *flight, entry *provider.Entry) bool {
 // the load function could ask about.
 func (r *run) replaces(f *flight, entry *provider.Entry) {
 	f.seen = entry.LoadedAt
-	if f.hasOld = !entry.Absent && r.job.holds(entry.Value); f.hasOld {
-		f.old = *entry
+	f.old = nil
+	if !entry.Absent && r.job.holds(entry.Value) {
+		old := *entry // entry is one of many, of which no more is kept
+		f.old = &old
 	}
 }
 
@@ -220,7 +222,7 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 		f.settle(err, took, now)
 		if r.mayStore(f) {
 			storable = append(storable, f)
-		} else if f.leased {
+		} else if f.lease != nil {
 			rest = append(rest, f)
 		}
 	}
@@ -253,7 +255,7 @@ func (r *run) mayStore(f *flight) bool {
 func tooLate(flights []*flight, err error) error {
 	for _, f := range flights {
 		f.call.deciding.Lock()
-		f.outcome, f.decided = outcome{}, decisions{}
+		f.outcome, f.decided = outcome{}, nil
 		f.call.deciding.Unlock()
 	}
 	switch {
@@ -325,12 +327,15 @@ func (r *run) store(ctx context.Context, flights []*flight) (confirmed bool) {
 		items[i] = provider.Item{Key: r.scope.key(f.key), Entry: entry, TTL: ttl}
 	}
 	// Once the load is done, the fill is bounded by its own deadline alone.
-	err := r.scope.cache.backend.set(context.WithoutCancel(ctx), items, func() { r.scope.flights.answered(r.call) })
+	err := r.scope.cache.backend.set(context.WithoutCancel(ctx), items, r)
 	if err != nil {
 		r.scope.report(OpSet, keyOf(flights), err)
 	}
 	return err == nil
 }
+
+// answered is told that the store has returned.
+func (r *run) answered() { r.scope.flights.answered(r.call) }
 
 // entry returns what is stored for f, and for how long.
 func (r *run) entry(f *flight) (entry provider.Entry, storeFor time.Duration) {

@@ -70,7 +70,10 @@ func (l *Load) decide(change func(d *decisions)) {
 	}
 	l.flight.call.deciding.Lock()
 	defer l.flight.call.deciding.Unlock()
-	change(&l.flight.decided)
+	if l.flight.decided == nil {
+		l.flight.decided = new(decisions)
+	}
+	change(l.flight.decided)
 }
 
 // SetTTL replaces the TTL of this entry, whether it is a value or an absence. It
@@ -97,7 +100,7 @@ func (l *Load) SetValidator(validator string) {
 // Validator returns the validator of the value that this load will replace; "" if
 // there is no value, or it has none.
 func (l *Load) Validator() string {
-	if l == nil || !l.flight.hasOld {
+	if l == nil || l.flight.old == nil {
 		return ""
 	}
 	return l.flight.old.Validator
@@ -110,7 +113,7 @@ func (l *Load) Validator() string {
 func (l *Load) NotModified() {
 	l.decide(func(d *decisions) {
 		d.unmodified = true
-		if !l.flight.hasOld {
+		if l.flight.old == nil {
 			d.err = fmt.Errorf("readthrough: Load.NotModified: key %q: there is no value that this load would replace", clip(l.flight.key))
 		}
 	})
@@ -119,7 +122,7 @@ func (l *Load) NotModified() {
 // OldValue returns the value that the load will replace. ok is false if there is
 // none, or none of that type.
 func OldValue[T any](l *Load) (value T, ok bool) {
-	if l == nil || !l.flight.hasOld {
+	if l == nil || l.flight.old == nil {
 		return value, false
 	}
 	value, err := valueOf[T](l.flight.old.Value)
@@ -130,7 +133,10 @@ func OldValue[T any](l *Load) (value T, ok bool) {
 // long: what the load function said beside that comes into it.
 func (f *flight) settle(err error, took time.Duration, now time.Time) {
 	f.call.deciding.Lock()
-	d := f.decided
+	var d decisions
+	if f.decided != nil {
+		d = *f.decided
+	}
 	f.call.deciding.Unlock()
 	o := &f.outcome
 	if d.unmodified && (err == nil || len(f.call.flights) > 1) { // an error of a bulk load is one of the others
@@ -156,11 +162,11 @@ func (f *flight) settle(err error, took time.Duration, now time.Time) {
 func (f *flight) ttl() time.Duration {
 	f.call.deciding.Lock()
 	defer f.call.deciding.Unlock()
-	switch {
-	case f.decided.unstored:
+	switch d := f.decided; {
+	case d != nil && d.unstored:
 		return 0
-	case f.decided.ttl != 0:
-		return f.decided.ttl
+	case d != nil && d.ttl != 0:
+		return d.ttl
 	default:
 		return f.call.lives.of(&f.outcome.entry)
 	}

@@ -28,12 +28,10 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 			return none, err
 		}
 		stored := s.flights.stored.Load()
-		entry, found := s.get(ctx, k)
-		if found && entry.FreshUntil.IsZero() {
-			if value, err, ok := hit[T](s, k, &entry); ok {
-				return value, err
-			}
-			found = false
+		var entry provider.Entry
+		value, err, hit, found := lookUp[T](ctx, s, k, &entry)
+		if hit {
+			return value, err
 		}
 		return answerOf(ctx, s, k, stored, id, load, lives, &entry, found)
 	}

@@ -116,7 +116,7 @@ func (p *put) lease() {
 	case err != nil:
 		p.scope.reportGet(p.ctx, p.key, err)
 	case grants[0].State == provider.LeaseGranted:
-		f.lease, f.leased = grants[0].Lease, true
+		f.lease = &grants[0].Lease
 	case grants[0].State == provider.LeaseFailed:
 		p.scope.reportGet(p.ctx, p.key, grants[0].Err)
 	}
@@ -127,7 +127,7 @@ func (p *put) drop() {
 	if p.call == nil {
 		return
 	}
-	if f := p.call.flights[0]; f.leased {
+	if f := p.call.flights[0]; f.lease != nil {
 		(&run{scope: p.scope, call: p.call}).release(p.ctx, p.call.flights)
 	}
 	p.scope.flights.land(p.call)
@@ -144,7 +144,7 @@ func (p *put) store(value any) (stored bool) {
 	now := time.Now()
 	f.settle(nil, now.Sub(p.began), now)
 	leases := p.scope.cache.backend.leaser != nil
-	if f.direct || f.ttl() <= 0 || leases && !f.leased {
+	if f.direct || f.ttl() <= 0 || leases && f.lease == nil {
 		p.drop()
 		return false
 	}

@@ -39,8 +39,7 @@ func (r *read[T]) answer(ctx context.Context, entry *provider.Entry, found bool)
 	s := r.scope
 	if found {
 		if result, err, ok := r.serve(ctx, entry); ok {
-			s.stats.hits.Add(1)
-			s.observe(Event{Kind: EventHit, Key: r.key, Count: 1})
+			s.hit(r.key)
 			return result, err
 		}
 	}

@@ -18,6 +18,8 @@ type CachedScope struct {
 	name    string
 	options ScopeOptions
 	absent  error // what reads of a cached absence return
+	// values says that the store may have values that are served as they are.
+	values  bool
 	stats   scopeStats
 	flights flights
 	// retrying says that a goroutine retries what is pending.
@@ -31,6 +33,7 @@ func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	} else if options.NotFound != ErrNotFound { //nolint:errorlint // it wraps ErrNotFound and is returned as it is
 		s.absent = options.NotFound
 	}
+	s.values = c.backend.values != nil && !options.ages()
 	s.flights.scopesPending = &c.backend.pending
 	s.flights.options = &s.options
 	s.flights.slots.limit = options.MaxLoads
@@ -102,7 +105,24 @@ type job interface {
 	holds(stored any) bool
 }
 
-// get asks the store for key. It is the hot path.
+// getValue asks the store for the value under key, and for nothing else: most hits
+// need no more. It is the hot path. Where it is unsure, get has to be asked.
+func (s *CachedScope) getValue(ctx context.Context, key string) (value any, is provider.Presence) {
+	if !s.values {
+		return nil, provider.Unsure
+	}
+	if s.flights.bypasses(key) {
+		return nil, provider.Missing
+	}
+	value, is, err := s.cache.backend.getValue(s.key(key))
+	if err != nil {
+		s.reportGet(ctx, key, err)
+		return nil, provider.Missing
+	}
+	return value, is
+}
+
+// get asks the store for key.
 func (s *CachedScope) get(ctx context.Context, key string) (provider.Entry, bool) {
 	if s.flights.bypasses(key) {
 		return provider.Entry{}, false

@@ -97,18 +97,15 @@ type flight struct {
 
 	// The following belong to the call's goroutine.
 
-	// lease is the right to fill, in a store with leases; leased, that there is
-	// one.
-	lease  provider.Lease
-	leased bool
+	// lease is the right to fill, in a store with leases; nil: it has none.
+	lease *provider.Lease
 	// seen is the LoadedAt of the entry that was found and is to be replaced.
 	seen time.Time
-	// old is that entry, if the store still had it when the flight had begun; hasOld,
-	// that it had, and that it is a value of the type that is loaded.
-	old    provider.Entry
-	hasOld bool
+	// old is that entry, if the store still had it when the flight had begun, and it
+	// is a value of the type that is loaded; otherwise nil.
+	old *provider.Entry
 
-	decided decisions // guarded by call.deciding: what the load function has said
+	decided *decisions // guarded by call.deciding: what the load function has said; nil: nothing
 
 	bound moment  // guarded by flights.mu: who began before it may take the outcome
 	began moment  // guarded by flights.mu: when its load began; zero: it did not

@@ -37,12 +37,10 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 		return none, err
 	}
 	stored := s.flights.stored.Load()
-	entry, found := s.get(ctx, key)
-	if found && entry.FreshUntil.IsZero() {
-		if value, err, ok := hit[T](s, key, &entry); ok {
-			return value, err
-		}
-		found = false
+	var entry provider.Entry
+	value, err, hit, found := lookUp[T](ctx, s, key, &entry)
+	if hit {
+		return value, err
 	}
 	result, err := newRead(s, key, stored, load, lives).answer(ctx, &entry, found)
 	return result.Value, err
@@ -66,16 +64,36 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 	return s.options.lifetimes(options)
 }
 
-// hit is valueIn for an entry that is served at once, which is counted.
-func hit[T any](s *CachedScope, key string, entry *provider.Entry) (value T, err error, ok bool) {
-	if value, err, ok = valueIn[T](s, key, entry); !ok {
-		return value, err, ok
+// lookUp answers a read from the store, if that is a hit which takes nothing but a
+// look at the value. If it is not, found says that there is an entry, which the
+// reader has to look at; it is in entry.
+func lookUp[T any](ctx context.Context, s *CachedScope, key string, entry *provider.Entry) (value T, err error, hit, found bool) {
+	stored, is := s.getValue(ctx, key)
+	switch is {
+	case provider.Present:
+		if value, err = valueOf[T](stored); err == nil {
+			s.hit(key)
+			return value, nil, true, true
+		}
+	case provider.Missing:
+		return value, nil, false, false
 	}
+	if *entry, found = s.get(ctx, key); !found || !entry.FreshUntil.IsZero() {
+		return value, nil, false, found
+	}
+	value, err, hit = valueIn[T](s, key, entry)
+	if hit {
+		s.hit(key)
+	}
+	return value, err, hit, hit
+}
+
+// hit counts a hit.
+func (s *CachedScope) hit(key string) {
 	s.stats.hits.Add(1)
 	if s.cache.observer != nil {
 		s.observe(Event{Kind: EventHit, Key: key, Count: 1})
 	}
-	return value, err, ok
 }
 
 // valueIn returns what a reader gets from a stored entry. ok is false if the entry

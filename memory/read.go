@@ -23,6 +23,33 @@ func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, 
 	return provider.Entry{}, false, nil
 }
 
+// GetValue returns the value of the live entry under key. It is unsure about an
+// entry that is absent or has FreshUntil, and about everything once the store is
+// closed.
+func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
+	n := s.find(&key)
+	if n == nil || n.expires != never && n.expiredAt(s.now()) {
+		if s.closed.Load() {
+			return nil, provider.Unsure
+		}
+		s.reads.misses(1)
+		return nil, provider.Missing
+	}
+	value = n.value
+	if b, ok := value.(*box); ok {
+		if !b.entry.FreshUntil.IsZero() {
+			return nil, provider.Unsure
+		}
+		value = b.entry.Value
+	}
+	if n.absent {
+		return nil, provider.Unsure
+	}
+	n.hit()
+	s.reads.hit()
+	return value, provider.Present
+}
+
 // GetMany looks up keys and returns one result for each, in their order, with
 // one reading of the clock for all of them.
 func (s *Store) GetMany(_ context.Context, keys []provider.Key) ([]provider.Result, error) {

@@ -76,6 +76,7 @@ var (
 	_ provider.CacheProvider = (*Store)(nil)
 	_ provider.Batcher       = (*Store)(nil)
 	_ provider.InProcess     = (*Store)(nil)
+	_ provider.ValueGetter   = (*Store)(nil)
 	_ provider.Inspector     = (*Store)(nil)
 	_ io.Closer              = (*Store)(nil)
 )
@@ -137,9 +138,13 @@ func (s *Store) now() int64 { return int64(time.Since(s.base)) }
 // find returns the node under key, nil if there is none.
 func (s *Store) find(key *provider.Key) *node { return s.table.Load().find(s.hash(key), key) }
 
+// golden keeps (a, b) and (b, a) apart.
+const golden = 0x9e3779b97f4a7c15
+
 // hash returns the hash of a key, of hashBits bits.
 func (s *Store) hash(key *provider.Key) uint32 {
-	return uint32(maphash.Comparable(s.seed, *key) >> (64 - hashBits))
+	h := maphash.String(s.seed, key.Scope)*golden + maphash.String(s.seed, key.Name)
+	return uint32(h >> (64 - hashBits))
 }
 
 // lock takes mu, unless the store is closed. Whoever got nil unlocks.

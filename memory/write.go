@@ -15,12 +15,13 @@ import (
 // may, and [ErrWeigher] if it cannot be weighed; nothing is kept under key then.
 // A ttl that is zero or negative is an error and changes nothing.
 func (s *Store) Set(_ context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	put := s.prepare(&provider.Item{Key: key, Entry: entry, TTL: ttl})
+	item := provider.Item{Key: key, Entry: entry, TTL: ttl}
+	put := s.prepare(&item)
 	if err := s.lock(); err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
-	return s.applyLocked(&put, s.now())
+	return s.applyLocked(&put, &item.Key, s.now())
 }
 
 // SetMany stores items as Set would, in their order. The errors of those that
@@ -33,7 +34,7 @@ func (s *Store) SetMany(_ context.Context, items []provider.Item) error {
 		for i := range some {
 			puts = append(puts, s.prepare(&some[i]))
 		}
-		errs, err := s.applyAll(puts)
+		errs, err := s.applyAll(puts, some)
 		if err != nil {
 			return err
 		}
@@ -45,16 +46,16 @@ func (s *Store) SetMany(_ context.Context, items []provider.Item) error {
 	return errors.Join(refused...)
 }
 
-// applyAll carries out puts under one hold of the lock and returns the errors
-// of those that were refused.
-func (s *Store) applyAll(puts []put) (refused []error, err error) {
+// applyAll carries out puts, those of items, under one hold of the lock and returns
+// the errors of those that were refused.
+func (s *Store) applyAll(puts []put, items []provider.Item) (refused []error, err error) {
 	if err := s.lock(); err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	now := s.now()
 	for i := range puts {
-		if err := s.applyLocked(&puts[i], now); err != nil {
+		if err := s.applyLocked(&puts[i], &items[i].Key, now); err != nil {
 			refused = append(refused, err)
 		}
 	}
@@ -89,7 +90,6 @@ func (s *Store) deleteSome(keys []provider.Key) error {
 // put is an entry on its way into the store, prepared as far as can be done
 // without the lock.
 type put struct {
-	key    *provider.Key
 	node   *node // nil: nothing is stored
 	ttl    time.Duration
 	err    error // why nothing is stored
@@ -101,7 +101,7 @@ func (s *Store) prepare(item *provider.Item) put {
 	if err := provider.CheckTTL(item.TTL); err != nil {
 		return put{err: err}
 	}
-	p := put{key: &item.Key, ttl: item.TTL}
+	p := put{ttl: item.TTL}
 	var weight int64
 	if s.weigher != nil {
 		weight, p.err = weigh(s.weigher, item)
@@ -132,16 +132,16 @@ func weigh(weigher func(provider.Key, provider.Entry) int64, item *provider.Item
 	return max(weight, 1), nil
 }
 
-// applyLocked carries out a put.
-func (s *Store) applyLocked(p *put, now int64) error {
+// applyLocked carries out the put of an entry under key.
+func (s *Store) applyLocked(p *put, key *provider.Key, now int64) error {
 	if p.err != nil {
 		if p.refuse {
-			s.deleteLocked(p.key, now)
+			s.deleteLocked(key, now)
 		}
 		return p.err
 	}
 	p.node.expires = expiry(now, p.ttl)
-	s.storeLocked(p.node, p.key, now)
+	s.storeLocked(p.node, key, now)
 	return nil
 }
 

@@ -43,6 +43,29 @@ type InProcess interface {
 	InProcess()
 }
 
+// ValueGetter is the capability of an [InProcess] store to return a value without
+// the rest of its entry. It is there for speed: most reads are hits that need
+// nothing else, and an [Entry] is big.
+type ValueGetter interface {
+	// GetValue returns the Value of the live entry under key, [Present], unless the
+	// entry is Absent or has FreshUntil. It returns [Missing] if there is no entry. Both
+	// are as true, and count in the statistics, as if Get had said so. In all other
+	// cases, and whenever it cannot tell, it returns [Unsure]: the cache then asks Get.
+	GetValue(key Key) (value any, is Presence)
+}
+
+// Presence is what [ValueGetter.GetValue] tells about a key.
+type Presence uint8
+
+const (
+	// Unsure says that Get has to be asked.
+	Unsure Presence = iota
+	// Missing says that there is no live entry.
+	Missing
+	// Present says that there is one, which has nothing of interest but its value.
+	Present
+)
+
 // Inspector is the capability of a store to be looked at. Looking counts as no
 // hit, keeps no entry alive and returns no values.
 type Inspector interface {
