@@ -182,7 +182,7 @@ func (s *CachedScope) leaseTTL() time.Duration {
 
 // fillLeased stores storable under their leases, and gives back the leases of
 // rest. It returns how many the store has confirmed.
-func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last bool) (stored int) {
+func (r *run) fillLeased(storable, rest []*flight, last bool) (stored int) {
 	candidates := storable[:0]
 	for _, f := range storable {
 		if f.lease != nil {
@@ -191,7 +191,7 @@ func (r *run) fillLeased(ctx context.Context, storable, rest []*flight, last boo
 	}
 	store, unwanted, sent := r.scope.flights.fillLeased(r.call, candidates, last)
 	r.refused(len(unwanted))
-	ctx = context.WithoutCancel(ctx) // once the load is done, these are bounded by their own deadlines
+	ctx := &r.call.values // once the load is done, these are bounded by their own deadlines
 	if rest = append(rest, unwanted...); len(rest) > 0 {
 		r.release(ctx, rest)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -22,13 +23,21 @@ type run struct {
 	entered  bool      // the run has one of the places of the scope's loads
 	returned bool      // the run came to its end: no panic, no Goexit
 	loads    []Event   // for the observer, after everybody was woken
+	room     *room     // of a call for one key; nil: of another
+}
+
+// room is where a call for one key puts what it would allocate otherwise.
+type room struct {
+	storable [1]*flight
+	items    [1]provider.Item
 }
 
 // run brings the outcomes of all flights of c and wakes who waits, whatever the
 // load function does.
 func (s *CachedScope) run(ctx context.Context, c *call, j job) {
 	growStack(len(c.flights))
-	r := &run{scope: s, call: c, job: j}
+	r := &c.run
+	r.scope, r.call, r.job = s, c, j
 	defer r.end(ctx)
 	switch {
 	case c.purpose == toRefresh && !r.enterNow(ctx):
@@ -53,8 +62,11 @@ func (s *CachedScope) run(ctx context.Context, c *call, j job) {
 //
 //go:noinline
 func growStack(n int) byte { //nolint:unparam // to return it is a use of the room, which nobody else has for it
+	if n >= 0 {
+		return 0 // the room need not be cleared
+	}
 	var room [4 << 10]byte
-	return room[n%len(room)]
+	return room[-n%len(room)]
 }
 
 // enterNow takes one of the places of the scope's loads, and reports whether there
@@ -218,6 +230,9 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 		err = fmt.Errorf("%w: %w", ErrClosed, err) // the load can only say that it was cancelled
 	}
 	var storable, rest []*flight
+	if r.room != nil {
+		storable = r.room.storable[:0]
+	}
 	for _, f := range flights {
 		f.settle(err, took, now)
 		if r.mayStore(f) {
@@ -229,15 +244,15 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 	if r.ran {
 		r.count(len(r.batch), took, err)
 	}
-	r.removeGone(ctx, flights)
+	r.removeGone(flights)
 	if r.scope.cache.backend.leaser != nil {
-		r.fillLeased(ctx, storable, rest, last)
+		r.fillLeased(storable, rest, last)
 		return
 	}
 	store, refused := r.scope.flights.fill(r.call, storable, last)
 	r.refused(refused)
 	if len(store) > 0 {
-		r.store(ctx, store)
+		r.store(store)
 	}
 }
 
@@ -270,7 +285,7 @@ func tooLate(flights []*flight, err error) error {
 
 // removeGone removes what is stored for those of flights whose keys the source has
 // nothing under any more, where that is not stored instead: it would be served on.
-func (r *run) removeGone(ctx context.Context, flights []*flight) {
+func (r *run) removeGone(flights []*flight) {
 	var gone []*flight
 	for _, f := range flights {
 		if f.outcome.entry.Absent && !f.seen.IsZero() && !f.direct && f.ttl() < 0 {
@@ -280,7 +295,7 @@ func (r *run) removeGone(ctx context.Context, flights []*flight) {
 	if len(gone) == 0 {
 		return
 	}
-	if err := r.scope.cache.backend.delete(context.WithoutCancel(ctx), r.keys(gone)); err != nil {
+	if err := r.scope.cache.backend.delete(&r.call.values, r.keys(gone)); err != nil {
 		r.scope.report(OpDelete, keyOf(gone), err)
 	}
 }
@@ -320,14 +335,18 @@ func (r *run) notify(event Event) {
 
 // store asks the store to keep the outcomes of flights, and returns whether it has
 // confirmed that.
-func (r *run) store(ctx context.Context, flights []*flight) (confirmed bool) {
-	items := make([]provider.Item, len(flights))
-	for i, f := range flights {
+func (r *run) store(flights []*flight) (confirmed bool) {
+	var items []provider.Item
+	if r.room != nil {
+		items = r.room.items[:0]
+	}
+	items = slices.Grow(items, len(flights))
+	for _, f := range flights {
 		entry, ttl := r.entry(f)
-		items[i] = provider.Item{Key: r.scope.key(f.key), Entry: entry, TTL: ttl}
+		items = append(items, provider.Item{Key: r.scope.key(f.key), Entry: entry, TTL: ttl})
 	}
 	// Once the load is done, the fill is bounded by its own deadline alone.
-	err := r.scope.cache.backend.set(context.WithoutCancel(ctx), items, r)
+	err := r.scope.cache.backend.set(&r.call.values, items, r)
 	if err != nil {
 		r.scope.report(OpSet, keyOf(flights), err)
 	}

@@ -148,11 +148,12 @@ func (p *put) store(value any) (stored bool) {
 		p.drop()
 		return false
 	}
-	r := &run{scope: p.scope, call: p.call, returned: true}
+	r := &p.call.run
+	r.scope, r.call, r.returned = p.scope, p.call, true
 	if leases {
-		stored = r.fillLeased(p.ctx, p.call.flights, nil, true) == 1
+		stored = r.fillLeased(p.call.flights, nil, true) == 1
 	} else if p.scope.flights.fillPut(f) {
-		stored = r.store(p.ctx, p.call.flights)
+		stored = r.store(p.call.flights)
 		p.scope.flights.endOthers(f)
 	} else {
 		r.refused(1)

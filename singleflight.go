@@ -23,10 +23,17 @@ type call struct {
 	ctx   context.Context //nolint:containedctx // of the load: what has to be cancelled and asked for its cause
 	// cancel cancels the load.
 	cancel context.CancelCauseFunc
+	// values is the context of the reader that made the call, without its end, and
+	// has the call as a value.
+	values loadValues
+	// run is the call's goroutine.
+	run run
 	// notFound is ScopeOptions.NotFound, for load functions that are ours.
 	notFound error
 	// flights are the call's keys.
 	flights []*flight
+	// calls is empty, and has room for the list of the one call of a boarding.
+	calls []*call
 	// lives are the TTLs of the read that made the call.
 	lives lifetimes
 	// again says that the store has to be asked again before loading: since the
@@ -248,6 +255,9 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 				b.flights[i] = b.own.flights[n]
 			}
 		}
+		if b.calls == nil {
+			b.calls = b.own.calls
+		}
 		b.calls = append(b.calls, b.own)
 		b.own.waiters = 1
 		b.own.patience = deadline
@@ -331,9 +341,12 @@ func newCall(n int) (c *call, flights []flight) {
 			call    call
 			flights [1]flight
 			list    [1]*flight
+			calls   [1]*call
+			room    room
 		}{}
 		c, flights = &one.call, one.flights[:]
-		c.flights = one.list[:]
+		c.flights, c.calls = one.list[:], one.calls[:0]
+		c.run.room = &one.room
 	} else {
 		c, flights = &call{flights: make([]*flight, n)}, make([]flight, n)
 	}
@@ -345,7 +358,8 @@ func newCall(n int) (c *call, flights []flight) {
 // its own.
 func (c *call) begin(ctx context.Context, options *ScopeOptions) context.Context {
 	c.notFound = options.NotFound
-	load, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), callKey{}, c))
+	c.values = loadValues{context.WithoutCancel(ctx), c}
+	load, cancel := context.WithCancelCause(&c.values)
 	c.cancel = cancel
 	if options.LoadTimeout > 0 {
 		var stop context.CancelFunc
@@ -358,6 +372,21 @@ func (c *call) begin(ctx context.Context, options *ScopeOptions) context.Context
 
 // cause returns why the load was cancelled; nil if it was not.
 func (c *call) cause() error { return context.Cause(c.ctx) }
+
+// loadValues is a context that has no end, with the values of another one and a
+// call.
+type loadValues struct {
+	context.Context
+	call *call
+}
+
+// Value returns the call for callKey.
+func (v *loadValues) Value(key any) any {
+	if key == (callKey{}) {
+		return v.call
+	}
+	return v.Context.Value(key)
+}
 
 // callKey is the context key under which the context of a load has its *call.
 type callKey struct{}
