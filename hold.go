@@ -84,6 +84,9 @@ type lagging struct {
 	prefixes map[string]time.Time
 }
 
+// size returns the number of keys and prefixes.
+func (l *lagging) size() int { return len(l.keys) + len(l.prefixes) }
+
 // add adds targets until a time. Past the bound it keeps the whole scope
 // instead.
 func (l *lagging) add(targets Targets, now, until time.Time) {
@@ -97,7 +100,7 @@ func (l *lagging) add(targets Targets, now, until time.Time) {
 	for _, prefix := range targets.Prefixes {
 		l.prefixes[prefix] = until
 	}
-	if len(l.keys)+len(l.prefixes) > l.limit || len(l.prefixes) > maxPendingPrefixes {
+	if l.size() > l.limit || len(l.prefixes) > maxPendingPrefixes {
 		// No other ends later: the lag of a scope is always the same.
 		l.keys, l.prefixes = make(map[string]time.Time), map[string]time.Time{"": until}
 	}

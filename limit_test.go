@@ -177,7 +177,9 @@ func TestLoadTimeoutIncludesTheQueue(t *testing.T) {
 		began := time.Now()
 		wrapAsync(t.Context(), s, "a", l.load("a"))
 		synctest.Wait()
-		b := wrapAsync(t.Context(), s, "b", l.load("b"))
+		b := wrapAsync(t.Context(), s, "b", func(context.Context) (int, error) {
+			return l.load("b")(t.Context()) // it does not heed its end, at which it would give c its place
+		})
 		synctest.Wait()
 		c := wrapAsync(t.Context(), s, "c", l.load("c"))
 		for key, reader := range map[string]<-chan result[int]{"b": b, "c": c} {
@@ -185,6 +187,8 @@ func TestLoadTimeoutIncludesTheQueue(t *testing.T) {
 				t.Errorf("%s: error %v after %v, want ErrLoadTimeout after 3 s", key, r.err, time.Since(began))
 			}
 		}
+		time.Sleep(time.Second)
+		synctest.Wait()
 		l.want(t, 1, "a", "b") // c's turn never came
 		wantIdle(t, s)
 	})

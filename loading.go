@@ -139,7 +139,7 @@ func (f *flight) settle(err error, took time.Duration, now time.Time) {
 	}
 	f.call.deciding.Unlock()
 	o := &f.outcome
-	if d.unmodified && (err == nil || len(f.call.flights) > 1) { // an error of a bulk load is one of the others
+	if d.unmodified && f.old != nil && (err == nil || len(f.call.flights) > 1) { // an error of a bulk load is one of the others
 		*o = outcome{known: true, extended: true, entry: provider.Entry{Value: f.old.Value, Validator: f.old.Validator}}
 	}
 	if !o.known {

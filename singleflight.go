@@ -306,6 +306,9 @@ func (g *flights) joinableLocked(key string) *flight {
 // directLocked reports whether a flight of key that begins now has to leave the
 // store alone.
 func (g *flights) directLocked(key string) bool {
+	if g.pending.size() == 0 && g.lagging.size() == 0 {
+		return false // going through maps takes stack, even if there is nothing in them
+	}
 	return g.pending.covers(key) || g.lagging.covers(key)
 }
 
@@ -323,7 +326,8 @@ func (g *flights) createLocked(r *request, positions []int) *call {
 	g.running[c] = struct{}{}
 	for n, i := range positions {
 		key, f := r.keys[i], &created[n]
-		*f = flight{key: key, call: c, index: i, direct: g.directLocked(key), bound: unbounded, next: g.live[key]}
+		f.key, f.call, f.index = key, c, i
+		f.direct, f.bound, f.next = g.directLocked(key), unbounded, g.live[key]
 		if r.seen != nil {
 			f.seen = r.seen[i]
 		}

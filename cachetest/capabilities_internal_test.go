@@ -46,6 +46,9 @@ func TestCapabilitiesAreGenerated(t *testing.T) {
 		t.Errorf("%s is out of date: go test ./cachetest -run %s -update", file, t.Name())
 	}
 	for _, name := range interfacesOf(t, "../provider") {
+		if name == "ValueGetter" {
+			continue // what is got has to go through Get, which may fail
+		}
 		forwarded := slices.Contains(capabilityTypes, "provider."+name) || name == "InProcess"
 		if !forwarded && name != "CacheProvider" && name != "Codec" {
 			t.Errorf("provider.%s is no capability that a Chaos forwards", name)

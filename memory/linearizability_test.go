@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 // taken apart into steps on single keys, and the steps on each key have to be
 // linearizable:
 //
-//   - Get, Set and Delete of one key are one step.
+//   - Get, GetValue, Set and Delete of one key are one step.
 //   - GetMany, SetMany and Delete of several are a step for each key, at any time
 //     between the call and its return: nothing is promised of them together.
 //   - DeletePrefix is two steps on every key that it covers, at the moments when it
@@ -197,6 +198,7 @@ func (s linSweep) steps() (steps []porcupine.Operation) {
 type linStore interface {
 	provider.CacheProvider
 	provider.Batcher
+	provider.ValueGetter
 }
 
 // linClient makes random calls and notes them.
@@ -238,8 +240,10 @@ func (c *linClient) run() {
 			runtime.Gosched()
 		}
 		switch n := c.r.IntN(20); {
-		case n < 8:
+		case n < 4:
 			c.get(c.some()[0])
+		case n < 8:
+			c.getValue(c.some()[0])
 		case n < 12:
 			c.set(c.some()[0])
 		case n < 14:
@@ -262,6 +266,19 @@ func (c *linClient) get(name string) {
 			found, _ = entry.Value.(int)
 		}
 		return err
+	})
+	c.note(span, linGet, name, 0, found)
+}
+
+func (c *linClient) getValue(name string) {
+	found := 0
+	span := c.during(func(context.Context) error {
+		value, is := c.store.GetValue(key("s", name))
+		if is == provider.Unsure {
+			return errors.New("unsure of a plain value")
+		}
+		found, _ = value.(int)
+		return nil
 	})
 	c.note(span, linGet, name, 0, found)
 }

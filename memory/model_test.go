@@ -134,7 +134,14 @@ func (m *modelRun) step() {
 		for _, i := range items {
 			m.stored(i)
 		}
-	case 4, 5:
+	case 4:
+		k := m.key()
+		value, is := m.s.GetValue(k)
+		if is == provider.Unsure {
+			m.t.Fatalf("GetValue %q: unsure of a plain value", k)
+		}
+		m.check("GetValue", k, provider.Entry{Value: value}, is == provider.Present)
+	case 5:
 		k := m.key()
 		e, found, getErr := m.s.Get(ctx, k)
 		m.check("Get", k, e, found)

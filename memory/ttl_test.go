@@ -30,6 +30,9 @@ func wantMiss(tb testing.TB, s *Store, k provider.Key) {
 	if e, found, err := s.Get(tb.Context(), k); err != nil || found {
 		tb.Errorf("Get %v = %v, %v, %v; want a miss", k, e.Value, found, err)
 	}
+	if value, is := s.GetValue(k); is != provider.Missing {
+		tb.Errorf("GetValue %v = %v, %d; want a miss", k, value, is)
+	}
 	if found, err := s.Has(tb.Context(), k); err != nil || found {
 		tb.Errorf("Has %v = %v, %v; want false", k, found, err)
 	}

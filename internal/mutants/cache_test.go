@@ -207,7 +207,7 @@ func cacheMutants() []mutant {
 		// A load belongs to its key.
 		{
 			"a load does not end with its reader's context", "G7", "singleflight.go",
-			"context.WithValue(context.WithoutCancel(ctx), callKey{}, c)", "context.WithValue(ctx, callKey{}, c)",
+			"context.WithCancelCause(&c.values)", "context.WithCancelCause(context.WithValue(ctx, callKey{}, c))",
 			"TestLoadKeepsValuesAndDropsCancellation",
 		},
 		{

@@ -49,6 +49,16 @@ func memoryMutants() []mutant {
 			"TestTTLIsExact",
 		},
 		{
+			"what has ended is not found as a value", "G1", "read.go",
+			"n == nil || n.expires != never && n.expiredAt(s.now())", "n == nil",
+			"TestTTLIsExact",
+		},
+		{
+			"what has FreshUntil is not a value to serve", "G1", "read.go",
+			"\t\tif !b.entry.FreshUntil.IsZero() {\n\t\t\treturn nil, provider.Unsure\n\t\t}\n\t\tvalue", "\t\tvalue",
+			"TestConformance/default/getvalue/entries",
+		},
+		{
 			"what has ended does not count as removed", "G2", "write.go",
 			"live = !n.expiredAt(now)", "live = true",
 			"TestExpiredEntryDoesNotCountAsLive",

@@ -21,7 +21,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"what is gone from the source goes from the store, stale or not", "G1", "load.go",
-			"\tr.removeGone(ctx, flights)\n", "",
+			"\tr.removeGone(flights)\n", "",
 			"TestStaleValueAndAbsence",
 		},
 		{
@@ -66,7 +66,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"what a load does not want stored is not", "G2", "loading.go",
-			"case f.decided.unstored:\n\t\treturn 0\n", "",
+			"case d != nil && d.unstored:\n\t\treturn 0\n", "",
 			"TestLoadDecidesHowLongItIsStored",
 		},
 		{

@@ -214,6 +214,7 @@ func TestSkippedCases(t *testing.T) {
 		"close/get-after":       "io.Closer",
 		"get/nothing":           "",
 		"inprocess/never-waits": "provider.InProcess",
+		"getvalue/like-get":     "provider.ValueGetter",
 		"acquire/grants":        "provider.Leaser",
 		"refresh/ends":          "provider.Refresher",
 		"hold/removes":          "provider.Holder",

@@ -1854,6 +1854,57 @@ func brokenMisc() []breakage {
 			}
 			return keys, nil
 		})},
+		// GetValue says what Get says, or that it is unsure.
+		{name: "GetValue finds what was there before", cases: in("getvalue/like-get"), apply: func(b *broken) {
+			last := map[provider.Key]any{}
+			b.getValue = func(key provider.Key) (any, provider.Presence) {
+				value, is := b.reference.GetValue(key)
+				if is == provider.Present {
+					last[key] = value
+				}
+				if value, ok := last[key]; ok {
+					return value, provider.Present
+				}
+				return value, is
+			}
+		}},
+		{name: "GetValue misses nil", cases: in("getvalue/like-get"), apply: func(b *broken) {
+			b.getValue = func(key provider.Key) (any, provider.Presence) {
+				value, is := b.reference.GetValue(key)
+				if value == nil {
+					is = provider.Missing
+				}
+				return value, is
+			}
+		}},
+		{name: "GetValue ignores the end", exactOnly: true, cases: in("getvalue/ends"), apply: func(b *broken) {
+			b.getValue = func(key provider.Key) (value any, is provider.Presence) {
+				b.edit(func(entries map[provider.Key]stored) {
+					if e, ok := entries[key]; ok {
+						value, is = e.entry.Value, provider.Present
+					}
+				})
+				return value, is
+			}
+		}},
+		{name: "GetValue finds values of any entry", cases: in("getvalue/entries"), apply: func(b *broken) {
+			b.getValue = func(key provider.Key) (any, provider.Presence) {
+				entry, found, err := b.reference.Get(context.Background(), key)
+				if err != nil || !found {
+					return nil, provider.Unsure
+				}
+				return entry.Value, provider.Present
+			}
+		}},
+		{name: "GetValue finds nothing after Close", cases: in("getvalue/after-close"), apply: func(b *broken) {
+			b.getValue = func(key provider.Key) (any, provider.Presence) {
+				value, is := b.reference.GetValue(key)
+				if is == provider.Unsure {
+					is = provider.Missing
+				}
+				return value, is
+			}
+		}},
 		// A store in the process never waits.
 		{name: "Set waits", exactOnly: true, cases: in("inprocess/never-waits"), apply: func(b *broken) {
 			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {

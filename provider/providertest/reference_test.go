@@ -74,6 +74,23 @@ func (r *reference) Get(ctx context.Context, key provider.Key) (provider.Entry, 
 	return e.entry, true, nil
 }
 
+func (r *reference) GetValue(key provider.Key) (any, provider.Presence) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch e, found := r.entries[key]; {
+	case r.closed:
+		return nil, provider.Unsure
+	case !found || !e.live():
+		r.misses++
+		return nil, provider.Missing
+	case e.entry.Absent || !e.entry.FreshUntil.IsZero():
+		return nil, provider.Unsure
+	default:
+		r.hits++
+		return e.entry.Value, provider.Present
+	}
+}
+
 func (r *reference) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 	if err := provider.CheckTTL(ttl); err != nil {
 		return err
@@ -245,6 +262,7 @@ type (
 	setFunc          = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error
 	deleteFunc       = func(ctx context.Context, keys ...provider.Key) error
 	deletePrefixFunc = func(ctx context.Context, scope, prefix string) (int, error)
+	getValueFunc     = func(key provider.Key) (any, provider.Presence)
 	getManyFunc      = func(ctx context.Context, keys []provider.Key) ([]provider.Result, error)
 	setManyFunc      = func(ctx context.Context, items []provider.Item) error
 	hasFunc          = func(ctx context.Context, key provider.Key) (bool, error)
@@ -268,6 +286,7 @@ type broken struct {
 	set          setFunc
 	delete       deleteFunc
 	deletePrefix deletePrefixFunc
+	getValue     getValueFunc
 	getMany      getManyFunc
 	setMany      setManyFunc
 	has          hasFunc
@@ -287,7 +306,8 @@ func breakReference(r *reference) *broken {
 	return &broken{
 		reference: r,
 		get:       r.Get, set: r.Set, delete: r.Delete, deletePrefix: r.DeletePrefix,
-		getMany: r.GetMany, setMany: r.SetMany,
+		getValue: r.GetValue,
+		getMany:  r.GetMany, setMany: r.SetMany,
 		has: r.Has, stats: r.Stats, list: r.List,
 		acquire: r.Acquire, fill: r.Fill, release: r.Release,
 		refresh: r.Refresh,
@@ -311,6 +331,8 @@ func (b *broken) Delete(ctx context.Context, keys ...provider.Key) error {
 func (b *broken) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
 	return b.deletePrefix(ctx, scope, prefix)
 }
+
+func (b *broken) GetValue(key provider.Key) (any, provider.Presence) { return b.getValue(key) }
 
 func (b *broken) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
 	return b.getMany(ctx, keys)

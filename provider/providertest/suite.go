@@ -45,6 +45,7 @@ func groups() []group {
 		{"model", modelCases()},
 		groupFor("batch", batchCases()),
 		groupFor("inprocess", inProcessCases()),
+		groupFor("getvalue", valueGetterCases()),
 		groupFor("inspect", inspectCases()),
 		groupFor("list", listCases()),
 		groupFor("close", closeCases()),
