@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,9 @@ var (
 	// end to tell anything about the store.
 	errImpatient = errors.New("readthrough: the caller has no time for the store")
 
+	// errUnanswered is the error of a call that was left behind.
+	errUnanswered = errors.New("readthrough: the store did not answer")
+
 	// errStoreGoexit is the error of a call whose goroutine the store has ended.
 	errStoreGoexit = errors.New("readthrough: the store called runtime.Goexit")
 )
@@ -51,6 +55,7 @@ type backend struct {
 	refresher provider.Refresher   // nil: keys that hold an entry cannot be leased
 	holder    provider.Holder      // nil: keys cannot be held
 	local     bool
+	punctual  bool // calls end at their deadline
 
 	readTimeout   time.Duration
 	deleteTimeout time.Duration
@@ -75,6 +80,9 @@ func newBackend(store provider.CacheProvider, o *Options) *backend {
 	}
 	if inspector, ok := store.(provider.Inspector); ok {
 		b.inspector = inspector
+	}
+	if punctual, ok := store.(provider.Punctual); ok {
+		b.punctual = punctual.Punctual()
 	}
 	if closer, ok := store.(io.Closer); ok {
 		b.closer = closer
@@ -270,15 +278,30 @@ func (b *backend) admit() error {
 }
 
 // ask calls the store under a deadline and records what that tells about it. A
-// call that does not return in time goes on in its goroutine, and its result is
-// dropped. A panic of the store is an error.
-func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call func(context.Context) (R, error)) (R, error) {
+// panic of the store is an error.
+func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
 	if b.local {
 		return try(ctx, call)
 	}
 	bound, telling := boundFor(ctx, timeout)
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
+	if b.punctual {
+		result, err = try(bounded, call)
+	} else {
+		result, err = leavable(bounded, b, call)
+	}
+	if err == errUnanswered { //nolint:errorlint // that of leavable is meant
+		if err = ctx.Err(); err == nil {
+			err = fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
+		}
+	}
+	return result, b.settle(ctx, bounded, telling, err)
+}
+
+// leavable makes a call in a goroutine. One that does not return in time goes on
+// there, and its result is dropped: the error is errUnanswered.
+func leavable[R any](bounded context.Context, b *backend, call func(context.Context) (R, error)) (R, error) {
 	type reply struct {
 		result R
 		err    error
@@ -298,7 +321,6 @@ func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call fun
 	}()
 	select {
 	case r := <-replies:
-		b.breaker.record(verdictWithin(ctx, r.err))
 		return r.result, r.err
 	case <-bounded.Done():
 	}
@@ -307,22 +329,24 @@ func ask[R any](ctx context.Context, b *backend, timeout time.Duration, call fun
 	}
 	select {
 	case r := <-replies: // it was there at the same moment
-		b.breaker.record(verdictWithin(ctx, r.err))
 		return r.result, r.err
 	default:
+		var none R
+		return none, errUnanswered
 	}
-	var none R
-	if err := ctx.Err(); err != nil {
-		b.breaker.record(storeUnknown)
-		return none, err
+}
+
+// settle records what the end of a call tells about the store, and returns the
+// error of its caller, who has ctx and whose patience may have been too short to
+// tell.
+func (b *backend) settle(ctx, bounded context.Context, telling bool, err error) error {
+	v := verdictWithin(ctx, err)
+	// The deadline of a connection may be noticed a moment before that of the context.
+	if v == storeFailed && !telling && (bounded.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+		v, err = storeUnknown, errImpatient
 	}
-	if telling {
-		b.breaker.record(storeFailed)
-	} else {
-		b.breaker.record(storeUnknown)
-		return none, errImpatient
-	}
-	return none, fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
+	b.breaker.record(v)
+	return err
 }
 
 // boundFor returns how long a call may take that is bounded by timeout, for a

@@ -70,6 +70,11 @@ type faultyLocal struct{ *faulty }
 
 func (faultyLocal) InProcess() {}
 
+// faultyPunctual is a faulty store with [provider.Punctual], which it is with faultHang.
+type faultyPunctual struct{ *faulty }
+
+func (faultyPunctual) Punctual() bool { return true }
+
 func newFaulty() *faulty {
 	return &faulty{
 		entries: make(map[provider.Key]shelved), faults: make(map[string]fault),
@@ -327,6 +332,8 @@ func newRig(t *testing.T, options readthrough.Options, wrap func(*faulty) provid
 }
 
 func withBatches(s *faulty) provider.CacheProvider { return faultyBatches{s} }
+
+func punctual(s *faulty) provider.CacheProvider { return faultyPunctual{s} }
 
 func inProcess(s *faulty) provider.CacheProvider { return faultyLocal{s} }
 

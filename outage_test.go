@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -208,9 +209,10 @@ func TestWrongNumberOfResults(t *testing.T) {
 // TestHangingStoreCostsAFewTimeouts: one cache library waits for the full
 // timeout on every read of an outage.
 func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
-	for name, f := range map[string]fault{"honours the context": faultHang, "ignores the context": faultStuck} {
+	for name, hangs := range waysToHang() {
+		f := hangs.fault
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
+			r := newRig(t, readthrough.Options{}, hangs.wrap)
 			r.store.failAll(f)
 			elapsed := took(func() {
 				for i := range 100 {
@@ -240,6 +242,65 @@ func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// waysToHang are the faults of stores that do not answer, and what has to be put
+// around the store.
+func waysToHang() map[string]struct {
+	fault fault
+	wrap  func(*faulty) provider.CacheProvider
+} {
+	return map[string]struct {
+		fault fault
+		wrap  func(*faulty) provider.CacheProvider
+	}{
+		"honours the context": {faultHang, nil},
+		"ignores the context": {faultStuck, nil},
+		"is punctual":         {faultHang, punctual},
+	}
+}
+
+// TestPunctualStoreIsCalledDirectly: the calls of a punctual store are made by the
+// goroutine of the reader.
+func TestPunctualStoreIsCalledDirectly(t *testing.T) {
+	for name, wrap := range map[string]func(*faulty) provider.CacheProvider{"punctual": punctual, "another": nil} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{}, wrap)
+			r.read("k")
+			var direct bool
+			r.store.hook("get", func(context.Context, []string) error {
+				direct = strings.Contains(string(debug.Stack()), "(*rig).read")
+				return nil
+			})
+			r.expectRead("k", "1", false)
+			if want := name == "punctual"; direct != want {
+				t.Errorf("called by the reader: %v, want %v", direct, want)
+			}
+		})
+	}
+}
+
+// TestPunctualStoreAndImpatientCallers: callers who have too little time to tell
+// anything about the store do not have it left alone.
+func TestPunctualStoreAndImpatientCallers(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, punctual)
+		r.store.fail(faultHang, "get")
+		const readers = 10
+		for range readers {
+			ctx, cancel := context.WithTimeout(t.Context(), providerTimeout/4)
+			if _, err := r.readCtx(ctx, r.scope, "k"); err != nil {
+				t.Errorf("a read failed: %v", err)
+			}
+			cancel()
+			if err := r.scope.Invalidate(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := len(r.store.calls("get")); got < readers {
+			t.Errorf("the store was asked %d times for %d readers", got, readers)
+		}
+	})
 }
 
 // TestStampedeInAnOutage: the load of a key is shared also when the store is
@@ -330,10 +391,10 @@ func TestBreakerCountsFailuresInARow(t *testing.T) {
 }
 
 func TestCallerCancellationIsNoFailure(t *testing.T) {
-	for name, f := range map[string]fault{"honours the context": faultHang, "ignores the context": faultStuck} {
+	for name, hangs := range waysToHang() {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
-			r.store.fail(f, "get")
+			r := newRig(t, readthrough.Options{BreakerFailures: 1}, hangs.wrap)
+			r.store.fail(hangs.fault, "get")
 			for range 10 {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Millisecond, cancel)

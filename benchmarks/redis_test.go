@@ -49,7 +49,7 @@ func example() *record {
 const redisConnections = 64
 
 func newClient(addr string) *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: addr, PoolSize: redisConnections})
+	return redis.NewClient(&redis.Options{Addr: addr, PoolSize: redisConnections, ContextTimeoutEnabled: true})
 }
 
 func openOverRedis(addr string, codec provider.Codec) func(b *testing.B, entries int, s source) cache {

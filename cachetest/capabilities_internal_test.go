@@ -46,8 +46,8 @@ func TestCapabilitiesAreGenerated(t *testing.T) {
 		t.Errorf("%s is out of date: go test ./cachetest -run %s -update", file, t.Name())
 	}
 	for _, name := range interfacesOf(t, "../provider") {
-		if name == "ValueGetter" {
-			continue // what is got has to go through Get, which may fail
+		if name == "ValueGetter" || name == "Punctual" {
+			continue // a Chaos makes Get fail, and calls hang
 		}
 		forwarded := slices.Contains(capabilityTypes, "provider."+name) || name == "InProcess"
 		if !forwarded && name != "CacheProvider" && name != "Codec" {

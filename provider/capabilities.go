@@ -43,6 +43,21 @@ type InProcess interface {
 	InProcess()
 }
 
+// Punctual is the capability of a store to return from every call soon after the
+// deadline of its context, whatever its network does. The cache calls such a store
+// in the goroutine of its caller. For a store that may not return, each call has a
+// goroutine, which can be left behind: that costs about as much as all else that a
+// hit takes in the process.
+//
+// The end of a context by cancellation need not end a call: a reader that has left
+// may have to wait for the store until the deadline, which is no later than
+// Options.ProviderTimeout of the cache, 50 ms by default.
+type Punctual interface {
+	// Punctual reports whether the store is. It is asked once, and may depend on how
+	// the store was made.
+	Punctual() bool
+}
+
 // ValueGetter is the capability of an [InProcess] store to return a value without
 // the rest of its entry. It is there for speed: most reads are hits that need
 // nothing else, and an [Entry] is big.

@@ -10,6 +10,7 @@
 //     every call under a deadline and behind a circuit breaker.
 //   - [ValueGetter]: values without their entries, of a store in the process.
 //     Without it a hit takes twice as long.
+//   - [Punctual]: calls end at their deadline. Without it each has a goroutine.
 //   - [Leaser]: leases, which fence fills against the invalidations of other
 //     processes. Without it a store that processes share keeps the guarantees of
 //     the cache in each process for its own invalidations only.

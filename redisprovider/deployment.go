@@ -60,6 +60,14 @@ func deploymentOf(client redis.UniversalClient) (deployment, error) {
 	}
 }
 
+// punctual reports whether the client keeps the deadlines of contexts.
+func (d deployment) punctual() bool {
+	if d.cluster != nil {
+		return d.cluster.Options().ContextTimeoutEnabled
+	}
+	return d.server.Options().ContextTimeoutEnabled
+}
+
 func checkClusterOptions(o *redis.ClusterOptions) error {
 	// go-redis sets ReadOnly by itself for the two kinds of routing.
 	if o.ReadOnly {

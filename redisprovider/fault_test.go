@@ -273,7 +273,12 @@ func TestDeadlines(t *testing.T) {
 		"of the client":  func(o *redis.Options) { o.ReadTimeout, o.MaxRetries = 100*time.Millisecond, -1 },
 	} {
 		p := newProvider(t, newServerClient(t, s.Addr(), edit), redisprovider.Options{})
+		if want := name == "of the context"; p.Punctual() != want {
+			t.Errorf("Punctual() = %v with deadlines %s", !want, name)
+		}
 		mustSet(t, p, key("s", "k"), "v")
+		hold := provider.HoldTargets{Scope: "s", Keys: []string{"k"}, Prefixes: []string{"p"}}
+		lease := provider.Lease{Key: key("s", "k"), Token: "token"}
 		s.Pause()
 		calls := map[string]func(ctx context.Context) error{
 			"Get":          func(ctx context.Context) error { _, _, err := p.Get(ctx, key("s", "k")); return err },
@@ -282,6 +287,21 @@ func TestDeadlines(t *testing.T) {
 			"SetMany":      func(ctx context.Context) error { return p.SetMany(ctx, []provider.Item{{TTL: time.Hour}}) },
 			"Delete":       func(ctx context.Context) error { return p.Delete(ctx, numbered("s", 3)...) },
 			"DeletePrefix": func(ctx context.Context) error { _, err := p.DeletePrefix(ctx, "s", ""); return err },
+			"Acquire": func(ctx context.Context) error {
+				_, err := p.Acquire(ctx, numbered("s", 3), time.Second)
+				return err
+			},
+			"Refresh": func(ctx context.Context) error {
+				_, err := p.Refresh(ctx, []provider.RefreshRequest{{Key: key("s", "k")}}, time.Second)
+				return err
+			},
+			"Fill": func(ctx context.Context) error {
+				filled, err := p.Fill(ctx, []provider.Fill{{Lease: lease, TTL: time.Hour}})
+				return errors.Join(err, filled[0].Err)
+			},
+			"Release": func(ctx context.Context) error { return p.Release(ctx, []provider.Lease{lease}) },
+			"Hold":    func(ctx context.Context) error { return p.Hold(ctx, hold, "token", time.Second) },
+			"Unhold":  func(ctx context.Context) error { return p.Unhold(ctx, hold, "token") },
 		}
 		for call, f := range calls {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

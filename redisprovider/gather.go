@@ -28,7 +28,8 @@ const (
 // That keeps what a read owes its caller: it is sent after it was asked for. So
 // what it finds was there after the caller began.
 type gather struct {
-	fetch func(ctx context.Context, names []string) []provider.Result
+	fetch    func(ctx context.Context, names []string) []provider.Result
+	fetchOne func(ctx context.Context, name string) provider.Result
 
 	mu     sync.Mutex // guards following
 	flying int        // round trips under way
@@ -55,7 +56,7 @@ func (g *gather) get(ctx context.Context, name string) provider.Result {
 		g.flying++
 		g.mu.Unlock()
 		defer g.landed()
-		return g.fetch(ctx, []string{name})[0]
+		return g.fetchOne(ctx, name)
 	}
 	b, i := g.joinLocked(ctx, name)
 	g.mu.Unlock()

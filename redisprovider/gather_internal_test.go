@@ -62,7 +62,9 @@ func gathering(t *testing.T, test func(t *testing.T, g *gather, s *fakeServer)) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := new(fakeServer)
-		g := &gather{fetch: s.fetch}
+		g := &gather{fetch: s.fetch, fetchOne: func(ctx context.Context, name string) provider.Result {
+			return s.fetch(ctx, []string{name})[0]
+		}}
 		test(t, g, s)
 		synctest.Wait()
 		if g.flying != 0 || g.next != nil {

@@ -17,7 +17,7 @@ import (
 // the rebuilds of indices that are under way, which [Provider.Close] ends; the
 // client stays the caller's. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher],
-// [provider.Leaser], [provider.Refresher] and [provider.Holder].
+// [provider.Leaser], [provider.Refresher], [provider.Holder] and [provider.Punctual].
 //
 // Errors of its methods name the Redis key that they concern and wrap the
 // client's error.
@@ -47,6 +47,7 @@ var (
 	_ provider.Leaser        = (*Provider)(nil)
 	_ provider.Refresher     = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
+	_ provider.Punctual      = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
 
@@ -79,7 +80,7 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 		waitTimeout:   options.WaitTimeout,
 		scripts:       newScripts(options.FenceByServer),
 	}
-	p.gather.fetch = p.fetch
+	p.gather.fetch, p.gather.fetchOne = p.fetch, p.fetchOne
 	return p, nil
 }
 
@@ -90,6 +91,10 @@ func bucketsFor(where deployment, options Options) int {
 	}
 	return options.Buckets
 }
+
+// Punctual implements [provider.Punctual]: the store is, if its client has the option
+// ContextTimeoutEnabled. See "Deadlines and late commands".
+func (p *Provider) Punctual() bool { return p.punctual() }
 
 // Get implements [provider.CacheProvider]: one GET, with a fence one script. On one
 // server, reads that come while several others are under way share a round trip.
@@ -102,7 +107,7 @@ func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, b
 	if p.server != nil {
 		result = p.gather.get(ctx, name)
 	} else {
-		result = p.fetch(ctx, []string{name})[0]
+		result = p.fetchOne(ctx, name)
 	}
 	return result.Entry, result.Found, result.Err
 }
@@ -113,7 +118,7 @@ func (p *Provider) fetch(ctx context.Context, keys []string) []provider.Result {
 	case p.fence:
 		return p.fencedGet(ctx, keys)
 	case len(keys) == 1:
-		return []provider.Result{p.getOne(ctx, keys[0])}
+		return []provider.Result{p.fetchOne(ctx, keys[0])}
 	case p.server != nil:
 		return p.mget(ctx, keys)
 	default:
@@ -121,7 +126,11 @@ func (p *Provider) fetch(ctx context.Context, keys []string) []provider.Result {
 	}
 }
 
-func (p *Provider) getOne(ctx context.Context, key string) provider.Result {
+// fetchOne reads a key.
+func (p *Provider) fetchOne(ctx context.Context, key string) provider.Result {
+	if p.fence {
+		return p.fencedGet(ctx, []string{key})[0]
+	}
 	entry, found, err := p.read(p.client.Get(ctx, key))
 	if err != nil {
 		return provider.Result{Err: failed("get", key, err)}

@@ -243,6 +243,11 @@ func cacheMutants() []mutant {
 			"TestBreakerAgainstTwin",
 		},
 		{
+			"a caller with too little time tells nothing about the store", "G4", "backend.go",
+			"v == storeFailed && !telling", "v == storeFailed && false",
+			"TestPunctualStoreAndImpatientCallers",
+		},
+		{
 			"a panic of the store is an error", "G4", "backend.go",
 			"*err = fmt.Errorf(\"readthrough: the store panicked: %w\", &PanicError{Value: r, Stack: stack()})", "panic(r)",
 			"TestOutageNeverFailsARead",
