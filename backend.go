@@ -97,7 +97,9 @@ func newBackend(store provider.CacheProvider, o *Options) *backend {
 		}
 	}
 	if _, b.local = store.(provider.InProcess); b.local {
-		b.values, _ = store.(provider.ValueGetter)
+		if values, ok := store.(provider.ValueGetter); ok {
+			b.values = values
+		}
 	}
 	return b
 }

@@ -3,6 +3,7 @@ package readthrough_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -248,4 +249,25 @@ func BenchmarkInvalidatePrefix(b *testing.B) {
 	b.ReportMetric(alone, "reads/s-before")
 	close(stop)
 	reader.Wait()
+}
+
+// BenchmarkHitWithKey is a hit whose key is made in the call.
+func BenchmarkHitWithKey(b *testing.B) {
+	const n = 512
+	s := benchScope(b, 1000)
+	ctx := b.Context()
+	run := func(name string, get func(context.Context, int) (*record, error)) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := get(ctx, i%n); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	run("string", readthrough.Memoize(s, func(id int) string { return "record:" + strconv.Itoa(id) }, loadRecord))
+	run("appended", readthrough.MemoizeAppend(s, func(key []byte, id int) []byte {
+		return strconv.AppendInt(append(key, "record:"...), int64(id), 10)
+	}, loadRecord))
 }

@@ -66,8 +66,7 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context, positions []int) (unsure, 
 			missing = append(missing, i)
 			continue
 		}
-		value, err := valueOf[T](stored)
-		if is == provider.Present && err == nil {
+		if value, ok := plain[T](stored, is); ok {
 			r.values[r.ids[i]] = value
 		} else {
 			unsure = append(unsure, i)

@@ -29,7 +29,7 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 		}
 		stored := s.flights.stored.Load()
 		var entry provider.Entry
-		value, err, hit, found := lookUp[T](ctx, s, k, &entry)
+		value, hit, found, err := lookUp[T](ctx, s, k, &entry)
 		if hit {
 			return value, err
 		}

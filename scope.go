@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/readthrough/readthrough/provider"
@@ -106,7 +107,8 @@ type job interface {
 }
 
 // getValue asks the store for the value under key, and for nothing else: most hits
-// need no more. It is the hot path. Where it is unsure, get has to be asked.
+// need no more. It is the hot path. Where it is unsure, get has to be asked. key may
+// be a buffer that is used again: nobody keeps it.
 func (s *CachedScope) getValue(ctx context.Context, key string) (value any, is provider.Presence) {
 	if !s.values {
 		return nil, provider.Unsure
@@ -116,7 +118,7 @@ func (s *CachedScope) getValue(ctx context.Context, key string) (value any, is p
 	}
 	value, is, err := s.cache.backend.getValue(s.key(key))
 	if err != nil {
-		s.reportGet(ctx, key, err)
+		s.reportGet(ctx, strings.Clone(key), err)
 		return nil, provider.Missing
 	}
 	return value, is

@@ -380,7 +380,8 @@ func (c *call) cause() error { return context.Cause(c.ctx) }
 // loadValues is a context that has no end, with the values of another one and a
 // call.
 type loadValues struct {
-	context.Context
+	context.Context //nolint:containedctx // it is one
+
 	call *call
 }
 

@@ -38,7 +38,7 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 	}
 	stored := s.flights.stored.Load()
 	var entry provider.Entry
-	value, err, hit, found := lookUp[T](ctx, s, key, &entry)
+	value, hit, found, err := lookUp[T](ctx, s, key, &entry)
 	if hit {
 		return value, err
 	}
@@ -67,25 +67,37 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 // lookUp answers a read from the store, if that is a hit which takes nothing but a
 // look at the value. If it is not, found says that there is an entry, which the
 // reader has to look at; it is in entry.
-func lookUp[T any](ctx context.Context, s *CachedScope, key string, entry *provider.Entry) (value T, err error, hit, found bool) {
+func lookUp[T any](ctx context.Context, s *CachedScope, key string, entry *provider.Entry) (value T, hit, found bool, err error) {
 	stored, is := s.getValue(ctx, key)
-	switch is {
-	case provider.Present:
-		if value, err = valueOf[T](stored); err == nil {
-			s.hit(key)
-			return value, nil, true, true
-		}
-	case provider.Missing:
-		return value, nil, false, false
+	if value, ok := plain[T](stored, is); ok {
+		s.hit(key)
+		return value, true, true, nil
 	}
+	if is == provider.Missing {
+		return value, false, false, nil
+	}
+	return lookAt[T](ctx, s, key, entry)
+}
+
+// plain returns what the store has given alone, if it is a T.
+func plain[T any](stored any, is provider.Presence) (value T, ok bool) {
+	if is != provider.Present {
+		return value, false
+	}
+	value, err := valueOf[T](stored)
+	return value, err == nil
+}
+
+// lookAt is lookUp that looks at the entry.
+func lookAt[T any](ctx context.Context, s *CachedScope, key string, entry *provider.Entry) (value T, hit, found bool, err error) {
 	if *entry, found = s.get(ctx, key); !found || !entry.FreshUntil.IsZero() {
-		return value, nil, false, found
+		return value, false, found, nil
 	}
 	value, err, hit = valueIn[T](s, key, entry)
 	if hit {
 		s.hit(key)
 	}
-	return value, err, hit, hit
+	return value, hit, hit, err
 }
 
 // hit counts a hit.

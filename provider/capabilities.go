@@ -66,6 +66,7 @@ type ValueGetter interface {
 	// entry is Absent or has FreshUntil. It returns [Missing] if there is no entry. Both
 	// are as true, and count in the statistics, as if Get had said so. In all other
 	// cases, and whenever it cannot tell, it returns [Unsure]: the cache then asks Get.
+	// It must not keep the strings of key, which may be a buffer that is used again.
 	GetValue(key Key) (value any, is Presence)
 }
 

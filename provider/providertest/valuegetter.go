@@ -39,7 +39,7 @@ func valueGetterCases() []capabilityCase[provider.ValueGetter] {
 				s.set(k("key"), "value", time.Minute)
 				time.Sleep(time.Minute - 1)
 				s.wantValue(g, k("key"), "value", true)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				s.wantValue(g, k("key"), nil, false)
 			},
 		},

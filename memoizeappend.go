@@ -1,0 +1,66 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"unsafe"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// MemoizeAppend is [Memoize] with a function that appends the key to a buffer, as
+// those of package [strconv] do, so that a hit in a store with
+// [provider.ValueGetter], such as memory, makes no string:
+//
+//	getMaintenance := readthrough.MemoizeAppend(scope, func(b []byte, id int64) []byte {
+//		return strconv.AppendInt(append(b, "maintenance:"...), id, 10)
+//	}, repo.Get)
+//
+// appendKey must not keep the buffer, which is used again.
+func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []byte, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
+	options = slices.Clone(options)
+	type buffer struct{ key []byte }
+	var buffers sync.Pool
+	return func(ctx context.Context, id ID) (T, error) {
+		var none T
+		if appendKey == nil {
+			return none, errors.New("readthrough: key: must not be nil")
+		}
+		b, ok := buffers.Get().(*buffer)
+		if !ok {
+			b = new(buffer)
+		}
+		b.key = appendKey(b.key[:0], id)
+		// This string is the buffer. Nobody has it after the calls that get it: the store
+		// may not keep it, and who else might gets a copy.
+		k := unsafe.String(unsafe.SliceData(b.key), len(b.key))
+		lives, err := checkRead(ctx, s, k, load != nil, options)
+		if err != nil {
+			return none, err
+		}
+		began := s.flights.stored.Load()
+		stored, is := s.getValue(ctx, k)
+		value, hit := plain[T](stored, is)
+		if hit && s.cache.observer == nil {
+			buffers.Put(b)
+			s.hit("")
+			return value, nil
+		}
+		k = string(b.key)
+		buffers.Put(b)
+		if hit {
+			s.hit(k)
+			return value, nil
+		}
+		var entry provider.Entry
+		found := false
+		if is != provider.Missing {
+			if value, hit, found, err = lookAt[T](ctx, s, k, &entry); hit {
+				return value, err
+			}
+		}
+		return answerOf(ctx, s, k, began, id, load, lives, &entry, found)
+	}
+}
