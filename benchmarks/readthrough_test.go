@@ -45,7 +45,7 @@ func newOurs(b *testing.B, store provider.CacheProvider, below io.Closer, s sour
 	return &ours{
 		tb: b, cache: c, below: below, scope: scope,
 		get: readthrough.Memoize(scope, itself, s.load),
-		getID: readthrough.Memoize(scope, keyOf, func(ctx context.Context, id int) (*record, error) {
+		getID: readthrough.MemoizeAppend(scope, appendKeyOf, func(ctx context.Context, id int) (*record, error) {
 			return s.load(ctx, keyOf(id))
 		}),
 		getMany: readthrough.MemoizeMany(scope, itself, s.loadMany),

@@ -46,14 +46,17 @@ func memoryWorkloads() []workload {
 		}}},
 		{bench: "^BenchmarkKeyBuilt$", benchtime: "200ms", sections: []section{{
 			title: "Hits with a key that is made in the call",
-			text:  "The same with 100,000 keys, each made of a prefix and a number when it is read, as services do.",
+			text: "The same with 100,000 keys, each made of a prefix and a number when it is read, as services do. " +
+				"readthrough appends it to a buffer (MemoizeAppend); the others have no such call, and make a string.",
 			names: []string{"KeyBuilt/one", "KeyBuilt/all"},
 			unit:  cpuPerOp, more: []string{nsPerOp, allocsPerOp},
 		}}},
 		{bench: "^BenchmarkPolicy$", benchtime: "1000000x", rounds: 2, sections: []section{{
 			title: "Which entries stay",
 			text: "A cache of 10,000 entries in front of 100,000 keys: by popularity (Zipf, exponent 0.99); the same with every other read " +
-				"one of a scan that reads each key once; and a loop over 12,500 keys. limit-optimum holds the keys that are read most often and no other.",
+				"one of a scan that reads each key once; and a loop over 12,500 keys. limit-optimum holds the keys that are read most often and no other. " +
+				"Loops are what readthrough's policy is bad at: a key of a loop comes back when it is about to be forgotten. Caches that keep a sketch of " +
+				"how often keys were read have it easy there. [Decisions](decisions.md) says what was tried.",
 			names: []string{"Policy/zipf", "Policy/scan", "Policy/loop"},
 			unit:  "hit-%", more: []string{cpuPerOp}, most: true,
 		}}},
@@ -61,7 +64,8 @@ func memoryWorkloads() []workload {
 			title: "Misses",
 			text: "A miss, a load that takes no time, a fill, and an eviction: what a library adds to a load. The limits evict nothing. " +
 				"ristretto and the limits have the single flight of x/sync around them, which runs the load in the goroutine of its caller: " +
-				"who waits cannot leave, and a caller's cancellation is everybody's. otter-raw has none.",
+				"who waits cannot leave, and a caller's cancellation is everybody's; so do the others. readthrough has a goroutine and a context for each load, " +
+				"which is most of what it takes longer. otter-raw has no single flight.",
 			names: []string{"Miss/one", "Miss/all"},
 			unit:  cpuPerOp, more: []string{nsPerOp, allocsPerOp, bytesPerOp},
 		}}},
