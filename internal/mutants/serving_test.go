@@ -420,27 +420,27 @@ func servingMutants() []mutant {
 		},
 		{
 			"what was removed is no old value", "G1", "lease.go",
-			"if f.hasOld = false; g.Found {", "if g.Found {",
+			"if f.old = nil; g.Found {", "if g.Found {",
 			"TestWhatWasRemovedIsNoOldValue",
 		},
 		{
 			"a value of another type is no old value", "G4", "load.go",
-			"!entry.Absent && r.job.holds(entry.Value); f.hasOld", "!entry.Absent; f.hasOld",
+			"!entry.Absent && r.job.holds(entry.Value)", "!entry.Absent",
 			"TestOldValueIsOfItsType",
 		},
 		{
 			"an absence is no old value", "G4", "load.go",
-			"f.hasOld = !entry.Absent && r.job.holds(entry.Value);", "f.hasOld = r.job.holds(entry.Value);",
+			"if !entry.Absent && r.job.holds(entry.Value) {", "if r.job.holds(entry.Value) {",
 			"TestOldValueIsOfItsType",
 		},
 		{
 			"only what is stored is confirmed", "G1", "loading.go",
-			"\t\tif !l.flight.hasOld {", "\t\tif false {",
+			"\t\tif l.flight.old == nil {", "\t\tif false {",
 			"TestBadDecisions",
 		},
 		{
 			"a load that failed confirms nothing", "G8", "loading.go",
-			"if d.unmodified && (err == nil || len(f.call.flights) > 1) {", "if d.unmodified {",
+			"if d.unmodified && f.old != nil && (err == nil || len(f.call.flights) > 1) {", "if d.unmodified && f.old != nil {",
 			"TestNotModifiedAndAnError",
 		},
 		{
@@ -450,7 +450,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a load decides its TTL", "G2", "loading.go",
-			"case f.decided.ttl != 0:", "case false:",
+			"case d != nil && d.ttl != 0:", "case false:",
 			"TestLoadDecidesHowLongItIsStored",
 		},
 		{
@@ -460,12 +460,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"what is said after the timeout is dropped", "G7", "load.go",
-			"f.outcome, f.decided = outcome{}, decisions{}", "f.outcome = outcome{}",
+			"f.outcome, f.decided = outcome{}, nil", "f.outcome = outcome{}",
 			"TestDecisionsAfterTheTimeoutInTheBackground",
 		},
 		{
 			"nothing is filled without a lease", "G2", "lease.go",
-			"\t\tif f.leased {\n\t\t\tcandidates", "\t\tif true {\n\t\t\tcandidates",
+			"\t\tif f.lease != nil {\n\t\t\tcandidates", "\t\tif true {\n\t\t\tcandidates",
 			"TestNothingIsFilledWithoutALease",
 		},
 		{
@@ -571,7 +571,7 @@ func servingMutants() []mutant {
 		// Readers and their loads.
 		{
 			"a flight does not hide an older one of its key", "G2", "singleflight.go",
-			"bound: unbounded, next: g.live[key]}", "bound: unbounded}",
+			"f.direct, f.bound, f.next = g.directLocked(key), unbounded, g.live[key]", "f.direct, f.bound = g.directLocked(key), unbounded",
 			"TestInvalidationWaitsForAFillUnderWay",
 		},
 		{
@@ -626,7 +626,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a fill has a deadline of its own", "G7", "load.go",
-			"set(context.WithoutCancel(ctx), items, func", "set(ctx, items, func",
+			"set(&r.call.values, items, r)", "set(r.call.ctx, items, r)",
 			"TestFillIsNotBoundedByTheLoadTimeout",
 		},
 		{
@@ -783,12 +783,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"a put that was not confirmed invalidates", "G1", "put.go",
-			"stored = r.store(p.ctx, p.call.flights)", "r.store(p.ctx, p.call.flights)\n\t\tstored = true",
+			"stored = r.store(p.call.flights)", "r.store(p.call.flights)\n\t\tstored = true",
 			"TestPutThatCannotStore",
 		},
 		{
 			"a put whose fill was not confirmed invalidates", "G1", "put.go",
-			"stored = r.fillLeased(p.ctx, p.call.flights, nil, true) == 1", "r.fillLeased(p.ctx, p.call.flights, nil, true)\n\t\tstored = true",
+			"stored = r.fillLeased(p.call.flights, nil, true) == 1", "r.fillLeased(p.call.flights, nil, true)\n\t\tstored = true",
 			"TestPutAndClose",
 		},
 		{
