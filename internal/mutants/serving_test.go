@@ -465,7 +465,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"nothing is filled without a lease", "G2", "lease.go",
-			"\t\tif f.lease != nil {\n\t\t\tcandidates", "\t\tif true {\n\t\t\tcandidates",
+			"\t\tif f.lease != nil {\n\t\t\tcandidates", "\t\tif f.lease == nil {\n\t\t\tf.lease = &provider.Lease{Key: r.scope.key(f.key)}\n\t\t}\n\t\tif true {\n\t\t\tcandidates",
 			"TestNothingIsFilledWithoutALease",
 		},
 		{
