@@ -76,7 +76,7 @@ func validateMap(s *Store) (map[*node]bool, error) {
 			nodes[n] = true
 		}
 	}
-	if size < firstBuckets || len(nodes) > int(size) && size < maxBuckets || len(nodes) == 0 && size > firstBuckets {
+	if size < firstBuckets || len(nodes) > int(size/bucketsPerNode) && size < maxBuckets || len(nodes) == 0 && size > firstBuckets {
 		err = fmt.Errorf("table: %d buckets for %d nodes", size, len(nodes))
 	}
 	return nodes, err

@@ -13,6 +13,11 @@ const (
 	firstBuckets = 1 << firstBits // the size of the first segment
 	maxBuckets   = 1 << hashBits  // with more, the hash does not tell them apart
 	maxSegments  = hashBits - firstBits + 1
+
+	// bucketsPerNode is how many buckets there are for each node. To look at a node
+	// is to wait for memory, mostly: with one, a reader looks at more than one and a
+	// half until it has found its own; with two, at less than one and a third.
+	bucketsPerNode = 2
 )
 
 // bucket is the beginning of a chain of nodes.
@@ -109,10 +114,10 @@ func (t *table) link(n *node) *bucket {
 
 // add adds a node whose key is not there.
 func (t *table) add(n *node) {
-	if t.count >= int(t.size.Load()) && t.size.Load() < maxBuckets {
+	t.count++
+	for size := t.size.Load(); t.count > int(size/bucketsPerNode) && size < maxBuckets; size++ {
 		t.grow()
 	}
-	t.count++
 	link := t.link(n)
 	n.next.Store(link.Load())
 	link.Store(n)

@@ -19,7 +19,7 @@ import (
 // impatient makes a client give a command up after a moment and, as go-redis
 // does by default, send it again.
 func impatient(o *redis.Options) {
-	o.ReadTimeout = 50 * time.Millisecond
+	o.ReadTimeout = 250 * time.Millisecond
 	o.MaxRetries = 3
 	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
 }
@@ -40,7 +40,7 @@ func TestSetIsSentOnceOnCluster(t *testing.T) {
 	t.Parallel()
 	c := startProxiedCluster(t, redistest.Options{})
 	p := newProvider(t, c.client(t, func(o *redis.ClusterOptions) {
-		o.ReadTimeout = 50 * time.Millisecond
+		o.ReadTimeout = 250 * time.Millisecond
 		o.MaxRedirects, o.MaxRetries = 3, 3
 		o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
 	}), redisprovider.Options{})
@@ -57,6 +57,9 @@ func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest
 		"Set":     func() error { return p.Set(t.Context(), k, item.Entry, item.TTL) },
 		"SetMany": func() error { return p.SetMany(t.Context(), []provider.Item{item, item}) },
 	} {
+		if _, _, err := p.Get(t.Context(), k); err != nil { // for a connection
+			t.Fatal(err)
+		}
 		var taps []*redistest.Tap
 		for _, proxy := range proxies {
 			taps = append(taps, proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "EVALSHA" }))
