@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/provider"
 )
 
 // recovery is longer than the longest pause between two retries.
@@ -818,4 +820,68 @@ func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
 			want(t, name, value, err, 2)
 		}
 	})
+}
+
+// undeletable is a store with values that removes nothing, until it is healed.
+type undeletable struct {
+	*memory.Store
+
+	healed atomic.Bool
+}
+
+func (s *undeletable) Delete(ctx context.Context, keys ...provider.Key) error {
+	if !s.healed.Load() {
+		return errFault
+	}
+	return s.Store.Delete(ctx, keys...)
+}
+
+func (s *undeletable) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	if !s.healed.Load() {
+		return 0, errFault
+	}
+	return s.Store.DeletePrefix(ctx, scope, prefix)
+}
+
+// What is pending is not read from a store that hands out values, either.
+func TestPendingAndValuesWithoutEntries(t *testing.T) {
+	for name, invalidate := range map[string]func(ctx context.Context, s *readthrough.CachedScope) error{
+		"key": func(ctx context.Context, s *readthrough.CachedScope) error { return s.Invalidate(ctx, "k:1") },
+		"prefix": func(ctx context.Context, s *readthrough.CachedScope) error {
+			_, err := s.InvalidatePrefix(ctx, "k:")
+			return err
+		},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			store := &undeletable{Store: newStore(t)}
+			cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			value := "old"
+			load := func(context.Context, int) (string, error) { return value, nil }
+			loadMany := func(context.Context, []int) (map[int]string, error) { return map[int]string{1: value}, nil }
+			key := func(id int) string { return fmt.Sprint("k:", id) }
+			get, getMany := readthrough.Memoize(s, key, load), readthrough.MemoizeMany(s, key, loadMany)
+			getAppended := readthrough.MemoizeAppend(s, func(b []byte, id int) []byte { return fmt.Append(b, "k:", id) }, load)
+			if got, err := get(t.Context(), 1); err != nil || got != "old" {
+				t.Fatalf("get = %q, %v", got, err)
+			}
+			value = "new"
+			if err := invalidate(t.Context(), s); !errors.Is(err, readthrough.ErrInvalidationPending) {
+				t.Fatalf("error %v, want ErrInvalidationPending", err)
+			}
+			for name, get := range map[string]func(context.Context, int) (string, error){"Memoize": get, "MemoizeAppend": getAppended} {
+				if got, err := get(t.Context(), 1); err != nil || got != "new" {
+					t.Errorf("%s: %q, %v; want new", name, got, err)
+				}
+			}
+			if got, err := getMany(t.Context(), []int{1}); err != nil || got[1] != "new" {
+				t.Errorf("MemoizeMany: %v, %v; want new", got, err)
+			}
+			store.healed.Store(true)
+			time.Sleep(recovery)
+		})
+	}
 }

@@ -819,8 +819,13 @@ func servingMutants() []mutant {
 		// Invalidations that the store has not confirmed.
 		{
 			"a read does not ask for what is pending", "G1 G5", "scope.go",
-			"if s.flights.bypasses(key) {", "if false {",
+			"if s.flights.bypasses(key) {\n\t\treturn provider.Entry{}, false", "if false {\n\t\treturn provider.Entry{}, false",
 			"TestFailedInvalidationIsPending",
+		},
+		{
+			"a read does not ask for a value that is pending", "G1 G5", "scope.go",
+			"if s.flights.bypasses(key) {\n\t\treturn nil, provider.Missing", "if false {\n\t\treturn nil, provider.Missing",
+			"TestPendingAndValuesWithoutEntries",
 		},
 		{
 			"what is under a pending prefix is pending", "G1 G5", "pending.go",
