@@ -127,9 +127,10 @@ func NewChaos(store provider.CacheProvider, options ChaosOptions) (*Chaos, error
 }
 
 // Store returns the store with the faults. It has exactly the capabilities of
-// package provider that the store behind it has, but for [ChaosOptions.Remote];
-// other methods are hidden. Closing it closes the Chaos, and then the store behind
-// it.
+// package provider that the store behind it has, but for [ChaosOptions.Remote], and
+// for those whose calls cannot fail or hang: [provider.ValueGetter] and
+// [provider.Punctual]. Other methods are hidden. Closing it closes the Chaos, and
+// then the store behind it.
 func (c *Chaos) Store() provider.CacheProvider { return c.store }
 
 // Break replaces the faults of ops, or without any, those of all methods. Calls
