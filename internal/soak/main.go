@@ -4,7 +4,7 @@
 // the command, with its seed, and what it ran. It ends with a table of that, and
 // with an error if a step failed.
 //
-//	go run ./internal/soak -for 15m
+//	go run ./internal/soak -for 10m
 package main
 
 import (
@@ -23,7 +23,8 @@ import (
 )
 
 func main() {
-	length := flag.Duration("for", 15*time.Minute, "about how long the steps run that can take any time; the others take some 40 minutes, most of it the processes on a server")
+	length := flag.Duration("for", 10*time.Minute, "about how long the explorer runs; the other steps take some 40 minutes, most of it the processes on a server")
+	fuzz := flag.Int("fuzz", 100_000, "how often each fuzz target is run")
 	seed := flag.Uint64("seed", rand.Uint64(), "seed of all random tests")
 	only := flag.String("steps", "", "a regular expression: only the steps whose names match it")
 	flag.Parse()
@@ -33,7 +34,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) //nolint:forbidigo // a command has no caller
 	out := log.New(os.Stdout, "", 0)
-	all := steps(*seed, *length/2) // half of it for the explorer, and half for fuzzing
+	all := steps(*seed, *length, *fuzz)
 	good := soak(ctx, out, *seed, slices.DeleteFunc(all, func(s step) bool { return !chosen.MatchString(s.name) }))
 	stop()
 	if !good {

@@ -72,7 +72,7 @@ func TestTotals(t *testing.T) {
 		"mutants":              {"    mutants_test.go:60: 60 mutants\n    mutants_test.go:60: 12 mutants\n", "72 mechanisms taken out"},
 		"fuzzing, FuzzOptions": {"fuzz: elapsed: 0s, execs: 10 (3/sec)\nfuzz: elapsed: 3s, execs: 99 (3/sec)\n", "99 executions"},
 	}
-	for _, s := range steps(1, time.Minute) {
+	for _, s := range steps(1, time.Minute, 1) {
 		p, ok := printed[s.name]
 		if !ok && strings.HasPrefix(s.name, "fuzzing") {
 			continue
@@ -85,7 +85,7 @@ func TestTotals(t *testing.T) {
 
 // TestSteps checks that every step gets the seed or needs none.
 func TestSteps(t *testing.T) {
-	for _, s := range steps(42, time.Minute) {
+	for _, s := range steps(42, time.Minute, 1) {
 		command := strings.Join(s.args, " ")
 		random := !strings.Contains(command, "check.sh") && !strings.Contains(command, "mutants") && !strings.Contains(command, "-fuzz=")
 		if random != strings.Contains(command, "seed=42") {
