@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -93,9 +94,13 @@ type ours struct {
 }
 
 func newOurs(cfg *config, client *redis.Client) (*ours, error) {
-	store, err := newStore(cfg, client)
+	punctual, err := newStore(cfg, client)
 	if err != nil {
 		return nil, err
+	}
+	var store provider.CacheProvider = punctual
+	if cfg.Process%2 == 1 {
+		store = unpunctual{punctual, punctual, punctual, punctual, punctual, punctual}
 	}
 	cache, err := readthrough.New(store, readthrough.Options{
 		OnError:           func(readthrough.Op, string, string, error) {},
@@ -118,6 +123,17 @@ func newOurs(cfg *config, client *redis.Client) (*ours, error) {
 		RetryAfter:           cfg.RetryAfter,
 	})
 	return &ours{cache: cache, scope: scope}, err
+}
+
+// unpunctual is a store without provider.Punctual: the cache calls it in goroutines,
+// which it leaves behind at their deadline. Some processes have it, others do not.
+type unpunctual struct {
+	provider.CacheProvider
+	provider.Batcher
+	provider.Leaser
+	provider.Refresher
+	provider.Holder
+	io.Closer
 }
 
 func newStore(cfg *config, client *redis.Client) (*redisprovider.Provider, error) {

@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string) error {
 		failed = m.rounds(ctx)
 		text = m.output
 	}
-	p, err := newPage(binary, parse(text))
+	p, err := newPage(ctx, parse(text))
 	if err != nil {
 		return err
 	}

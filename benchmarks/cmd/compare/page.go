@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"debug/buildinfo"
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -26,17 +26,19 @@ const (
 // page is the results page.
 type page struct {
 	results *results
-	build   *buildinfo.BuildInfo
+	modules []string // what was compared, each with its version
 	text    bytes.Buffer
 	charts  map[string][]byte // by file name
 }
 
-func newPage(binary string, r *results) (*page, error) {
-	info, err := buildinfo.ReadFile(binary)
+func newPage(ctx context.Context, r *results) (*page, error) {
+	command := exec.CommandContext(ctx, "go", append([]string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}, compared()...)...)
+	command.Stderr = os.Stderr
+	modules, err := command.Output()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("versions of what was compared: %w", err)
 	}
-	return &page{results: r, build: info, charts: make(map[string][]byte)}, nil
+	return &page{results: r, modules: strings.Split(strings.TrimSpace(string(modules)), "\n"), charts: make(map[string][]byte)}, nil
 }
 
 // write makes the page and its charts in folder.
@@ -238,14 +240,12 @@ func format(value float64, unit string) string {
 	}
 }
 
-// versions lists what was compared, as the build says.
+// versions lists what was compared.
 func (p *page) versions() {
 	p.printf("## Versions\n\n| module | version |\n|---|---|\n")
-	for _, dep := range p.build.Deps {
-		if dep.Path == module || !slices.Contains(compared(), dep.Path) {
-			continue
-		}
-		p.printf("| %s | %s |\n", dep.Path, dep.Version)
+	for _, m := range p.modules {
+		path, version, _ := strings.Cut(m, " ")
+		p.printf("| %s | %s |\n", path, version)
 	}
 	p.printf(`
 Not measured, because the module proxy did not serve them: rueidisaside,
