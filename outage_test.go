@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -244,16 +245,15 @@ func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
 	}
 }
 
-// waysToHang are the faults of stores that do not answer, and what has to be put
-// around the store.
-func waysToHang() map[string]struct {
+// hanging is a store that does not answer: its fault, and what has to be put around
+// it.
+type hanging struct {
 	fault fault
 	wrap  func(*faulty) provider.CacheProvider
-} {
-	return map[string]struct {
-		fault fault
-		wrap  func(*faulty) provider.CacheProvider
-	}{
+}
+
+func waysToHang() map[string]hanging {
+	return map[string]hanging{
 		"honours the context": {faultHang, nil},
 		"ignores the context": {faultStuck, nil},
 		"is punctual":         {faultHang, punctual},
@@ -281,26 +281,38 @@ func TestPunctualStoreIsCalledDirectly(t *testing.T) {
 }
 
 // TestPunctualStoreAndImpatientCallers: callers who have too little time to tell
-// anything about the store do not have it left alone.
+// anything about the store do not have it left alone, whichever deadline is the
+// first to be noticed.
 func TestPunctualStoreAndImpatientCallers(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 1}, punctual)
-		r.store.fail(faultHang, "get")
-		const readers = 10
-		for range readers {
-			ctx, cancel := context.WithTimeout(t.Context(), providerTimeout/4)
-			if _, err := r.readCtx(ctx, r.scope, "k"); err != nil {
-				t.Errorf("a read failed: %v", err)
+	for name, end := range map[string]func(r *rig){
+		"of the context": func(r *rig) { r.store.fail(faultHang, "get") },
+		"of the connection": func(r *rig) {
+			r.store.hook("get", func(ctx context.Context, _ []string) error {
+				deadline, _ := ctx.Deadline()
+				time.Sleep(time.Until(deadline) - time.Nanosecond)
+				return os.ErrDeadlineExceeded
+			})
+		},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{BreakerFailures: 1}, punctual)
+			end(r)
+			const readers = 10
+			for range readers {
+				ctx, cancel := context.WithTimeout(t.Context(), providerTimeout/4)
+				if _, err := r.readCtx(ctx, r.scope, "k"); err != nil {
+					t.Errorf("a read failed: %v", err)
+				}
+				cancel()
+				if err := r.scope.Invalidate(t.Context(), "k"); err != nil {
+					t.Fatal(err)
+				}
 			}
-			cancel()
-			if err := r.scope.Invalidate(t.Context(), "k"); err != nil {
-				t.Fatal(err)
+			if got := len(r.store.calls("get")); got < readers {
+				t.Errorf("the store was asked %d times for %d readers", got, readers)
 			}
-		}
-		if got := len(r.store.calls("get")); got < readers {
-			t.Errorf("the store was asked %d times for %d readers", got, readers)
-		}
-	})
+		})
+	}
 }
 
 // TestStampedeInAnOutage: the load of a key is shared also when the store is

@@ -248,6 +248,26 @@ func cacheMutants() []mutant {
 			"TestPunctualStoreAndImpatientCallers",
 		},
 		{
+			"the deadline of a connection is that of its caller", "G4", "backend.go",
+			"(bounded.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded))", "bounded.Err() != nil",
+			"TestPunctualStoreAndImpatientCallers/of_the_connection",
+		},
+		{
+			"what is reported of a key is a copy", "G10", "scope.go",
+			"s.reportGet(ctx, strings.Clone(key), err)", "s.reportGet(ctx, key, err)",
+			"TestMemoizeAppendReportsKeys",
+		},
+		{
+			"a key that is observed is a copy", "G10", "memoizeappend.go",
+			"k = string(b.key)", "_ = k",
+			"TestMemoizeAppendIsMemoize",
+		},
+		{
+			"a load that was cancelled gives its lease back all the same", "G6 G7", "lease.go",
+			"ctx := &r.call.values", "ctx := r.call.ctx",
+			"TestFailedLoadReleasesTheLease/abandoned",
+		},
+		{
 			"a panic of the store is an error", "G4", "backend.go",
 			"*err = fmt.Errorf(\"readthrough: the store panicked: %w\", &PanicError{Value: r, Stack: stack()})", "panic(r)",
 			"TestOutageNeverFailsARead",

@@ -59,6 +59,16 @@ func memoryMutants() []mutant {
 			"TestConformance/default/getvalue/entries",
 		},
 		{
+			"an absence is not a value to serve", "G1", "read.go",
+			"\tif n.absent {\n\t\treturn nil, provider.Unsure\n\t}\n", "",
+			"TestConformance/default/getvalue/entries",
+		},
+		{
+			"what a closed store lacks is not told", "G2", "read.go",
+			"\t\tif s.closed.Load() {\n\t\t\treturn nil, provider.Unsure\n\t\t}\n", "",
+			"TestConformance/default/getvalue/after-close",
+		},
+		{
 			"what has ended does not count as removed", "G2", "write.go",
 			"live = !n.expiredAt(now)", "live = true",
 			"TestExpiredEntryDoesNotCountAsLive",
