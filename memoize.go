@@ -28,8 +28,9 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 			return none, err
 		}
 		stored := s.flights.stored.Load()
+		given, is := s.getValue(ctx, k)
 		var entry provider.Entry
-		value, hit, found, err := lookUp[T](ctx, s, k, &entry)
+		value, hit, found, err := lookUp[T](ctx, s, k, given, is, &entry)
 		if hit {
 			return value, err
 		}

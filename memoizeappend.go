@@ -40,27 +40,20 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 		if err != nil {
 			return none, err
 		}
-		began := s.flights.stored.Load()
-		stored, is := s.getValue(ctx, k)
-		value, hit := plain[T](stored, is)
-		if hit && s.cache.observer == nil {
+		stored := s.flights.stored.Load()
+		given, is := s.getValue(ctx, k)
+		if value, ok := plain[T](given, is); ok && s.cache.observer == nil {
 			buffers.Put(b)
 			s.hit("")
 			return value, nil
 		}
 		k = string(b.key)
 		buffers.Put(b)
-		if hit {
-			s.hit(k)
-			return value, nil
-		}
 		var entry provider.Entry
-		found := false
-		if is != provider.Missing {
-			if value, hit, found, err = lookAt[T](ctx, s, k, &entry); hit {
-				return value, err
-			}
+		value, hit, found, err := lookUp[T](ctx, s, k, given, is, &entry)
+		if hit {
+			return value, err
 		}
-		return answerOf(ctx, s, k, began, id, load, lives, &entry, found)
+		return answerOf(ctx, s, k, stored, id, load, lives, &entry, found)
 	}
 }

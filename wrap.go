@@ -37,8 +37,9 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 		return none, err
 	}
 	stored := s.flights.stored.Load()
+	given, is := s.getValue(ctx, key)
 	var entry provider.Entry
-	value, hit, found, err := lookUp[T](ctx, s, key, &entry)
+	value, hit, found, err := lookUp[T](ctx, s, key, given, is, &entry)
 	if hit {
 		return value, err
 	}
@@ -65,31 +66,16 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 }
 
 // lookUp answers a read from the store, if that is a hit which takes nothing but a
-// look at the value. If it is not, found says that there is an entry, which the
-// reader has to look at; it is in entry.
-func lookUp[T any](ctx context.Context, s *CachedScope, key string, entry *provider.Entry) (value T, hit, found bool, err error) {
-	stored, is := s.getValue(ctx, key)
-	if value, ok := plain[T](stored, is); ok {
+// look at the value. given is what getValue has said. If it is no such hit, found
+// says that there is an entry, which the reader has to look at; it is in entry.
+func lookUp[T any](ctx context.Context, s *CachedScope, key string, given any, is provider.Presence, entry *provider.Entry) (value T, hit, found bool, err error) {
+	if value, ok := plain[T](given, is); ok {
 		s.hit(key)
 		return value, true, true, nil
 	}
 	if is == provider.Missing {
 		return value, false, false, nil
 	}
-	return lookAt[T](ctx, s, key, entry)
-}
-
-// plain returns what the store has given alone, if it is a T.
-func plain[T any](stored any, is provider.Presence) (value T, ok bool) {
-	if is != provider.Present {
-		return value, false
-	}
-	value, err := valueOf[T](stored)
-	return value, err == nil
-}
-
-// lookAt is lookUp that looks at the entry.
-func lookAt[T any](ctx context.Context, s *CachedScope, key string, entry *provider.Entry) (value T, hit, found bool, err error) {
 	if *entry, found = s.get(ctx, key); !found || !entry.FreshUntil.IsZero() {
 		return value, false, found, nil
 	}
@@ -98,6 +84,15 @@ func lookAt[T any](ctx context.Context, s *CachedScope, key string, entry *provi
 		s.hit(key)
 	}
 	return value, hit, hit, err
+}
+
+// plain returns what the store has given alone, if it is a T.
+func plain[T any](given any, is provider.Presence) (value T, ok bool) {
+	if is != provider.Present {
+		return value, false
+	}
+	value, err := valueOf[T](given)
+	return value, err == nil
 }
 
 // hit counts a hit.
