@@ -44,28 +44,37 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
-	scratch, err := os.MkdirTemp("", "compare")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch) //nolint:errcheck // it is the system's to clean
-	binary := filepath.Join(scratch, "benchmarks.test")
-	if err := build(ctx, binary); err != nil {
-		return err
-	}
 	var failed error
 	text, err := os.ReadFile(*results)
 	if err != nil {
-		m := measuring{binary: binary, pattern: pattern, end: time.Now().Add(*limit), file: *results}
-		m.output = fmt.Appendf(nil, "command: go run ./cmd/compare -time %v\ndate: %s\n", *limit, time.Now().UTC().Format(time.DateOnly))
-		failed = m.rounds(ctx)
-		text = m.output
+		if text, err = measure(ctx, *limit, pattern, *results); text == nil {
+			return err
+		}
+		failed = err
 	}
 	p, err := newPage(ctx, parse(text))
 	if err != nil {
 		return err
 	}
 	return errors.Join(failed, p.write(*out))
+}
+
+// measure repeats the workloads that match pattern, and returns the results. With an
+// error, they are what could be measured.
+func measure(ctx context.Context, limit time.Duration, pattern *regexp.Regexp, file string) ([]byte, error) {
+	scratch, err := os.MkdirTemp("", "compare")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(scratch) //nolint:errcheck // it is the system's to clean
+	binary := filepath.Join(scratch, "benchmarks.test")
+	if err := build(ctx, binary); err != nil {
+		return nil, err
+	}
+	m := measuring{binary: binary, pattern: pattern, end: time.Now().Add(limit), file: file}
+	m.output = fmt.Appendf(nil, "command: go run ./cmd/compare -time %v\ndate: %s\n", limit, time.Now().UTC().Format(time.DateOnly))
+	err = m.rounds(ctx)
+	return m.output, err
 }
 
 func build(ctx context.Context, binary string) error {
