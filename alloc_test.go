@@ -68,7 +68,7 @@ func TestAllocations(t *testing.T) {
 	})
 
 	n := 0
-	wantAllocs(t, "miss, load and fill", 12, func() {
+	wantAllocs(t, "miss, load and fill", 11, func() {
 		n++
 		if _, err := readthrough.Wrap(ctx, s, fmt.Sprint("miss:", n), load); err != nil {
 			t.Error(err)

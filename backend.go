@@ -182,20 +182,36 @@ func (b *backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 	return results, group.Wait()
 }
 
-// set asks the store to keep items. It tells filler when the store has returned,
-// which is after set did if the store did not return in time.
+// set asks the store to keep items. If that is not one in the process, it tells
+// filler when the store has returned, which is after set did if the store did not
+// return in time.
 func (b *backend) set(ctx context.Context, items []provider.Item, filler filler) error {
 	if b.local {
-		return b.setNow(ctx, items, filler)
+		return b.setNow(ctx, items)
 	}
 	if err := b.admit(); err != nil {
 		filler.answered()
 		return err
 	}
 	_, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, b.setNow(ctx, items, filler)
+		defer filler.answered()
+		return struct{}{}, b.setNow(ctx, items)
 	})
 	return err
+}
+
+// setOne is set for one item, of which it keeps nothing.
+func (b *backend) setOne(ctx context.Context, item *provider.Item, filler filler) error {
+	if b.local {
+		return b.setLocal(ctx, item)
+	}
+	return b.set(ctx, []provider.Item{*item}, filler)
+}
+
+// setLocal is setOne for a store in the process.
+func (b *backend) setLocal(ctx context.Context, item *provider.Item) (err error) {
+	defer recoverStore(&err)
+	return b.store.Set(ctx, item.Key, item.Entry, item.TTL)
 }
 
 // filler is who asks the store to keep something.
@@ -205,8 +221,7 @@ type filler interface {
 }
 
 // setNow is set in the goroutine of its caller.
-func (b *backend) setNow(ctx context.Context, items []provider.Item, filler filler) (err error) {
-	defer filler.answered()
+func (b *backend) setNow(ctx context.Context, items []provider.Item) (err error) {
 	defer recoverStore(&err)
 	if b.batch != nil && len(items) > 1 {
 		return b.batch.SetMany(ctx, items)

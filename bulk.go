@@ -140,12 +140,12 @@ func (r *bulk[ID, T]) refresh(ctx context.Context, due *due) {
 	for n, i := range due.positions {
 		keys[n] = r.keys[i]
 	}
-	c, loadCtx := s.flights.boardRefresh(ctx, request{keys: keys, seen: due.seen, stored: r.stored, purpose: toRefresh})
+	c := s.flights.boardRefresh(ctx, &request{keys: keys, seen: due.seen, stored: r.stored, purpose: toRefresh})
 	if c == nil {
 		return
 	}
 	c.lives = r.lives
-	go s.run(loadCtx, c, &bulkJob[ID, T]{bulk: r, positions: due.positions})
+	s.start(c, &bulkJob[ID, T]{bulk: r, positions: due.positions})
 }
 
 // count counts a read of which so many ids were missing.
@@ -154,10 +154,10 @@ func (r *bulk[ID, T]) count(missing int) {
 	s.stats.hits.Add(int64(hits))
 	s.stats.misses.Add(int64(missing))
 	if hits > 0 {
-		s.observe(Event{Kind: EventHit, Count: hits})
+		s.happened(EventHit, "", hits, nil)
 	}
 	if missing > 0 {
-		s.observe(Event{Kind: EventMiss, Count: missing})
+		s.happened(EventMiss, "", missing, nil)
 	}
 }
 
@@ -181,7 +181,8 @@ func (r *bulk[ID, T]) miss(ctx context.Context, missing []int) error {
 		if err != nil {
 			return join(append(errs, err)...)
 		}
-		gone := r.scope.waitAll(ctx, &b, r.spareCalls(&b, missing))
+		spare := r.spareCalls(&b, missing)
+		gone := r.scope.waitAll(ctx, &b, func(c *call) bool { return spare[c] })
 		late, otherType, err := r.collect(ctx, &b, missing, gone)
 		errs = append(errs, err)
 		if len(otherType) > 0 {
@@ -231,7 +232,7 @@ func same(a, b error) bool {
 // the call of those that are new.
 func (r *bulk[ID, T]) board(ctx context.Context, missing []int) (boarding, error) {
 	s := r.scope
-	want := request{keys: make([]string, len(missing)), stored: r.stored, failed: r.failed}
+	want := &request{keys: make([]string, len(missing)), stored: r.stored, failed: r.failed}
 	if r.found != nil {
 		want.seen = make([]time.Time, len(missing))
 	}
@@ -241,7 +242,7 @@ func (r *bulk[ID, T]) board(ctx context.Context, missing []int) (boarding, error
 			want.seen[n] = r.found[i].seen
 		}
 	}
-	b, loadCtx, err := s.flights.board(ctx, want)
+	b, err := s.flights.board(ctx, want)
 	if err != nil {
 		return boarding{}, err
 	}
@@ -250,11 +251,11 @@ func (r *bulk[ID, T]) board(ctx context.Context, missing []int) (boarding, error
 	}
 	if b.own != nil {
 		b.own.lives = r.lives
-		go s.run(loadCtx, b.own, &bulkJob[ID, T]{bulk: r, positions: missing})
+		s.start(b.own, &bulkJob[ID, T]{bulk: r, positions: missing})
 	}
 	if b.joined > 0 {
 		s.stats.joined.Add(int64(b.joined))
-		s.observe(Event{Kind: EventJoin, Count: b.joined})
+		s.happened(EventJoin, "", b.joined, nil)
 	}
 	return b, nil
 }

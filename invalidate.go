@@ -127,7 +127,7 @@ type remover func(ctx context.Context, targets Targets) (removed int, failed Tar
 // concludes. The wait is bounded by the timeout of a fill.
 func (s *CachedScope) attempt(ctx context.Context, targets Targets, version uint64, filling map[*call]struct{}, remove remover) (removed int, pending Targets, err error) {
 	for c := range filling {
-		<-c.done
+		s.flights.awaitLanding(c)
 	}
 	stuck := s.flights.stuck(targets, filling) // before the deletion: a fill that ends after it may follow it
 	removed, failed, err := remove(ctx, targets)

@@ -183,16 +183,11 @@ func (s *CachedScope) leaseTTL() time.Duration {
 // fillLeased stores storable under their leases, and gives back the leases of
 // rest. It returns how many the store has confirmed.
 func (r *run) fillLeased(storable, rest []*flight, last bool) (stored int) {
-	candidates := storable[:0]
-	for _, f := range storable {
-		if f.lease != nil {
-			candidates = append(candidates, f)
-		}
-	}
+	candidates := filter(storable, func(f *flight) bool { return f.lease != nil })
 	store, unwanted, sent := r.scope.flights.fillLeased(r.call, candidates, last)
 	r.refused(len(unwanted))
 	ctx := &r.call.values // once the load is done, these are bounded by their own deadlines
-	if rest = append(rest, unwanted...); len(rest) > 0 {
+	if rest = slices.Concat(rest, unwanted); len(rest) > 0 {
 		r.release(ctx, rest)
 	}
 	if len(store) == 0 {

@@ -18,10 +18,9 @@ type slots struct {
 	queue   list.List // of the calls that wait
 }
 
-// turn is a call's place among the loads of its scope. The zero value is that of a
-// scope without a limit.
+// turn is a call's place among the loads of its scope.
 type turn struct {
-	slots  *slots        // nil: no limit
+	slots  *slots
 	queued chan struct{} // closed when the call has had to wait for its turn
 
 	// The following are guarded by waits.mu.
@@ -31,12 +30,12 @@ type turn struct {
 	come   chan struct{} // closed when the call leaves the queue because its turn has come
 }
 
-func newTurn(s *slots) turn { return turn{slots: s, queued: make(chan struct{})} }
+func newTurn(s *slots) *turn { return &turn{slots: s, queued: make(chan struct{})} }
 
 // enter waits for the turn of c. It returns the cause of the end of ctx if that
 // comes first. With now, it does not wait, and reports false instead.
 func (w *waits) enter(ctx context.Context, c *call, now bool) (entered bool, err error) {
-	t, s := &c.turn, c.turn.slots
+	t, s := c.turn, c.turn.slots
 	w.mu.Lock()
 	if len(s.running) < s.limit || w.stuckLocked(c) {
 		s.startLocked(c)
@@ -123,7 +122,7 @@ func (w *waits) relieveLocked(c *call, seen map[*call]bool) {
 		if seen[next] {
 			continue
 		}
-		if next.turn.place != nil && w.stuckLocked(next) {
+		if next.turn != nil && next.turn.place != nil && w.stuckLocked(next) {
 			w.callLocked(next)
 		}
 		w.relieveLocked(next, seen)

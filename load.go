@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -17,34 +16,33 @@ type run struct {
 	call  *call
 	job   job
 
-	batch    []*flight // what the load function is loading
+	loading  int       // how many flights the load function is loading
 	began    time.Time // when that began
 	ran      bool      // the load function was run
 	entered  bool      // the run has one of the places of the scope's loads
 	returned bool      // the run came to its end: no panic, no Goexit
 	loads    []Event   // for the observer, after everybody was woken
-	room     *room     // of a call for one key; nil: of another
 }
 
-// room is where a call for one key puts what it would allocate otherwise.
-type room struct {
-	storable [1]*flight
-	items    [1]provider.Item
-}
-
-// run brings the outcomes of all flights of c and wakes who waits, whatever the
-// load function does.
-func (s *CachedScope) run(ctx context.Context, c *call, j job) {
-	growStack(len(c.flights))
+// start runs c.
+func (s *CachedScope) start(c *call, j job) {
 	r := &c.run
 	r.scope, r.call, r.job = s, c, j
+	go r.fly()
+}
+
+// fly brings the outcomes of all flights of the call and wakes who waits, whatever
+// the load function does.
+func (r *run) fly() {
+	c, ctx := r.call, r.call.ctx
+	growStack(len(c.flights))
 	defer r.end(ctx)
 	switch {
 	case c.purpose == toRefresh && !r.enterNow(ctx):
 		r.yield(c.flights) // there are loads enough
 	case r.enter(ctx) != nil:
 		r.load(ctx, c.flights, true) // which finds out the same
-	case s.cache.backend.leaser != nil:
+	case r.scope.cache.backend.leaser != nil:
 		r.leased(ctx)
 	default:
 		if missing := r.lookAgain(ctx); len(missing) > 0 {
@@ -65,14 +63,14 @@ func growStack(n int) byte { //nolint:unparam // to return it is a use of the ro
 	if n >= 0 {
 		return 0 // the room need not be cleared
 	}
-	var room [4 << 10]byte
+	var room [2 << 10]byte
 	return room[-n%len(room)]
 }
 
 // enterNow takes one of the places of the scope's loads, and reports whether there
 // was one.
 func (r *run) enterNow(ctx context.Context) bool {
-	if r.call.turn.slots == nil {
+	if r.call.turn == nil {
 		return true
 	}
 	var err error
@@ -83,7 +81,7 @@ func (r *run) enterNow(ctx context.Context) bool {
 // enter waits for one of the places of the scope's loads. It comes before anything
 // that waiting makes worthless: a lease ends, and what was not stored may be.
 func (r *run) enter(ctx context.Context) (err error) {
-	if r.call.turn.slots != nil && !r.entered {
+	if r.call.turn != nil && !r.entered {
 		r.entered, err = r.scope.cache.waits.enter(ctx, r.call, false)
 	}
 	return err
@@ -113,8 +111,8 @@ func (r *run) fail(ctx context.Context, err error) {
 			unknown = append(unknown, f)
 		}
 	}
-	if len(r.batch) == 0 {
-		r.batch, r.began = unknown, time.Now()
+	if r.loading == 0 {
+		r.loading, r.began = len(unknown), time.Now()
 	}
 	r.loaded(ctx, unknown, err, true)
 }
@@ -202,7 +200,7 @@ func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 	err := r.enter(ctx)
 	// What is loaded now was in the source after this moment.
 	wanted := r.scope.flights.load(r.call, batch, r.scope.cache.backend.leaser != nil)
-	r.batch, r.began = batch, time.Now()
+	r.loading, r.began = len(batch), time.Now()
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -215,7 +213,7 @@ func (r *run) load(ctx context.Context, batch []*flight, last bool) {
 	}
 	r.exit()
 	r.loaded(ctx, batch, err, last)
-	r.batch = nil
+	r.loading = 0
 }
 
 // loaded makes the outcomes of flights final after a load that returned err, and
@@ -229,24 +227,16 @@ func (r *run) loaded(ctx context.Context, flights []*flight, err error, last boo
 	case err != nil && errors.Is(cause, ErrClosed) && !errors.Is(err, ErrClosed):
 		err = fmt.Errorf("%w: %w", ErrClosed, err) // the load can only say that it was cancelled
 	}
-	var storable, rest []*flight
-	if r.room != nil {
-		storable = r.room.storable[:0]
-	}
 	for _, f := range flights {
 		f.settle(err, took, now)
-		if r.mayStore(f) {
-			storable = append(storable, f)
-		} else if f.lease != nil {
-			rest = append(rest, f)
-		}
 	}
 	if r.ran {
-		r.count(len(r.batch), took, err)
+		r.count(r.loading, took, err)
 	}
 	r.removeGone(flights)
+	storable := filter(flights, r.mayStore)
 	if r.scope.cache.backend.leaser != nil {
-		r.fillLeased(storable, rest, last)
+		r.fillLeased(storable, filter(flights, r.leasedInVain), last)
 		return
 	}
 	store, refused := r.scope.flights.fill(r.call, storable, last)
@@ -263,6 +253,9 @@ func (r *run) mayStore(f *flight) bool {
 	}
 	return f.ttl() > 0
 }
+
+// leasedInVain reports whether f has a lease that it does not need.
+func (r *run) leasedInVain(f *flight) bool { return f.lease != nil && !r.mayStore(f) }
 
 // tooLate drops what a load brought after its timeout, and returns the error of
 // the load instead. Its readers have been sent away, all but those that wait for
@@ -304,7 +297,7 @@ func (r *run) removeGone(flights []*flight) {
 func (r *run) refreshing(n int) {
 	if r.call.purpose == toRefresh {
 		r.scope.stats.refreshes.Add(1)
-		r.scope.observe(Event{Kind: EventRefresh, Key: keyOf(r.call.flights), Count: n})
+		r.scope.happened(EventRefresh, keyOf(r.call.flights), n, nil)
 	}
 }
 
@@ -336,17 +329,18 @@ func (r *run) notify(event Event) {
 // store asks the store to keep the outcomes of flights, and returns whether it has
 // confirmed that.
 func (r *run) store(flights []*flight) (confirmed bool) {
-	var items []provider.Item
-	if r.room != nil {
-		items = r.room.items[:0]
+	ctx := &r.call.values // once the load is done, the fill is bounded by its own deadline alone
+	var err error
+	if len(flights) == 1 {
+		item := r.item(flights[0])
+		err = r.scope.cache.backend.setOne(ctx, &item, r)
+	} else {
+		items := make([]provider.Item, len(flights))
+		for i, f := range flights {
+			items[i] = r.item(f)
+		}
+		err = r.scope.cache.backend.set(ctx, items, r)
 	}
-	items = slices.Grow(items, len(flights))
-	for _, f := range flights {
-		entry, ttl := r.entry(f)
-		items = append(items, provider.Item{Key: r.scope.key(f.key), Entry: entry, TTL: ttl})
-	}
-	// Once the load is done, the fill is bounded by its own deadline alone.
-	err := r.scope.cache.backend.set(&r.call.values, items, r)
 	if err != nil {
 		r.scope.report(OpSet, keyOf(flights), err)
 	}
@@ -355,6 +349,12 @@ func (r *run) store(flights []*flight) (confirmed bool) {
 
 // answered is told that the store has returned.
 func (r *run) answered() { r.scope.flights.answered(r.call) }
+
+// item returns what is stored for f in a store without leases.
+func (r *run) item(f *flight) provider.Item {
+	entry, ttl := r.entry(f)
+	return provider.Item{Key: r.scope.key(f.key), Entry: entry, TTL: ttl}
+}
 
 // entry returns what is stored for f, and for how long.
 func (r *run) entry(f *flight) (entry provider.Entry, storeFor time.Duration) {

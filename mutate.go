@@ -120,7 +120,7 @@ func (s *CachedScope) reportPending(targets Targets, err error) {
 		op = OpDeletePrefix
 	}
 	s.cache.reportError(op, s.name, targets.single(), err)
-	s.observe(Event{Kind: EventError, Key: targets.single(), Count: targets.size(), Err: err})
+	s.happened(EventError, targets.single(), targets.size(), err)
 }
 
 // write runs Write, within HoldFor if something is held.

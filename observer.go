@@ -70,6 +70,14 @@ func (k EventKind) String() string {
 	return names[k]
 }
 
+// happened tells the observer, if there is one, of n keys, of which key is the only
+// one if it is not empty. Never called under a lock.
+func (s *CachedScope) happened(kind EventKind, key string, n int, err error) {
+	if s.cache.observer != nil {
+		s.observe(Event{Kind: kind, Key: key, Count: n, Err: err})
+	}
+}
+
 // observe tells the observer, if there is one. Never called under a lock.
 func (s *CachedScope) observe(event Event) {
 	if s.cache.observer == nil {
@@ -94,5 +102,5 @@ func (s *CachedScope) report(op Op, key string, err error) {
 		s.stats.providerErrors.Add(1)
 	}
 	s.cache.reportError(op, s.name, key, err)
-	s.observe(Event{Kind: EventError, Key: key, Count: 1, Err: err})
+	s.happened(EventError, key, 1, err)
 }

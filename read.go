@@ -44,7 +44,7 @@ func (r *read[T]) answer(ctx context.Context, entry *provider.Entry, found bool)
 		}
 	}
 	s.stats.misses.Add(1)
-	s.observe(Event{Kind: EventMiss, Key: r.key, Count: 1})
+	s.happened(EventMiss, r.key, 1, nil)
 	return r.miss(ctx)
 }
 
@@ -93,14 +93,14 @@ func loads(ctx context.Context, key string) bool {
 // one, or the last one has failed a short time ago.
 func (r *read[T]) refresh(ctx context.Context, entry *provider.Entry) {
 	s := r.scope
-	c, loadCtx := s.flights.boardRefresh(ctx, request{
+	c := s.flights.boardRefresh(ctx, &request{
 		keys: []string{r.key}, seen: []time.Time{entry.LoadedAt}, stored: r.stored, purpose: toRefresh,
 	})
 	if c == nil {
 		return
 	}
 	c.lives = r.lives
-	go s.run(loadCtx, c, &single[T]{scope: s, loadOne: r.load})
+	s.start(c, &single[T]{scope: s, loadOne: r.load})
 }
 
 // miss returns what the reader gets who has to load, alone or with others.
@@ -133,48 +133,52 @@ func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
 		// Somebody else may have invalidated what this flight found or loaded, before
 		// this reader began. The next flight begins after it.
 		r.stored = s.flights.stored.Load()
-		if r.loaded {
-			continue
-		}
-		if entry, found := s.get(ctx, r.key); found {
-			if result, err, ok := r.serve(ctx, &entry); ok {
-				return result, err
-			}
+		if result, err, ok := r.lookAgain(ctx); ok {
+			return result, err
 		}
 	}
+}
+
+// lookAgain returns what the reader gets from the store after a flight of which it
+// could take nothing. ok is false if there is nothing to be had there.
+func (r *read[T]) lookAgain(ctx context.Context) (result Result[T], err error, ok bool) {
+	if r.loaded {
+		return result, nil, false
+	}
+	entry, found := r.scope.get(ctx, r.key)
+	if !found {
+		return result, nil, false
+	}
+	return r.serve(ctx, &entry)
 }
 
 // fly boards a flight of the key and waits for it. It returns nil if the reader
 // began too late to take what it brought.
 func (r *read[T]) fly(ctx context.Context) (*flight, error) {
 	s := r.scope
-	want := request{keys: []string{r.key}, stored: r.stored, failed: r.failed, purpose: toRead}
+	want := &request{keys: []string{r.key}, stored: r.stored, failed: r.failed, purpose: toRead}
 	if !r.seen.IsZero() {
 		want.seen = []time.Time{r.seen}
 	}
 	if r.loaded {
 		want.purpose = toReplace
 	}
-	b, loadCtx, err := s.flights.board(ctx, want)
+	b, err := s.flights.board(ctx, want)
 	if err != nil {
 		return nil, err
 	}
 	if b.own != nil {
 		b.own.lives = r.lives
-		go s.run(loadCtx, b.own, &single[T]{scope: s, loadOne: r.load})
+		s.start(b.own, &single[T]{scope: s, loadOne: r.load})
 	} else {
 		s.stats.joined.Add(1)
-		s.observe(Event{Kind: EventJoin, Key: r.key, Count: 1})
+		s.happened(EventJoin, r.key, 1, nil)
 	}
 	if r.began == 0 {
 		r.began = b.began
 	}
 	f := b.flights[0]
-	var spare map[*call]bool
-	if r.hasSpare {
-		spare = map[*call]bool{f.call: true}
-	}
-	if gone := s.waitAll(ctx, &b, spare); gone != nil {
+	if gone := s.waitAll(ctx, &b, func(*call) bool { return r.hasSpare }); gone != nil {
 		return nil, gone[f.call]
 	}
 	if s.flights.late(b.flights, nil, r.began, r.loaded) != nil {
@@ -233,7 +237,7 @@ func (r *read[T]) fallBack(err error) Result[T] {
 // is not nil.
 func (s *CachedScope) servedStale(key string, n int, err error) {
 	s.stats.stale.Add(int64(n))
-	s.observe(Event{Kind: EventStale, Key: key, Count: n, Err: err})
+	s.happened(EventStale, key, n, err)
 }
 
 // age returns how long ago loadedAt was; 0 if that is not known.

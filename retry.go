@@ -51,7 +51,7 @@ func (s *CachedScope) retryOnce(ctx context.Context) {
 	for _, part := range targets.chunks(retryChunk) {
 		_, pending, err := s.attempt(ctx, part, version, filling, s.remove)
 		if confirmed := part.size() - pending.size(); confirmed > 0 {
-			s.observe(Event{Kind: EventRecovered, Key: part.single(), Count: confirmed})
+			s.happened(EventRecovered, part.single(), confirmed, nil)
 		}
 		if err != nil && s.cache.backend.leftAlone() {
 			// Reads do not probe while something is pending. What keeps failing may be

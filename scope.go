@@ -42,7 +42,7 @@ func newScope(c *Cache, name string, options ScopeOptions) *CachedScope {
 	s.flights.running = make(map[*call]struct{})
 	s.flights.pending.limit = c.options.MaxPending
 	s.flights.lagging.limit = c.options.MaxPending
-	s.flights.lagsHere = c.backend.holder == nil
+	s.flights.inProcess, s.flights.lagsHere = c.backend.local, c.backend.holder == nil
 	return s
 }
 

@@ -14,12 +14,13 @@ import (
 // call is one run of a load function, for one key or for many. It belongs to
 // its keys and not to a reader: it goes on while anybody waits for it.
 type call struct {
-	// done is closed when the outcomes of all flights are final and those that
-	// may be stored have been.
-	done chan struct{}
-	// bound is closed when the load is cancelled: by its timeout, by Close, or
-	// because everybody has left. cause then says which.
-	bound <-chan struct{}
+	// over is closed when the outcomes of all flights are final and those that may be
+	// stored have been; and before that when the load is cancelled: by its timeout, by
+	// Close, or because everybody has left. final tells the two apart, and cause says
+	// why the load was cancelled.
+	over <-chan struct{}
+	// final is set before over is closed because of the outcomes.
+	final atomic.Bool
 	ctx   context.Context //nolint:containedctx // of the load: what has to be cancelled and asked for its cause
 	// cancel cancels the load.
 	cancel context.CancelCauseFunc
@@ -28,34 +29,31 @@ type call struct {
 	values loadValues
 	// run is the call's goroutine.
 	run run
-	// notFound is ScopeOptions.NotFound, for load functions that are ours.
-	notFound error
 	// flights are the call's keys.
 	flights []*flight
-	// calls is empty, and has room for the list of the one call of a boarding.
-	calls []*call
+	// itself is the list of the call alone.
+	itself [1]*call
 	// lives are the TTLs of the read that made the call.
 	lives lifetimes
-	// again says that the store has to be asked again before loading: since the
-	// reader missed, some flight has stored something.
-	again bool
 	// patience is the deadline of the reader that made the call; zero if it has none.
 	patience time.Time
 	// created is when the call was made; zero if nobody wants to know.
 	created time.Time
-	// purpose is why the call was made.
-	purpose purpose
-	// turn is the call's place among the loads of a scope with MaxLoads.
-	turn turn
+	// turn is the call's place among the loads of a scope with MaxLoads; nil: there is
+	// no limit.
+	turn *turn
 	// deciding guards the decisions of all flights, and byKey, which is made when
 	// the first of them is asked for.
 	deciding sync.Mutex
 	byKey    map[string]*flight
+	// again says that the store has to be asked again before loading: since the
+	// reader missed, some flight has stored something.
+	again bool
+	// purpose is why the call was made.
+	purpose purpose
 
 	// The following are guarded by flights.mu.
 
-	// waiters is the number of readers that wait. The last to leave cancels.
-	waiters int
 	// detached says that the load goes on though nobody waits for it.
 	detached bool
 	// loaded says that the outcomes are final.
@@ -65,10 +63,15 @@ type call struct {
 	// abandoned says that the load was cancelled and its readers sent away.
 	abandoned bool
 	// asked and answered say that the store was asked to keep the results, and
-	// that it has returned; landed, that done is closed or about to be. A store
+	// that it has returned; landed, that over is closed or about to be. A store
 	// that does not keep its deadline returns after that: until then the flights
-	// count as filling.
+	// count as filling. One in the process has always returned by then, and answered
+	// is set from the beginning.
 	asked, answered, landed bool
+	// waiters is the number of readers that wait. The last to leave cancels.
+	waiters int
+	// landing is closed when landed is set; nil: nobody waits for that.
+	landing chan struct{}
 	// boarding is the last boarding that found a flight of the call.
 	boarding uint64
 }
@@ -93,14 +96,14 @@ type flight struct {
 	key   string
 	call  *call
 	index int // the key's position in the read that made the call
+	// outcome is written by the call's goroutine before it sets call.loaded under
+	// mu, and read after that.
+	outcome outcome
 	// direct says that an invalidation of the key was pending when the flight
 	// began, or that the source may lag behind one: it neither asks nor fills the
 	// store.
 	direct bool
-
-	// outcome is written by the call's goroutine before it sets call.loaded under
-	// mu, and read after that.
-	outcome outcome
+	fence  fence // guarded by flights.mu
 
 	// The following belong to the call's goroutine.
 
@@ -116,15 +119,14 @@ type flight struct {
 
 	bound moment  // guarded by flights.mu: who began before it may take the outcome
 	began moment  // guarded by flights.mu: when its load began; zero: it did not
-	fence fence   // guarded by flights.mu
 	next  *flight // guarded by flights.mu: an older flight of the same key
 }
 
 // outcome is what a flight brought.
 type outcome struct {
-	known bool
 	entry provider.Entry
 	err   error // of the load; with entry.Absent, the load's way to say so
+	known bool  // there is one
 	// found says that the store had the entry: nothing was loaded.
 	found bool
 	// extended says that the source has confirmed the value that is stored.
@@ -147,6 +149,7 @@ type flights struct {
 	// scopesPending is the cache's number of scopes where something is pending.
 	scopesPending *atomic.Int64
 	options       *ScopeOptions
+	inProcess     bool  // the store is in the process
 	lagsHere      bool  // the store has no holds, so that lagging has to know
 	slots         slots // of the loads that run at once
 
@@ -208,16 +211,16 @@ type request struct {
 }
 
 // board finds a flight for each of the keys of r: one that can be joined, or one
-// of a new call. The reader counts as one waiter of each call. load is the context
-// of the new call. If a key that has no flight has failed since the reader asked, it
-// does nothing and returns errFailedMeanwhile.
-func (g *flights) board(ctx context.Context, r request) (b boarding, load context.Context, err error) {
+// of a new call. The reader counts as one waiter of each call. If a key that has no
+// flight has failed since the reader asked, it does nothing and returns
+// errFailedMeanwhile.
+func (g *flights) board(ctx context.Context, r *request) (b boarding, err error) {
 	deadline, _ := ctx.Deadline()
 	b.reader = parentCall(ctx) // before the lock, since the context may be anybody's code
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return boarding{}, nil, ErrClosed
+		return boarding{}, ErrClosed
 	}
 	g.boardings++
 	g.now++
@@ -228,7 +231,7 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 		f := g.joinableLocked(key)
 		if f == nil {
 			if g.failures.keys[key].number > r.failed {
-				return boarding{}, nil, errFailedMeanwhile
+				return boarding{}, errFailedMeanwhile
 			}
 			missing = append(missing, i)
 			continue
@@ -247,7 +250,7 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 		c.waiters++
 	}
 	if len(missing) > 0 {
-		b.own = g.createLocked(&r, missing)
+		b.own = g.createLocked(r, missing)
 		if b.flights == nil { // all of them
 			b.flights = b.own.flights
 		} else {
@@ -256,25 +259,26 @@ func (g *flights) board(ctx context.Context, r request) (b boarding, load contex
 			}
 		}
 		if b.calls == nil {
-			b.calls = b.own.calls
+			b.calls = b.own.itself[:]
+		} else {
+			b.calls = append(b.calls, b.own)
 		}
-		b.calls = append(b.calls, b.own)
 		b.own.waiters = 1
 		b.own.patience = deadline
-		load = b.own.begin(ctx, g.options)
+		b.own.begin(ctx, g.options)
 	}
-	return b, load, nil
+	return b, nil
 }
 
 // boardRefresh makes a call without a reader, for those keys of r that nobody is
 // loading, that may be stored, and whose last load did not just fail. It returns
 // nil if there are none.
-func (g *flights) boardRefresh(ctx context.Context, r request) (c *call, load context.Context) {
+func (g *flights) boardRefresh(ctx context.Context, r *request) *call {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return nil, nil
+		return nil
 	}
 	var missing []int
 	for i, key := range r.keys {
@@ -283,11 +287,12 @@ func (g *flights) boardRefresh(ctx context.Context, r request) (c *call, load co
 		}
 	}
 	if len(missing) == 0 {
-		return nil, nil
+		return nil
 	}
-	c = g.createLocked(&r, missing)
+	c := g.createLocked(r, missing)
 	c.detached = true
-	return c, c.begin(ctx, g.options)
+	c.begin(ctx, g.options)
+	return c
 }
 
 // joinableLocked returns the flight of key that a reader which begins now may
@@ -315,7 +320,7 @@ func (g *flights) directLocked(key string) bool {
 // createLocked makes a call with a flight for each of the keys of r at positions.
 func (g *flights) createLocked(r *request, positions []int) *call {
 	c, created := newCall(len(positions))
-	c.purpose = r.purpose
+	c.purpose, c.answered = r.purpose, g.inProcess
 	c.again = r.seen != nil || r.purpose == toReplace || g.stored.Load() != r.stored
 	if g.options.SoftLoadTimeout > 0 {
 		c.created = time.Now()
@@ -345,23 +350,19 @@ func newCall(n int) (c *call, flights []flight) {
 			call    call
 			flights [1]flight
 			list    [1]*flight
-			calls   [1]*call
-			room    room
 		}{}
 		c, flights = &one.call, one.flights[:]
-		c.flights, c.calls = one.list[:], one.calls[:0]
-		c.run.room = &one.room
+		c.flights = one.list[:]
 	} else {
 		c, flights = &call{flights: make([]*flight, n)}, make([]flight, n)
 	}
-	c.done = make(chan struct{})
+	c.itself[0] = c
 	return c, flights
 }
 
-// begin returns the context of the load: it has the values of ctx, and an end of
-// its own.
-func (c *call) begin(ctx context.Context, options *ScopeOptions) context.Context {
-	c.notFound = options.NotFound
+// begin makes the context of the load: it has the values of ctx, and an end of its
+// own.
+func (c *call) begin(ctx context.Context, options *ScopeOptions) {
 	c.values = loadValues{context.WithoutCancel(ctx), c}
 	load, cancel := context.WithCancelCause(&c.values)
 	c.cancel = cancel
@@ -370,8 +371,7 @@ func (c *call) begin(ctx context.Context, options *ScopeOptions) context.Context
 		load, stop = context.WithTimeoutCause(load, options.LoadTimeout, ErrLoadTimeout)
 		c.cancel = func(cause error) { cancel(cause); stop() }
 	}
-	c.bound, c.ctx = load.Done(), load
-	return load
+	c.over, c.ctx = load.Done(), load
 }
 
 // cause returns why the load was cancelled; nil if it was not.
@@ -471,19 +471,33 @@ func (g *flights) fill(c *call, candidates []*flight, last bool) (store []*fligh
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.loaded = c.loaded || last
-	store = candidates[:0]
-	for _, f := range candidates {
-		next, ok := f.fence.fill()
-		f.fence = next
-		if ok {
-			store = append(store, f)
-		}
-	}
+	store = filter(candidates, func(f *flight) (ok bool) {
+		f.fence, ok = f.fence.fill()
+		return ok
+	})
 	c.asked = c.asked || len(store) > 0
 	if !c.abandoned {
 		refused = len(candidates) - len(store)
 	}
 	return store, refused
+}
+
+// filter returns those of flights that are to be kept: flights itself, if these are
+// all.
+func filter(flights []*flight, keep func(*flight) bool) []*flight {
+	for i, f := range flights {
+		if keep(f) {
+			continue
+		}
+		kept := slices.Clone(flights[:i])
+		for _, f := range flights[i+1:] {
+			if keep(f) {
+				kept = append(kept, f)
+			}
+		}
+		return kept
+	}
+	return flights
 }
 
 // fillLeased decides which of candidates are stored under their leases: unlike
@@ -524,8 +538,10 @@ func (g *flights) confirmed(flights []*flight, sent moment) {
 // loaded, only what was loaded since then will do. Calls that the reader has left
 // are gone.
 func (g *flights) late(boarded []*flight, gone map[*call]error, began moment, loaded bool) (late map[*flight]bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	if len(boarded) > 1 || !boarded[0].call.final.Load() { // what is final can be read without the lock
+		g.mu.Lock()
+		defer g.mu.Unlock()
+	}
 	for _, f := range boarded {
 		if gone[f.call] != nil || f.outcome.known && f.mayTake(began, loaded) {
 			continue
@@ -580,9 +596,27 @@ func (g *flights) land(c *call) {
 	}
 	g.learnLocked(c)
 	g.settleLocked(c)
+	if c.landing != nil {
+		close(c.landing)
+	}
 	g.mu.Unlock()
-	close(c.done)
+	c.final.Store(true)
 	c.cancel(context.Canceled)
+}
+
+// awaitLanding waits until c has landed.
+func (g *flights) awaitLanding(c *call) {
+	g.mu.Lock()
+	if c.landed {
+		g.mu.Unlock()
+		return
+	}
+	if c.landing == nil {
+		c.landing = make(chan struct{})
+	}
+	landing := c.landing
+	g.mu.Unlock()
+	<-landing
 }
 
 // endEpochs begins an invalidation: it ends the epochs of all keys that targets

@@ -9,9 +9,9 @@ import (
 // waitAll waits for the calls of b, and returns those that the reader has left,
 // with the reasons. A load that was cancelled does not keep the reader from
 // waiting for the others; the end of its own context does. A reader in a load
-// function that one of the calls waits for leaves them all. spare are the calls
-// for all of whose flights the reader has a stale value.
-func (s *CachedScope) waitAll(ctx context.Context, b *boarding, spare map[*call]bool) (gone map[*call]error) {
+// function that one of the calls waits for leaves them all. spare reports whether
+// the reader has a stale value for all flights of a call.
+func (s *CachedScope) waitAll(ctx context.Context, b *boarding, spare func(*call) bool) (gone map[*call]error) {
 	if b.reader != nil {
 		if !s.cache.waits.begin(b.reader, b.calls) {
 			return s.flights.leaveAll(b.calls, ErrRecursiveLoad)
@@ -19,7 +19,7 @@ func (s *CachedScope) waitAll(ctx context.Context, b *boarding, spare map[*call]
 		defer s.cache.waits.end(b.reader, b.calls)
 	}
 	for _, c := range b.calls {
-		if err := s.flights.wait(ctx, c, spare[c]); err != nil {
+		if err := s.flights.wait(ctx, c, spare(c)); err != nil {
 			if gone == nil {
 				gone = make(map[*call]error)
 			}
@@ -34,15 +34,15 @@ func (s *CachedScope) waitAll(ctx context.Context, b *boarding, spare map[*call]
 // a load that takes longer than SoftLoadTimeout, which goes on, and one that waits
 // for its turn.
 func (g *flights) wait(ctx context.Context, c *call, spare bool) error {
-	select {
-	case <-c.done:
+	if c.final.Load() {
 		return nil
-	default:
 	}
 	var soft <-chan time.Time
 	var queued <-chan struct{}
 	if spare {
-		queued = c.turn.queued
+		if c.turn != nil {
+			queued = c.turn.queued
+		}
 		if g.options.SoftLoadTimeout > 0 {
 			timer := time.NewTimer(time.Until(c.created.Add(g.options.SoftLoadTimeout)))
 			defer timer.Stop()
@@ -50,14 +50,15 @@ func (g *flights) wait(ctx context.Context, c *call, spare bool) error {
 		}
 	}
 	select {
-	case <-c.done:
-		return nil
 	case <-soft:
 		return g.leave(ctx, c, tookLong)
 	case <-queued:
 		return g.leave(ctx, c, hadToQueue)
 	case <-ctx.Done():
-	case <-c.bound:
+	case <-c.over:
+		if c.final.Load() {
+			return nil
+		}
 	}
 	return g.leave(ctx, c, isOver)
 }
@@ -153,7 +154,7 @@ func (g *flights) overLocked(c *call) bool {
 		return false
 	}
 	select {
-	case <-c.bound:
+	case <-c.over:
 		g.abandonLocked(c)
 		return true
 	default:

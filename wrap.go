@@ -98,9 +98,7 @@ func plain[T any](given any, is provider.Presence) (value T, ok bool) {
 // hit counts a hit.
 func (s *CachedScope) hit(key string) {
 	s.stats.hits.Add(1)
-	if s.cache.observer != nil {
-		s.observe(Event{Kind: EventHit, Key: key, Count: 1})
-	}
+	s.happened(EventHit, key, 1, nil)
 }
 
 // valueIn returns what a reader gets from a stored entry. ok is false if the entry

@@ -41,8 +41,18 @@ func cacheMutants() []mutant {
 		},
 		{
 			"fills under way are waited for", "G2", "invalidate.go",
-			"<-c.done", "_ = c.done",
+			"s.flights.awaitLanding(c)", "_ = c",
 			"TestInvalidationWaitsForAFillUnderWay",
+		},
+		{
+			"a store in the process has returned when the load ends", "G5", "singleflight.go",
+			"c.answered = r.purpose, g.inProcess", "c.answered = r.purpose, false",
+			"TestInvalidationWaitsForAFillUnderWay",
+		},
+		{
+			"no other store has returned before it says so", "G2 G5", "singleflight.go",
+			"c.answered = r.purpose, g.inProcess", "c.answered = r.purpose, true",
+			"TestStuckFill",
 		},
 		{
 			"fills that do not return leave the invalidation pending", "G2 G5", "singleflight.go",
@@ -83,7 +93,7 @@ func cacheMutants() []mutant {
 		// Leases.
 		{
 			"a failed load releases its lease", "G6", "lease.go",
-			"if rest = append(rest, unwanted...); len(rest) > 0 {", "if false {",
+			"if rest = slices.Concat(rest, unwanted); len(rest) > 0 {", "if false {",
 			"TestFailedLoadReleasesTheLease",
 		},
 		{

@@ -6,7 +6,7 @@ func servingMutants() []mutant {
 	return []mutant{
 		{
 			"a load that its own waiter keeps from its turn runs", "G6", "limit.go",
-			"if next.turn.place != nil && w.stuckLocked(next) {", "if false {",
+			"if next.turn != nil && next.turn.place != nil && w.stuckLocked(next) {", "if false {",
 			"TestNestedLoadsDoNotWaitForTheirOwnPlace",
 		},
 		{
@@ -293,7 +293,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a load in the background ends with no reader", "G7", "singleflight.go",
-			"\tc = g.createLocked(&r, missing)\n\tc.detached = true\n", "\tc = g.createLocked(&r, missing)\n",
+			"\tc := g.createLocked(r, missing)\n\tc.detached = true\n", "\tc := g.createLocked(r, missing)\n",
 			"TestRefreshThatWasJoinedGoesOn",
 		},
 		{
@@ -465,7 +465,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"nothing is filled without a lease", "G2", "lease.go",
-			"\t\tif f.lease != nil {\n\t\t\tcandidates", "\t\tif f.lease == nil {\n\t\t\tf.lease = &provider.Lease{Key: r.scope.key(f.key)}\n\t\t}\n\t\tif true {\n\t\t\tcandidates",
+			"candidates := filter(storable, func(f *flight) bool { return f.lease != nil })", "candidates := filter(storable, func(f *flight) bool {\n\t\tif f.lease == nil {\n\t\t\tf.lease = &provider.Lease{Key: r.scope.key(f.key)}\n\t\t}\n\t\treturn true\n\t})",
 			"TestNothingIsFilledWithoutALease",
 		},
 		{
@@ -601,7 +601,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a result is there before it is stored", "G7", "singleflight.go",
-			"\tc.loaded = c.loaded || last\n\tstore = candidates[:0]", "\tstore = candidates[:0]",
+			"\tc.loaded = c.loaded || last\n\tstore = filter(", "\tstore = filter(",
 			"TestResultThatIsThereWinsOverAnEndedContext",
 		},
 		{
@@ -616,17 +616,17 @@ func servingMutants() []mutant {
 		},
 		{
 			"nobody joins a load that is over", "G7", "wait.go",
-			"\tcase <-c.bound:\n\t\tg.abandonLocked(c)\n\t\treturn true", "\tcase <-c.bound:\n\t\treturn false",
+			"\tcase <-c.over:\n\t\tg.abandonLocked(c)\n\t\treturn true", "\tcase <-c.over:\n\t\treturn false",
 			"TestLoadTimeoutWhileItsReaderWaitsForAnotherLoad",
 		},
 		{
 			"the end of a load sends its readers away", "G7", "wait.go",
-			"\tcase <-c.bound:\n\t}\n\treturn g.leave", "\t}\n\treturn g.leave",
+			"\t\tif c.final.Load() {\n\t\t\treturn nil\n\t\t}\n\t}\n\treturn g.leave", "\t\tg.awaitLanding(c)\n\t\treturn nil\n\t}\n\treturn g.leave",
 			"TestLoadTimeoutIsExact",
 		},
 		{
 			"a fill has a deadline of its own", "G7", "load.go",
-			"set(&r.call.values, items, r)", "set(r.call.ctx, items, r)",
+			"ctx := &r.call.values // once the load is done, the fill", "ctx := r.call.ctx // the fill",
 			"TestFillIsNotBoundedByTheLoadTimeout",
 		},
 		{
@@ -635,8 +635,8 @@ func servingMutants() []mutant {
 			"TestEachWaiterLeavesAtItsOwnDeadline",
 		},
 		{
-			"the context of a load ends with it", "G9", "singleflight.go",
-			"\tclose(c.done)\n\tc.cancel(context.Canceled)", "\tclose(c.done)",
+			"a load that is over wakes who waits, and its context ends", "G7 G9", "singleflight.go",
+			"\tc.final.Store(true)\n\tc.cancel(context.Canceled)", "\tc.final.Store(true)",
 			"TestContextOfALoadEndsWithIt",
 		},
 		{
@@ -676,7 +676,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"Refresh takes nothing that is stored", "G1", "read.go",
-			"\t\tif r.loaded {\n\t\t\tcontinue\n\t\t}\n", "",
+			"\tif r.loaded {\n\t\treturn result, nil, false\n\t}\n", "",
 			"TestRefreshAndALoadInTheBackground",
 		},
 		{
@@ -691,12 +691,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"nothing is loaded after Close", "G9", "singleflight.go",
-			"\tif g.closed {\n\t\treturn boarding{}, nil, ErrClosed\n\t}\n", "",
+			"\tif g.closed {\n\t\treturn boarding{}, ErrClosed\n\t}\n", "",
 			"TestCloseDuringALook",
 		},
 		{
 			"nothing is loaded in the background after Close", "G9", "singleflight.go",
-			"\tif g.closed {\n\t\treturn nil, nil\n\t}\n", "",
+			"\tif g.closed {\n\t\treturn nil\n\t}\n\tvar missing", "\tvar missing",
 			"TestCloseDuringALook",
 		},
 		{
