@@ -79,6 +79,44 @@ func (o *readOnce) read(ctx context.Context, key string) (*record, error) {
 
 func (*readOnce) loadsOnce() {}
 
+// readLeaving is readOnce whose readers can leave: the load is everybody's, runs in a
+// goroutine of its own, and goes on when the context of the first of them ends.
+type readLeaving struct {
+	readAside
+
+	group singleflight.Group
+}
+
+func (l *readLeaving) read(ctx context.Context, key string) (*record, error) {
+	if r, ok := l.get(key); ok {
+		return r, nil
+	}
+	results := l.group.DoChan(key, func() (any, error) {
+		return l.readAside.read(context.WithoutCancel(ctx), key)
+	})
+	select {
+	case result := <-results:
+		r, ok := result.Val.(*record)
+		if !ok && result.Err == nil {
+			panic("the group returned something else")
+		}
+		return r, result.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (*readLeaving) loadsOnce() {}
+
+// leaving is a library with a single flight around its plain cache whose readers can
+// leave.
+func leaving(open func(b *testing.B, entries int) plain) func(b *testing.B, entries int, s source) cache {
+	return func(b *testing.B, entries int, s source) cache {
+		b.Helper()
+		return &readLeaving{readAside: readAside{open(b, entries), s}}
+	}
+}
+
 // once is a library with a single flight around its plain cache.
 func once(open func(b *testing.B, entries int) plain) func(b *testing.B, entries int, s source) cache {
 	return func(b *testing.B, entries int, s source) cache {

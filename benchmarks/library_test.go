@@ -105,6 +105,12 @@ func inMemory() []library {
 	}
 }
 
+// thatLoad are the libraries of workloads that are about loads: those in memory, and
+// two whose readers can leave a load like ours.
+func thatLoad() []library {
+	return append(inMemory(), library{"otter-leavable", leaving(plainOtter)}, library{"limit-leavable", leaving(openXsync)})
+}
+
 // bounded is the number of libraries of inMemory before the limits.
 const bounded = 7
 

@@ -35,7 +35,7 @@ func BenchmarkMiss(b *testing.B) {
 	s := counted(&loads, 0)
 	b.Run("one", func(b *testing.B) {
 		next := 0
-		each(b, inMemory(), entries, s, anyCache, func(b *testing.B, c cache) {
+		each(b, thatLoad(), entries, s, anyCache, func(b *testing.B, c cache) {
 			b.Helper()
 			ctx := b.Context()
 			loads.Store(0)
@@ -52,7 +52,7 @@ func BenchmarkMiss(b *testing.B) {
 	})
 	b.Run("all", func(b *testing.B) {
 		var next atomic.Int64
-		each(b, inMemory(), entries, s, anyCache, func(b *testing.B, c cache) {
+		each(b, thatLoad(), entries, s, anyCache, func(b *testing.B, c cache) {
 			b.Helper()
 			ctx := b.Context()
 			loads.Store(0)
@@ -102,8 +102,8 @@ func BenchmarkStampede(b *testing.B) {
 			b.ReportMetric(float64(loads.Load())/float64(b.N), "loads/op")
 		}
 	}
-	b.Run("one key", func(b *testing.B) { each(b, inMemory(), 10_000, s, able, stampede(1)) })
-	b.Run("as many keys", func(b *testing.B) { each(b, inMemory(), 10_000, s, able, stampede(readers)) })
+	b.Run("one key", func(b *testing.B) { each(b, thatLoad(), 10_000, s, able, stampede(1)) })
+	b.Run("as many keys", func(b *testing.B) { each(b, thatLoad(), 10_000, s, able, stampede(readers)) })
 }
 
 // BenchmarkInvalidate invalidates keys that are stored, as long as there are no

@@ -65,7 +65,12 @@ type otterRaw struct{ *otterCache }
 
 func openOtterRaw(b *testing.B, entries int, s source) cache {
 	b.Helper()
-	return readAside{&otterRaw{&otterCache{newOtter(b, entries), s}}, s}
+	return readAside{plainOtter(b, entries), s}
+}
+
+func plainOtter(b *testing.B, entries int) plain {
+	b.Helper()
+	return &otterRaw{&otterCache{cache: newOtter(b, entries)}}
 }
 
 func (o *otterRaw) get(key string) (*record, bool) { return o.cache.GetIfPresent(key) }
