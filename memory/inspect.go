@@ -44,7 +44,7 @@ func (s *Store) Stats(context.Context) (provider.Stats, error) {
 	if s.weigher == nil {
 		stats.Weight = provider.Unknown
 	}
-	stats.Hits, stats.Misses = s.reads.totals()
+	stats.Hits, stats.Misses = s.hits.Load(), s.misses.Load()
 	return stats, nil
 }
 

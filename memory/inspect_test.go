@@ -119,7 +119,7 @@ func TestLookingCountsAsNothing(t *testing.T) {
 		}
 	}
 	n := s.node(k)
-	if hits, misses := s.reads.totals(); hits != 0 || misses != 0 || n.credit() != 0 {
+	if hits, misses := s.hits.Load(), s.misses.Load(); hits != 0 || misses != 0 || n.credit() != 0 {
 		t.Errorf("looking counted as %d hits, %d misses, %d credit", hits, misses, n.credit())
 	}
 	wantGet(t, s, k, 1)

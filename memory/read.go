@@ -11,7 +11,7 @@ import (
 func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	if n := s.find(&key); n != nil && (n.expires == never || !n.expiredAt(s.now())) {
 		n.hit()
-		s.reads.hit()
+		s.hits.Add(1)
 		return n.entry(s.base), true, nil
 	}
 	// An entry that was found was stored before Close began, so only a miss has
@@ -19,7 +19,7 @@ func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, 
 	if s.closed.Load() {
 		return provider.Entry{}, false, errClosed
 	}
-	s.reads.misses(1)
+	s.misses.Add(1)
 	return provider.Entry{}, false, nil
 }
 
@@ -32,7 +32,7 @@ func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 		if s.closed.Load() {
 			return nil, provider.Unsure
 		}
-		s.reads.misses(1)
+		s.misses.Add(1)
 		return nil, provider.Missing
 	}
 	value = n.value
@@ -46,7 +46,7 @@ func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 		return nil, provider.Unsure
 	}
 	n.hit()
-	s.reads.hit()
+	s.hits.Add(1)
 	return value, provider.Present
 }
 
@@ -73,7 +73,7 @@ func (s *Store) GetMany(_ context.Context, keys []provider.Key) ([]provider.Resu
 		}
 		return results, errClosed
 	}
-	s.reads.hits(hits)
-	s.reads.misses(len(keys) - hits)
+	s.hits.Add(int64(hits))
+	s.misses.Add(int64(len(keys) - hits))
 	return results, nil
 }

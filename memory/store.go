@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/counter"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -48,8 +49,8 @@ type Store struct {
 	// table has every entry that is stored, expired ones included until they are
 	// removed. A store that becomes empty gets a new one. Anybody reads it; mu is
 	// held by who changes it.
-	table atomic.Pointer[table]
-	reads *readCounter
+	table        atomic.Pointer[table]
+	hits, misses counter.Counter // of reads
 
 	// closed is set once, after the table was emptied: a reader that finds an
 	// entry need not ask.
@@ -94,7 +95,6 @@ func New(options Options) (*Store, error) {
 		maxWeight:  maxWeight,
 		base:       time.Now(),
 		seed:       maphash.MakeSeed(),
-		reads:      newReadCounter(),
 		policy:     newPolicy(maxEntries, maxWeight),
 		wake:       never,
 		scopes:     make(map[string]*scope),
