@@ -12,12 +12,9 @@ import (
 
 // read takes the values that are stored and loads the others.
 func (r *bulk[ID, T]) read(ctx context.Context, lives lifetimes) error {
+	defer r.done()
 	r.lives, r.stored = lives, r.scope.flights.stored.Load()
-	all := make([]int, len(r.ids))
-	for i := range all {
-		all[i] = i
-	}
-	missing := r.lookUp(ctx, all)
+	missing := r.lookUp(ctx, r.scratch.positions[:len(r.ids)])
 	r.count(len(missing))
 	if len(missing) == 0 {
 		return nil
@@ -145,6 +142,7 @@ func (r *bulk[ID, T]) refresh(ctx context.Context, due *due) {
 		return
 	}
 	c.lives = r.lives
+	r.keep()
 	s.start(c, &bulkJob[ID, T]{bulk: r, positions: due.positions})
 }
 
@@ -251,6 +249,7 @@ func (r *bulk[ID, T]) board(ctx context.Context, missing []int) (boarding, error
 	}
 	if b.own != nil {
 		b.own.lives = r.lives
+		r.keep()
 		s.start(b.own, &bulkJob[ID, T]{bulk: r, positions: missing})
 	}
 	if b.joined > 0 {

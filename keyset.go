@@ -13,10 +13,11 @@ type keySet struct {
 	slots []uint32 // the position in the list plus one; 0: free. At least half are free.
 }
 
-// newKeySet returns the set for a list of at most n keys.
-func newKeySet(n int) *keySet {
-	return &keySet{seed: maphash.MakeSeed(), slots: make([]uint32, 2<<bits.Len(uint(n)))} //nolint:gosec // n is not negative
-}
+// newKeySet returns the set that has slots, which are all free.
+func newKeySet(slots []uint32) keySet { return keySet{seed: maphash.MakeSeed(), slots: slots} }
+
+// slotsFor returns how many slots the set for a list of at most n keys has.
+func slotsFor(n int) int { return 2 << bits.Len(uint(n)) } //nolint:gosec // n is not negative
 
 // add returns the position of key in list. If it is not there, add returns -1, and
 // the caller appends it.

@@ -8,7 +8,7 @@ import (
 // Every key is in a set of few slots, so that many share one and go round its end.
 func TestKeySetFindsRepetitions(t *testing.T) {
 	const n = 1000
-	s := newKeySet(n)
+	s := newKeySet(make([]uint32, slotsFor(n)))
 	var list []string
 	for round := range 2 {
 		for i := range n {
@@ -28,7 +28,7 @@ func TestKeySetFindsRepetitions(t *testing.T) {
 
 func TestKeySetsOfFew(t *testing.T) {
 	for n := range 20 {
-		s := newKeySet(n)
+		s := newKeySet(make([]uint32, slotsFor(n)))
 		var list []string
 		for i := range n {
 			if got := s.add(fmt.Sprint(i), list); got != -1 {

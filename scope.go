@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/readthrough/readthrough/provider"
@@ -23,6 +24,8 @@ type CachedScope struct {
 	values  bool
 	stats   scopeStats
 	flights flights
+	// scratches has *scratch.
+	scratches sync.Pool
 	// retrying says that a goroutine retries what is pending.
 	retrying atomic.Bool
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -55,12 +56,14 @@ func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, op
 
 // bulk is one run of [WrapMany].
 type bulk[ID comparable, T any] struct {
-	scope  *CachedScope
-	ids    []ID     // each once
-	keys   []string // keys[i] is that of ids[i]
-	load   func(context.Context, []ID) (map[ID]T, error)
-	lives  lifetimes
-	values map[ID]T
+	scope *CachedScope
+	ids   []ID     // each once; with scratch, they may be the caller's
+	keys  []string // keys[i] is that of ids[i]
+	// scratch has the memory of keys; nil: that is r's.
+	scratch *scratch
+	load    func(context.Context, []ID) (map[ID]T, error)
+	lives   lifetimes
+	values  map[ID]T
 	// results are the values with what there is to know about them; nil if nobody
 	// wants to know.
 	results map[ID]Result[T]
@@ -81,13 +84,12 @@ type leftover[T any] struct {
 }
 
 func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error)) (*bulk[ID, T], error) {
-	r := &bulk[ID, T]{
-		scope: s, load: load, values: make(map[ID]T, len(ids)),
-		ids: make([]ID, 0, len(ids)), keys: make([]string, 0, len(ids)),
-	}
-	seen := newKeySet(len(ids))
+	m := s.scratch(len(ids))
+	r := &bulk[ID, T]{scope: s, load: load, values: make(map[ID]T, len(ids)), ids: ids, keys: m.keys, scratch: m}
+	seen := newKeySet(m.slots)
 	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
-	for _, id := range ids {
+	repeated := false
+	for n, id := range ids {
 		if anyType && !reflect.ValueOf(id).Comparable() {
 			return r, fmt.Errorf("readthrough: id of type %T: must be comparable", id)
 		}
@@ -99,12 +101,33 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 			if other := r.ids[i]; other != id {
 				return r, fmt.Errorf("readthrough: key: %q for both id %v and id %v: must differ", clip(k), other, id)
 			}
+			if !repeated {
+				repeated = true
+				r.ids = slices.Clone(ids[:n])
+			}
 			continue
 		}
-		r.ids = append(r.ids, id)
+		if repeated {
+			r.ids = append(r.ids, id)
+		}
 		r.keys = append(r.keys, k)
 	}
 	return r, nil
+}
+
+// keep lets r outlast the read: a load works with it.
+func (r *bulk[ID, T]) keep() {
+	if r.scratch != nil {
+		r.ids, r.scratch = slices.Clone(r.ids), nil
+	}
+}
+
+// done ends the read. If no load works with r, the next one gets its memory.
+func (r *bulk[ID, T]) done() {
+	if r.scratch != nil {
+		r.scratch.keys = r.keys
+		r.scope.reuse(r.scratch)
+	}
 }
 
 // join is [errors.Join] that leaves a single error as it is.
