@@ -29,9 +29,13 @@ func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider
 		}
 		return results, err
 	}
-	results := make([]provider.Result, 0, len(keys))
+	var results []provider.Result
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
-		results = append(results, p.fetch(ctx, part)...)
+		if fetched := p.fetch(ctx, part); results == nil {
+			results = fetched // mostly, there is one part
+		} else {
+			results = append(results, fetched...)
+		}
 	}
 	return results, wholeError(results)
 }
@@ -64,7 +68,7 @@ func (p *Provider) mget(ctx context.Context, keys []string) []provider.Result {
 		if !ok {
 			continue // nil: there is nothing, or no string
 		}
-		results[i].Entry, results[i].Found, results[i].Err = p.decode([]byte(data))
+		results[i].Entry, results[i].Found, results[i].Err = p.decodeAnswer(data)
 		if results[i].Err != nil {
 			results[i].Err = failed("get", keys[i], results[i].Err)
 		}

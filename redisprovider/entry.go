@@ -2,6 +2,7 @@ package redisprovider
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -46,6 +47,12 @@ func (p *Provider) bound(data []byte) []byte {
 		return bind(data)
 	}
 	return data
+}
+
+// decodeAnswer is decode for the answer of a server, which it does not copy: nobody
+// else has it.
+func (p *Provider) decodeAnswer(data string) (entry provider.Entry, found bool, err error) {
+	return p.decode(unsafe.Slice(unsafe.StringData(data), len(data)))
 }
 
 // decode returns the entry in data, which it keeps, and whether there is one: a

@@ -42,7 +42,7 @@ func (p *Provider) fencedGet(ctx context.Context, keys []string) []provider.Resu
 func (p *Provider) readFenced(frame any) (provider.Entry, bool, error) {
 	switch frame := frame.(type) {
 	case string:
-		return p.decode([]byte(frame))
+		return p.decodeAnswer(frame)
 	case nil:
 		return provider.Entry{}, false, nil
 	case error:

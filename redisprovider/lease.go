@@ -81,7 +81,7 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 	*g = provider.Grant{State: provider.LeaseFailed}
 	switch found, err := answer.Result(); v := found.(type) {
 	case string:
-		if g.Entry, g.Found, g.Err = p.decode([]byte(v)); g.Found {
+		if g.Entry, g.Found, g.Err = p.decodeAnswer(v); g.Found {
 			g.State = provider.LeaseFound
 		}
 	case int64:
@@ -121,7 +121,7 @@ func (p *Provider) readLeased(g *provider.Grant, lease provider.Lease, answer []
 		if !ok {
 			return
 		}
-		if g.Entry, g.Found, g.Err = p.decode([]byte(data)); !g.Found {
+		if g.Entry, g.Found, g.Err = p.decodeAnswer(data); !g.Found {
 			return
 		}
 	}
