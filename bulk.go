@@ -63,11 +63,13 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context, positions []int) (unsure, 
 			missing = append(missing, i)
 			continue
 		}
-		if value, ok := plain[T](stored, is); ok {
-			r.values[r.ids[i]] = value
-		} else {
-			unsure = append(unsure, i)
+		if is == provider.Present {
+			if value, err := valueOf[T](stored); err == nil {
+				r.values[r.ids[i]] = value
+				continue
+			}
 		}
+		unsure = append(unsure, i)
 	}
 	return unsure, missing
 }

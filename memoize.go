@@ -2,7 +2,6 @@ package readthrough
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/readthrough/readthrough/provider"
@@ -16,21 +15,23 @@ import (
 //
 // A bad argument is an error of every call of the function.
 func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
-	options = slices.Clone(options)
+	lives, bad := checkReads(s, key != nil, load != nil, options)
 	return func(ctx context.Context, id ID) (T, error) {
 		var none T
-		if key == nil {
-			return none, errors.New("readthrough: key: must not be nil")
+		if bad != nil {
+			return none, bad
 		}
 		k := key(id)
-		lives, err := checkRead(ctx, s, k, load != nil, options)
-		if err != nil {
+		if err := s.checkKey(ctx, k); err != nil {
 			return none, err
 		}
 		stored := s.flights.stored.Load()
-		given, is := s.getValue(ctx, k)
+		value, is := quick[T](ctx, s, k)
+		if is == provider.Present {
+			return value, nil
+		}
 		var entry provider.Entry
-		value, hit, found, err := lookUp[T](ctx, s, k, given, is, &entry)
+		value, hit, found, err := lookUp[T](ctx, s, k, is, &entry)
 		if hit {
 			return value, err
 		}

@@ -2,8 +2,7 @@ package readthrough
 
 import (
 	"context"
-	"errors"
-	"slices"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -20,13 +19,13 @@ import (
 //
 // appendKey must not keep the buffer, which is used again.
 func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []byte, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
-	options = slices.Clone(options)
+	lives, bad := checkReads(s, appendKey != nil, load != nil, options)
 	type buffer struct{ key []byte }
 	var buffers sync.Pool
 	return func(ctx context.Context, id ID) (T, error) {
 		var none T
-		if appendKey == nil {
-			return none, errors.New("readthrough: key: must not be nil")
+		if bad != nil {
+			return none, bad
 		}
 		b, ok := buffers.Get().(*buffer)
 		if !ok {
@@ -36,21 +35,22 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 		// This string is the buffer. Nobody has it after the calls that get it: the store
 		// may not keep it, and who else might gets a copy.
 		k := unsafe.String(unsafe.SliceData(b.key), len(b.key))
-		lives, err := checkRead(ctx, s, k, load != nil, options)
-		if err != nil {
+		if s.cache.observer != nil {
+			k = strings.Clone(k)
+		}
+		if err := s.checkKey(ctx, k); err != nil {
 			return none, err
 		}
 		stored := s.flights.stored.Load()
-		given, is := s.getValue(ctx, k)
-		if value, ok := plain[T](given, is); ok && s.cache.observer == nil {
+		value, is := quick[T](ctx, s, k)
+		if is == provider.Present {
 			buffers.Put(b)
-			s.hit("")
 			return value, nil
 		}
 		k = string(b.key)
 		buffers.Put(b)
 		var entry provider.Entry
-		value, hit, found, err := lookUp[T](ctx, s, k, given, is, &entry)
+		value, hit, found, err := lookUp[T](ctx, s, k, is, &entry)
 		if hit {
 			return value, err
 		}

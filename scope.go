@@ -57,15 +57,44 @@ func (s *CachedScope) Name() string {
 	return s.name
 }
 
+var (
+	errNoScope   = errors.New("readthrough: scope: must not be nil; get it from Cache.Scope")
+	errNoContext = errors.New("readthrough: ctx: must not be nil")
+)
+
+// isMade reports whether s is a scope of a cache.
+func (s *CachedScope) isMade() bool { return s != nil && s.cache != nil }
+
 // check returns the error of a call on s that cannot be made.
 func (s *CachedScope) check(ctx context.Context) error {
-	if s == nil || s.cache == nil {
-		return errors.New("readthrough: scope: must not be nil; get it from Cache.Scope")
+	switch {
+	case !s.isMade():
+		return errNoScope
+	case ctx == nil:
+		return errNoContext
+	default:
+		return nil
 	}
-	if ctx == nil {
-		return errors.New("readthrough: ctx: must not be nil")
+}
+
+// checkOpen returns the error of a call on s, a scope of a cache, that cannot be made.
+func (s *CachedScope) checkOpen(ctx context.Context) error {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case s.cache.closed.Load():
+		return ErrClosed
+	default:
+		return nil
 	}
-	return nil
+}
+
+// checkKey is checkOpen for a call with a key.
+func (s *CachedScope) checkKey(ctx context.Context, key string) error {
+	if key == "" || len(key) > MaxKeyBytes {
+		return checkKey("key", key)
+	}
+	return s.checkOpen(ctx)
 }
 
 func checkKey(what, key string) error {

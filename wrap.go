@@ -37,9 +37,12 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 		return none, err
 	}
 	stored := s.flights.stored.Load()
-	given, is := s.getValue(ctx, key)
+	value, is := quick[T](ctx, s, key)
+	if is == provider.Present {
+		return value, nil
+	}
 	var entry provider.Entry
-	value, hit, found, err := lookUp[T](ctx, s, key, given, is, &entry)
+	value, hit, found, err := lookUp[T](ctx, s, key, is, &entry)
 	if hit {
 		return value, err
 	}
@@ -50,29 +53,47 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 // checkRead returns the TTLs of a read, or an error that says what is wrong with
 // its arguments.
 func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (lifetimes, error) {
-	if err := s.check(ctx); err != nil {
-		return lifetimes{}, err
+	lives, err := checkReads(s, true, hasLoad, options)
+	if err == nil {
+		err = s.checkKey(ctx, key)
 	}
-	if !hasLoad {
-		return lifetimes{}, errors.New("readthrough: load: must not be nil")
-	}
-	if err := checkKey("key", key); err != nil {
-		return lifetimes{}, err
-	}
-	if s.cache.closed.Load() {
-		return lifetimes{}, ErrClosed
-	}
-	return s.options.lifetimes(options)
+	return lives, err
 }
 
-// lookUp answers a read from the store, if that is a hit which takes nothing but a
-// look at the value. given is what getValue has said. If it is no such hit, found
-// says that there is an entry, which the reader has to look at; it is in entry.
-func lookUp[T any](ctx context.Context, s *CachedScope, key string, given any, is provider.Presence, entry *provider.Entry) (value T, hit, found bool, err error) {
-	if value, ok := plain[T](given, is); ok {
-		s.hit(key)
-		return value, true, true, nil
+// checkReads is checkRead for what is the same for every call of a function.
+func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (lifetimes, error) {
+	switch {
+	case !s.isMade():
+		return lifetimes{}, errNoScope
+	case !hasKey:
+		return lifetimes{}, errors.New("readthrough: key: must not be nil")
+	case !hasLoad:
+		return lifetimes{}, errors.New("readthrough: load: must not be nil")
+	default:
+		return s.options.lifetimes(options)
 	}
+}
+
+// quick answers a read from a store that has values without their entries, if it is a
+// hit which takes nothing but a look at the value. If it is none, lookUp has to be
+// asked. key may be a buffer that is used again, if there is no observer.
+func quick[T any](ctx context.Context, s *CachedScope, key string) (value T, is provider.Presence) {
+	given, is := s.getValue(ctx, key)
+	if is != provider.Present {
+		return value, is
+	}
+	value, err := valueOf[T](given)
+	if err != nil {
+		return value, provider.Unsure
+	}
+	s.hit(key)
+	return value, provider.Present
+}
+
+// lookUp answers a read that quick has not, if there is an entry that is served as it
+// is. Otherwise found says that there is one, which the reader has to look at; it is
+// in entry.
+func lookUp[T any](ctx context.Context, s *CachedScope, key string, is provider.Presence, entry *provider.Entry) (value T, hit, found bool, err error) {
 	if is == provider.Missing {
 		return value, false, false, nil
 	}
@@ -84,15 +105,6 @@ func lookUp[T any](ctx context.Context, s *CachedScope, key string, given any, i
 		s.hit(key)
 	}
 	return value, hit, hit, err
-}
-
-// plain returns what the store has given alone, if it is a T.
-func plain[T any](given any, is provider.Presence) (value T, ok bool) {
-	if is != provider.Present {
-		return value, false
-	}
-	value, err := valueOf[T](given)
-	return value, err == nil
 }
 
 // hit counts a hit.

@@ -39,19 +39,11 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 }
 
 func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (lifetimes, error) {
-	if err := s.check(ctx); err != nil {
-		return lifetimes{}, err
+	lives, err := checkReads(s, hasKey, hasLoad, options)
+	if err == nil {
+		err = s.checkOpen(ctx)
 	}
-	if !hasKey {
-		return lifetimes{}, errors.New("readthrough: key: must not be nil")
-	}
-	if !hasLoad {
-		return lifetimes{}, errors.New("readthrough: load: must not be nil")
-	}
-	if s.cache.closed.Load() {
-		return lifetimes{}, ErrClosed
-	}
-	return s.options.lifetimes(options)
+	return lives, err
 }
 
 // bulk is one run of [WrapMany].
