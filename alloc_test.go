@@ -95,7 +95,7 @@ func TestAllocations(t *testing.T) {
 		}
 		return loaded, nil
 	}
-	wantAllocs(t, "bulk hit of 100", 10, func() {
+	wantAllocs(t, "bulk hit of 100", 6, func() {
 		got, err := readthrough.WrapMany(ctx, s, ids, func(id int) string { return keys[id] }, loadMany)
 		if err != nil || len(got) != len(ids) {
 			t.Error(len(got), err)

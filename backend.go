@@ -133,6 +133,13 @@ func (b *backend) getValue(key provider.Key) (value any, is provider.Presence, e
 	return value, is, nil
 }
 
+// getValues asks a store with values for some.
+func (b *backend) getValues(keys []provider.Key, values []provider.Value) (err error) {
+	defer recoverStore(&err)
+	b.values.GetValues(keys, values)
+	return nil
+}
+
 // getLocal is get for a store in the process.
 func (b *backend) getLocal(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	defer recoverStore(&err)

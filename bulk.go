@@ -27,19 +27,9 @@ func (r *bulk[ID, T]) read(ctx context.Context, lives lifetimes) error {
 // have to be loaded.
 func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []int) {
 	s := r.scope
-	asked := positions
-	switch {
-	case s.values && r.results == nil:
-		asked, missing = r.takeValues(ctx, positions)
-	case s.flights.bypassing.Load() > 0:
-		asked = make([]int, 0, len(positions))
-		for _, i := range positions {
-			if s.flights.bypasses(r.keys[i]) {
-				missing = append(missing, i)
-			} else {
-				asked = append(asked, i)
-			}
-		}
+	asked, missing := r.admitted(positions)
+	if s.values && r.results == nil && len(asked) > 0 {
+		asked, missing = r.takeValues(ctx, asked, missing)
 	}
 	var due due
 	for n, result := range s.getMany(ctx, len(asked), func(n int) string { return r.keys[asked[n]] }) {
@@ -50,21 +40,44 @@ func (r *bulk[ID, T]) lookUp(ctx context.Context, positions []int) (missing []in
 	if len(due.positions) > 0 {
 		r.refresh(ctx, &due)
 	}
+	slices.Sort(missing) // load functions get ids in their order
 	return missing
+}
+
+// admitted returns those of positions whose keys the store may be asked for, and the
+// others.
+func (r *bulk[ID, T]) admitted(positions []int) (admitted, others []int) {
+	if r.scope.flights.bypassing.Load() == 0 {
+		return positions, nil
+	}
+	for _, i := range positions {
+		if r.scope.flights.bypasses(r.keys[i]) {
+			others = append(others, i)
+		} else {
+			admitted = append(admitted, i)
+		}
+	}
+	return admitted, others
 }
 
 // takeValues takes the values that are stored, for the ids at positions, where
 // nothing else is needed. It returns the positions of those whose entries have to
-// be looked at, and of those that have none.
-func (r *bulk[ID, T]) takeValues(ctx context.Context, positions []int) (unsure, missing []int) {
-	for _, i := range positions {
-		stored, is := r.scope.getValue(ctx, r.keys[i])
-		if is == provider.Missing {
+// be looked at, and adds those that have none to missing.
+func (r *bulk[ID, T]) takeValues(ctx context.Context, positions, missing []int) (unsure, _ []int) {
+	s := r.scope
+	r.scratch.ask(len(positions), func(n int) provider.Key { return s.key(r.keys[positions[n]]) })
+	values := r.scratch.values
+	if err := s.cache.backend.getValues(r.scratch.asked, values); err != nil {
+		s.reportGet(ctx, "", err)
+		return nil, append(missing, positions...)
+	}
+	for n, i := range positions {
+		if values[n].Is == provider.Missing {
 			missing = append(missing, i)
 			continue
 		}
-		if is == provider.Present {
-			if value, err := valueOf[T](stored); err == nil {
+		if values[n].Is == provider.Present {
+			if value, err := valueOf[T](values[n].Value); err == nil {
 				r.values[r.ids[i]] = value
 				continue
 			}

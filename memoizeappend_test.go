@@ -124,6 +124,8 @@ type keepingStore struct{ *memory.Store }
 
 func (keepingStore) GetValue(provider.Key) (any, provider.Presence) { panic("no values today") }
 
+func (keepingStore) GetValues([]provider.Key, []provider.Value) { panic("no values today") }
+
 // TestMemoizeAppendReportsKeys: what is told about a key does not change when the
 // buffer is used for the next.
 func TestMemoizeAppendReportsKeys(t *testing.T) {
@@ -180,5 +182,29 @@ func TestMemoizeAppendOfBadArguments(t *testing.T) {
 		if _, err := get(t.Context(), 1); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v, want one with %q", err, name)
 		}
+	}
+}
+
+// TestMemoizeAppendStoresKeys: what is stored under a key is not under another one when
+// the buffer is used for the next.
+func TestMemoizeAppendStoresKeys(t *testing.T) {
+	s := newScope(t)
+	loads := 0
+	get := readthrough.MemoizeAppend(s, appendID, func(_ context.Context, id int) (int, error) {
+		loads++
+		return id, nil
+	})
+	for range 2 {
+		for id := range 10 {
+			if got, err := get(t.Context(), id); err != nil || got != id {
+				t.Errorf("get(%d) = %d, %v", id, got, err)
+			}
+		}
+		if err := s.Invalidate(t.Context(), "k:3"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if loads != 11 {
+		t.Errorf("%d loads, want one for each id and one after the invalidation", loads)
 	}
 }

@@ -1,13 +1,19 @@
 package readthrough
 
-import "slices"
+import (
+	"slices"
 
-// scratch is memory that a bulk read works with. The next one gets it if no load
-// works with it as well.
+	"github.com/readthrough/readthrough/provider"
+)
+
+// scratch is memory that a bulk read works with, and the next one after it. Loads, which
+// may take longer than the read, know nothing of it.
 type scratch struct {
 	keys      []string
 	positions []int
-	slots     []uint32 // of the keySet
+	slots     []uint32         // of the keySet
+	asked     []provider.Key   // what a store with values was asked for
+	values    []provider.Value // its answers
 }
 
 // scratch returns memory for n keys: no keys, n positions, and a set without any.
@@ -27,8 +33,20 @@ func (s *CachedScope) scratch(n int) *scratch {
 	return m
 }
 
-// reuse takes memory back. Strings are not kept there for nobody.
+// ask sets asked to the n keys that key returns, and values to as many answers, which
+// are to be filled in.
+func (m *scratch) ask(n int, key func(int) provider.Key) {
+	m.asked = slices.Grow(m.asked[:0], n)[:n]
+	for i := range m.asked {
+		m.asked[i] = key(i)
+	}
+	m.values = slices.Grow(m.values[:0], n)[:n]
+}
+
+// reuse takes memory back. What it refers to is not kept there for nobody.
 func (s *CachedScope) reuse(m *scratch) {
 	clear(m.keys[:cap(m.keys)])
+	clear(m.asked[:cap(m.asked)])
+	clear(m.values[:cap(m.values)])
 	s.scratches.Put(m)
 }

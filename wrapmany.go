@@ -49,9 +49,10 @@ func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, op
 // bulk is one run of [WrapMany].
 type bulk[ID comparable, T any] struct {
 	scope *CachedScope
-	ids   []ID     // each once; with scratch, they may be the caller's
-	keys  []string // keys[i] is that of ids[i]
-	// scratch has the memory of keys; nil: that is r's.
+	ids   []ID     // each once
+	keys  []string // keys[i] is that of ids[i]; in scratch
+	// kept says that ids are not the caller's, since a load works with them.
+	kept    bool
 	scratch *scratch
 	load    func(context.Context, []ID) (map[ID]T, error)
 	lives   lifetimes
@@ -76,6 +77,9 @@ type leftover[T any] struct {
 }
 
 func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error)) (*bulk[ID, T], error) {
+	if len(ids) == 0 {
+		return new(bulk[ID, T]), nil
+	}
 	m := s.scratch(len(ids))
 	r := &bulk[ID, T]{scope: s, load: load, values: make(map[ID]T, len(ids)), ids: ids, keys: m.keys, scratch: m}
 	seen := newKeySet(m.slots)
@@ -107,19 +111,18 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 	return r, nil
 }
 
-// keep lets r outlast the read: a load works with it.
+// keep lets ids outlast the read: a load works with them. Of all else in r that
+// changes, loads know nothing.
 func (r *bulk[ID, T]) keep() {
-	if r.scratch != nil {
-		r.ids, r.scratch = slices.Clone(r.ids), nil
+	if !r.kept {
+		r.ids, r.kept = slices.Clone(r.ids), true
 	}
 }
 
-// done ends the read. If no load works with r, the next one gets its memory.
+// done ends the read: the next one gets its memory.
 func (r *bulk[ID, T]) done() {
-	if r.scratch != nil {
-		r.scratch.keys = r.keys
-		r.scope.reuse(r.scratch)
-	}
+	r.scratch.keys = r.keys
+	r.scope.reuse(r.scratch)
 }
 
 // join is [errors.Join] that leaves a single error as it is.

@@ -251,7 +251,11 @@ func (c *linClient) run() {
 		case n < 16:
 			c.sweep(linPrefixes()[c.r.IntN(len(linPrefixes()))])
 		case n < 18:
-			c.getMany(c.some())
+			if c.r.IntN(2) == 0 {
+				c.getMany(c.some())
+			} else {
+				c.getValues(c.some())
+			}
 		default:
 			c.setMany(c.some())
 		}
@@ -281,6 +285,24 @@ func (c *linClient) getValue(name string) {
 		return nil
 	})
 	c.note(span, linGet, name, 0, found)
+}
+
+func (c *linClient) getValues(names []string) {
+	found := make([]int, len(names))
+	span := c.during(func(context.Context) error {
+		values := make([]provider.Value, len(names))
+		c.store.GetValues(linNamed(names), values)
+		for i, v := range values {
+			if v.Is == provider.Unsure {
+				return errors.New("unsure of a plain value")
+			}
+			found[i], _ = v.Value.(int)
+		}
+		return nil
+	})
+	for i, name := range names {
+		c.note(span, linGet, name, 0, found[i])
+	}
 }
 
 func (c *linClient) getMany(names []string) {

@@ -147,12 +147,23 @@ func (m *modelRun) step() {
 		m.check("Get", k, e, found)
 		err = getErr
 	case 6:
-		keys := []provider.Key{m.key(), m.key(), m.key()}
+		keys := make([]provider.Key, m.r.IntN(2*lookahead+2))
+		for i := range keys {
+			keys[i] = m.key()
+		}
 		results, getErr := m.s.GetMany(ctx, keys)
 		for i, r := range results {
 			m.check("GetMany", keys[i], r.Entry, r.Found)
 		}
 		err = getErr
+		values := make([]provider.Value, len(keys))
+		m.s.GetValues(keys, values)
+		for i, v := range values {
+			if v.Is == provider.Unsure {
+				m.t.Fatalf("GetValues %q: unsure of a plain value", keys[i])
+			}
+			m.check("GetValues", keys[i], provider.Entry{Value: v.Value}, v.Is == provider.Present)
+		}
 	case 7:
 		k := m.key()
 		found, hasErr := m.s.Has(ctx, k)

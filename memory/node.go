@@ -126,6 +126,23 @@ func (n *node) entry(base time.Time) provider.Entry {
 	return e
 }
 
+// is reports whether the node is that of key, which has hash.
+func (n *node) is(hash uint32, key *provider.Key) bool {
+	return n.hash() == hash && n.name == key.Name && n.scope.name == key.Scope
+}
+
+// plain returns the value of the entry, if there is nothing else of interest in it.
+func (n *node) plain() (value any, ok bool) {
+	value = n.value
+	if b, ok := value.(*box); ok {
+		if !b.entry.FreshUntil.IsZero() {
+			return nil, false
+		}
+		value = b.entry.Value
+	}
+	return value, !n.absent
+}
+
 // expiry returns when an entry ends that is stored now for ttl. Both are not
 // negative. Sums that no clock reaches mean never.
 func expiry(now int64, ttl time.Duration) int64 {

@@ -35,14 +35,8 @@ func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 		s.misses.Add(1)
 		return nil, provider.Missing
 	}
-	value = n.value
-	if b, ok := value.(*box); ok {
-		if !b.entry.FreshUntil.IsZero() {
-			return nil, provider.Unsure
-		}
-		value = b.entry.Value
-	}
-	if n.absent {
+	value, plain := n.plain()
+	if !plain {
 		return nil, provider.Unsure
 	}
 	n.hit()
@@ -50,21 +44,70 @@ func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 	return value, provider.Present
 }
 
+// GetValues is GetValue for keys, with one reading of the clock for all of them.
+func (s *Store) GetValues(keys []provider.Key, values []provider.Value) {
+	hits, misses := 0, 0
+	s.eachOf(keys, func(i int, n *node) {
+		if n == nil {
+			values[i] = provider.Value{Is: provider.Missing}
+			misses++
+			return
+		}
+		value, plain := n.plain()
+		if !plain {
+			values[i] = provider.Value{Is: provider.Unsure}
+			return
+		}
+		n.hit()
+		hits++
+		values[i] = provider.Value{Value: value, Is: provider.Present}
+	})
+	if misses > 0 && s.closed.Load() {
+		for i := range values {
+			if values[i].Is == provider.Missing {
+				values[i].Is = provider.Unsure
+			}
+		}
+		return
+	}
+	s.hits.Add(int64(hits))
+	s.misses.Add(int64(misses))
+}
+
+// eachOf calls visit with the live node of every one of keys, nil if there is none,
+// in their order.
+func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node)) {
+	now := s.now()
+	var room [lookahead]search
+	for first := 0; first < len(keys); first += lookahead {
+		some := keys[first:min(first+lookahead, len(keys))]
+		searches := room[:len(some)]
+		for i := range some {
+			searches[i].hash = s.hash(&some[i])
+		}
+		s.table.Load().findSome(searches, some)
+		for i := range searches {
+			n := searches[i].node
+			if n != nil && n.expiredAt(now) {
+				n = nil
+			}
+			visit(first+i, n)
+		}
+	}
+}
+
 // GetMany looks up keys and returns one result for each, in their order, with
 // one reading of the clock for all of them.
 func (s *Store) GetMany(_ context.Context, keys []provider.Key) ([]provider.Result, error) {
 	results := make([]provider.Result, len(keys))
-	now := s.now()
 	hits := 0
-	for i := range keys {
-		n := s.find(&keys[i])
-		if n == nil || n.expiredAt(now) {
-			continue
+	s.eachOf(keys, func(i int, n *node) {
+		if n != nil {
+			n.hit()
+			hits++
+			results[i].Entry, results[i].Found = n.entry(s.base), true
 		}
-		n.hit()
-		hits++
-		results[i].Entry, results[i].Found = n.entry(s.base), true
-	}
+	})
 	if s.closed.Load() {
 		for i := range results {
 			if !results[i].Found {

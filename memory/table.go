@@ -92,13 +92,44 @@ func (t *table) find(hash uint32, key *provider.Key) *node {
 	for {
 		size := t.size.Load()
 		for n := t.bucket(bucketOf(size, hash)).Load(); n != nil; n = n.next.Load() {
-			if n.hash() == hash && n.name == key.Name && n.scope.name == key.Scope {
+			if n.is(hash, key) {
 				return n
 			}
 		}
 		if t.size.Load() == size {
 			return nil
 		}
+	}
+}
+
+// lookahead is how many keys are looked up at once.
+const lookahead = 16
+
+// search is the search for one key among several.
+type search struct {
+	hash uint32
+	node *node // the node of the key; nil: there is none
+}
+
+// findSome is find for keys, of which searches have the hashes. It first goes to the
+// beginnings of all chains and then to the nodes: a processor waits for memory once for
+// several, if these do not depend on each other.
+func (t *table) findSome(searches []search, keys []provider.Key) {
+	size := t.size.Load()
+	for i := range searches {
+		s := &searches[i]
+		s.node = t.bucket(bucketOf(size, s.hash)).Load()
+	}
+	for i := range searches {
+		s, key := &searches[i], &keys[i]
+		n := s.node
+		for n != nil && !n.is(s.hash, key) {
+			n = n.next.Load()
+		}
+		if n == nil && t.size.Load() != size {
+			n = t.find(s.hash, key)
+		}
+		s.node = n
 	}
 }
 

@@ -123,8 +123,14 @@ func TestTableAmongReaders(t *testing.T) {
 						return
 					default:
 					}
-					for _, n := range stay {
-						if found := table.find(n.hash(), &provider.Key{Name: n.name}); found == nil {
+					var keys [len(stay)]provider.Key
+					var searches [len(stay)]search
+					for i, n := range stay {
+						keys[i].Name, searches[i].hash = n.name, n.hash()
+					}
+					table.findSome(searches[:], keys[:])
+					for i, n := range stay {
+						if table.find(n.hash(), &keys[i]) == nil || searches[i].node == nil {
 							t.Errorf("%s with hash %s is not found", n.name, strconv.FormatUint(uint64(bits.Reverse32(n.hash())), 2))
 							return
 						}

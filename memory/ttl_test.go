@@ -33,6 +33,10 @@ func wantMiss(tb testing.TB, s *Store, k provider.Key) {
 	if value, is := s.GetValue(k); is != provider.Missing {
 		tb.Errorf("GetValue %v = %v, %d; want a miss", k, value, is)
 	}
+	values := []provider.Value{{Value: "old", Is: provider.Present}}
+	if s.GetValues([]provider.Key{k}, values); values[0] != (provider.Value{Is: provider.Missing}) {
+		tb.Errorf("GetValues %v = %v; want a miss", k, values)
+	}
 	if found, err := s.Has(tb.Context(), k); err != nil || found {
 		tb.Errorf("Has %v = %v, %v; want false", k, found, err)
 	}

@@ -68,9 +68,20 @@ type ValueGetter interface {
 	// cases, and whenever it cannot tell, it returns [Unsure]: the cache then asks Get.
 	// It must not keep the strings of key, which may be a buffer that is used again.
 	GetValue(key Key) (value any, is Presence)
+
+	// GetValues sets each of values, of which there are as many as keys, to what GetValue
+	// would return for the key at the same place, at some moment of the call. It must not
+	// keep the slices, which are used again.
+	GetValues(keys []Key, values []Value)
 }
 
-// Presence is what [ValueGetter.GetValue] tells about a key.
+// Value is what [ValueGetter.GetValues] tells about a key.
+type Value struct {
+	Value any
+	Is    Presence
+}
+
+// Presence is what a [ValueGetter] tells about a key.
 type Presence uint8
 
 const (

@@ -269,8 +269,13 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a key that is observed is a copy", "G10", "memoizeappend.go",
-			"k = string(b.key)", "_ = k",
+			"k = strings.Clone(k)", "_ = strings.Clone",
 			"TestMemoizeAppendIsMemoize",
+		},
+		{
+			"a key that is loaded is a copy", "G10", "memoizeappend.go",
+			"k = string(b.key)", "_ = k",
+			"TestMemoizeAppendStoresKeys",
 		},
 		{
 			"a load that was cancelled gives its lease back all the same", "G6 G7", "lease.go",

@@ -54,14 +54,29 @@ func memoryMutants() []mutant {
 			"TestTTLIsExact",
 		},
 		{
-			"what has FreshUntil is not a value to serve", "G1", "read.go",
-			"\t\tif !b.entry.FreshUntil.IsZero() {\n\t\t\treturn nil, provider.Unsure\n\t\t}\n\t\tvalue", "\t\tvalue",
+			"what has FreshUntil is not a value to serve", "G1", "node.go",
+			"\t\tif !b.entry.FreshUntil.IsZero() {\n\t\t\treturn nil, false\n\t\t}\n\t\tvalue", "\t\tvalue",
 			"TestConformance/default/getvalue/entries",
 		},
 		{
-			"an absence is not a value to serve", "G1", "read.go",
-			"\tif n.absent {\n\t\treturn nil, provider.Unsure\n\t}\n", "",
+			"an absence is not a value to serve", "G1", "node.go",
+			"return value, !n.absent", "return value, true",
 			"TestConformance/default/getvalue/entries",
+		},
+		{
+			"of many values, those that have ended are not served", "G1", "read.go",
+			"if n != nil && n.expiredAt(now) {", "if false {",
+			"TestConformance/default/getvalue/ends",
+		},
+		{
+			"of many values, what a closed store lacks is not told", "G2", "read.go",
+			"if misses > 0 && s.closed.Load() {", "if false {",
+			"TestConformance/default/getvalue/after-close",
+		},
+		{
+			"of many keys, one whose chain was cut is looked for again", "G6", "table.go",
+			"if n == nil && t.size.Load() != size {", "if false {",
+			"TestTableAmongReaders",
 		},
 		{
 			"what a closed store lacks is not told", "G2", "read.go",

@@ -107,8 +107,28 @@ func servingMutants() []mutant {
 		// Reads of many keys.
 		{
 			"a bulk read does not ask for what is pending", "G1 G5", "bulk.go",
-			"if s.flights.bypasses(r.keys[i]) {", "if false {",
+			"if r.scope.flights.bypasses(r.keys[i]) {", "if false {",
 			"TestFailedInvalidationIsPending",
+		},
+		{
+			"a bulk load has ids of its own", "G7", "wrapmany.go",
+			"r.ids, r.kept = slices.Clone(r.ids), true", "r.kept = true",
+			"TestBulkLoadKeepsItsIDs",
+		},
+		{
+			"repeated ids are left out of a copy", "G10", "wrapmany.go",
+			"r.ids = slices.Clone(ids[:n])", "r.ids = ids[:n]",
+			"TestWrapManyLeavesIDsAlone",
+		},
+		{
+			"a bulk load gets ids in their order", "G6", "bulk.go",
+			"slices.Sort(missing)", "_ = slices.Sort[[]int]",
+			"TestBulkLoadWithPendingInvalidationsInOrder",
+		},
+		{
+			"a store that has no values to give costs a load", "G4", "bulk.go",
+			"return nil, append(missing, positions...)", "return nil, missing",
+			"TestGetValuesThatPanics",
 		},
 		{
 			"a bulk read takes nothing from before it began", "G1", "bulk.go",

@@ -1905,6 +1905,59 @@ func brokenMisc() []breakage {
 				return value, is
 			}
 		}},
+		// GetValues says of each key what GetValue says.
+		{name: "GetValues leaves out what is missing", cases: in("getvalue/many"), apply: func(b *broken) {
+			b.getValues = func(keys []provider.Key, values []provider.Value) {
+				for i, key := range keys {
+					if value, is := b.reference.GetValue(key); is != provider.Missing {
+						values[i] = provider.Value{Value: value, Is: is}
+					}
+				}
+			}
+		}},
+		{name: "GetValues finds the value of the key before", cases: in("getvalue/many"), apply: func(b *broken) {
+			b.getValues = func(keys []provider.Key, values []provider.Value) {
+				b.reference.GetValues(keys, values)
+				for i := len(values) - 1; i > 32; i-- {
+					if values[i].Is == provider.Present && values[i-1].Is == provider.Present {
+						values[i].Value = values[i-1].Value
+					}
+				}
+			}
+		}},
+		{name: "GetValues ignores the end", exactOnly: true, cases: in("getvalue/ends"), apply: func(b *broken) {
+			b.getValues = func(keys []provider.Key, values []provider.Value) {
+				b.reference.GetValues(keys, values)
+				b.edit(func(entries map[provider.Key]stored) {
+					for i, key := range keys {
+						if e, ok := entries[key]; ok {
+							values[i] = provider.Value{Value: e.entry.Value, Is: provider.Present}
+						}
+					}
+				})
+			}
+		}},
+		{name: "GetValues finds values of any entry", cases: in("getvalue/entries"), apply: func(b *broken) {
+			b.getValues = func(keys []provider.Key, values []provider.Value) {
+				for i, key := range keys {
+					entry, found, err := b.reference.Get(context.Background(), key)
+					values[i] = provider.Value{}
+					if err == nil && found {
+						values[i] = provider.Value{Value: entry.Value, Is: provider.Present}
+					}
+				}
+			}
+		}},
+		{name: "GetValues misses after Close", cases: in("getvalue/after-close"), apply: func(b *broken) {
+			b.getValues = func(keys []provider.Key, values []provider.Value) {
+				b.reference.GetValues(keys, values)
+				for i := range values {
+					if values[i].Is == provider.Unsure {
+						values[i].Is = provider.Missing
+					}
+				}
+			}
+		}},
 		// A store in the process never waits.
 		{name: "Set waits", exactOnly: true, cases: in("inprocess/never-waits"), apply: func(b *broken) {
 			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {

@@ -91,6 +91,12 @@ func (r *reference) GetValue(key provider.Key) (any, provider.Presence) {
 	}
 }
 
+func (r *reference) GetValues(keys []provider.Key, values []provider.Value) {
+	for i, key := range keys {
+		values[i].Value, values[i].Is = r.GetValue(key)
+	}
+}
+
 func (r *reference) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 	if err := provider.CheckTTL(ttl); err != nil {
 		return err
@@ -263,6 +269,7 @@ type (
 	deleteFunc       = func(ctx context.Context, keys ...provider.Key) error
 	deletePrefixFunc = func(ctx context.Context, scope, prefix string) (int, error)
 	getValueFunc     = func(key provider.Key) (any, provider.Presence)
+	getValuesFunc    = func(keys []provider.Key, values []provider.Value)
 	getManyFunc      = func(ctx context.Context, keys []provider.Key) ([]provider.Result, error)
 	setManyFunc      = func(ctx context.Context, items []provider.Item) error
 	hasFunc          = func(ctx context.Context, key provider.Key) (bool, error)
@@ -287,6 +294,7 @@ type broken struct {
 	delete       deleteFunc
 	deletePrefix deletePrefixFunc
 	getValue     getValueFunc
+	getValues    getValuesFunc
 	getMany      getManyFunc
 	setMany      setManyFunc
 	has          hasFunc
@@ -306,8 +314,8 @@ func breakReference(r *reference) *broken {
 	return &broken{
 		reference: r,
 		get:       r.Get, set: r.Set, delete: r.Delete, deletePrefix: r.DeletePrefix,
-		getValue: r.GetValue,
-		getMany:  r.GetMany, setMany: r.SetMany,
+		getValue: r.GetValue, getValues: r.GetValues,
+		getMany: r.GetMany, setMany: r.SetMany,
 		has: r.Has, stats: r.Stats, list: r.List,
 		acquire: r.Acquire, fill: r.Fill, release: r.Release,
 		refresh: r.Refresh,
@@ -333,6 +341,8 @@ func (b *broken) DeletePrefix(ctx context.Context, scope, prefix string) (int, e
 }
 
 func (b *broken) GetValue(key provider.Key) (any, provider.Presence) { return b.getValue(key) }
+
+func (b *broken) GetValues(keys []provider.Key, values []provider.Value) { b.getValues(keys, values) }
 
 func (b *broken) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
 	return b.getMany(ctx, keys)

@@ -55,9 +55,11 @@ func valueGetterCases() []capabilityCase[provider.ValueGetter] {
 				} {
 					key := k(fmt.Sprint("key ", i))
 					s.setEntry(key, entry, time.Hour)
-					if value, is := g.GetValue(key); is != provider.Unsure {
-						s.errorf("GetValue of an entry with Absent %v and FreshUntil %v: %v, %d; want Unsure",
-							entry.Absent, entry.FreshUntil, brief(value), is)
+					for _, a := range valueAnswers(g, key) {
+						if a.Is != provider.Unsure {
+							s.errorf("%s of an entry with Absent %v and FreshUntil %v: %v, %d; want Unsure",
+								a.call, entry.Absent, entry.FreshUntil, brief(a.Value.Value), a.Is)
+						}
 					}
 				}
 			},
@@ -73,31 +75,84 @@ func valueGetterCases() []capabilityCase[provider.ValueGetter] {
 				s.set(k("key"), "value", time.Hour)
 				s.close(c)
 				for _, name := range []string{"key", "missing"} {
-					if value, is := g.GetValue(k(name)); is != provider.Unsure {
-						s.errorf("GetValue(%q) after Close: %v, %d; want Unsure", name, brief(value), is)
+					for _, a := range valueAnswers(g, k(name)) {
+						if a.Is != provider.Unsure {
+							s.errorf("%s(%q) after Close: %v, %d; want Unsure", a.call, name, brief(a.Value.Value), a.Is)
+						}
 					}
 				}
+			},
+		},
+		{
+			"many",
+			because("GetValues says of each of many keys what GetValue would: the answers are in the order of the keys, whatever was in the slice before. Users would get the values of other keys."),
+			func(s *session, g provider.ValueGetter) {
+				const n = 100
+				keys := make([]provider.Key, n)
+				values := make([]provider.Value, n)
+				for i := range keys {
+					id := i % (n - n/4) // some of them twice
+					keys[i] = k(fmt.Sprint("key ", id))
+					values[i] = provider.Value{Value: "old", Is: provider.Present}
+					if id%3 != 0 {
+						s.set(keys[i], keys[i].Name, time.Hour)
+					}
+				}
+				g.GetValues(keys, values)
+				for i, key := range keys {
+					_, there, err := s.store.Get(s.ctx(), key)
+					if err != nil {
+						s.errorf("Get(%s): %v", show(key), err)
+					}
+					s.checkValue(valueAnswer{values[i], "GetValues"}, key, key.Name, there)
+				}
+				g.GetValues(nil, nil)
 			},
 		},
 	}
 }
 
-// wantValue checks what GetValue says about a key that holds value, or nothing.
-// That it is unsure is always right.
+// valueAnswer is what a call says about a key.
+type valueAnswer struct {
+	provider.Value
+
+	call string
+}
+
+// valueAnswers are what GetValue says about key, and GetValues of it and of another one
+// that is never stored.
+func valueAnswers(g provider.ValueGetter, key provider.Key) []valueAnswer {
+	value, is := g.GetValue(key)
+	answers := []valueAnswer{{provider.Value{Value: value, Is: is}, "GetValue"}}
+	values := make([]provider.Value, 3)
+	g.GetValues([]provider.Key{key, k("never stored"), key}, values)
+	return append(answers, valueAnswer{values[0], "GetValues"}, valueAnswer{values[2], "GetValues"})
+}
+
+// wantValue checks what GetValue and GetValues say about a key that holds value, or
+// nothing.
 func (s *session) wantValue(g provider.ValueGetter, key provider.Key, value any, there bool) {
 	s.t.Helper()
-	got, is := g.GetValue(key)
+	for _, a := range valueAnswers(g, key) {
+		s.checkValue(a, key, value, there)
+	}
+}
+
+// checkValue checks an answer about a key that holds value, or nothing. That the store is
+// unsure is always right.
+func (s *session) checkValue(a valueAnswer, key provider.Key, value any, there bool) {
+	s.t.Helper()
 	switch {
-	case is == provider.Unsure:
-	case is == provider.Present && !there:
-		s.errorf("GetValue(%s) found %s, want nothing", show(key), brief(got))
-	case is == provider.Missing && there:
-		s.errorf("GetValue(%s) found nothing, want %s", show(key), brief(value))
-	case is == provider.Present:
-		if problem := differ(got, value); problem != "" {
-			s.errorf("GetValue(%s): %s", show(key), problem)
+	case a.Is == provider.Unsure:
+	case a.Is == provider.Present && !there:
+		s.errorf("%s(%s) found %s, want nothing", a.call, show(key), brief(a.Value.Value))
+	case a.Is == provider.Missing && there:
+		s.errorf("%s(%s) found nothing, want %s", a.call, show(key), brief(value))
+	case a.Is == provider.Present:
+		if problem := differ(a.Value.Value, value); problem != "" {
+			s.errorf("%s(%s): %s", a.call, show(key), problem)
 		}
-	case is != provider.Missing:
-		s.errorf("GetValue(%s) says %d, which means nothing", show(key), is)
+	case a.Is != provider.Missing:
+		s.errorf("%s(%s) says %d, which means nothing", a.call, show(key), a.Is)
 	}
 }
