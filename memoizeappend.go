@@ -20,8 +20,7 @@ import (
 // appendKey must not keep the buffer, which is used again.
 func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []byte, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
 	lives, bad := checkReads(s, appendKey != nil, load != nil, options)
-	type buffer struct{ key []byte }
-	var buffers sync.Pool
+	var buffers sync.Pool // of *buffer
 	return func(ctx context.Context, id ID) (T, error) {
 		var none T
 		if bad != nil {
@@ -30,6 +29,7 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 		b, ok := buffers.Get().(*buffer)
 		if !ok {
 			b = new(buffer)
+			b.key = b.room[:0]
 		}
 		b.key = appendKey(b.key[:0], id)
 		// This string is the buffer. Nobody has it after the calls that get it: the store
@@ -56,4 +56,11 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 		}
 		return answerOf(ctx, s, k, stored, id, load, lives, &entry, found)
 	}
+}
+
+// buffer is where a key is made. Most keys have room in it, so that processors which
+// make keys at the same time do not write to the same cache lines, of which it fills two.
+type buffer struct {
+	key  []byte
+	room [104]byte
 }
