@@ -21,10 +21,10 @@ func BenchmarkHit(b *testing.B) {
 			return true
 		}
 		b.Run("keys="+strconv.Itoa(n)+"/one", func(b *testing.B) {
-			each(b, inMemory(), 2*n, instant(), prepare, readAlone(order))
+			each(b, thatHit(), 2*n, instant(), prepare, readAlone(order))
 		})
 		b.Run("keys="+strconv.Itoa(n)+"/all", func(b *testing.B) {
-			each(b, inMemory(), 2*n, instant(), prepare, readTogether(order))
+			each(b, thatHit(), 2*n, instant(), prepare, readTogether(order))
 		})
 	}
 }
@@ -40,7 +40,7 @@ func BenchmarkKeyBuilt(b *testing.B) {
 		return true
 	}
 	b.Run("one", func(b *testing.B) {
-		each(b, inMemory(), 2*n, instant(), prepare, func(b *testing.B, c cache) {
+		each(b, thatHit(), 2*n, instant(), prepare, func(b *testing.B, c cache) {
 			b.Helper()
 			ctx, read := b.Context(), readerByID(c)
 			watch := start(b)
@@ -53,7 +53,7 @@ func BenchmarkKeyBuilt(b *testing.B) {
 		})
 	})
 	b.Run("all", func(b *testing.B) {
-		each(b, inMemory(), 2*n, instant(), prepare, func(b *testing.B, c cache) {
+		each(b, thatHit(), 2*n, instant(), prepare, func(b *testing.B, c cache) {
 			b.Helper()
 			ctx, read := b.Context(), readerByID(c)
 			inParallel(b, len(ids), func(n int) error {

@@ -111,6 +111,12 @@ func thatLoad() []library {
 	return append(inMemory(), library{"otter-leavable", leaving(plainOtter)}, library{"limit-leavable", leaving(openXsync)})
 }
 
+// thatHit are the libraries of workloads that are about hits: those in memory, and one
+// that counts its hits like ours.
+func thatHit() []library {
+	return append(inMemory(), library{"otter-counting", openOtterCounting})
+}
+
 // bounded is the number of libraries of inMemory before the limits.
 const bounded = 7
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 )
 
 // otterCache is otter's own read-through.
@@ -14,10 +15,10 @@ type otterCache struct {
 	source source
 }
 
-func newOtter(b *testing.B, entries int) *otter.Cache[string, *record] {
+func newOtter(b *testing.B, entries int, recorder stats.Recorder) *otter.Cache[string, *record] {
 	b.Helper()
 	c, err := otter.New(&otter.Options[string, *record]{
-		MaximumSize: entries, ExpiryCalculator: otter.ExpiryWriting[string, *record](ttl),
+		MaximumSize: entries, ExpiryCalculator: otter.ExpiryWriting[string, *record](ttl), StatsRecorder: recorder,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -27,7 +28,14 @@ func newOtter(b *testing.B, entries int) *otter.Cache[string, *record] {
 
 func openOtter(b *testing.B, entries int, s source) cache {
 	b.Helper()
-	return &otterCache{newOtter(b, entries), s}
+	return &otterCache{newOtter(b, entries, nil), s}
+}
+
+// openOtterCounting opens an otter that counts hits and misses, as readthrough always
+// does, and otter only if it is told to.
+func openOtterCounting(b *testing.B, entries int, s source) cache {
+	b.Helper()
+	return &otterCache{newOtter(b, entries, stats.NewCounter()), s}
 }
 
 func (o *otterCache) read(ctx context.Context, key string) (*record, error) {
@@ -70,7 +78,7 @@ func openOtterRaw(b *testing.B, entries int, s source) cache {
 
 func plainOtter(b *testing.B, entries int) plain {
 	b.Helper()
-	return &otterRaw{&otterCache{cache: newOtter(b, entries)}}
+	return &otterRaw{&otterCache{cache: newOtter(b, entries, nil)}}
 }
 
 func (o *otterRaw) get(key string) (*record, bool) { return o.cache.GetIfPresent(key) }

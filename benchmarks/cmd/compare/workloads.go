@@ -40,7 +40,7 @@ func memoryWorkloads() []workload {
 		{bench: "^BenchmarkHit$", benchtime: "200ms", sections: []section{{
 			title: "Hits in memory",
 			text: "Reads of what is stored, in random order. *one* is one goroutine, *all* is one for each processor. " +
-				"Few keys stay in the processor's caches; of many, most reads wait for memory.",
+				"Few keys stay in the processor's caches; of many, most reads wait for memory. readthrough always counts its hits, otter in otter-counting only.",
 			names: []string{"Hit/keys=1000/one", "Hit/keys=1000/all", "Hit/keys=100000/one", "Hit/keys=100000/all"},
 			unit:  cpuPerOp, more: []string{nsPerOp, allocsPerOp},
 		}}},
