@@ -65,9 +65,8 @@ func (r *bulk[ID, T]) admitted(positions []int) (admitted, others []int) {
 // be looked at, and adds those that have none to missing.
 func (r *bulk[ID, T]) takeValues(ctx context.Context, positions, missing []int) (unsure, _ []int) {
 	s := r.scope
-	r.scratch.ask(len(positions), func(n int) provider.Key { return s.key(r.keys[positions[n]]) })
-	values := r.scratch.values
-	if err := s.cache.backend.getValues(r.scratch.asked, values); err != nil {
+	keys, values := r.scratch.ask(len(positions), func(n int) provider.Key { return s.key(r.keys[positions[n]]) })
+	if err := s.cache.backend.getValues(keys, values); err != nil {
 		s.reportGet(ctx, "", err)
 		return nil, append(missing, positions...)
 	}

@@ -12,7 +12,7 @@ type scratch struct {
 	keys      []string
 	positions []int
 	slots     []uint32         // of the keySet
-	asked     []provider.Key   // what a store with values was asked for
+	asked     []provider.Key   // what a store with values was asked for, and maybe before
 	values    []provider.Value // its answers
 }
 
@@ -33,20 +33,25 @@ func (s *CachedScope) scratch(n int) *scratch {
 	return m
 }
 
-// ask sets asked to the n keys that key returns, and values to as many answers, which
-// are to be filled in.
-func (m *scratch) ask(n int, key func(int) provider.Key) {
-	m.asked = slices.Grow(m.asked[:0], n)[:n]
-	for i := range m.asked {
-		m.asked[i] = key(i)
+// ask returns the n keys that key returns, and memory for as many answers.
+func (m *scratch) ask(n int, key func(int) provider.Key) (keys []provider.Key, values []provider.Value) {
+	if more := n - len(m.asked); more > 0 {
+		m.asked = slices.Grow(m.asked, more)[:n]
+		m.values = slices.Grow(m.values, more)[:n]
 	}
-	m.values = slices.Grow(m.values[:0], n)[:n]
+	keys = m.asked[:n]
+	for i := range keys {
+		keys[i] = key(i)
+	}
+	return keys, m.values[:n]
 }
 
-// reuse takes memory back. What it refers to is not kept there for nobody.
+// reuse takes memory back. What it refers to is not kept there for nobody: beyond their
+// lengths, the slices refer to nothing.
 func (s *CachedScope) reuse(m *scratch) {
-	clear(m.keys[:cap(m.keys)])
-	clear(m.asked[:cap(m.asked)])
-	clear(m.values[:cap(m.values)])
+	clear(m.keys)
+	clear(m.asked)
+	clear(m.values)
+	m.asked, m.values = m.asked[:0], m.values[:0]
 	s.scratches.Put(m)
 }

@@ -116,6 +116,11 @@ func servingMutants() []mutant {
 			"TestBulkLoadKeepsItsIDs",
 		},
 		{
+			"what a bulk read has worked with is not kept", "G9", "scratch.go",
+			"clear(m.values)\n", "",
+			"TestScratchKeepsNothing",
+		},
+		{
 			"repeated ids are left out of a copy", "G10", "wrapmany.go",
 			"r.ids = slices.Clone(ids[:n])", "r.ids = ids[:n]",
 			"TestWrapManyLeavesIDsAlone",
