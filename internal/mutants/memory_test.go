@@ -65,7 +65,7 @@ func memoryMutants() []mutant {
 		},
 		{
 			"of many values, those that have ended are not served", "G1", "read.go",
-			"if n != nil && n.expiredAt(now) {", "if false {",
+			"if n != nil && n.expiredAt(now) {", "if n != nil && n.expiredAt(now) && false {",
 			"TestConformance/default/getvalue/ends",
 		},
 		{
