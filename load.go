@@ -105,12 +105,7 @@ func (r *run) end(ctx context.Context) {
 
 // fail gives err to all flights that have no outcome.
 func (r *run) fail(ctx context.Context, err error) {
-	var unknown []*flight
-	for _, f := range r.call.flights {
-		if !f.outcome.known {
-			unknown = append(unknown, f)
-		}
-	}
+	unknown := filter(r.call.flights, func(f *flight) bool { return !f.outcome.known })
 	if r.loading == 0 {
 		r.loading, r.began = len(unknown), time.Now()
 	}
@@ -170,14 +165,8 @@ func (r *run) replaces(f *flight, entry *provider.Entry) {
 // split returns the flights of the call that do not ask the store, and those that
 // do.
 func (r *run) split() (direct, asked []*flight) {
-	for _, f := range r.call.flights {
-		if f.direct {
-			direct = append(direct, f)
-		} else {
-			asked = append(asked, f)
-		}
-	}
-	return direct, asked
+	direct = filter(r.call.flights, func(f *flight) bool { return f.direct })
+	return direct, filter(r.call.flights, func(f *flight) bool { return !f.direct })
 }
 
 // adopt makes a stored entry the outcome of f. It returns false if the entry
@@ -279,12 +268,9 @@ func tooLate(flights []*flight, err error) error {
 // removeGone removes what is stored for those of flights whose keys the source has
 // nothing under any more, where that is not stored instead: it would be served on.
 func (r *run) removeGone(flights []*flight) {
-	var gone []*flight
-	for _, f := range flights {
-		if f.outcome.entry.Absent && !f.seen.IsZero() && !f.direct && f.ttl() < 0 {
-			gone = append(gone, f)
-		}
-	}
+	gone := filter(flights, func(f *flight) bool {
+		return f.outcome.entry.Absent && !f.seen.IsZero() && !f.direct && f.ttl() < 0
+	})
 	if len(gone) == 0 {
 		return
 	}

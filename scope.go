@@ -91,20 +91,25 @@ func (s *CachedScope) checkOpen(ctx context.Context) error {
 
 // checkKey is checkOpen for a call with a key.
 func (s *CachedScope) checkKey(ctx context.Context, key string) error {
-	if key == "" || len(key) > MaxKeyBytes {
-		return checkKey("key", key)
+	if err := checkKey("key", key); err != nil {
+		return err
 	}
 	return s.checkOpen(ctx)
 }
 
 func checkKey(what, key string) error {
+	if key == "" || len(key) > MaxKeyBytes {
+		return badKey(what, key)
+	}
+	return nil
+}
+
+// badKey is apart so that checkKey, which is on the path of every hit, is inlined.
+func badKey(what, key string) error {
 	if key == "" {
 		return fmt.Errorf("readthrough: %s: must not be empty", what)
 	}
-	if len(key) > MaxKeyBytes {
-		return fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)
-	}
-	return nil
+	return fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)
 }
 
 // key returns the store's key for a key of the scope.

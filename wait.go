@@ -34,9 +34,6 @@ func (s *CachedScope) waitAll(ctx context.Context, b *boarding, spare func(*call
 // a load that takes longer than SoftLoadTimeout, which goes on, and one that waits
 // for its turn.
 func (g *flights) wait(ctx context.Context, c *call, spare bool) error {
-	if c.final.Load() {
-		return nil
-	}
 	var soft <-chan time.Time
 	var queued <-chan struct{}
 	if spare {

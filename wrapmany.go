@@ -35,6 +35,7 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 	if err != nil || len(r.ids) == 0 {
 		return map[ID]T{}, err
 	}
+	r.values = make(map[ID]T, len(r.ids))
 	return r.values, r.read(ctx, lives)
 }
 
@@ -56,7 +57,8 @@ type bulk[ID comparable, T any] struct {
 	scratch *scratch
 	load    func(context.Context, []ID) (map[ID]T, error)
 	lives   lifetimes
-	values  map[ID]T
+	// values are what is read; nil if results are.
+	values map[ID]T
 	// results are the values with what there is to know about them; nil if nobody
 	// wants to know.
 	results map[ID]Result[T]
@@ -81,7 +83,7 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 		return new(bulk[ID, T]), nil
 	}
 	m := s.scratch(len(ids))
-	r := &bulk[ID, T]{scope: s, load: load, values: make(map[ID]T, len(ids)), ids: ids, keys: m.keys, scratch: m}
+	r := &bulk[ID, T]{scope: s, load: load, ids: ids, keys: m.keys, scratch: m}
 	seen := newKeySet(m.slots)
 	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
 	repeated := false

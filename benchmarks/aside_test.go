@@ -70,6 +70,11 @@ func (o *readOnce) read(ctx context.Context, key string) (*record, error) {
 		return r, nil
 	}
 	got, err, _ := o.group.Do(key, func() (any, error) { return o.readAside.read(ctx, key) })
+	return recordOf(got, err)
+}
+
+// recordOf returns what a group has brought.
+func recordOf(got any, err error) (*record, error) {
 	r, ok := got.(*record)
 	if !ok && err == nil {
 		panic("the group returned something else")
@@ -96,11 +101,7 @@ func (l *readLeaving) read(ctx context.Context, key string) (*record, error) {
 	})
 	select {
 	case result := <-results:
-		r, ok := result.Val.(*record)
-		if !ok && result.Err == nil {
-			panic("the group returned something else")
-		}
-		return r, result.Err
+		return recordOf(result.Val, result.Err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -9,7 +9,7 @@ import (
 // Get returns the live entry under key, and whether there is one. It takes no
 // lock and allocates nothing. The only error is that of a closed store.
 func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
-	if n := s.find(&key); n != nil && (n.expires == never || !n.expiredAt(s.now())) {
+	if n := s.live(&key); n != nil {
 		n.hit()
 		s.hits.Add(1)
 		return n.entry(s.base), true, nil
@@ -27,8 +27,8 @@ func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, 
 // entry that is absent or has FreshUntil, and about everything once the store is
 // closed.
 func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
-	n := s.find(&key)
-	if n == nil || n.expires != never && n.expiredAt(s.now()) {
+	n := s.live(&key)
+	if n == nil {
 		if s.closed.Load() {
 			return nil, provider.Unsure
 		}

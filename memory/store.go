@@ -21,6 +21,7 @@
 package memory
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"io"
 	"math"
@@ -138,6 +139,15 @@ func (s *Store) now() int64 { return int64(time.Since(s.base)) }
 // find returns the node under key, nil if there is none.
 func (s *Store) find(key *provider.Key) *node { return s.table.Load().find(s.hash(key), key) }
 
+// live is find that leaves out an entry whose end has passed.
+func (s *Store) live(key *provider.Key) *node {
+	n := s.find(key)
+	if n != nil && n.expires != never && n.expiredAt(s.now()) {
+		return nil
+	}
+	return n
+}
+
 // hash returns the hash of a key, of hashBits bits.
 func (s *Store) hash(key *provider.Key) uint32 {
 	return uint32((scopeHash(key.Scope) + maphash.String(s.seed, key.Name)) >> (64 - hashBits))
@@ -151,20 +161,13 @@ func scopeHash(scope string) uint64 {
 	const golden = 0x9e3779b97f4a7c15 // spreads what differs over the upper bits
 	h := uint64(len(scope))
 	if len(scope) >= 8 {
-		h = (h ^ word(scope)) * golden
-		return (h ^ word(scope[len(scope)-8:])) * golden
+		h = (h ^ binary.LittleEndian.Uint64([]byte(scope[:8]))) * golden
+		return (h ^ binary.LittleEndian.Uint64([]byte(scope[len(scope)-8:]))) * golden
 	}
 	for i := range len(scope) {
 		h = h<<8 | uint64(scope[i])
 	}
 	return h * golden
-}
-
-// word returns the first eight bytes of s.
-func word(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // lock takes mu, unless the store is closed. Whoever got nil unlocks.

@@ -283,6 +283,21 @@ func cacheMutants() []mutant {
 			"TestFailedLoadReleasesTheLease/abandoned",
 		},
 		{
+			"a fill that panics in the process is an error", "G4", "backend.go",
+			"\tdefer recoverStore(&err)\n\treturn b.store.Set(", "\treturn b.store.Set(",
+			"TestFillThatDoesNotReturnNormally",
+		},
+		{
+			"values that panic are an error", "G4", "backend.go",
+			"\tdefer recoverStore(&err)\n\tb.values.GetValues(", "\tb.values.GetValues(",
+			"TestGetValuesThatPanics",
+		},
+		{
+			"a fill that ends its goroutine is over", "G5 G8", "backend.go",
+			"\t\tdefer filler.answered()\n\t\treturn struct{}{}, b.setNow(ctx, items)", "\t\terr := b.setNow(ctx, items)\n\t\tfiller.answered()\n\t\treturn struct{}{}, err",
+			"TestFillThatDoesNotReturnNormally",
+		},
+		{
 			"a panic of the store is an error", "G4", "backend.go",
 			"*err = fmt.Errorf(\"readthrough: the store panicked: %w\", &PanicError{Value: r, Stack: stack()})", "panic(r)",
 			"TestOutageNeverFailsARead",

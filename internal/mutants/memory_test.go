@@ -44,13 +44,13 @@ func memoryMutants() []mutant {
 			"TestPrefixDeleteGoesOnFromWhereItWas",
 		},
 		{
-			"what has ended is not found", "G1", "read.go",
-			"n != nil && (n.expires == never || !n.expiredAt(s.now()))", "n != nil",
+			"what has ended is not found", "G1", "store.go",
+			"n != nil && n.expires != never && n.expiredAt(s.now())", "false",
 			"TestTTLIsExact",
 		},
 		{
 			"what has ended is not found as a value", "G1", "read.go",
-			"n == nil || n.expires != never && n.expiredAt(s.now())", "n == nil",
+			"\tn := s.live(&key)\n", "\tn := s.find(&key)\n",
 			"TestTTLIsExact",
 		},
 		{

@@ -328,12 +328,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"an absence that is stored removes no lease", "G6", "load.go",
-			"!f.direct && f.ttl() < 0 {", "!f.direct {",
+			"!f.direct && f.ttl() < 0\n", "!f.direct\n",
 			"TestStaleValueAndAbsence",
 		},
 		{
 			"what a load does not want stored removes nothing", "G4", "load.go",
-			"!f.direct && f.ttl() < 0 {", "!f.direct && f.ttl() <= 0 {",
+			"!f.direct && f.ttl() < 0\n", "!f.direct && f.ttl() <= 0\n",
 			"TestRefreshOfWhatIsGoneThatIsNotStored",
 		},
 		// Failures that are remembered.
@@ -435,7 +435,7 @@ func servingMutants() []mutant {
 		// Leases of what is stored.
 		{
 			"a load does not look at what is pending", "G1 G5", "load.go",
-			"\t\tif f.direct {\n\t\t\tdirect", "\t\tif false {\n\t\t\tdirect",
+			"return direct, filter(r.call.flights, func(f *flight) bool { return !f.direct })", "return nil, r.call.flights",
 			"TestLoadWhilePendingDoesNotSeeTheStore",
 		},
 		{
