@@ -4,30 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
-	"sync"
-	"sync/atomic"
 
+	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
+
+// StoreStats returns the statistics of the store. The error matches
+// [errors.ErrUnsupported] if the store has none.
+func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
+	if c == nil || c.backend == nil {
+		return provider.Stats{}, errors.New("readthrough: StoreStats: the cache was not made by New")
+	}
+	if ctx == nil {
+		return provider.Stats{}, errors.New("readthrough: ctx: must not be nil")
+	}
+	inspector, err := c.inspector()
+	if err != nil {
+		return provider.Stats{}, err
+	}
+	return inspector.Stats(ctx)
+}
+
+// close ends the scope's flights and tries what is pending once more.
+func (s *keyspace) close() error {
+	if s.flights.close() == 0 {
+		return nil
+	}
+	s.retryOnce(context.Background()) //nolint:forbidigo // Close has no caller's context
+	_, pending := s.flights.sizes()
+	if pending == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
+		ErrInvalidationPending, pending, s.name)
+}
 
 // Cache is a store and the scopes in it. Make it with [New]; all its methods are
 // safe for concurrent use.
 type Cache struct {
-	backend  *backend
-	observer Observer // nil: nobody observes
-	onError  func(op Op, scope, key string, err error)
-	options  Options
-	waits    waits
+	engine
 
-	closed  atomic.Bool   // set under mu
-	closing chan struct{} // closed under mu, after closed was set
-
-	mu     sync.Mutex // guards following
-	scopes map[string]*CachedScope
-	// background are the goroutines that outlive calls. It is added to under mu,
-	// and not after closed was set.
-	background sync.WaitGroup
+	scopes map[string]*CachedScope // guarded by mu
 }
 
 // New returns a cache on store, which from then on belongs to it: [Cache.Close]
@@ -45,8 +62,11 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{
-		backend: newBackend(store, &options), observer: options.Observer, onError: options.OnError, options: options,
-		closing: make(chan struct{}), scopes: make(map[string]*CachedScope),
+		engine: engine{
+			backend: backend.New(store, backend.Config{ReadTimeout: options.ProviderTimeout, DeleteTimeout: options.InvalidateTimeout, BreakerFailures: options.BreakerFailures, BreakerCooldown: options.BreakerCooldown, Panicked: func(r any) error { return &PanicError{Value: r, Stack: stack()} }}), observer: options.Observer, onError: options.OnError, options: options,
+			closing: make(chan struct{}),
+		},
+		scopes: make(map[string]*CachedScope),
 	}
 	if isNil(c.observer) {
 		c.observer = nil
@@ -73,10 +93,10 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if err := options.fillDefaults(); err != nil {
 		return nil, err
 	}
-	if b := c.backend; options.ages() && b.leaser != nil && b.refresher == nil {
+	if b := c.backend; options.ages() && b.Leaser != nil && b.Refresher == nil {
 		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
 	}
-	created := newScope(c, name, options) // before the lock: NotFound may be anybody's code
+	created := newScope(&c.engine, name, options) // before the lock: NotFound may be anybody's code
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
@@ -118,36 +138,10 @@ func (c *Cache) Close() error {
 	for _, s := range c.scopes { // nothing is added any more
 		errs = append(errs, s.close())
 	}
-	if c.backend.closer != nil {
-		errs = append(errs, c.backend.closer.Close())
+	if c.backend.Closer != nil {
+		errs = append(errs, c.backend.Closer.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// close ends the scope's flights and tries what is pending once more.
-func (s *CachedScope) close() error {
-	if s.flights.close() == 0 {
-		return nil
-	}
-	s.retryOnce(context.Background()) //nolint:forbidigo // Close has no caller's context
-	_, pending := s.flights.sizes()
-	if pending == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
-		ErrInvalidationPending, pending, s.name)
-}
-
-// spawn runs f in a goroutine that Close waits for. It reports false, and does
-// not run f, if the cache is closed.
-func (c *Cache) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed.Load() {
-		return false
-	}
-	c.background.Go(f)
-	return true
 }
 
 // checkScopeName returns an error that says what is wrong with name.
@@ -163,27 +157,4 @@ func checkScopeName(name string) error {
 		}
 	}
 	return nil
-}
-
-// isNil reports whether v is nil, or a nil pointer in an interface.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
-		return r.IsNil()
-	default:
-		return false
-	}
-}
-
-// reportError tells OnError. A panic of it goes no further than this.
-func (c *Cache) reportError(op Op, scope, key string, err error) {
-	defer func() {
-		if recover() != nil {
-			return // there is nobody left to tell
-		}
-	}()
-	c.onError(op, scope, key, err)
 }

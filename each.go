@@ -103,5 +103,5 @@ func saysNotFound(ctx context.Context, err error) bool {
 		return true
 	}
 	c := parentCall(ctx)
-	return c != nil && errors.Is(err, c.run.scope.options.NotFound)
+	return c != nil && errors.Is(err, c.scope.options.NotFound)
 }

@@ -1,9 +1,63 @@
 package readthrough
 
-import (
-	"errors"
-	"time"
-)
+import "time"
+
+// failed is an item that is not loaded, and why.
+type failed struct {
+	item
+	err error
+}
+
+// takeFailedLocked takes those items out that are not loaded since their last load
+// failed a short time ago.
+func (g *flights) takeFailedLocked(r *request) (out []failed) {
+	if len(g.failures.keys) == 0 || r.purpose == toReplace {
+		return nil
+	}
+	now, left := time.Now(), r.items[:0]
+	for _, i := range r.items {
+		if err := g.failures.instead(i.key, i.hasSpare, now); err != nil {
+			out = append(out, failed{i, err})
+		} else {
+			left = append(left, i)
+		}
+	}
+	r.items = left
+	return out
+}
+
+// learnLocked remembers which loads of c have failed, and forgets the failures
+// of the others. What was invalidated meanwhile tells nothing.
+func (g *flights) learnLocked(c *call) {
+	if c.abandoned {
+		return
+	}
+	for _, f := range c.flights {
+		switch {
+		case f.outcome.err != nil && !f.outcome.entry.Absent:
+			g.failedLocked(f, f.outcome.err)
+		case f.outcome.known && len(g.failures.keys) > 0:
+			delete(g.failures.keys, f.key)
+		}
+	}
+}
+
+// failedLocked remembers that the load of f has failed.
+func (g *flights) failedLocked(f *flight, err error) {
+	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
+		return
+	}
+	g.failures.add(f.key, err, time.Now(), g.options)
+}
+
+// rest leaves the key of f alone for a while.
+func (g *flights) rest(f *flight, pause time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !f.fence.ended {
+		g.failures.rest(f.key, time.Now(), pause)
+	}
+}
 
 // maxFailures bounds the keys whose failures a scope remembers.
 const maxFailures = 10_000
@@ -11,10 +65,6 @@ const maxFailures = 10_000
 // maxBackoff is how often at most the time doubles for which a key whose loads
 // fail is left alone: 16 times as long as after the first failure.
 const maxBackoff = 4
-
-// errFailedMeanwhile is what a reader is told whose key has failed since it asked
-// whether it had: it asks once more, instead of asking the source.
-var errFailedMeanwhile = errors.New("readthrough: the load of the key has just failed")
 
 // failures are the keys of a scope whose last load failed. They belong to the
 // process: no other learns of them. It has no lock of its own.
@@ -28,11 +78,10 @@ type failure struct {
 	count   int
 	retryAt time.Time // until then a value that can be served instead is
 	until   time.Time // until then, err
-	number  uint64    // what flights.failed was when the last of them was added
 }
 
-// add adds a failure of key at now. It returns how many keys there are then.
-func (f *failures) add(key string, err error, now time.Time, number uint64, options *ScopeOptions) int {
+// add adds a failure of key at now.
+func (f *failures) add(key string, err error, now time.Time, options *ScopeOptions) {
 	if f.keys == nil {
 		f.keys = make(map[string]failure)
 	}
@@ -41,17 +90,15 @@ func (f *failures) add(key string, err error, now time.Time, number uint64, opti
 		err: err, count: count,
 		retryAt: now.Add(backoff(options.RetryAfter, count)),
 		until:   now.Add(backoff(options.ErrorTTL, count)),
-		number:  number,
 	}
 	if len(f.keys) > maxFailures {
 		f.shrink(now)
 	}
-	return len(f.keys)
 }
 
 // rest leaves key alone for a while without a failure: somebody else is loading it,
 // or there are loads enough.
-func (f *failures) rest(key string, now time.Time, pause time.Duration) int {
+func (f *failures) rest(key string, now time.Time, pause time.Duration) {
 	if f.keys == nil {
 		f.keys = make(map[string]failure)
 	}
@@ -66,7 +113,6 @@ func (f *failures) rest(key string, now time.Time, pause time.Duration) int {
 	if len(f.keys) > maxFailures {
 		f.shrink(now)
 	}
-	return len(f.keys)
 }
 
 // shrink drops what is over, and if that is not much, some of the others: their
@@ -119,69 +165,12 @@ func backoff(d time.Duration, count int) time.Duration {
 	return d
 }
 
-// learnLocked remembers which loads of c have failed, and forgets the failures
-// of the others. What was invalidated meanwhile tells nothing.
-func (g *flights) learnLocked(c *call) {
-	if c.abandoned {
-		return
-	}
-	for _, f := range c.flights {
-		switch {
-		case f.outcome.err != nil && !f.outcome.entry.Absent:
-			g.failedLocked(f, f.outcome.err)
-		case f.outcome.known && len(g.failures.keys) > 0:
-			delete(g.failures.keys, f.key)
-			g.failing.Store(int64(len(g.failures.keys)))
-		}
-	}
-}
-
-// failedLocked remembers that the load of f has failed.
-func (g *flights) failedLocked(f *flight, err error) {
-	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
-		return
-	}
-	number := g.failed.Load() + 1
-	g.failing.Store(int64(g.failures.add(f.key, err, time.Now(), number, g.options)))
-	g.failed.Store(number) // last: who sees it finds the failure
-}
-
-// rest leaves the key of f alone for a while.
-func (g *flights) rest(f *flight, pause time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !f.fence.ended {
-		g.failing.Store(int64(g.failures.rest(f.key, time.Now(), pause)))
-	}
-}
-
-// resting reports whether the source is not to be asked for key although it
-// should be, since there is something to serve instead. err is why it is left
-// alone.
-func (g *flights) resting(key string) (resting bool, err error) {
-	if g.failing.Load() == 0 {
-		return false, nil
-	}
-	now := time.Now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.failures.rests(key, now) {
-		return false, nil
-	}
-	return true, g.failures.keys[key].err
-}
-
-// lastError returns the error of the last load of key for as long as it is served;
-// nil if there is none.
-func (g *flights) lastError(key string) error {
-	if g.options.ErrorTTL == 0 || g.failing.Load() == 0 {
-		return nil
-	}
-	now := time.Now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if f := g.failures.keys[key]; now.Before(f.until) {
-		return f.err
+// instead returns why key is not loaded at now; nil: it is. A reader with a spare gets
+// that instead of a load, another the error of the last one.
+func (f *failures) instead(key string, hasSpare bool, now time.Time) error {
+	last := f.keys[key]
+	if until := last.until; hasSpare && now.Before(last.retryAt) || !hasSpare && now.Before(until) {
+		return last.err
 	}
 	return nil
 }

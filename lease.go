@@ -8,8 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
+
+// leaseTTL returns for how long the scope takes leases.
+func (s *keyspace) leaseTTL() time.Duration {
+	return max(s.cache.options.LeaseTTL, s.options.LoadTimeout)
+}
 
 // How long a call waits before it asks again for a key whose lease another
 // process has.
@@ -25,60 +31,60 @@ const refreshPause = 100 * time.Millisecond
 // leased brings the outcomes of a call in a store with leases: it asks for all
 // keys at once, loads those that it has the leases of, and those that cannot be
 // leased, and then looks after those that another process is loading.
-func (r *run) leased(ctx context.Context) {
-	direct, asked := r.split()
-	asking, cancel := r.asking(ctx)
+func (c *call) leased(ctx context.Context) {
+	direct, asked := c.split()
+	asking, cancel := c.asking(ctx)
 	defer cancel()
-	ready, busy := r.acquire(asking, asked)
+	ready, busy := c.acquire(asking, asked)
 	if ready = append(ready, direct...); len(ready) > 0 {
-		r.load(ctx, ready, len(busy) == 0)
+		c.load(ctx, ready, len(busy) == 0)
 	}
 	if len(busy) == 0 {
 		return
 	}
-	if r.call.purpose == toRefresh {
-		r.yield(busy)
+	if c.purpose == toRefresh {
+		c.yield(busy)
 		return
 	}
-	if ready = r.await(asking, busy); len(ready) > 0 {
-		r.load(ctx, ready, true)
+	if ready = c.await(asking, busy); len(ready) > 0 {
+		c.load(ctx, ready, true)
 	}
 }
 
 // yield leaves busy, which nobody waits for, to the processes that are loading
 // them, and does not ask again for a while. Readers that have joined do.
-func (r *run) yield(busy []*flight) {
+func (c *call) yield(busy []*flight) {
 	for _, f := range busy {
-		r.scope.flights.rest(f, refreshPause)
+		c.scope.flights.rest(f, refreshPause)
 	}
 }
 
 // asking returns the context for asking the store: it ends with the patience of
 // the reader that made the call.
-func (r *run) asking(ctx context.Context) (context.Context, context.CancelFunc) {
-	if r.call.patience.IsZero() {
+func (c *call) asking(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.patience.IsZero() {
 		return ctx, func() {}
 	}
-	return context.WithDeadline(ctx, r.call.patience)
+	return context.WithDeadline(ctx, c.patience)
 }
 
 // acquire asks the store for the entries of flights, or else for leases. It
 // returns the flights that are to be loaded, with or without a lease, and those
 // whose lease somebody else has.
-func (r *run) acquire(ctx context.Context, flights []*flight) (ready, busy []*flight) {
-	ready, busy, bad, old := r.acquireOnce(ctx, flights)
+func (c *call) acquire(ctx context.Context, flights []*flight) (ready, busy []*flight) {
+	ready, busy, bad, old := c.acquireOnce(ctx, flights)
 	if len(bad)+len(old) == 0 {
 		return ready, busy
 	}
 	// What cannot be read has to make room for what will be stored. Removing it is
 	// always safe.
 	if len(bad) > 0 {
-		if err := r.scope.cache.backend.delete(ctx, r.keys(bad)); err != nil {
-			r.scope.report(OpDelete, keyOf(bad), err)
+		if err := c.scope.cache.backend.Delete(ctx, c.keys(bad)); err != nil {
+			c.scope.report(OpDelete, keyOf(bad), err)
 			ready, bad = append(ready, bad...), nil
 		}
 	}
-	moreReady, moreBusy, bad, old := r.acquireOnce(ctx, append(bad, old...))
+	moreReady, moreBusy, bad, old := c.acquireOnce(ctx, append(bad, old...))
 	// What has been replaced once more meanwhile is somebody else's to load.
 	return slices.Concat(ready, moreReady, bad), slices.Concat(busy, moreBusy, old)
 }
@@ -86,22 +92,22 @@ func (r *run) acquire(ctx context.Context, flights []*flight) (ready, busy []*fl
 // acquireOnce is acquire that also returns the flights whose keys hold what
 // cannot be read, and those whose keys hold another entry than was found before,
 // which has to be replaced too.
-func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, bad, old []*flight) {
+func (c *call) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, bad, old []*flight) {
 	if len(flights) == 0 {
 		return nil, nil, nil, nil
 	}
-	r.scope.flights.bind(flights) // what is found now was there after this moment
-	grants, err := r.grants(ctx, flights)
+	c.scope.flights.bind(flights) // what is found now was there after this moment
+	grants, err := c.grants(ctx, flights)
 	if err != nil {
-		r.scope.reportGet(ctx, keyOf(flights), err)
+		c.scope.reportGet(ctx, keyOf(flights), err)
 		return flights, nil, nil, nil
 	}
 	for i, f := range flights {
 		switch g := &grants[i]; g.State {
 		case provider.LeaseFound:
 			switch {
-			case r.found(f, &g.Entry):
-			case r.scope.cache.backend.refresher != nil && f.seen.Equal(g.Entry.LoadedAt) && !f.seen.IsZero():
+			case c.found(f, &g.Entry):
+			case c.scope.cache.backend.Refresher != nil && f.seen.Equal(g.Entry.LoadedAt) && !f.seen.IsZero():
 				old = append(old, f)
 			default:
 				bad = append(bad, f)
@@ -109,17 +115,17 @@ func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, 
 		case provider.LeaseGranted:
 			f.lease = &g.Lease
 			if f.old = nil; g.Found {
-				r.replaces(f, &g.Entry)
+				c.replaces(f, &g.Entry)
 			}
 			ready = append(ready, f)
 		case provider.LeaseBusy:
-			if !g.Found || !r.found(f, &g.Entry) {
+			if !g.Found || !c.found(f, &g.Entry) {
 				busy = append(busy, f)
 			}
 		case provider.LeaseHeld:
 			ready = append(ready, f)
 		default:
-			r.scope.reportGet(ctx, f.key, g.Err)
+			c.scope.reportGet(ctx, f.key, g.Err)
 			if errors.Is(g.Err, provider.ErrUndecodable) {
 				bad = append(bad, f)
 			} else {
@@ -132,24 +138,24 @@ func (r *run) acquireOnce(ctx context.Context, flights []*flight) (ready, busy, 
 
 // grants asks the store for entries and leases; where entries are to be replaced,
 // for leases on those that were found.
-func (r *run) grants(ctx context.Context, flights []*flight) ([]provider.Grant, error) {
-	b, ttl := r.scope.cache.backend, r.scope.leaseTTL()
-	replace := r.call.purpose == toReplace
-	if b.refresher == nil || !replace && !r.scope.options.ages() {
-		return b.acquire(ctx, r.keys(flights), ttl)
+func (c *call) grants(ctx context.Context, flights []*flight) ([]provider.Grant, error) {
+	b, ttl := c.scope.cache.backend, c.scope.leaseTTL()
+	replace := c.purpose == toReplace
+	if b.Refresher == nil || !replace && !c.scope.options.ages() {
+		return b.Acquire(ctx, c.keys(flights), ttl)
 	}
 	requests := make([]provider.RefreshRequest, len(flights))
 	for i, f := range flights {
-		requests[i] = provider.RefreshRequest{Key: r.scope.key(f.key), LoadedAt: f.seen, Force: replace}
+		requests[i] = provider.RefreshRequest{Key: c.scope.key(f.key), LoadedAt: f.seen, Force: replace}
 	}
-	return b.refresh(ctx, requests, ttl)
+	return b.Refresh(ctx, requests, ttl)
 }
 
 // await asks again and again for the flights whose leases another process has,
 // until it has filled or failed, or LeaseWait is over. It returns those that are
 // to be loaded.
-func (r *run) await(ctx context.Context, busy []*flight) (ready []*flight) {
-	wait, _ := boundFor(ctx, r.scope.cache.options.LeaseWait)
+func (c *call) await(ctx context.Context, busy []*flight) (ready []*flight) {
+	wait, _ := backend.Bound(ctx, c.scope.cache.options.LeaseWait)
 	deadline := time.Now().Add(wait)
 	for len(busy) > 0 {
 		left := time.Until(deadline)
@@ -157,7 +163,7 @@ func (r *run) await(ctx context.Context, busy []*flight) (ready []*flight) {
 			break
 		}
 		var more []*flight
-		more, busy = r.acquire(ctx, busy)
+		more, busy = c.acquire(ctx, busy)
 		ready = append(ready, more...)
 	}
 	return append(ready, busy...)
@@ -175,33 +181,28 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// leaseTTL returns for how long the scope takes leases.
-func (s *CachedScope) leaseTTL() time.Duration {
-	return max(s.cache.options.LeaseTTL, s.options.LoadTimeout)
-}
-
 // fillLeased stores storable under their leases, and gives back the leases of
 // rest. It returns how many the store has confirmed.
-func (r *run) fillLeased(storable, rest []*flight, last bool) (stored int) {
+func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 	candidates := filter(storable, func(f *flight) bool { return f.lease != nil })
-	store, unwanted, sent := r.scope.flights.fillLeased(r.call, candidates, last)
-	r.refused(len(unwanted))
-	ctx := &r.call.values // once the load is done, these are bounded by their own deadlines
+	store, unwanted, sent := c.scope.flights.fillLeased(c, candidates, last)
+	c.refused(len(unwanted))
+	ctx := &c.values // once the load is done, these are bounded by their own deadlines
 	if rest = slices.Concat(rest, unwanted); len(rest) > 0 {
-		r.release(ctx, rest)
+		c.release(ctx, rest)
 	}
 	if len(store) == 0 {
 		return 0
 	}
 	fills := make([]provider.Fill, len(store))
 	for i, f := range store {
-		entry, ttl := r.entry(f)
+		entry, ttl := c.entry(f)
 		fills[i] = provider.Fill{Lease: *f.lease, Entry: entry, TTL: ttl, Extend: f.outcome.extended}
 	}
-	filled, err := r.scope.cache.backend.fill(ctx, fills)
+	filled, err := c.scope.cache.backend.Fill(ctx, fills)
 	if err != nil {
-		r.scope.report(OpSet, keyOf(store), err)
-		r.release(ctx, store)
+		c.scope.report(OpSet, keyOf(store), err)
+		c.release(ctx, store)
 		return 0
 	}
 	var confirmed, failed []*flight
@@ -209,8 +210,8 @@ func (r *run) fillLeased(storable, rest []*flight, last bool) (stored int) {
 	for i, f := range store {
 		switch {
 		case filled[i].Err != nil:
-			r.scope.report(OpSet, f.key, filled[i].Err)
-			if verdictOn(filled[i].Err) == storeFailed {
+			c.scope.report(OpSet, f.key, filled[i].Err)
+			if backend.Failed(filled[i].Err) {
 				failed = append(failed, f)
 			}
 		case filled[i].Stored:
@@ -219,105 +220,30 @@ func (r *run) fillLeased(storable, rest []*flight, last bool) (stored int) {
 			refused++
 		}
 	}
-	r.refused(refused)
-	r.scope.flights.confirmed(confirmed, sent)
+	c.refused(refused)
+	c.scope.flights.confirmed(confirmed, sent)
 	if len(failed) > 0 {
-		r.release(ctx, failed)
+		c.release(ctx, failed)
 	}
 	return len(confirmed)
 }
 
 // keys returns the store's keys of flights.
-func (r *run) keys(flights []*flight) []provider.Key {
+func (c *call) keys(flights []*flight) []provider.Key {
 	keys := make([]provider.Key, len(flights))
 	for i, f := range flights {
-		keys[i] = r.scope.key(f.key)
+		keys[i] = c.scope.key(f.key)
 	}
 	return keys
 }
 
 // release gives the leases of flights back.
-func (r *run) release(ctx context.Context, flights []*flight) {
+func (c *call) release(ctx context.Context, flights []*flight) {
 	leases := make([]provider.Lease, len(flights))
 	for i, f := range flights {
 		leases[i] = *f.lease
 	}
-	if err := r.scope.cache.backend.release(ctx, leases); err != nil {
-		r.scope.report(OpDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))
+	if err := c.scope.cache.backend.Release(ctx, leases); err != nil {
+		c.scope.report(OpDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))
 	}
-}
-
-// acquire asks the store for entries and leases.
-func (b *backend) acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	return b.grants(ctx, len(keys), func(ctx context.Context) ([]provider.Grant, error) {
-		return b.leaser.Acquire(ctx, keys, ttl)
-	})
-}
-
-// refresh asks the store for leases on keys that may hold entries.
-func (b *backend) refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
-	return b.grants(ctx, len(requests), func(ctx context.Context) ([]provider.Grant, error) {
-		return b.refresher.Refresh(ctx, requests, ttl)
-	})
-}
-
-// grants asks the store for n grants. A lease that is granted after the deadline,
-// when nobody waits for it any more, is given back.
-func (b *backend) grants(ctx context.Context, n int, call func(context.Context) ([]provider.Grant, error)) ([]provider.Grant, error) {
-	if err := b.admit(); err != nil {
-		return nil, err
-	}
-	return ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Grant, error) {
-		grants, err := call(ctx)
-		if err == nil && len(grants) != n {
-			err = fmt.Errorf("readthrough: the store returned %d grants for %d keys", len(grants), n)
-		}
-		if ctx.Err() != nil {
-			b.giveBack(ctx, grants)
-		}
-		return grants, err
-	})
-}
-
-// giveBack releases what was granted to nobody.
-func (b *backend) giveBack(ctx context.Context, grants []provider.Grant) {
-	var leases []provider.Lease
-	for i := range grants {
-		if grants[i].State == provider.LeaseGranted {
-			leases = append(leases, grants[i].Lease)
-		}
-	}
-	if len(leases) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.readTimeout)
-	defer cancel()
-	if err := b.leaser.Release(ctx, leases); err != nil {
-		return // they end with their TTL
-	}
-}
-
-// fill asks the store to keep entries under their leases.
-func (b *backend) fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
-	if err := b.admit(); err != nil {
-		return nil, err
-	}
-	return ask(ctx, b, b.readTimeout, func(ctx context.Context) ([]provider.Filled, error) {
-		filled, err := b.leaser.Fill(ctx, fills)
-		if err == nil && len(filled) != len(fills) {
-			err = fmt.Errorf("readthrough: the store returned %d answers for %d fills", len(filled), len(fills))
-		}
-		return filled, err
-	})
-}
-
-// release asks the store to take leases back.
-func (b *backend) release(ctx context.Context, leases []provider.Lease) error {
-	if err := b.admit(); err != nil {
-		return err
-	}
-	_, err := ask(ctx, b, b.readTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, b.leaser.Release(ctx, leases)
-	})
-	return err
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// defaultHoldFor bounds a write whose targets are held.
+const defaultHoldFor = 10 * time.Second
+
 // Mutation is a change of the source with what has to follow it.
 type Mutation[R any] struct {
 	// Write changes the source and returns what Invalidate and Emit need to know
@@ -107,20 +110,6 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 		return result, fmt.Errorf("readthrough: emit: %w", err)
 	}
 	return result, nil
-}
-
-// reportPending reports a pending invalidation that nobody gets as an error,
-// unless the failure of the store that is its cause has been reported.
-func (s *CachedScope) reportPending(targets Targets, err error) {
-	if !errors.Is(err, errLeftAlone) && !errors.Is(err, errStuckFill) {
-		return
-	}
-	op := OpDelete
-	if len(targets.Keys) == 0 {
-		op = OpDeletePrefix
-	}
-	s.cache.reportError(op, s.name, targets.single(), err)
-	s.happened(EventError, targets.single(), targets.size(), err)
 }
 
 // write runs Write, within HoldFor if something is held.

@@ -1,10 +1,6 @@
 package readthrough
 
-import (
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 // Observer is told what a cache does, for metrics and traces. It is called from
 // the goroutines that do the work, so it must be safe for concurrent use and
@@ -68,39 +64,4 @@ func (k EventKind) String() string {
 		return "unknown"
 	}
 	return names[k]
-}
-
-// happened tells the observer, if there is one, of n keys, of which key is the only
-// one if it is not empty. Never called under a lock.
-func (s *CachedScope) happened(kind EventKind, key string, n int, err error) {
-	if s.cache.observer != nil {
-		s.observe(Event{Kind: kind, Key: key, Count: n, Err: err})
-	}
-}
-
-// observe tells the observer, if there is one. Never called under a lock.
-func (s *CachedScope) observe(event Event) {
-	if s.cache.observer == nil {
-		return
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			s.cache.reportError(OpObserve, s.name, event.Key, fmt.Errorf("readthrough: observer panicked: %v", r))
-		}
-	}()
-	event.Scope = s.name
-	s.cache.observer.Observe(event)
-}
-
-// report tells of an error that does not fail a read, unless it only says that
-// the store was left alone. Never called under a lock.
-func (s *CachedScope) report(op Op, key string, err error) {
-	if errors.Is(err, errLeftAlone) || errors.Is(err, errImpatient) {
-		return
-	}
-	if op != OpLoad {
-		s.stats.providerErrors.Add(1)
-	}
-	s.cache.reportError(op, s.name, key, err)
-	s.happened(EventError, key, 1, err)
 }

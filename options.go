@@ -3,12 +3,58 @@ package readthrough
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
+
+// ages reports whether entries of the scope end before they leave the store, or
+// are looked at before they end.
+func (o *ScopeOptions) ages() bool {
+	return o.staleFor() > 0 || o.loadsAhead()
+}
+
+// staleFor returns for how long after its TTL a value stays in the store.
+func (o *ScopeOptions) staleFor() time.Duration {
+	return max(o.StaleWhileRevalidate, o.StaleIfError)
+}
+
+// loadsAhead reports whether values are loaded before they expire.
+func (o *ScopeOptions) loadsAhead() bool {
+	return o.RefreshAheadFactor > 0 || o.XFetchBeta > 0
+}
+
+// checkStale returns an error for every bad value of the options about stale
+// values and early loads, and for those that would have no effect.
+func (o *ScopeOptions) checkStale() error {
+	errs := []error{
+		notNegative("ScopeOptions.StaleWhileRevalidate", o.StaleWhileRevalidate),
+		notNegative("ScopeOptions.StaleIfError", o.StaleIfError),
+		notNegative("ScopeOptions.SoftLoadTimeout", o.SoftLoadTimeout),
+		notNegative("ScopeOptions.RetryAfter", o.RetryAfter),
+		notNegative("ScopeOptions.ErrorTTL", o.ErrorTTL),
+	}
+	refuse := func(when bool, field string, value any, problem string) {
+		if when {
+			errs = append(errs, fmt.Errorf("readthrough: ScopeOptions.%s: %v: %s", field, value, problem))
+		}
+	}
+	refuse(!(o.RefreshAheadFactor >= 0 && o.RefreshAheadFactor < 1), "RefreshAheadFactor", o.RefreshAheadFactor, "must be at least 0 and less than 1")
+	refuse(!(o.XFetchBeta >= 0 && o.XFetchBeta <= math.MaxFloat64), "XFetchBeta", o.XFetchBeta, "must be a number that is not negative")
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	refuse(o.StaleIfError > 0 && o.StaleIfError <= o.StaleWhileRevalidate, "StaleIfError", o.StaleIfError, "has no effect: must be longer than StaleWhileRevalidate")
+	refuse(o.SoftLoadTimeout > 0 && o.StaleIfError == 0, "SoftLoadTimeout", o.SoftLoadTimeout, "has no effect without StaleIfError")
+	refuse(o.LoadTimeout > 0 && o.SoftLoadTimeout >= o.LoadTimeout, "SoftLoadTimeout", o.SoftLoadTimeout, "has no effect: must be less than LoadTimeout")
+	refuse(o.RefreshAheadFactor > 0 && o.XFetchBeta > 0, "XFetchBeta", o.XFetchBeta, "is an alternative to RefreshAheadFactor: choose one")
+	refuse(o.RetryAfter > 0 && !o.ages(), "RetryAfter", o.RetryAfter, "has no effect without StaleWhileRevalidate, StaleIfError, RefreshAheadFactor or XFetchBeta")
+	refuse(o.TTL == NoExpiry && o.ages(), "TTL", "NoExpiry", "has no effect together with StaleWhileRevalidate, StaleIfError, RefreshAheadFactor or XFetchBeta")
+	return errors.Join(errs...)
+}
 
 // NoExpiry is the TTL of entries that do not expire: they live until they are
 // invalidated or evicted.

@@ -1,6 +1,72 @@
 package readthrough
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
+
+// lagging are the keys and prefixes that were invalidated so short a time ago
+// that the source, a replica that lags behind, may not have the change. What is
+// loaded meanwhile is not stored. It is kept by the process where the store has
+// no holds, and has no lock of its own.
+type lagging struct {
+	limit    int
+	keys     map[string]time.Time // until when
+	prefixes map[string]time.Time
+}
+
+// size returns the number of keys and prefixes.
+func (l *lagging) size() int { return len(l.keys) + len(l.prefixes) }
+
+// add adds targets until a time. Past the bound it keeps the whole scope
+// instead.
+func (l *lagging) add(targets Targets, now, until time.Time) {
+	l.forget(now)
+	if l.keys == nil {
+		l.keys, l.prefixes = make(map[string]time.Time), make(map[string]time.Time)
+	}
+	for _, key := range targets.Keys {
+		l.keys[key] = until
+	}
+	for _, prefix := range targets.Prefixes {
+		l.prefixes[prefix] = until
+	}
+	if l.size() > l.limit || len(l.prefixes) > maxPendingPrefixes {
+		// No other ends later: the lag of a scope is always the same.
+		l.keys, l.prefixes = make(map[string]time.Time), map[string]time.Time{"": until}
+	}
+}
+
+// forget drops what is over.
+func (l *lagging) forget(now time.Time) {
+	for key, until := range l.keys {
+		if !now.Before(until) {
+			delete(l.keys, key)
+		}
+	}
+	for prefix, until := range l.prefixes {
+		if !now.Before(until) {
+			delete(l.prefixes, prefix)
+		}
+	}
+}
+
+// covers reports whether a load of key that begins now may not be stored.
+func (l *lagging) covers(key string) bool {
+	if len(l.keys) == 0 && len(l.prefixes) == 0 {
+		return false
+	}
+	now := time.Now()
+	if until, ok := l.keys[key]; ok && now.Before(until) {
+		return true
+	}
+	for prefix, until := range l.prefixes {
+		if now.Before(until) && strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}
 
 // maxPendingPrefixes bounds the pending prefixes, which every read looks through
 // while there are any.

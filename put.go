@@ -41,7 +41,7 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 	if err != nil {
 		return none, err
 	}
-	p := newPut(ctx, s, key, lives)
+	p := newPut(ctx, &s.keyspace, key, lives)
 	returned := false
 	defer func() {
 		if !returned { // write panicked
@@ -83,7 +83,7 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 //     or newer. But it may have found what is replaced in step 3: so the put ends
 //     the epochs once more, after it has stored.
 type put struct {
-	scope *CachedScope
+	scope *keyspace
 	ctx   context.Context //nolint:containedctx // a run of Put has one, without the cancellation of its caller's
 	call  *call           // nil: the value will not be stored
 	key   string
@@ -91,9 +91,9 @@ type put struct {
 }
 
 // newPut makes the put of a write that begins after it.
-func newPut(ctx context.Context, s *CachedScope, key string, lives lifetimes) *put {
+func newPut(ctx context.Context, s *keyspace, key string, lives lifetimes) *put {
 	p := &put{scope: s, ctx: context.WithoutCancel(ctx), key: key, began: time.Now()}
-	if err := s.Invalidate(p.ctx, key); err != nil {
+	if _, err := s.invalidate(p.ctx, Targets{Keys: []string{key}}); err != nil {
 		return p
 	}
 	p.call = s.flights.boardPut(p.ctx, key)
@@ -108,10 +108,10 @@ func newPut(ctx context.Context, s *CachedScope, key string, lives lifetimes) *p
 // stored.
 func (p *put) lease() {
 	f := p.call.flights[0]
-	if p.scope.cache.backend.leaser == nil || f.direct {
+	if p.scope.cache.backend.Leaser == nil || f.direct {
 		return
 	}
-	grants, err := p.scope.cache.backend.acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
+	grants, err := p.scope.cache.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
 	switch {
 	case err != nil:
 		p.scope.reportGet(p.ctx, p.key, err)
@@ -128,7 +128,8 @@ func (p *put) drop() {
 		return
 	}
 	if f := p.call.flights[0]; f.lease != nil {
-		(&run{scope: p.scope, call: p.call}).release(p.ctx, p.call.flights)
+		p.call.scope = p.scope
+		p.call.release(p.ctx, p.call.flights)
 	}
 	p.scope.flights.land(p.call)
 }
@@ -143,13 +144,13 @@ func (p *put) store(value any) (stored bool) {
 	f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 	now := time.Now()
 	f.settle(nil, now.Sub(p.began), now)
-	leases := p.scope.cache.backend.leaser != nil
+	leases := p.scope.cache.backend.Leaser != nil
 	if f.direct || f.ttl() <= 0 || leases && f.lease == nil {
 		p.drop()
 		return false
 	}
-	r := &p.call.run
-	r.scope, r.call, r.returned = p.scope, p.call, true
+	r := p.call
+	r.scope, r.returned = p.scope, true
 	if leases {
 		stored = r.fillLeased(p.call.flights, nil, true) == 1
 	} else if p.scope.flights.fillPut(f) {
@@ -160,49 +161,4 @@ func (p *put) store(value any) (stored bool) {
 	}
 	r.end(p.ctx)
 	return stored
-}
-
-// boardPut makes the call of a put, which nobody joins. It returns nil if the
-// cache is closed.
-func (g *flights) boardPut(ctx context.Context, key string) *call {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return nil
-	}
-	c := g.createLocked(&request{keys: []string{key}, purpose: toPut}, []int{0})
-	c.detached = true
-	c.begin(ctx, g.options)
-	return c
-}
-
-// fillPut decides whether the value of f, a put's, is stored, and ends the epochs
-// of all other flights of its key. The value is not stored if an invalidation
-// came since the put began, or if one of the others is storing its own.
-func (g *flights) fillPut(f *flight) (store bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	f.call.loaded = true
-	if g.endOthersLocked(f) {
-		return false
-	}
-	f.fence, store = f.fence.fill()
-	f.call.asked = store
-	return store
-}
-
-// endOthers ends the epochs of all flights of the key of f but f.
-func (g *flights) endOthers(f *flight) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.endOthersLocked(f)
-}
-
-func (g *flights) endOthersLocked(f *flight) (filling bool) {
-	g.eachLocked(Targets{Keys: []string{f.key}}, func(other *flight) {
-		if other != f && g.endLocked(other) {
-			filling = true
-		}
-	})
-	return filling
 }

@@ -3,217 +3,279 @@ package readthrough
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
 
-// read is one run of [Wrap] for a key whose value is not simply there.
-type read[T any] struct {
-	scope  *CachedScope
-	key    string
-	load   func(context.Context) (T, error)
+// read is what one Wrap or WrapMany does about the keys that the store has not
+// answered at once. It goes round until no item is left:
+//
+//	join flights, or make a call for the keys that have none
+//	wait for the calls
+//	take the outcomes that may be taken
+//	look in the store again for the keys whose outcomes came too late
+//
+// It knows neither the type of the values nor that of the ids: those are its
+// target's.
+type read struct {
+	request
+
+	scope  *keyspace
+	target target
 	lives  lifetimes
-	stored uint64 // what flights.stored was before the store was asked
-	failed uint64 // what flights.failed was before the reader asked whether the key had
-	// loaded says that only a value will do which was loaded since the read began.
-	loaded bool
-
-	began moment    // when the read began, or a little later; zero: not yet
-	seen  time.Time // the LoadedAt of what was found and is to be replaced
-	// spare is a stale value for want of another, if hasSpare. It was in the store
-	// after the read had begun, so whatever was invalidated before that, it was not
-	// this.
-	spare    Result[T]
-	spareAt  time.Time // its LoadedAt
-	hasSpare bool
+	due    []item  // answered, and to be replaced in the background
+	spares bool    // some item has a spare
+	single bool    // the store is asked by Get
+	one    [1]item // room for the items of a read of one key
 }
 
-func newRead[T any](s *CachedScope, key string, stored uint64, load func(context.Context) (T, error), lives lifetimes) *read[T] {
-	return &read[T]{scope: s, key: key, stored: stored, load: load, lives: lives}
+// target is the typed end of a read: its load function, and where its values go.
+type target interface {
+	job
+	// keep is called before a load starts, which may outlast the read.
+	keep()
+	// put sets the value of an item. It returns an error if stored cannot be read as
+	// the type of the values.
+	put(i *item, stored any, source Source, loadedAt time.Time, why error) error
+	// absent says that there is nothing; err is how the load has said it, if one has.
+	absent(i *item, err error)
+	// loadAlone loads items for this read only.
+	loadAlone(ctx context.Context, items []item) error
 }
 
-// answer returns what the reader gets who was the first to look at entry, if it was
-// found.
-func (r *read[T]) answer(ctx context.Context, entry *provider.Entry, found bool) (Result[T], error) {
-	s := r.scope
-	if found {
-		if result, err, ok := r.serve(ctx, entry); ok {
-			s.hit(r.key)
-			return result, err
-		}
-	}
-	s.stats.misses.Add(1)
-	s.happened(EventMiss, r.key, 1, nil)
-	return r.miss(ctx)
-}
-
-// serve returns what the reader gets from an entry at once, and has it replaced in
-// the background if that is due. ok is false if the reader has to load; the entry
-// may then be a spare.
-func (r *read[T]) serve(ctx context.Context, entry *provider.Entry) (result Result[T], err error, ok bool) {
+// serve answers an item with an entry, if that may be served at once.
+func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 	is := r.scope.standing(entry)
-	if is == expired {
-		r.seen = entry.LoadedAt
-		return result, nil, false
+	if (is == early || is == stale) && loads(ctx, i.key) {
+		is = expired // a load must not be served what it is to replace: it waits for itself, which is an error
 	}
-	result.Value, err, ok = valueIn[T](r.scope, r.key, entry)
-	if !ok {
-		return result, nil, false
-	}
-	result.Source, result.Age = FromStore, age(entry.LoadedAt)
-	switch is {
-	case fresh:
-		return result, err, true
-	case early, stale:
-		if loads(ctx, r.key) {
-			return Result[T]{}, ErrRecursiveLoad, true
+	i.seen = time.Time{}
+	switch {
+	case is == fresh && entry.Absent:
+		r.target.absent(i, nil)
+		return true
+	case is == fallback:
+		value, err := r.target.adopt(*entry)
+		if err != nil {
+			r.scope.report(OpGet, i.key, err)
+			return false
 		}
+		i.spare, i.hasSpare, r.spares = value, true, true
+		i.seen = entry.LoadedAt
+		return false
+	case is == expired:
+		i.seen = entry.LoadedAt
+		return false
+	}
+	source := FromStore
+	if is == stale {
+		source = FromStale
+	}
+	if err := r.target.put(i, entry.Value, source, entry.LoadedAt, nil); err != nil {
+		r.scope.report(OpGet, i.key, err)
+		return false
+	}
+	if is != fresh {
+		i.seen = entry.LoadedAt
 		if is == stale {
-			result.Source = FromStale
-			r.scope.servedStale(r.key, 1, nil)
+			r.scope.servedStale(i.key, 1, nil)
 		}
-		r.refresh(ctx, entry)
-		return result, err, true
-	default:
-		result.Source = FromStale
-		r.seen, r.spareAt, r.spare, r.hasSpare = entry.LoadedAt, entry.LoadedAt, result, true
-		return Result[T]{}, nil, false
+		r.due = append(r.due, *i)
 	}
+	return true
 }
 
-// loads reports whether ctx is that of a load of key. Such a load must not be
-// served the value that it is to replace.
+// loads reports whether ctx is that of a load of key.
 func loads(ctx context.Context, key string) bool {
 	c := parentCall(ctx)
 	return c != nil && c.flightOf(key) != nil
 }
 
-// refresh begins a load in the background that replaces entry, unless there is
-// one, or the last one has failed a short time ago.
-func (r *read[T]) refresh(ctx context.Context, entry *provider.Entry) {
+// look answers the items that the store has, and has those replaced that are due.
+func (r *read) look(ctx context.Context) {
 	s := r.scope
-	c := s.flights.boardRefresh(ctx, &request{
-		keys: []string{r.key}, seen: []time.Time{entry.LoadedAt}, stored: r.stored, purpose: toRefresh,
+	if r.single && len(r.items) > 0 {
+		if entry, found := s.get(ctx, r.items[0].key); found && r.serve(ctx, &r.items[0], &entry) {
+			r.items = r.items[:0]
+		}
+	} else if len(r.items) > 0 {
+		ask := func(i int) string { return r.items[i].key }
+		bypassed := r.bypassed()
+		results := s.getMany(ctx, len(r.items), ask)
+		left := bypassed
+		for n := range results {
+			i := &r.items[n]
+			if !results[n].Found || !r.serve(ctx, i, &results[n].Entry) {
+				left = append(left, *i)
+			}
+		}
+		if len(bypassed) > 0 {
+			slices.SortFunc(left, func(a, b item) int { return a.index - b.index }) // load functions get ids in their order
+			r.items = left
+		} else {
+			r.items = append(r.items[:0], left...)
+		}
+	}
+	r.refresh(ctx)
+}
+
+// bypassed takes the items out whose keys may not be read through the store.
+func (r *read) bypassed() (out []item) {
+	if r.scope.flights.bypassing.Load() == 0 {
+		return nil
+	}
+	r.items = slices.DeleteFunc(r.items, func(i item) bool {
+		if r.scope.flights.bypasses(i.key) {
+			out = append(out, i)
+			return true
+		}
+		return false
 	})
-	if c == nil {
+	return out
+}
+
+// refresh begins one load in the background for what is due, but for the keys that
+// are being loaded, or whose load failed a short time ago.
+func (r *read) refresh(ctx context.Context) {
+	if len(r.due) == 0 {
 		return
 	}
-	c.lives = r.lives
-	s.start(c, &single[T]{scope: s, loadOne: r.load})
+	if c := r.scope.flights.boardRefresh(ctx, r.due, r.stored); c != nil {
+		c.lives = r.lives
+		r.target.keep()
+		r.scope.start(c, r.target)
+	}
+	r.due = nil
 }
 
-// miss returns what the reader gets who has to load, alone or with others.
-func (r *read[T]) miss(ctx context.Context) (Result[T], error) {
-	s := r.scope
-	for {
+// miss answers all items, by loads, own or joined.
+func (r *read) miss(ctx context.Context) error {
+	var errs []error
+	for len(r.items) > 0 {
 		if err := ctx.Err(); err != nil {
-			return Result[T]{}, err
+			return join(append(errs, err)...)
 		}
-		r.failed = s.flights.failed.Load()
-		if !r.loaded {
-			if resting, err := s.flights.resting(r.key); resting && r.hasSpare {
-				return r.fallBack(err), nil
+		b, err := r.board(ctx)
+		if err != nil {
+			return join(append(errs, err)...)
+		}
+		for n := range b.failed {
+			i := &b.failed[n]
+			if (!i.hasSpare || !r.fallBack(&i.item, i.err)) && !slices.ContainsFunc(errs, func(err error) bool { return same(err, i.err) }) {
+				errs = append(errs, i.err)
 			}
-			if err := s.flights.lastError(r.key); err != nil && !r.hasSpare {
-				return Result[T]{}, err
-			}
 		}
-		f, err := r.fly(ctx)
-		switch {
-		case err == errFailedMeanwhile: //nolint:errorlint // it is returned as it is
-			continue
-		case err != nil && r.mayFallBack(ctx, err):
-			return r.fallBack(err), nil
-		case err != nil:
-			return Result[T]{}, err
-		case f != nil:
-			return r.take(ctx, f)
+		if len(r.items) == 0 {
+			break
 		}
-		// Somebody else may have invalidated what this flight found or loaded, before
-		// this reader began. The next flight begins after it.
-		r.stored = s.flights.stored.Load()
-		if result, err, ok := r.lookAgain(ctx); ok {
-			return result, err
+		gone := r.scope.waitAll(ctx, &b, r.hasSpares)
+		errs = r.collect(ctx, gone, errs)
+		// Somebody else may have invalidated what these flights found or loaded, before
+		// this read began. The next ones begin after it.
+		r.stored = r.scope.flights.stored.Load()
+		if r.purpose != toReplace {
+			r.look(ctx)
 		}
 	}
+	return join(errs...)
 }
 
-// lookAgain returns what the reader gets from the store after a flight of which it
-// could take nothing. ok is false if there is nothing to be had there.
-func (r *read[T]) lookAgain(ctx context.Context) (result Result[T], err error, ok bool) {
-	if r.loaded {
-		return result, nil, false
-	}
-	entry, found := r.scope.get(ctx, r.key)
-	if !found {
-		return result, nil, false
-	}
-	return r.serve(ctx, &entry)
-}
-
-// fly boards a flight of the key and waits for it. It returns nil if the reader
-// began too late to take what it brought.
-func (r *read[T]) fly(ctx context.Context) (*flight, error) {
+// board gets a flight for each item, and starts the call of those that are new.
+func (r *read) board(ctx context.Context) (boarding, error) {
 	s := r.scope
-	want := &request{keys: []string{r.key}, stored: r.stored, failed: r.failed, purpose: toRead}
-	if !r.seen.IsZero() {
-		want.seen = []time.Time{r.seen}
-	}
-	if r.loaded {
-		want.purpose = toReplace
-	}
-	b, err := s.flights.board(ctx, want)
+	b, err := s.flights.board(ctx, &r.request)
 	if err != nil {
-		return nil, err
+		return boarding{}, err
 	}
-	if b.own != nil {
-		b.own.lives = r.lives
-		s.start(b.own, &single[T]{scope: s, loadOne: r.load})
-	} else {
-		s.stats.joined.Add(1)
-		s.happened(EventJoin, r.key, 1, nil)
+	if len(r.items) == 0 {
+		return b, nil
 	}
 	if r.began == 0 {
 		r.began = b.began
 	}
-	f := b.flights[0]
-	if gone := s.waitAll(ctx, &b, func(*call) bool { return r.hasSpare }); gone != nil {
-		return nil, gone[f.call]
+	if b.own != nil {
+		b.own.lives = r.lives
+		r.target.keep()
+		s.start(b.own, r.target)
 	}
-	if s.flights.late(b.flights, nil, r.began, r.loaded) != nil {
-		return nil, nil //nolint:nilnil // which fly says
+	if b.joined > 0 {
+		s.stats.joined.Add(int64(b.joined))
+		s.happened(EventJoin, r.only(), b.joined, nil)
 	}
-	return f, nil
+	return b, nil
 }
 
-// take returns what the reader gets from a flight that has landed.
-func (r *read[T]) take(ctx context.Context, f *flight) (Result[T], error) {
-	s := r.scope
-	switch o := &f.outcome; {
-	case o.err != nil && !o.entry.Absent && r.mayFallBack(ctx, o.err):
-		return r.fallBack(o.err), nil
-	case o.err != nil:
-		return Result[T]{}, o.err
-	case o.entry.Absent:
-		return Result[T]{}, s.absent
-	default:
-		value, err := valueOf[T](o.entry.Value)
-		if err != nil { // who began the flight loads another type
-			s.report(OpGet, r.key, err)
-			value, err = loadAlone(ctx, r.load)
-			if err != nil && s.isNotFound(err) {
-				err = s.absence(err)
-			}
-			return Result[T]{Value: value, Source: FromLoad}, err
+// only returns the key of the one item, "" if there are more.
+func (r *read) only() string {
+	if len(r.items) == 1 {
+		return r.items[0].key
+	}
+	return ""
+}
+
+// hasSpares reports whether all items that wait for c have a spare.
+func (r *read) hasSpares(c *call) bool {
+	if !r.spares {
+		return false
+	}
+	for i := range r.items {
+		if r.items[i].flight.call == c && !r.items[i].hasSpare {
+			return false
 		}
-		return Result[T]{Value: value, Source: o.source(), Age: age(o.entry.LoadedAt)}, nil
 	}
+	return true
 }
 
-// mayFallBack reports whether the reader gets its spare value instead of err.
-func (r *read[T]) mayFallBack(ctx context.Context, err error) bool {
-	return r.hasSpare && mayFallBack(ctx, err)
+// collect answers the items whose outcomes may be taken. What is left came too late.
+func (r *read) collect(ctx context.Context, gone map[*call]error, errs []error) []error {
+	r.scope.flights.markLate(&r.request, gone)
+	var told map[*call]bool // a load that failed is one error, not one for each key
+	leftTold := false       // and so is a reader that has left
+	var otherType []item
+	late := r.items[:0]
+	for n := range r.items {
+		i := &r.items[n]
+		o := &i.flight.outcome
+		err := gone[i.flight.call]
+		left := err != nil
+		if !left && !i.late && !o.entry.Absent {
+			err = o.err
+		}
+		switch {
+		case err != nil && i.hasSpare && mayFallBack(ctx, err) && r.fallBack(i, err):
+		case err != nil:
+			if c := i.flight.call; !told[c] && !(left && leftTold && ctx.Err() != nil) {
+				if told == nil {
+					told = make(map[*call]bool)
+				}
+				told[c] = true
+				errs = append(errs, err)
+			}
+			leftTold = leftTold || left
+		case i.late:
+			late = append(late, *i)
+		case o.entry.Absent:
+			r.target.absent(i, o.err)
+		default:
+			if err := r.target.put(i, o.entry.Value, o.source(), o.entry.LoadedAt, nil); err != nil {
+				r.scope.report(OpGet, i.key, err) // who began the flight loads another type
+				otherType = append(otherType, *i)
+			}
+		}
+	}
+	r.items = late
+	if len(otherType) > 0 {
+		errs = append(errs, r.target.loadAlone(ctx, otherType))
+	}
+	return errs
+}
+
+// fallBack answers an item with its spare, in place of err.
+func (r *read) fallBack(i *item, err error) bool {
+	r.scope.servedStale(i.key, 1, err)
+	return r.target.put(i, i.spare, FromStale, i.seen, err) == nil
 }
 
 // mayFallBack reports whether err is one of a load that a stale value helps
@@ -224,34 +286,4 @@ func mayFallBack(ctx context.Context, err error) bool {
 		return true
 	}
 	return ctx.Err() == nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrRecursiveLoad)
-}
-
-// fallBack returns the spare value, in place of err.
-func (r *read[T]) fallBack(err error) Result[T] {
-	r.scope.servedStale(r.key, 1, err)
-	r.spare.Err, r.spare.Age = err, age(r.spareAt)
-	return r.spare
-}
-
-// servedStale counts n keys whose stale values were served, because of err if that
-// is not nil.
-func (s *CachedScope) servedStale(key string, n int, err error) {
-	s.stats.stale.Add(int64(n))
-	s.happened(EventStale, key, n, err)
-}
-
-// age returns how long ago loadedAt was; 0 if that is not known.
-func age(loadedAt time.Time) time.Duration {
-	if loadedAt.IsZero() {
-		return 0
-	}
-	return max(0, time.Since(loadedAt))
-}
-
-// source returns where a value comes from that a flight has brought.
-func (o *outcome) source() Source {
-	if o.found {
-		return FromStore
-	}
-	return FromLoad
 }

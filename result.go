@@ -1,9 +1,6 @@
 package readthrough
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Source is where the value of a [Result] comes from.
 type Source uint8
@@ -47,32 +44,4 @@ type Result[T any] struct {
 	Err error
 
 	_ struct{}
-}
-
-// WrapResult is [Wrap] for callers who want to know where the value comes from,
-// and how old it is. With an error there is no value.
-func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
-	lives, err := checkRead(ctx, s, key, load != nil, options)
-	if err != nil {
-		return Result[T]{}, err
-	}
-	stored := s.flights.stored.Load()
-	entry, found := s.get(ctx, key)
-	return newRead(s, key, stored, load, lives).answer(ctx, &entry, found)
-}
-
-// WrapManyResult is [WrapMany] for callers who want to know where each value comes
-// from, and how old it is.
-func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]Result[T], error) {
-	lives, err := checkReadMany(ctx, s, key != nil, load != nil, options)
-	if err != nil {
-		return map[ID]Result[T]{}, err
-	}
-	r, err := newBulk(s, ids, key, load)
-	if err != nil || len(r.ids) == 0 {
-		return map[ID]Result[T]{}, err
-	}
-	r.results = make(map[ID]Result[T], len(r.ids))
-	err = r.read(ctx, lives)
-	return r.results, err
 }

@@ -1,10 +1,42 @@
 package readthrough
 
 import (
+	"hash/maphash"
+	"math/bits"
 	"slices"
 
 	"github.com/readthrough/readthrough/provider"
 )
+
+// keySet finds repetitions in a list of keys that grows. It is a hash table of
+// positions in the list, which takes less time than a map from the keys, and a
+// fifth of its memory.
+type keySet struct {
+	seed  maphash.Seed
+	slots []uint32 // the position in the list plus one; 0: free. At least half are free.
+}
+
+// newKeySet returns the set that has slots, which are all free.
+func newKeySet(slots []uint32) keySet { return keySet{seed: maphash.MakeSeed(), slots: slots} }
+
+// slotsFor returns how many slots the set for a list of at most n keys has.
+func slotsFor(n int) int { return 2 << bits.Len(uint(n)) } //nolint:gosec // n is not negative
+
+// add returns the position of key in list. If it is not there, add returns -1, and
+// the caller appends it.
+func (s *keySet) add(key string, list []string) int {
+	mask := uint64(len(s.slots) - 1)
+	for slot := maphash.String(s.seed, key) & mask; ; slot = (slot + 1) & mask {
+		i := s.slots[slot]
+		if i == 0 {
+			s.slots[slot] = uint32(len(list)) + 1 //nolint:gosec // a list of 4 billion keys does not fit
+			return -1
+		}
+		if list[i-1] == key {
+			return int(i - 1)
+		}
+	}
+}
 
 // scratch is memory that a bulk read works with, and the next one after it. Loads, which
 // may take longer than the read, know nothing of it.
@@ -17,7 +49,7 @@ type scratch struct {
 }
 
 // scratch returns memory for n keys: no keys, n positions, and a set without any.
-func (s *CachedScope) scratch(n int) *scratch {
+func (s *keyspace) scratch(n int) *scratch {
 	m, ok := s.scratches.Get().(*scratch)
 	if !ok {
 		m = new(scratch)
@@ -48,7 +80,7 @@ func (m *scratch) ask(n int, key func(int) provider.Key) (keys []provider.Key, v
 
 // reuse takes memory back. What it refers to is not kept there for nobody: beyond their
 // lengths, the slices refer to nothing.
-func (s *CachedScope) reuse(m *scratch) {
+func (s *keyspace) reuse(m *scratch) {
 	clear(m.keys)
 	clear(m.asked)
 	clear(m.values)

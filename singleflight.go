@@ -11,6 +11,33 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
+// flightOf returns the flight of key; nil if c has none.
+func (c *call) flightOf(key string) *flight {
+	c.deciding.Lock()
+	defer c.deciding.Unlock()
+	if c.byKey == nil {
+		c.byKey = make(map[string]*flight, len(c.flights))
+		for _, f := range c.flights {
+			c.byKey[f.key] = f
+		}
+	}
+	return c.byKey[key]
+}
+
+// boardPut makes the call of a put, which nobody joins. It returns nil if the
+// cache is closed.
+func (g *flights) boardPut(ctx context.Context, key string) *call {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil
+	}
+	c := g.createLocked([]item{{key: key}}, 1, toPut, g.stored.Load())
+	c.detached = true
+	c.begin(ctx, g.options)
+	return c
+}
+
 // call is one run of a load function, for one key or for many. It belongs to
 // its keys and not to a reader: it goes on while anybody waits for it.
 type call struct {
@@ -27,8 +54,17 @@ type call struct {
 	// values is the context of the reader that made the call, without its end, and
 	// has the call as a value.
 	values loadValues
-	// run is the call's goroutine.
-	run run
+	// The following belong to the call's goroutine.
+
+	scope    *keyspace
+	job      job
+	loading  int       // how many flights the load function is loading
+	began    time.Time // when that began
+	ran      bool      // the load function was run
+	entered  bool      // the run has one of the places of the scope's loads
+	returned bool      // the run came to its end: no panic, no Goexit
+	loads    []Event   // for the observer, after everybody was woken
+
 	// flights are the call's keys.
 	flights []*flight
 	// itself is the list of the call alone.
@@ -122,17 +158,6 @@ type flight struct {
 	next  *flight // guarded by flights.mu: an older flight of the same key
 }
 
-// outcome is what a flight brought.
-type outcome struct {
-	entry provider.Entry
-	err   error // of the load; with entry.Absent, the load's way to say so
-	known bool  // there is one
-	// found says that the store had the entry: nothing was loaded.
-	found bool
-	// extended says that the source has confirmed the value that is stored.
-	extended bool
-}
-
 // flights are the calls under way in a scope, and what stands between them and
 // the store.
 type flights struct {
@@ -142,10 +167,6 @@ type flights struct {
 	// bypassing is pending.size(), for readers without mu. It grows before the
 	// invalidation returns, and shrinks after the store has confirmed.
 	bypassing atomic.Int64
-	// failing is the number of keys in failures, for readers without mu.
-	failing atomic.Int64
-	// failed counts the failures that were remembered.
-	failed atomic.Uint64
 	// scopesPending is the cache's number of scopes where something is pending.
 	scopesPending *atomic.Int64
 	options       *ScopeOptions
@@ -186,34 +207,50 @@ func (g *flights) bypasses(key string) bool {
 	return g.pending.covers(key)
 }
 
+// request is what a reader asks of the flights.
+type request struct {
+	items   []item  // without an answer yet
+	purpose purpose // toRead, or toReplace: only what is loaded from now on will do
+	stored  uint64  // flights.stored before the store was asked
+	began   moment  // when the reader boarded for the first time; zero: not yet
+}
+
+// item is a key of a read that has no answer yet.
+type item struct {
+	key    string
+	index  int // in the caller's ids
+	flight *flight
+	late   bool      // the outcome of flight is from before the read began
+	seen   time.Time // LoadedAt of the stored entry that is to be replaced; zero: none
+	// spare is a stale value, which is served if the load fails or takes long. It was
+	// in the store after the read had begun, so no invalidation before that had removed it.
+	spare    any
+	hasSpare bool
+}
+
+// job is what a call does: a load function and the type that it loads.
+type job interface {
+	// load runs the load function for flights and sets their outcomes. With an
+	// error, the flights without an outcome failed.
+	load(ctx context.Context, flights []*flight) error
+	// adopt returns the value of a stored entry as the type that is loaded.
+	adopt(entry provider.Entry) (any, error)
+	// holds reports whether a stored value is of that type, without decoding it.
+	holds(stored any) bool
+}
+
 // boarding is what a reader that missed waits for.
 type boarding struct {
-	flights []*flight // one for each key
-	calls   []*call   // those of the flights, each once
-	own     *call     // the one among them that the reader has to run; nil if none
-	joined  int       // the number of flights of other calls
-	began   moment    // when the reader began, or a little later
-	reader  *call     // the one in whose load function the reader is; nil if in none
+	calls  []*call  // those of the items' flights, each once
+	own    *call    // the one among them that the reader has to run; nil if none
+	joined int      // the number of flights of other calls
+	began  moment   // when the reader began, or a little later
+	reader *call    // the one in whose load function the reader is; nil if in none
+	failed []failed // what is not loaded, because its last load failed
 }
 
-// request is what a reader asks of board: flights for keys.
-type request struct {
-	keys []string
-	// seen are the LoadedAt of the entries that were found under keys and are to be
-	// replaced, zero where none was; nil: none at all.
-	seen []time.Time
-	// stored is what flights.stored was before the store was asked for the keys.
-	stored uint64
-	// failed is what flights.failed was before the reader asked whether the keys have
-	// failed; what did since then is not loaded.
-	failed  uint64
-	purpose purpose
-}
-
-// board finds a flight for each of the keys of r: one that can be joined, or one
-// of a new call. The reader counts as one waiter of each call. If a key that has no
-// flight has failed since the reader asked, it does nothing and returns
-// errFailedMeanwhile.
+// board finds a flight for each item of r: one that can be joined, or one of a new
+// call. The reader counts as one waiter of each call.
 func (g *flights) board(ctx context.Context, r *request) (b boarding, err error) {
 	deadline, _ := ctx.Deadline()
 	b.reader = parentCall(ctx) // before the lock, since the context may be anybody's code
@@ -222,78 +259,74 @@ func (g *flights) board(ctx context.Context, r *request) (b boarding, err error)
 	if g.closed {
 		return boarding{}, ErrClosed
 	}
+	b.failed = g.takeFailedLocked(r)
+	if len(r.items) == 0 {
+		return b, nil
+	}
 	g.boardings++
 	g.now++
 	b.began = g.now
-	var few [1]int
-	missing := few[:0]
-	for i, key := range r.keys {
-		f := g.joinableLocked(key)
-		if f == nil {
-			if g.failures.keys[key].number > r.failed {
-				return boarding{}, errFailedMeanwhile
-			}
-			missing = append(missing, i)
+	missing := 0
+	for n := range r.items {
+		i := &r.items[n]
+		if i.flight = g.joinableLocked(i.key); i.flight != nil {
 			continue
 		}
-		if b.flights == nil {
-			b.flights = make([]*flight, len(r.keys))
-		}
-		b.flights[i] = f
-		b.joined++
-		if f.call.boarding != g.boardings {
-			f.call.boarding = g.boardings
-			b.calls = append(b.calls, f.call)
-		}
+		missing++
 	}
-	for _, c := range b.calls {
-		c.waiters++
-	}
-	if len(missing) > 0 {
-		b.own = g.createLocked(r, missing)
-		if b.flights == nil { // all of them
-			b.flights = b.own.flights
-		} else {
-			for n, i := range missing {
-				b.flights[i] = b.own.flights[n]
-			}
-		}
-		if b.calls == nil {
-			b.calls = b.own.itself[:]
-		} else {
-			b.calls = append(b.calls, b.own)
-		}
-		b.own.waiters = 1
+	b.joined = len(r.items) - missing
+	if missing > 0 {
+		b.own = g.createLocked(r.items, missing, r.purpose, r.stored)
 		b.own.patience = deadline
 		b.own.begin(ctx, g.options)
+	}
+	if b.joined == 0 {
+		b.calls = b.own.itself[:]
+		b.own.waiters = 1
+		return b, nil
+	}
+	for n := range r.items {
+		if c := r.items[n].flight.call; c.boarding != g.boardings {
+			c.boarding = g.boardings
+			c.waiters++
+			b.calls = append(b.calls, c)
+		}
 	}
 	return b, nil
 }
 
-// boardRefresh makes a call without a reader, for those keys of r that nobody is
+// boardRefresh makes a call without a reader, for those items that nobody is
 // loading, that may be stored, and whose last load did not just fail. It returns
 // nil if there are none.
-func (g *flights) boardRefresh(ctx context.Context, r *request) *call {
+func (g *flights) boardRefresh(ctx context.Context, items []item, stored uint64) *call {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return nil
 	}
-	var missing []int
-	for i, key := range r.keys {
-		if g.joinableLocked(key) == nil && !g.directLocked(key) && !g.failures.rests(key, now) {
-			missing = append(missing, i)
+	missing := 0
+	for n := range items {
+		i := &items[n]
+		if i.flight = g.joinableLocked(i.key); i.flight != nil {
+			continue
 		}
+		if g.directLocked(i.key) || g.failures.rests(i.key, now) {
+			i.flight = noFlight
+			continue
+		}
+		missing++
 	}
-	if len(missing) == 0 {
+	if missing == 0 {
 		return nil
 	}
-	c := g.createLocked(r, missing)
+	c := g.createLocked(items, missing, toRefresh, stored)
 	c.detached = true
 	c.begin(ctx, g.options)
 	return c
 }
+
+var noFlight = new(flight)
 
 // joinableLocked returns the flight of key that a reader which begins now may
 // join; nil if there is none.
@@ -317,11 +350,12 @@ func (g *flights) directLocked(key string) bool {
 	return g.pending.covers(key) || g.lagging.covers(key)
 }
 
-// createLocked makes a call with a flight for each of the keys of r at positions.
-func (g *flights) createLocked(r *request, positions []int) *call {
-	c, created := newCall(len(positions))
-	c.purpose, c.answered = r.purpose, g.inProcess
-	c.again = r.seen != nil || r.purpose == toReplace || g.stored.Load() != r.stored
+// createLocked makes a call with a flight for each of those items that have none, of
+// which there are n.
+func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint64) *call {
+	c, created := newCall(n)
+	c.purpose, c.answered = purpose, g.inProcess
+	c.again = purpose != toRead && purpose != toPut || g.stored.Load() != stored
 	if g.options.SoftLoadTimeout > 0 {
 		c.created = time.Now()
 	}
@@ -329,16 +363,20 @@ func (g *flights) createLocked(r *request, positions []int) *call {
 		c.turn = newTurn(&g.slots)
 	}
 	g.running[c] = struct{}{}
-	for n, i := range positions {
-		key, f := r.keys[i], &created[n]
-		f.key, f.call, f.index = key, c, i
-		f.direct, f.bound, f.next = g.directLocked(key), unbounded, g.live[key]
-		if r.seen != nil {
-			f.seen = r.seen[i]
+	n = 0
+	for m := range items {
+		i := &items[m]
+		if i.flight != nil {
+			continue
 		}
-		g.live[key] = f
+		f := &created[n]
+		f.key, f.call, f.index, f.seen = i.key, c, i.index, i.seen
+		f.direct, f.bound, f.next = g.directLocked(i.key), unbounded, g.live[i.key]
+		c.again = c.again || !i.seen.IsZero()
+		g.live[i.key] = f
 		g.size++
-		c.flights[n] = f
+		c.flights[n], i.flight = f, f
+		n++
 	}
 	return c
 }
@@ -436,52 +474,6 @@ func (g *flights) removeLocked(f *flight) {
 	}
 }
 
-// bind bounds what flights bring: only readers that began before now may take
-// it.
-func (g *flights) bind(flights []*flight) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.now++
-	for _, f := range flights {
-		f.bound = g.now
-	}
-}
-
-// load says that the loads of flights, which are of c, begin. With leases, that
-// bounds what they bring. It returns false if everybody has left c before that.
-func (g *flights) load(c *call, flights []*flight, leases bool) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c.begun = c.begun || !c.abandoned
-	g.now++
-	for _, f := range flights {
-		f.began = g.now
-		if leases {
-			f.bound = g.now
-		}
-	}
-	return !c.abandoned
-}
-
-// fill decides which of candidates, flights of c whose outcomes are known, are
-// stored. The caller stores those, calls answered when the store has returned,
-// and then lands, if it did not say last. With last, the outcomes of all flights
-// are final.
-func (g *flights) fill(c *call, candidates []*flight, last bool) (store []*flight, refused int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c.loaded = c.loaded || last
-	store = filter(candidates, func(f *flight) (ok bool) {
-		f.fence, ok = f.fence.fill()
-		return ok
-	})
-	c.asked = c.asked || len(store) > 0
-	if !c.abandoned {
-		refused = len(candidates) - len(store)
-	}
-	return store, refused
-}
-
 // filter returns those of flights that are to be kept: flights itself, if these are
 // all.
 func filter(flights []*flight, keep func(*flight) bool) []*flight {
@@ -498,69 +490,6 @@ func filter(flights []*flight, keep func(*flight) bool) []*flight {
 		return kept
 	}
 	return flights
-}
-
-// fillLeased decides which of candidates are stored under their leases: unlike
-// without leases, those too whose epoch has ended, since the store decides, which
-// knows whether the lease was acquired before the deletion or after it. But
-// nothing is stored that has a pending invalidation.
-//
-// From now on nobody joins these flights. A confirmed fill may be taken by who
-// began before the moment that is returned.
-func (g *flights) fillLeased(c *call, candidates []*flight, last bool) (store, rest []*flight, sent moment) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c.loaded = c.loaded || last
-	g.now++ // nothing but the order matters: who boards from now on begins later
-	for _, f := range candidates {
-		g.endLocked(f)
-		if g.closed || c.abandoned || g.pending.covers(f.key) {
-			rest = append(rest, f)
-		} else {
-			store = append(store, f)
-		}
-	}
-	return store, rest, g.now
-}
-
-// confirmed says that the fills of flights, sent at the moment sent, were
-// confirmed.
-func (g *flights) confirmed(flights []*flight, sent moment) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, f := range flights {
-		f.bound = sent
-	}
-}
-
-// late returns those of flights whose outcome a reader that began at the moment
-// began may not take, and those without one. Errors may be taken by all. With
-// loaded, only what was loaded since then will do. Calls that the reader has left
-// are gone.
-func (g *flights) late(boarded []*flight, gone map[*call]error, began moment, loaded bool) (late map[*flight]bool) {
-	if len(boarded) > 1 || !boarded[0].call.final.Load() { // what is final can be read without the lock
-		g.mu.Lock()
-		defer g.mu.Unlock()
-	}
-	for _, f := range boarded {
-		if gone[f.call] != nil || f.outcome.known && f.mayTake(began, loaded) {
-			continue
-		}
-		if late == nil {
-			late = make(map[*flight]bool)
-		}
-		late[f] = true
-	}
-	return late
-}
-
-// mayTake reports whether a reader that began at the moment began may take the
-// outcome.
-func (f *flight) mayTake(began moment, loaded bool) bool {
-	if loaded && began >= f.began {
-		return false
-	}
-	return mayTake(began, f.bound) || f.outcome.err != nil && !f.outcome.entry.Absent
 }
 
 // answered is told that the store has returned from keeping the results of c.
@@ -602,98 +531,6 @@ func (g *flights) land(c *call) {
 	g.mu.Unlock()
 	c.final.Store(true)
 	c.cancel(context.Canceled)
-}
-
-// awaitLanding waits until c has landed.
-func (g *flights) awaitLanding(c *call) {
-	g.mu.Lock()
-	if c.landed {
-		g.mu.Unlock()
-		return
-	}
-	if c.landing == nil {
-		c.landing = make(chan struct{})
-	}
-	landing := c.landing
-	g.mu.Unlock()
-	<-landing
-}
-
-// endEpochs begins an invalidation: it ends the epochs of all keys that targets
-// cover. It returns the invalidation's version, and the calls that fill such
-// keys.
-func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.version++
-	g.failures.forget(targets)
-	g.failing.Store(int64(len(g.failures.keys)))
-	if lag := g.options.ReplicaLag; lag > 0 && g.lagsHere {
-		now := time.Now()
-		g.lagging.add(targets, now, now.Add(lag))
-	}
-	filling = make(map[*call]struct{})
-	g.eachLocked(targets, func(f *flight) {
-		if g.endLocked(f) {
-			filling[f.call] = struct{}{}
-		}
-	})
-	return g.version, filling
-}
-
-// retry begins another attempt at what is pending. It ends no epochs: while an
-// invalidation is pending, the flights of its keys neither ask nor fill the
-// store.
-func (g *flights) retry() (targets Targets, version uint64, filling map[*call]struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	targets = g.pending.targets()
-	filling = make(map[*call]struct{})
-	g.eachLocked(targets, func(f *flight) {
-		if f.fence.phase == phaseFilling {
-			filling[f.call] = struct{}{}
-		}
-	})
-	return targets, g.version, filling
-}
-
-// stuck returns the keys among targets that calls in filling are still filling,
-// although they have landed: the store should have returned from it long ago.
-// Whatever is deleted before it returns, what it stores may come after that.
-func (g *flights) stuck(targets Targets, filling map[*call]struct{}) (keys []string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for c := range filling {
-		for _, f := range c.flights {
-			if f.fence.phase == phaseFilling && targets.cover(f.key) && !slices.Contains(keys, f.key) {
-				keys = append(keys, f.key)
-			}
-		}
-	}
-	return keys
-}
-
-// conclude ends an attempt that began with version: the store has removed
-// confirmed, and did not say so for failed.
-//
-// It ends the epochs of confirmed once more, since a flight that began after the
-// first time may have found an old entry in the store.
-func (g *flights) conclude(confirmed, failed Targets, version uint64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	before := g.pending.size()
-	g.pending.confirm(confirmed, version)
-	g.pending.add(failed, version)
-	after := g.pending.size()
-	g.bypassing.Store(int64(after))
-	switch {
-	case before == 0 && after > 0:
-		g.scopesPending.Add(1)
-	case before > 0 && after == 0:
-		g.scopesPending.Add(-1)
-	}
-	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
-	g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
 }
 
 // eachLocked calls visit for the live flights of all keys that targets cover.

@@ -185,7 +185,8 @@ func TestFailuresAreBounded(t *testing.T) {
 	now := time.Now()
 	key := func(i int) string { return string(rune('a'+i%26)) + time.Duration(i).String() }
 	for i := range 3 * maxFailures {
-		if n := f.add(key(i), ErrGoexit, now, 0, &options); n > maxFailures {
+		f.add(key(i), ErrGoexit, now, &options)
+		if n := len(f.keys); n > maxFailures {
 			t.Fatalf("%d keys are remembered", n)
 		}
 	}
@@ -193,13 +194,14 @@ func TestFailuresAreBounded(t *testing.T) {
 		t.Errorf("only %d keys are remembered", n)
 	}
 	for i := range 3 * maxFailures {
-		if n := f.rest(key(-i), now, time.Second); n > maxFailures {
+		f.rest(key(-i), now, time.Second)
+		if n := len(f.keys); n > maxFailures {
 			t.Fatalf("%d keys are remembered", n)
 		}
 	}
 	later := now.Add(time.Minute) // when all of that is over
 	for i := range maxFailures {
-		f.add(key(i), ErrGoexit, later, 0, &options)
+		f.add(key(i), ErrGoexit, later, &options)
 	}
 	for i := range maxFailures {
 		if !f.rests(key(i), later) {
@@ -212,10 +214,10 @@ func TestFailuresAreBounded(t *testing.T) {
 func TestFailuresThatAreNotOver(t *testing.T) {
 	var f failures
 	now := time.Now()
-	f.add("a pause", ErrGoexit, now, 0, &ScopeOptions{RetryAfter: time.Hour})
-	f.add("an error", ErrGoexit, now, 0, &ScopeOptions{ErrorTTL: time.Hour})
+	f.add("a pause", ErrGoexit, now, &ScopeOptions{RetryAfter: time.Hour})
+	f.add("an error", ErrGoexit, now, &ScopeOptions{ErrorTTL: time.Hour})
 	for i := range maxFailures {
-		f.add(time.Duration(i).String(), ErrGoexit, now, 0, &ScopeOptions{})
+		f.add(time.Duration(i).String(), ErrGoexit, now, &ScopeOptions{})
 	}
 	for _, key := range []string{"a pause", "an error"} {
 		if _, ok := f.keys[key]; !ok {

@@ -111,20 +111,3 @@ func (s *scopeStats) loadTime() Histogram {
 	h.Buckets[bucketCount-1].UpTo = NoExpiry
 	return h
 }
-
-// Stats returns the scope's statistics, which are zero for nil. It stops no
-// reader.
-func (s *CachedScope) Stats() Stats {
-	if s == nil {
-		return Stats{}
-	}
-	inFlight, pending := s.flights.sizes()
-	return Stats{
-		Hits: s.stats.hits.Load(), Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(),
-		Stale: s.stats.stale.Load(), Refreshes: s.stats.refreshes.Load(),
-		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
-		RefusedFills: s.stats.refusedFills.Load(), Invalidations: s.stats.invalidations.Load(),
-		Pending: pending, ProviderErrors: s.stats.providerErrors.Load(), InFlight: inFlight,
-		LoadTime: s.stats.loadTime(),
-	}
-}

@@ -3,12 +3,170 @@ package readthrough
 import (
 	"context"
 	"errors"
-	"fmt"
-	"reflect"
-	"runtime/debug"
+	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
+
+// quick answers a read from a store that has values without their entries, if it is a
+// hit which takes nothing but a look at the value. If it is none, lookUp has to be
+// asked. key may be a buffer that is used again, if there is no observer.
+func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is provider.Presence) {
+	given, is := s.getValue(ctx, key)
+	if is != provider.Present {
+		return value, is
+	}
+	value, err := valueOf[T](given)
+	if err != nil {
+		return value, provider.Unsure
+	}
+	s.hit(key)
+	return value, provider.Present
+}
+
+// lookUp answers a read that quick has not, if there is an entry that is served as it
+// is. Otherwise, entry is what there is; nil: nothing.
+func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Presence) (value T, hit bool, entry *provider.Entry, err error) {
+	if is == provider.Missing {
+		return value, false, nil, nil
+	}
+	e, found := s.get(ctx, key)
+	if !found {
+		return value, false, nil, nil
+	}
+	if s.standing(&e) != fresh {
+		return value, false, boxed(e), nil
+	}
+	value, err, hit = valueIn[T](s, key, &e)
+	if hit {
+		s.hit(key)
+	}
+	return value, hit, nil, err
+}
+
+// boxed moves an entry to the heap; what is served at once stays off it.
+func boxed(e provider.Entry) *provider.Entry { return &e }
+
+// valueIn returns what a reader gets from a stored entry. ok is false if the entry
+// cannot be read as a T, which is then reported.
+func valueIn[T any](s *keyspace, key string, entry *provider.Entry) (value T, err error, ok bool) {
+	if entry.Absent {
+		return value, s.absent, true
+	}
+	value, err = valueOf[T](entry.Value)
+	if err != nil {
+		s.report(OpGet, key, err)
+		return value, nil, false
+	}
+	return value, nil, true
+}
+
+// one is a read of one key.
+type one[T any] struct {
+	read
+	loadOne func(context.Context) (T, error)
+	result  Result[T]
+	absence error // why there is no value
+}
+
+// readOne returns what a reader gets that lookUp has not answered.
+func readOne[T any](ctx context.Context, s *keyspace, key string, stored uint64, load func(context.Context) (T, error), lives lifetimes, purpose purpose, entry *provider.Entry) (Result[T], error) {
+	o := &one[T]{loadOne: load}
+	r := &o.read
+	r.scope, r.target, r.lives, r.purpose, r.stored = s, o, lives, purpose, stored
+	r.one[0].key = key
+	r.items, r.single = r.one[:], true
+	if entry != nil && r.serve(ctx, &r.one[0], entry) {
+		s.hit(key)
+		r.refresh(ctx)
+		return o.result, o.absence
+	}
+	if purpose == toRead {
+		s.stats.misses.Add(1)
+		s.happened(EventMiss, key, 1, nil)
+	}
+	if err := r.miss(ctx); err != nil {
+		return Result[T]{Value: o.result.Value}, err
+	}
+	return o.result, o.absence
+}
+
+func (o *one[T]) load(ctx context.Context, flights []*flight) error {
+	value, err := o.loadOne(ctx)
+	switch {
+	case err == nil:
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
+	case o.scope.isNotFound(err):
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: o.scope.absence(err)}
+	default:
+		return err
+	}
+	return nil
+}
+
+func (*one[T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
+
+func (*one[T]) holds(stored any) bool { return holds[T](stored) }
+
+func (*one[T]) keep() {}
+
+func (o *one[T]) put(_ *item, stored any, source Source, loadedAt time.Time, why error) error {
+	value, err := valueOf[T](stored)
+	if err == nil {
+		o.result = Result[T]{Value: value, Source: source, Age: age(loadedAt), Err: why}
+	}
+	return err
+}
+
+func (o *one[T]) absent(_ *item, err error) {
+	if o.absence = err; err == nil {
+		o.absence = o.scope.absent
+	}
+}
+
+func (o *one[T]) loadAlone(ctx context.Context, _ []item) error {
+	value, err := loadAlone(ctx, o.loadOne)
+	if err != nil && o.scope.isNotFound(err) {
+		err = o.scope.absence(err)
+	}
+	o.result = Result[T]{Value: value, Source: FromLoad}
+	return err
+}
+
+// Refresh loads the value under key now, whatever is stored, and stores it: after
+// a change of the source that nobody announced, or to have a value before the
+// first read. It returns what was loaded by a load that began after Refresh did:
+// this one, or one that others began meanwhile.
+//
+// What is stored is served to others until the new value replaces it, and stays if
+// the load fails; Refresh then returns the error, without a stale value. A store
+// with leases that is no provider.Refresher cannot do that: there it is removed
+// first. An invalidation that comes while it loads wins, as for [Wrap], of which all
+// else holds too.
+func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
+	lives, err := checkRead(ctx, s, key, load != nil, options)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	result, err := readOne(ctx, &s.keyspace, key, s.flights.stored.Load(), load, lives, toReplace, nil)
+	return result.Value, err
+}
+
+// WrapResult is [Wrap] for callers who want to know where the value comes from,
+// and how old it is. With an error there is no value.
+func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
+	lives, err := checkRead(ctx, s, key, load != nil, options)
+	if err != nil {
+		return Result[T]{}, err
+	}
+	stored := s.flights.stored.Load()
+	entry, found := s.get(ctx, key)
+	if !found {
+		return readOne(ctx, &s.keyspace, key, stored, load, lives, toRead, nil)
+	}
+	return readOne(ctx, &s.keyspace, key, stored, load, lives, toRead, &entry)
+}
 
 // Wrap returns the value under key: from the store, or else from load, whose
 // result is then stored for the scope's TTL.
@@ -37,16 +195,15 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 		return none, err
 	}
 	stored := s.flights.stored.Load()
-	value, is := quick[T](ctx, s, key)
+	value, is := quick[T](ctx, &s.keyspace, key)
 	if is == provider.Present {
 		return value, nil
 	}
-	var entry provider.Entry
-	value, hit, found, err := lookUp[T](ctx, s, key, is, &entry)
+	value, hit, entry, err := lookUp[T](ctx, &s.keyspace, key, is)
 	if hit {
 		return value, err
 	}
-	result, err := newRead(s, key, stored, load, lives).answer(ctx, &entry, found)
+	result, err := readOne(ctx, &s.keyspace, key, stored, load, lives, toRead, entry)
 	return result.Value, err
 }
 
@@ -73,129 +230,3 @@ func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (lif
 		return s.options.lifetimes(options)
 	}
 }
-
-// quick answers a read from a store that has values without their entries, if it is a
-// hit which takes nothing but a look at the value. If it is none, lookUp has to be
-// asked. key may be a buffer that is used again, if there is no observer.
-func quick[T any](ctx context.Context, s *CachedScope, key string) (value T, is provider.Presence) {
-	given, is := s.getValue(ctx, key)
-	if is != provider.Present {
-		return value, is
-	}
-	value, err := valueOf[T](given)
-	if err != nil {
-		return value, provider.Unsure
-	}
-	s.hit(key)
-	return value, provider.Present
-}
-
-// lookUp answers a read that quick has not, if there is an entry that is served as it
-// is. Otherwise found says that there is one, which the reader has to look at; it is
-// in entry.
-func lookUp[T any](ctx context.Context, s *CachedScope, key string, is provider.Presence, entry *provider.Entry) (value T, hit, found bool, err error) {
-	if is == provider.Missing {
-		return value, false, false, nil
-	}
-	if *entry, found = s.get(ctx, key); !found || !entry.FreshUntil.IsZero() {
-		return value, false, found, nil
-	}
-	value, err, hit = valueIn[T](s, key, entry)
-	if hit {
-		s.hit(key)
-	}
-	return value, hit, hit, err
-}
-
-// hit counts a hit.
-func (s *CachedScope) hit(key string) {
-	s.stats.hits.Add(1)
-	s.happened(EventHit, key, 1, nil)
-}
-
-// valueIn returns what a reader gets from a stored entry. ok is false if the entry
-// cannot be read as a T, which is then reported.
-func valueIn[T any](s *CachedScope, key string, entry *provider.Entry) (value T, err error, ok bool) {
-	if entry.Absent {
-		return value, s.absent, true
-	}
-	value, err = valueOf[T](entry.Value)
-	if err != nil {
-		s.report(OpGet, key, err)
-		return value, nil, false
-	}
-	return value, nil, true
-}
-
-// valueOf returns a stored value as a T.
-func valueOf[T any](stored any) (T, error) {
-	if value, ok := stored.(T); ok {
-		if _, encoded := stored.(provider.Encoded); !encoded {
-			return value, nil
-		}
-	}
-	return convert[T](stored)
-}
-
-// convert is valueOf for all but the common case.
-func convert[T any](stored any) (T, error) {
-	var value T
-	if encoded, ok := stored.(provider.Encoded); ok {
-		if err := encoded.Decode(&value); err != nil {
-			var none T // the codec may have filled a part of value
-			return none, err
-		}
-		return value, nil
-	}
-	if stored == nil && reflect.TypeFor[T]().Kind() == reflect.Interface {
-		return value, nil
-	}
-	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", ErrTypeMismatch, stored, reflect.TypeFor[T]())
-}
-
-// single is the job of a call for one key.
-type single[T any] struct {
-	scope   *CachedScope
-	loadOne func(context.Context) (T, error)
-}
-
-func (j *single[T]) load(ctx context.Context, flights []*flight) error {
-	value, err := j.loadOne(ctx)
-	switch {
-	case err == nil:
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
-	case j.scope.isNotFound(err):
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: j.scope.absence(err)}
-	default:
-		return err
-	}
-	return nil
-}
-
-func (*single[T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
-
-func (*single[T]) holds(stored any) bool { return holds[T](stored) }
-
-// holds reports whether a stored value is one that valueOf returns as a T, unless
-// its bytes are damaged.
-func holds[T any](stored any) bool {
-	want := reflect.TypeFor[T]()
-	if encoded, ok := stored.(provider.Encoded); ok {
-		return want.Kind() == reflect.Interface || encoded.Type == provider.TypeName(want)
-	}
-	_, ok := stored.(T)
-	return ok || stored == nil && want.Kind() == reflect.Interface
-}
-
-// loadAlone loads for one reader, past the store and everybody else.
-func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)) (value T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: stack()}
-		}
-	}()
-	return load(ctx)
-}
-
-// stack returns the stack of the calling goroutine.
-func stack() []byte { return debug.Stack() }

@@ -2,88 +2,33 @@ package readthrough
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
-// WrapMany returns the values of ids, each stored under the key that key returns
-// for it: those that are stored, and for all others together one call of load
-// with the ids that are missing, in their order. Ids that the result of load
-// lacks are absent: they are not in the result, and their absence is stored like
-// that of [Wrap].
-//
-// Bulk and single reads share their loads: an id that is being loaded already is
-// not asked for again. What is said at [Wrap] of loads, contexts, invalidations
-// and outages holds for each id.
-//
-// If load returns an error, WrapMany returns it with all values that it has: the
-// stored ones, those of other loads, and those that load returned beside its
-// error. The ids that are missing then are not absent. The result is never nil.
-//
-// Repeated ids are one. ids that load was not asked for are ignored, and reported
-// as [ErrUnexpectedID]. key must return different keys for different ids; two
-// ids with one key are an error, as is an empty or too long key.
-func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]T, error) {
-	lives, err := checkReadMany(ctx, s, key != nil, load != nil, options)
-	if err != nil {
-		return map[ID]T{}, err
-	}
-	r, err := newBulk(s, ids, key, load)
-	if err != nil || len(r.ids) == 0 {
-		return map[ID]T{}, err
-	}
-	r.values = make(map[ID]T, len(r.ids))
-	return r.values, r.read(ctx, lives)
-}
-
-func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (lifetimes, error) {
-	lives, err := checkReads(s, hasKey, hasLoad, options)
-	if err == nil {
-		err = s.checkOpen(ctx)
-	}
-	return lives, err
-}
-
-// bulk is one run of [WrapMany].
+// bulk is a read of many ids.
 type bulk[ID comparable, T any] struct {
-	scope *CachedScope
-	ids   []ID     // each once
-	keys  []string // keys[i] is that of ids[i]; in scratch
-	// kept says that ids are not the caller's, since a load works with them.
-	kept    bool
-	scratch *scratch
-	load    func(context.Context, []ID) (map[ID]T, error)
-	lives   lifetimes
-	// values are what is read; nil if results are.
-	values map[ID]T
-	// results are the values with what there is to know about them; nil if nobody
-	// wants to know.
-	results map[ID]Result[T]
-
-	stored uint64 // what flights.stored was before the store was asked
-	failed uint64 // what flights.failed was before the reader asked which keys had
-	began  moment // when the read began, or a little later; zero: not yet
-	// found are the entries of the positions that have to be loaded although there
-	// is something: LoadedAt, and for want of a new value the stale one. nil: none.
-	found map[int]leftover[T]
+	read
+	ids      []ID     // each once
+	keys     []string // keys[i] is that of ids[i]; in scratch
+	kept     bool     // ids are not the caller's, since a load works with them
+	scratch  *scratch
+	loadMany func(context.Context, []ID) (map[ID]T, error)
+	values   map[ID]T         // what is read; nil if results are
+	results  map[ID]Result[T] // the same with what there is to know about it
 }
 
-// leftover is what was found for an id that has to be loaded all the same.
-type leftover[T any] struct {
-	seen    time.Time
-	spare   T // if isSpare; see read.spare
-	isSpare bool
-}
-
-func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error)) (*bulk[ID, T], error) {
+func newBulk[ID comparable, T any](s *keyspace, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error)) (*bulk[ID, T], error) {
 	if len(ids) == 0 {
 		return new(bulk[ID, T]), nil
 	}
 	m := s.scratch(len(ids))
-	r := &bulk[ID, T]{scope: s, load: load, ids: ids, keys: m.keys, scratch: m}
+	r := &bulk[ID, T]{loadMany: load, ids: ids, keys: m.keys, scratch: m}
+	r.scope, r.target = s, r
 	seen := newKeySet(m.slots)
 	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
 	repeated := false
@@ -113,31 +58,190 @@ func newBulk[ID comparable, T any](s *CachedScope, ids []ID, key func(ID) string
 	return r, nil
 }
 
-// keep lets ids outlast the read: a load works with them. Of all else in r that
-// changes, loads know nothing.
+// keep lets ids outlast the read: a load works with them.
 func (r *bulk[ID, T]) keep() {
 	if !r.kept {
 		r.ids, r.kept = slices.Clone(r.ids), true
 	}
 }
 
-// done ends the read: the next one gets its memory.
-func (r *bulk[ID, T]) done() {
-	r.scratch.keys = r.keys
-	r.scope.reuse(r.scratch)
+// run takes the values that are stored and loads the others.
+func (r *bulk[ID, T]) run(ctx context.Context, lives lifetimes) error {
+	s := r.scope
+	defer func() {
+		r.scratch.keys = r.keys
+		s.reuse(r.scratch)
+	}()
+	r.lives, r.stored = lives, s.flights.stored.Load()
+	missing := r.takeValues(ctx)
+	r.look(ctx)
+	if len(missing) > 0 {
+		r.items = append(r.items, missing...)
+		slices.SortFunc(r.items, func(a, b item) int { return a.index - b.index }) // load functions get ids in their order
+	}
+	r.count(len(r.items))
+	return r.miss(ctx)
 }
 
-// join is [errors.Join] that leaves a single error as it is.
-func join(errs ...error) error {
-	var only error
-	for _, err := range errs {
-		switch {
-		case err == nil:
-		case only == nil:
-			only = err
-		default:
-			return errors.Join(errs...)
+// takeValues takes the values that are stored where nothing else is needed. The
+// others are items, those returned without an entry.
+func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
+	s := r.scope
+	if !s.values || r.results != nil {
+		r.items = make([]item, len(r.ids))
+		for n := range r.items {
+			r.items[n] = item{key: r.keys[n], index: n}
+		}
+		return nil
+	}
+	asked := r.scratch.positions[:len(r.ids)]
+	if s.flights.bypassing.Load() > 0 {
+		asked = slices.DeleteFunc(asked, func(n int) bool {
+			bypassed := s.flights.bypasses(r.keys[n])
+			if bypassed {
+				missing = append(missing, item{key: r.keys[n], index: n})
+			}
+			return bypassed
+		})
+	}
+	keys, values := r.scratch.ask(len(asked), func(n int) provider.Key { return s.key(r.keys[asked[n]]) })
+	if err := s.cache.backend.GetValues(keys, values); err != nil {
+		s.reportGet(ctx, "", err)
+		clear(values)
+		for n := range values {
+			values[n].Is = provider.Missing
 		}
 	}
-	return only
+	for n, i := range asked {
+		if values[n].Is == provider.Present {
+			if value, err := valueOf[T](values[n].Value); err == nil {
+				r.values[r.ids[i]] = value
+				continue
+			}
+		}
+		if values[n].Is == provider.Missing {
+			missing = append(missing, item{key: r.keys[i], index: i})
+		} else {
+			r.items = append(r.items, item{key: r.keys[i], index: i})
+		}
+	}
+	return missing
+}
+
+// count counts a read of which so many ids were missing.
+func (r *bulk[ID, T]) count(missing int) {
+	s, hits := r.scope, len(r.ids)-missing
+	s.stats.hits.Add(int64(hits))
+	s.stats.misses.Add(int64(missing))
+	if hits > 0 {
+		s.happened(EventHit, "", hits, nil)
+	}
+	if missing > 0 {
+		s.happened(EventMiss, "", missing, nil)
+	}
+}
+
+func (r *bulk[ID, T]) load(ctx context.Context, flights []*flight) error {
+	ids := make([]ID, len(flights)) // the load function's to keep or change
+	for n, f := range flights {
+		ids[n] = r.ids[f.index]
+	}
+	loaded, err := r.loadMany(ctx, ids)
+	used := 0
+	for _, f := range flights {
+		if value, ok := loaded[r.ids[f.index]]; ok {
+			f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
+			used++
+		}
+	}
+	if unexpected := len(loaded) - used; unexpected > 0 {
+		r.scope.report(OpLoad, "", fmt.Errorf("%w: %d of %d", ErrUnexpectedID, unexpected, len(loaded)))
+	}
+	return err
+}
+
+func (*bulk[ID, T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
+
+func (*bulk[ID, T]) holds(stored any) bool { return holds[T](stored) }
+
+func (*bulk[ID, T]) absent(*item, error) {}
+
+func (r *bulk[ID, T]) put(i *item, stored any, source Source, loadedAt time.Time, why error) error {
+	value, err := valueOf[T](stored)
+	switch {
+	case err != nil:
+	case r.results == nil:
+		r.values[r.ids[i.index]] = value
+	default:
+		r.results[r.ids[i.index]] = Result[T]{Value: value, Source: source, Age: age(loadedAt), Err: why}
+	}
+	return err
+}
+
+func (r *bulk[ID, T]) loadAlone(ctx context.Context, items []item) error {
+	ids := make([]ID, len(items))
+	for n := range items {
+		ids[n] = r.ids[items[n].index]
+	}
+	loaded, err := loadAlone(ctx, func(ctx context.Context) (map[ID]T, error) { return r.loadMany(ctx, ids) })
+	for n := range items {
+		if value, ok := loaded[ids[n]]; ok {
+			_ = r.put(&items[n], value, FromLoad, time.Time{}, nil)
+		}
+	}
+	return err
+}
+
+// WrapManyResult is [WrapMany] for callers who want to know where each value comes
+// from, and how old it is.
+func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]Result[T], error) {
+	lives, err := checkReadMany(ctx, s, key != nil, load != nil, options)
+	if err != nil {
+		return map[ID]Result[T]{}, err
+	}
+	r, err := newBulk(&s.keyspace, ids, key, load)
+	if err != nil || len(r.ids) == 0 {
+		return map[ID]Result[T]{}, err
+	}
+	r.results = make(map[ID]Result[T], len(r.ids))
+	err = r.run(ctx, lives)
+	return r.results, err
+}
+
+// WrapMany returns the values of ids, each stored under the key that key returns
+// for it: those that are stored, and for all others together one call of load
+// with the ids that are missing, in their order. Ids that the result of load
+// lacks are absent: they are not in the result, and their absence is stored like
+// that of [Wrap].
+//
+// Bulk and single reads share their loads: an id that is being loaded already is
+// not asked for again. What is said at [Wrap] of loads, contexts, invalidations
+// and outages holds for each id.
+//
+// If load returns an error, WrapMany returns it with all values that it has: the
+// stored ones, those of other loads, and those that load returned beside its
+// error. The ids that are missing then are not absent. The result is never nil.
+//
+// Repeated ids are one. ids that load was not asked for are ignored, and reported
+// as [ErrUnexpectedID]. key must return different keys for different ids; two
+// ids with one key are an error, as is an empty or too long key.
+func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]T, error) {
+	lives, err := checkReadMany(ctx, s, key != nil, load != nil, options)
+	if err != nil {
+		return map[ID]T{}, err
+	}
+	r, err := newBulk(&s.keyspace, ids, key, load)
+	if err != nil || len(r.ids) == 0 {
+		return map[ID]T{}, err
+	}
+	r.values = make(map[ID]T, len(r.ids))
+	return r.values, r.run(ctx, lives)
+}
+
+func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (lifetimes, error) {
+	lives, err := checkReads(s, hasKey, hasLoad, options)
+	if err == nil {
+		err = s.checkOpen(ctx)
+	}
+	return lives, err
 }

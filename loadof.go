@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/readthrough/readthrough/provider"
 )
 
 // Load is what a load function can say about an entry that it is loading, and ask
@@ -14,16 +12,6 @@ import (
 // outside of the cache; they are safe for concurrent use, until the load function
 // has returned.
 type Load struct{ flight *flight }
-
-// decisions are what a load function has said about an entry.
-type decisions struct {
-	ttl         time.Duration // zero: the call's
-	unstored    bool
-	unmodified  bool
-	validator   string
-	isValidator bool  // validator was set
-	err         error // what was said makes no sense
-}
 
 // LoadOf returns the load of key, for the load function that ctx was given to, or
 // nil if that is not loading key: because ctx is not from the cache, or because
@@ -48,19 +36,6 @@ func LoadOf(ctx context.Context, key string) *Load {
 		return &Load{flight: f}
 	}
 	return nil
-}
-
-// flightOf returns the flight of key; nil if c has none.
-func (c *call) flightOf(key string) *flight {
-	c.deciding.Lock()
-	defer c.deciding.Unlock()
-	if c.byKey == nil {
-		c.byKey = make(map[string]*flight, len(c.flights))
-		for _, f := range c.flights {
-			c.byKey[f.key] = f
-		}
-	}
-	return c.byKey[key]
 }
 
 // decide runs change under the lock of the decisions.
@@ -127,47 +102,4 @@ func OldValue[T any](l *Load) (value T, ok bool) {
 	}
 	value, err := valueOf[T](l.flight.old.Value)
 	return value, err == nil
-}
-
-// settle makes the outcome of f final, after a load that returned err and took so
-// long: what the load function said beside that comes into it.
-func (f *flight) settle(err error, took time.Duration, now time.Time) {
-	f.call.deciding.Lock()
-	var d decisions
-	if f.decided != nil {
-		d = *f.decided
-	}
-	f.call.deciding.Unlock()
-	o := &f.outcome
-	if d.unmodified && f.old != nil && (err == nil || len(f.call.flights) > 1) { // an error of a bulk load is one of the others
-		*o = outcome{known: true, extended: true, entry: provider.Entry{Value: f.old.Value, Validator: f.old.Validator}}
-	}
-	if !o.known {
-		o.entry = provider.Entry{Absent: err == nil}
-		o.err = err
-	}
-	if d.err != nil && (o.err == nil || o.entry.Absent) {
-		*o = outcome{err: d.err}
-	}
-	o.known = true
-	o.entry.LoadedAt, o.entry.LoadTime = now, took
-	if d.isValidator {
-		o.entry.Validator = d.validator
-	}
-}
-
-// ttl returns how long the outcome of f may be stored, by what its load has
-// decided or by what its call has. Zero: this one is not stored; negative: nothing
-// of its kind is.
-func (f *flight) ttl() time.Duration {
-	f.call.deciding.Lock()
-	defer f.call.deciding.Unlock()
-	switch d := f.decided; {
-	case d != nil && d.unstored:
-		return 0
-	case d != nil && d.ttl != 0:
-		return d.ttl
-	default:
-		return f.call.lives.of(&f.outcome.entry)
-	}
 }

@@ -11,7 +11,7 @@ import (
 // waiting for the others; the end of its own context does. A reader in a load
 // function that one of the calls waits for leaves them all. spare reports whether
 // the reader has a stale value for all flights of a call.
-func (s *CachedScope) waitAll(ctx context.Context, b *boarding, spare func(*call) bool) (gone map[*call]error) {
+func (s *keyspace) waitAll(ctx context.Context, b *boarding, spare func(*call) bool) (gone map[*call]error) {
 	if b.reader != nil {
 		if !s.cache.waits.begin(b.reader, b.calls) {
 			return s.flights.leaveAll(b.calls, ErrRecursiveLoad)
@@ -157,4 +157,19 @@ func (g *flights) overLocked(c *call) bool {
 	default:
 		return false
 	}
+}
+
+// awaitLanding waits until c has landed.
+func (g *flights) awaitLanding(c *call) {
+	g.mu.Lock()
+	if c.landed {
+		g.mu.Unlock()
+		return
+	}
+	if c.landing == nil {
+		c.landing = make(chan struct{})
+	}
+	landing := c.landing
+	g.mu.Unlock()
+	<-landing
 }

@@ -1,0 +1,107 @@
+package readthrough
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func checkKey(what, key string) error {
+	if key == "" || len(key) > MaxKeyBytes {
+		return badKey(what, key)
+	}
+	return nil
+}
+
+// badKey is apart so that checkKey, which is on the path of every hit, is inlined.
+func badKey(what, key string) error {
+	if key == "" {
+		return fmt.Errorf("readthrough: %s: must not be empty", what)
+	}
+	return fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)
+}
+
+// Targets are what an invalidation covers.
+type Targets struct {
+	// Keys are single keys.
+	Keys []string
+	// Prefixes stand for all keys that begin with one of them; the empty prefix
+	// for the whole scope.
+	Prefixes []string
+}
+
+// size returns the number of keys and prefixes.
+func (t Targets) size() int { return len(t.Keys) + len(t.Prefixes) }
+
+// cover reports whether t covers key.
+func (t Targets) cover(key string) bool {
+	return slices.Contains(t.Keys, key) || t.coverByPrefix(key)
+}
+
+func (t Targets) coverByPrefix(key string) bool {
+	for _, prefix := range t.Prefixes {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t Targets) validate() error {
+	for _, key := range t.Keys {
+		if err := checkKey("key", key); err != nil {
+			return err
+		}
+	}
+	for _, prefix := range t.Prefixes {
+		if len(prefix) > MaxKeyBytes {
+			return fmt.Errorf("readthrough: prefix: %d bytes: must not be longer than %d", len(prefix), MaxKeyBytes)
+		}
+	}
+	return nil
+}
+
+// without returns the keys of t if none of other are among them, and the
+// prefixes of t that other lacks: a deletion of keys is confirmed as a whole.
+func (t Targets) without(other Targets) Targets {
+	rest := Targets{Keys: t.Keys}
+	if len(other.Keys) > 0 {
+		rest.Keys = nil
+	}
+	failed := make(map[string]bool, len(other.Prefixes))
+	for _, prefix := range other.Prefixes {
+		failed[prefix] = true
+	}
+	for _, prefix := range t.Prefixes {
+		if !failed[prefix] {
+			rest.Prefixes = append(rest.Prefixes, prefix)
+		}
+	}
+	return rest
+}
+
+// single returns the key or prefix that t consists of, and "" if there are more.
+func (t Targets) single() string {
+	switch {
+	case t.size() != 1:
+		return ""
+	case len(t.Keys) == 1:
+		return t.Keys[0]
+	default:
+		return t.Prefixes[0]
+	}
+}
+
+// chunks splits t into parts of at most size keys or one prefix.
+func (t Targets) chunks(size int) []Targets {
+	var parts []Targets
+	for keys := t.Keys; len(keys) > 0; {
+		n := min(size, len(keys))
+		parts = append(parts, Targets{Keys: keys[:n:n]})
+		keys = keys[n:]
+	}
+	for i := range t.Prefixes {
+		parts = append(parts, Targets{Prefixes: t.Prefixes[i : i+1 : i+1]})
+	}
+	return parts
+}

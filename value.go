@@ -1,0 +1,104 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// isNil reports whether v is nil, or a nil pointer in an interface.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
+		return r.IsNil()
+	default:
+		return false
+	}
+}
+
+// same reports whether two errors are one: a bulk load fails for many ids with
+// one error.
+func same(a, b error) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b //nolint:errorlint // identity is meant
+}
+
+// age returns how long ago loadedAt was; 0 if that is not known.
+func age(loadedAt time.Time) time.Duration {
+	if loadedAt.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(loadedAt))
+}
+
+// valueOf returns a stored value as a T.
+func valueOf[T any](stored any) (T, error) {
+	if value, ok := stored.(T); ok {
+		if _, encoded := stored.(provider.Encoded); !encoded {
+			return value, nil
+		}
+	}
+	return convert[T](stored)
+}
+
+// convert is valueOf for all but the common case.
+func convert[T any](stored any) (T, error) {
+	var value T
+	if encoded, ok := stored.(provider.Encoded); ok {
+		if err := encoded.Decode(&value); err != nil {
+			var none T // the codec may have filled a part of value
+			return none, err
+		}
+		return value, nil
+	}
+	if stored == nil && reflect.TypeFor[T]().Kind() == reflect.Interface {
+		return value, nil
+	}
+	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", ErrTypeMismatch, stored, reflect.TypeFor[T]())
+}
+
+// holds reports whether a stored value is one that valueOf returns as a T, unless
+// its bytes are damaged.
+func holds[T any](stored any) bool {
+	want := reflect.TypeFor[T]()
+	if encoded, ok := stored.(provider.Encoded); ok {
+		return want.Kind() == reflect.Interface || encoded.Type == provider.TypeName(want)
+	}
+	_, ok := stored.(T)
+	return ok || stored == nil && want.Kind() == reflect.Interface
+}
+
+// loadAlone loads for one reader, past the store and everybody else.
+func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)) (value T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: stack()}
+		}
+	}()
+	return load(ctx)
+}
+
+// stack returns the stack of the calling goroutine.
+func stack() []byte { return debug.Stack() }
+
+// join is [errors.Join] that leaves a single error as it is.
+func join(errs ...error) error {
+	var only error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case only == nil:
+			only = err
+		default:
+			return errors.Join(errs...)
+		}
+	}
+	return only
+}
