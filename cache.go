@@ -4,53 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
 
-// StoreStats returns the statistics of the store. The error matches
-// [errors.ErrUnsupported] if the store has none.
-func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
-	if c == nil || c.backend == nil {
-		return provider.Stats{}, errors.New("readthrough: StoreStats: the cache was not made by New")
-	}
-	if ctx == nil {
-		return provider.Stats{}, errors.New("readthrough: ctx: must not be nil")
-	}
-	inspector, err := c.inspector()
-	if err != nil {
-		return provider.Stats{}, err
-	}
-	return inspector.Stats(ctx)
-}
-
-// close ends the scope's flights and tries what is pending once more.
-func (s *keyspace) close() error {
-	if s.flights.close() == 0 {
-		return nil
-	}
-	s.retryOnce(context.Background()) //nolint:forbidigo // Close has no caller's context
-	_, pending := s.flights.sizes()
-	if pending == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
-		ErrInvalidationPending, pending, s.name)
-}
-
-// Cache is a store and the scopes in it. Make it with [New]; all its methods are
-// safe for concurrent use.
+// Cache is a store and the scopes in it. Make it with [New]; all its methods are safe for concurrent
+// use.
 type Cache struct {
 	engine
 
-	scopes map[string]*CachedScope // guarded by mu
+	scopes map[string]*CachedScope // guarded by engine.mu
 }
 
-// New returns a cache on store, which from then on belongs to it: [Cache.Close]
-// closes it if it can be closed. [provider.Null] is the store of a cache that
-// keeps nothing. Two caches on one store do not know of each other's
-// invalidations: make one.
+// New returns a cache on store, which from then on belongs to it: [Cache.Close] closes the store if it
+// is an [io.Closer]. [provider.Null] is the store of a cache that keeps nothing. Two caches on one store
+// do not know of each other's invalidations: make one.
 //
 // It returns an error if store is nil or an option has a bad value.
 func New(store provider.CacheProvider, options Options) (*Cache, error) {
@@ -61,13 +32,14 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{
-		engine: engine{
-			backend: backend.New(store, backend.Config{ReadTimeout: options.ProviderTimeout, DeleteTimeout: options.InvalidateTimeout, BreakerFailures: options.BreakerFailures, BreakerCooldown: options.BreakerCooldown, Panicked: func(r any) error { return &PanicError{Value: r, Stack: stack()} }}), observer: options.Observer, onError: options.OnError, options: options,
-			closing: make(chan struct{}),
-		},
-		scopes: make(map[string]*CachedScope),
-	}
+	c := &Cache{scopes: make(map[string]*CachedScope)}
+	c.backend = backend.New(store, backend.Config{
+		ReadTimeout: options.ProviderTimeout, DeleteTimeout: options.InvalidateTimeout,
+		BreakerFailures: options.BreakerFailures, BreakerCooldown: options.BreakerCooldown,
+		Panicked: func(value any) error { return &PanicError{Value: value, Stack: stack()} },
+	})
+	c.observer, c.onError, c.options = options.Observer, options.OnError, options
+	c.closing = make(chan struct{})
 	if isNil(c.observer) {
 		c.observer = nil
 	}
@@ -77,15 +49,13 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	return c, nil
 }
 
-// Scope returns the scope of that name, a keyspace of its own with its defaults.
-// The same name is the same scope: asking again with the same options returns
-// it, with other options an error.
+// Scope returns the scope of that name, a keyspace of its own with its own defaults. A scope is made
+// once: asking again with the same options returns it, and with other options is an error.
 //
-// A name consists of 1 to 128 ASCII letters, digits, dots, hyphens and
-// underscores.
+// A name consists of 1 to 128 ASCII letters, digits, dots, hyphens and underscores.
 func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
-	if c == nil || c.backend == nil {
-		return nil, errors.New("readthrough: Scope: the cache was not made by New")
+	if !c.isMade() {
+		return nil, errNoCache("Scope")
 	}
 	if err := checkScopeName(name); err != nil {
 		return nil, err
@@ -96,7 +66,8 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if b := c.backend; options.ages() && b.Leaser != nil && b.Refresher == nil {
 		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
 	}
-	created := newScope(&c.engine, name, options) // before the lock: NotFound may be anybody's code
+	created := new(CachedScope)
+	created.init(&c.engine, name, options) // before the lock: NotFound may be the user's code
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
@@ -112,18 +83,45 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	return created, nil
 }
 
-// Close ends the cache. Readers that wait for a load get [ErrClosed], and the
-// context of the load is cancelled. Invalidations that are pending are tried
-// once more; if any is not confirmed then, the error matches
-// [ErrInvalidationPending], and other processes may read what they should have
-// removed until its TTL ends. Then the store is closed, if it can be.
+// Scopes returns the scopes that were made, sorted by name; none for nil.
+func (c *Cache) Scopes() []*CachedScope {
+	if !c.isMade() {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	scopes := make([]*CachedScope, 0, len(c.scopes))
+	for _, name := range slices.Sorted(maps.Keys(c.scopes)) {
+		scopes = append(scopes, c.scopes[name])
+	}
+	return scopes
+}
+
+// StoreStats returns the statistics of the store. The error matches [errors.ErrUnsupported] if the store
+// is no [provider.Inspector].
+func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
+	switch {
+	case !c.isMade():
+		return provider.Stats{}, errNoCache("StoreStats")
+	case ctx == nil:
+		return provider.Stats{}, errNoContext
+	case c.closed.Load():
+		return provider.Stats{}, ErrClosed
+	default:
+		return c.backend.Stats(ctx)
+	}
+}
+
+// Close ends the cache. Readers that wait for a load get [ErrClosed], and the context of the load is
+// cancelled. Invalidations that are pending are tried once more. If the store does not confirm one then,
+// the error matches [ErrInvalidationPending], and other processes may read the old entry until its TTL
+// ends. Then the store is closed, if it is an [io.Closer].
 //
-// When Close has returned, no goroutine of the cache is left but those inside a
-// load function or a store that has not returned. Further calls do nothing and
-// return nil.
+// When Close has returned, no goroutine of the cache is left, except those inside a load function or a
+// store that has not returned. Further calls do nothing and return nil.
 func (c *Cache) Close() error {
-	if c == nil || c.backend == nil {
-		return errors.New("readthrough: Close: the cache was not made by New")
+	if !c.isMade() {
+		return errNoCache("Close")
 	}
 	c.mu.Lock()
 	if c.closed.Swap(true) {
@@ -135,7 +133,7 @@ func (c *Cache) Close() error {
 	c.background.Wait()
 
 	var errs []error
-	for _, s := range c.scopes { // nothing is added any more
+	for _, s := range c.scopes { // none is added any more
 		errs = append(errs, s.close())
 	}
 	if c.backend.Closer != nil {
@@ -144,17 +142,9 @@ func (c *Cache) Close() error {
 	return errors.Join(errs...)
 }
 
-// checkScopeName returns an error that says what is wrong with name.
-func checkScopeName(name string) error {
-	if name == "" || len(name) > maxScopeNameBytes {
-		return fmt.Errorf("readthrough: scope name: %d bytes: must be 1 to %d", len(name), maxScopeNameBytes)
-	}
-	for i := range len(name) {
-		switch b := name[i]; {
-		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', b == '.', b == '-', b == '_':
-		default:
-			return fmt.Errorf("readthrough: scope name %q: byte %q: only ASCII letters, digits, '.', '-' and '_'", name, b)
-		}
-	}
-	return nil
+// isMade reports whether c was made by New.
+func (c *Cache) isMade() bool { return c != nil && c.backend != nil }
+
+func errNoCache(method string) error {
+	return fmt.Errorf("readthrough: %s: the cache was not made by New", method)
 }

@@ -27,15 +27,15 @@ func TestFenceAgainstTwin(t *testing.T) {
 		if len(history) == longest {
 			return
 		}
-		for _, step := range []string{"end", "fill", "settle"} {
+		for _, step := range []string{"end", "fill", "close"} {
 			next := f
 			switch step {
 			case "end":
 				next, _ = f.end()
 			case "fill":
 				next, _ = f.fill()
-			case "settle":
-				next = f.settle()
+			case "close":
+				next = f.close()
 			}
 			explore(append(slices.Clip(history), step), next)
 		}
@@ -44,17 +44,17 @@ func TestFenceAgainstTwin(t *testing.T) {
 	t.Logf("%d sequences", sequences)
 }
 
-// A flight may be joined until its epoch has ended or it has settled.
+// A flight may be joined until its epoch has ended or it was closed.
 func twinMayJoin(history []string) bool {
 	for _, step := range history {
-		if step == "end" || step == "settle" {
+		if step == "end" || step == "close" {
 			return false
 		}
 	}
 	return true
 }
 
-// A flight may fill once, unless its epoch has ended or it has settled.
+// A flight may fill once, unless its epoch has ended or it was closed.
 func twinMayFill(history []string) bool {
 	for _, step := range history {
 		if step != "" {
@@ -64,14 +64,14 @@ func twinMayFill(history []string) bool {
 	return true
 }
 
-// A flight is filling from a fill that was allowed until it settles.
+// A flight is filling from a fill that was allowed until it is closed.
 func twinFilling(history []string) bool {
 	filling := false
 	for i, step := range history {
 		switch {
 		case step == "fill" && twinMayFill(history[:i]):
 			filling = true
-		case step == "settle":
+		case step == "close":
 			filling = false
 		}
 	}
@@ -108,7 +108,7 @@ func TestModel(t *testing.T) {
 func TestModelFindsBrokenRules(t *testing.T) {
 	broken := map[string]func(*rules){
 		"join a flight whose epoch has ended": func(r *rules) {
-			r.mayJoin = func(f fence) bool { return f.phase != phaseSettled }
+			r.mayJoin = func(f fence) bool { return f.phase != phaseClosed }
 		},
 		"store although the epoch has ended": func(r *rules) {
 			r.fill = func(f fence) (fence, bool) { return fence{phase: phaseFilling, ended: f.ended}, true }
@@ -320,9 +320,9 @@ func (m *model) fly(w world, i int) string {
 		}
 	case filling: // the store keeps it, and the flight lands
 		w.stored = f.value
-		f.step, f.fence = landed, f.fence.settle()
+		f.step, f.fence = landed, f.fence.close()
 	case found: // lands
-		f.step, f.fence = landed, f.fence.settle()
+		f.step, f.fence = landed, f.fence.close()
 	default:
 		return ""
 	}

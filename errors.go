@@ -55,15 +55,13 @@ var ErrGoexit = errors.New("readthrough: load function called runtime.Goexit")
 // caches are not noticed.
 var ErrRecursiveLoad = errors.New("readthrough: load function reads the key that it is loading")
 
-// ErrTypeMismatch says that the value under a key is not of the type that the
-// reader asks for. It is reported to [Options.OnError] and never returned: the
-// reader gets what its own load function returns.
-var ErrTypeMismatch = errors.New("readthrough: value of another type")
+// errTypeMismatch says that the value under a key is not of the type that the reader asks for. It is
+// reported to [Options.OnError]. The reader gets what its own load function returns.
+var errTypeMismatch = errors.New("readthrough: value of another type")
 
-// ErrUnexpectedID says that a bulk load returned ids that it was not asked for.
-// They are ignored and reported to [Options.OnError]; the error is never
-// returned.
-var ErrUnexpectedID = errors.New("readthrough: load returned ids that it was not asked for")
+// errUnexpectedID says that a bulk load returned ids that it was not asked for. They are ignored, and
+// reported to [Options.OnError].
+var errUnexpectedID = errors.New("readthrough: load returned ids that it was not asked for")
 
 // PanicError is the error that the readers of a load get when the load function
 // panicked.

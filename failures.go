@@ -2,21 +2,42 @@ package readthrough
 
 import "time"
 
+// maxFailures bounds the keys whose failures a scope remembers.
+const maxFailures = 10_000
+
+// maxDoublings is how often the back-off of a key doubles: to 16 times its length.
+const maxDoublings = 4
+
+// failures are the keys of a scope whose last load has failed, and how long the source is not asked
+// again for them. They belong to the process: no other process learns of them. The set is guarded by
+// flights.mu.
+type failures struct {
+	keys map[string]failure
+}
+
+// failure is what is known of a key whose loads fail.
+type failure struct {
+	err     error     // of the last load
+	count   int       // failures in a row
+	retryAt time.Time // before it, a reader with a fallback does not load
+	until   time.Time // before it, a reader without a fallback gets err
+}
+
 // failed is an item that is not loaded, and why.
 type failed struct {
 	item
 	err error
 }
 
-// takeFailedLocked takes those items out that are not loaded since their last load
-// failed a short time ago.
+// takeFailedLocked takes the items out of r that are not loaded, because their last load failed a short
+// time ago.
 func (g *flights) takeFailedLocked(r *request) (out []failed) {
 	if len(g.failures.keys) == 0 || r.purpose == toReplace {
 		return nil
 	}
 	now, left := time.Now(), r.items[:0]
 	for _, i := range r.items {
-		if err := g.failures.instead(i.key, i.hasSpare, now); err != nil {
+		if err := g.failures.instead(i.key, i.hasFallback, now); err != nil {
 			out = append(out, failed{i, err})
 		} else {
 			left = append(left, i)
@@ -26,15 +47,15 @@ func (g *flights) takeFailedLocked(r *request) (out []failed) {
 	return out
 }
 
-// learnLocked remembers which loads of c have failed, and forgets the failures
-// of the others. What was invalidated meanwhile tells nothing.
+// learnLocked remembers which loads of c have failed, and forgets the failures of those that have not.
+// A load that was invalidated or abandoned teaches nothing.
 func (g *flights) learnLocked(c *call) {
 	if c.abandoned {
 		return
 	}
 	for _, f := range c.flights {
 		switch {
-		case f.outcome.err != nil && !f.outcome.entry.Absent:
+		case f.outcome.failed():
 			g.failedLocked(f, f.outcome.err)
 		case f.outcome.known && len(g.failures.keys) > 0:
 			delete(g.failures.keys, f.key)
@@ -50,58 +71,28 @@ func (g *flights) failedLocked(f *flight, err error) {
 	g.failures.add(f.key, err, time.Now(), g.options)
 }
 
-// rest leaves the key of f alone for a while.
-func (g *flights) rest(f *flight, pause time.Duration) {
+// backOff keeps the process from loading the key of f in the background for a while.
+func (g *flights) backOff(f *flight, pause time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !f.fence.ended {
-		g.failures.rest(f.key, time.Now(), pause)
+		g.failures.backOff(f.key, time.Now(), pause)
 	}
-}
-
-// maxFailures bounds the keys whose failures a scope remembers.
-const maxFailures = 10_000
-
-// maxBackoff is how often at most the time doubles for which a key whose loads
-// fail is left alone: 16 times as long as after the first failure.
-const maxBackoff = 4
-
-// failures are the keys of a scope whose last load failed. They belong to the
-// process: no other learns of them. It has no lock of its own.
-type failures struct {
-	keys map[string]failure
-}
-
-// failure is a key's failures in a row.
-type failure struct {
-	err     error
-	count   int
-	retryAt time.Time // until then a value that can be served instead is
-	until   time.Time // until then, err
 }
 
 // add adds a failure of key at now.
 func (f *failures) add(key string, err error, now time.Time, options *ScopeOptions) {
-	if f.keys == nil {
-		f.keys = make(map[string]failure)
-	}
 	count := f.keys[key].count + 1
-	f.keys[key] = failure{
+	f.put(key, failure{
 		err: err, count: count,
-		retryAt: now.Add(backoff(options.RetryAfter, count)),
-		until:   now.Add(backoff(options.ErrorTTL, count)),
-	}
-	if len(f.keys) > maxFailures {
-		f.shrink(now)
-	}
+		retryAt: now.Add(doubled(options.RetryAfter, count)),
+		until:   now.Add(doubled(options.ErrorTTL, count)),
+	}, now)
 }
 
-// rest leaves key alone for a while without a failure: somebody else is loading it,
-// or there are loads enough.
-func (f *failures) rest(key string, now time.Time, pause time.Duration) {
-	if f.keys == nil {
-		f.keys = make(map[string]failure)
-	}
+// backOff sets when key is tried again, though its load has not failed: another process is loading it,
+// or enough loads are under way.
+func (f *failures) backOff(key string, now time.Time, pause time.Duration) {
 	last := f.keys[key]
 	if retryAt := now.Add(pause); last.retryAt.Before(retryAt) {
 		last.retryAt = retryAt
@@ -109,14 +100,21 @@ func (f *failures) rest(key string, now time.Time, pause time.Duration) {
 	if last.err == nil {
 		last.err = ErrStillLoading
 	}
+	f.put(key, last, now)
+}
+
+func (f *failures) put(key string, last failure, now time.Time) {
+	if f.keys == nil {
+		f.keys = make(map[string]failure)
+	}
 	f.keys[key] = last
 	if len(f.keys) > maxFailures {
 		f.shrink(now)
 	}
 }
 
-// shrink drops what is over, and if that is not much, some of the others: their
-// keys are asked for again as if they had not failed.
+// shrink drops what is over; if that is not enough, some of the others, which are loaded again as if
+// they had not failed.
 func (f *failures) shrink(now time.Time) {
 	for key, failure := range f.keys {
 		if !now.Before(failure.retryAt) && !now.Before(failure.until) {
@@ -131,9 +129,23 @@ func (f *failures) shrink(now time.Time) {
 	}
 }
 
-// rests reports whether the source is not to be asked for key at now.
-func (f *failures) rests(key string, now time.Time) bool {
+// backsOff reports whether key is not loaded in the background at now.
+func (f *failures) backsOff(key string, now time.Time) bool {
 	return now.Before(f.keys[key].retryAt)
+}
+
+// instead returns the error that a reader of key gets at now instead of a load; nil: it loads. A reader
+// with a fallback serves that in place of the error.
+func (f *failures) instead(key string, hasFallback bool, now time.Time) error {
+	last := f.keys[key]
+	until := last.until
+	if hasFallback {
+		until = last.retryAt
+	}
+	if now.Before(until) {
+		return last.err
+	}
+	return nil
 }
 
 // forget forgets the keys that targets cover.
@@ -154,23 +166,13 @@ func (f *failures) forget(targets Targets) {
 	}
 }
 
-// backoff returns how long d is after so many failures in a row.
-func backoff(d time.Duration, count int) time.Duration {
-	for range min(count-1, maxBackoff) {
+// doubled returns d, doubled with every failure in a row after the first.
+func doubled(d time.Duration, count int) time.Duration {
+	for range min(count-1, maxDoublings) {
 		if d > NoExpiry/2 {
 			return NoExpiry
 		}
 		d *= 2
 	}
 	return d
-}
-
-// instead returns why key is not loaded at now; nil: it is. A reader with a spare gets
-// that instead of a load, another the error of the last one.
-func (f *failures) instead(key string, hasSpare bool, now time.Time) error {
-	last := f.keys[key]
-	if until := last.until; hasSpare && now.Before(last.retryAt) || !hasSpare && now.Before(until) {
-		return last.err
-	}
-	return nil
 }

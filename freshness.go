@@ -7,28 +7,29 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// standing is what may be done with an entry that was found in the store.
-type standing uint8
+// freshness is what may be done with an entry that was found in the store (RFC 9111, section 4.2; for
+// the stale states RFC 5861). The states are in the order in which an entry goes through them.
+type freshness uint8
 
 const (
 	// fresh: serve it.
-	fresh standing = iota
+	fresh freshness = iota
 	// early: serve it, and load it again ahead of time.
 	early
-	// stale: serve it, and load it again, since its TTL is over.
+	// stale: its TTL is over. Serve it, and load it again.
 	stale
-	// fallback: load, and serve it only if that fails or takes long.
-	fallback
+	// ifError: its TTL is over. Load, and serve it only if the load fails or takes long.
+	ifError
 	// expired: load.
 	expired
 )
 
-// standing returns that of entry at now. draw is a random number from 0 to less
-// than 1, which is asked for only if it matters.
+// freshness returns what may be done with entry at now. draw returns a random number from 0 to less
+// than 1. It is asked only if it matters.
 //
-// None of this touches G1: an entry that is in the store when a read looks has not
-// been invalidated before the read began, however old it is.
-func (o *ScopeOptions) standing(entry *provider.Entry, now time.Time, draw func() float64) standing {
+// G1 does not depend on this. An entry that is in the store when a read looks was not invalidated
+// before the read began, however old it is.
+func (o *ScopeOptions) freshness(entry *provider.Entry, now time.Time, draw func() float64) freshness {
 	end := entry.FreshUntil
 	if end.IsZero() {
 		return fresh
@@ -44,13 +45,13 @@ func (o *ScopeOptions) standing(entry *provider.Entry, now time.Time, draw func(
 	case past < o.StaleWhileRevalidate:
 		return stale
 	case past < o.StaleIfError:
-		return fallback
+		return ifError
 	default:
 		return expired
 	}
 }
 
-// isEarly reports whether an entry that is fresh is to be loaded again.
+// isEarly reports whether an entry that is fresh is loaded again ahead of time.
 func (o *ScopeOptions) isEarly(entry *provider.Entry, now time.Time, draw func() float64) bool {
 	switch {
 	case o.RefreshAheadFactor > 0:
@@ -64,9 +65,9 @@ func (o *ScopeOptions) isEarly(entry *provider.Entry, now time.Time, draw func()
 	}
 }
 
-// keep sets until when entry, which was just loaded, is fresh, and returns for how
-// long it is stored. ttl is that of the call, or what the load has decided.
-func (o *ScopeOptions) keep(entry *provider.Entry, ttl time.Duration) (storeFor time.Duration) {
+// stamp sets until when entry, which was just loaded, is fresh. It returns for how long the entry is
+// stored. ttl is the TTL of the call, or what the load function has decided.
+func (o *ScopeOptions) stamp(entry *provider.Entry, ttl time.Duration) (storeFor time.Duration) {
 	ttl = o.jittered(ttl)
 	if ttl == NoExpiry || entry.Absent || !o.ages() {
 		return ttl

@@ -39,9 +39,6 @@ func (s *CachedScope) InvalidateTargets(ctx context.Context, targets Targets) (r
 	if err := targets.validate(); err != nil {
 		return 0, err
 	}
-	if s.cache.closed.Load() {
-		return 0, ErrClosed
-	}
 	if targets.size() == 0 {
 		return 0, nil
 	}

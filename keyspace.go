@@ -11,71 +11,120 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough/internal/backend"
+	"github.com/readthrough/readthrough/internal/limit"
 	"github.com/readthrough/readthrough/provider"
 )
 
-// engine is what all scopes of a cache share.
+// engine is what all scopes of a cache share. Its fields but for mu and what mu guards are set by New,
+// and safe for concurrent use.
 type engine struct {
 	backend  *backend.Backend
 	observer Observer // nil: nobody observes
 	onError  func(op Op, scope, key string, err error)
 	options  Options
-	waits    waits
+	graph    limit.Graph // which loads wait for which others
 
-	closed  atomic.Bool   // set under mu
+	closed  atomic.Bool   // set under mu, read without it
 	closing chan struct{} // closed under mu, after closed was set
 
 	mu sync.Mutex // guards following
-	// background are the goroutines that outlive calls. It is added to under mu,
-	// and not after closed was set.
+	// background are the goroutines that outlive calls. None is added after closed was set.
 	background sync.WaitGroup
 }
 
-// spawn runs f in a goroutine that Close waits for. It reports false, and does
-// not run f, if the cache is closed.
-func (c *engine) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed.Load() {
+// spawn runs f in a goroutine that Close waits for. It reports false, and does not run f, if the cache
+// is closed.
+func (e *engine) spawn(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed.Load() {
 		return false
 	}
-	c.background.Go(f)
+	e.background.Go(f)
 	return true
 }
 
-// reportError tells OnError. A panic of it goes no further than this.
-func (c *engine) reportError(op Op, scope, key string, err error) {
-	defer func() {
-		if recover() != nil {
-			return // there is nobody left to tell
-		}
-	}()
-	c.onError(op, scope, key, err)
+// reportError tells OnError. A panic of OnError ends here: nobody is left to be told.
+func (e *engine) reportError(op Op, scope, key string, err error) {
+	defer func() { _ = recover() }()
+	e.onError(op, scope, key, err)
 }
 
-// keyspace is what the engine knows of a scope.
+// keyspace is the state of one scope: its options, its flights and its counters, on the engine of its
+// cache. [CachedScope] is the handle that users have.
 type keyspace struct {
-	cache   *engine
+	*engine
+
 	name    string
 	options ScopeOptions
 	absent  error // what reads of a cached absence return
-	// values says that the store may have values that are served as they are.
-	values  bool
-	stats   scopeStats
-	flights flights
-	// scratches has *scratch.
-	scratches sync.Pool
-	// retrying says that a goroutine retries what is pending.
-	retrying atomic.Bool
+	// quick says that GetValue of the store answers hits of this scope: the store has it, and no value
+	// is loaded ahead of time, for which a read needs the whole entry.
+	quick     bool
+	stats     scopeStats
+	flights   flights
+	scratches sync.Pool   // of *scratch, for bulk reads
+	retrying  atomic.Bool // a goroutine retries what is pending
 }
 
-// isNotFound reports whether a load says by err that there is nothing.
+// init makes s the keyspace of a new scope.
+func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
+	s.engine, s.name, s.options, s.absent = e, name, options, ErrNotFound
+	if !errors.Is(options.NotFound, ErrNotFound) {
+		s.absent = &absentError{cause: options.NotFound, scope: options.NotFound}
+	} else if options.NotFound != ErrNotFound { //nolint:errorlint // it wraps ErrNotFound and is returned as it is
+		s.absent = options.NotFound
+	}
+	s.quick = e.backend.Values != nil && !options.loadsAhead()
+	g := &s.flights
+	g.options, g.scopesPending = &s.options, &e.backend.Pending
+	g.inProcess, g.lagsHere = e.backend.Local, e.backend.Holder == nil
+	g.slots.Limit = options.MaxLoads
+	g.live, g.running = make(map[string]*flight), make(map[*call]struct{})
+	g.pending.limit, g.lagging.limit = e.options.MaxPending, e.options.MaxPending
+}
+
+// close ends the scope's flights and tries what is pending once more.
+func (s *keyspace) close() error {
+	if s.flights.close() == 0 {
+		return nil
+	}
+	s.retryOnce(context.Background()) //nolint:forbidigo // Close has no caller's context
+	_, pending := s.flights.sizes()
+	if pending == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
+		ErrInvalidationPending, pending, s.name)
+}
+
+// checkOpen returns the error of a call that cannot be made with ctx, or on a closed cache.
+func (s *keyspace) checkOpen(ctx context.Context) error {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case s.closed.Load():
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+// checkKey is checkOpen for a call with a key.
+func (s *keyspace) checkKey(ctx context.Context, key string) error {
+	if err := checkKey("key", key); err != nil {
+		return err
+	}
+	return s.checkOpen(ctx)
+}
+
+// isNotFound reports whether a load says by err that the source has nothing.
 func (s *keyspace) isNotFound(err error) bool {
 	return errors.Is(err, s.options.NotFound) || errors.Is(err, ErrNotFound)
 }
 
-// absence returns what a reader gets whose load said by err that there is
-// nothing: an error that matches whatever that of a cached absence does.
+// absence returns the error for readers of a load that said by err that the source has nothing. It
+// matches what the error of a cached absence matches.
 func (s *keyspace) absence(err error) error {
 	if errors.Is(err, s.options.NotFound) && errors.Is(err, ErrNotFound) {
 		return err
@@ -83,78 +132,24 @@ func (s *keyspace) absence(err error) error {
 	return &absentError{cause: err, scope: s.options.NotFound}
 }
 
-// happened tells the observer, if there is one, of n keys, of which key is the only
-// one if it is not empty. Never called under a lock.
-func (s *keyspace) happened(kind EventKind, key string, n int, err error) {
-	if s.cache.observer != nil {
-		s.observe(Event{Kind: kind, Key: key, Count: n, Err: err})
-	}
-}
-
-// observe tells the observer, if there is one. Never called under a lock.
-func (s *keyspace) observe(event Event) {
-	if s.cache.observer == nil {
-		return
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			s.cache.reportError(OpObserve, s.name, event.Key, fmt.Errorf("readthrough: observer panicked: %v", r))
-		}
-	}()
-	event.Scope = s.name
-	s.cache.observer.Observe(event)
-}
-
-// report tells of an error that does not fail a read, unless it only says that
-// the store was left alone. Never called under a lock.
-func (s *keyspace) report(op Op, key string, err error) {
-	if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {
-		return
-	}
-	if op != OpLoad {
-		s.stats.providerErrors.Add(1)
-	}
-	s.cache.reportError(op, s.name, key, err)
-	s.happened(EventError, key, 1, err)
-}
-
-// servedStale counts n keys whose stale values were served, because of err if that
-// is not nil.
-func (s *keyspace) servedStale(key string, n int, err error) {
-	s.stats.stale.Add(int64(n))
-	s.happened(EventStale, key, n, err)
-}
-
-// hit counts a hit.
-func (s *keyspace) hit(key string) {
-	s.stats.hits.Add(1)
-	s.happened(EventHit, key, 1, nil)
-}
+// ---- the store
 
 // key returns the store's key for a key of the scope.
 func (s *keyspace) key(name string) provider.Key {
 	return provider.Key{Scope: s.name, Name: name}
 }
 
-// reportGet reports an error of the store, unless it only says that the reader
-// has left.
-func (s *keyspace) reportGet(ctx context.Context, key string, err error) {
-	if ctx.Err() == nil {
-		s.report(OpGet, key, err)
-	}
-}
-
-// getValue asks the store for the value under key, and for nothing else: most hits
-// need no more. It is the hot path. Where it is unsure, get has to be asked. key may
-// be a buffer that is used again: nobody keeps it.
+// getValue asks the store for the value under key, and for nothing else: most hits need no more. It is
+// the hot path. If it is unsure, get has to be asked. key may be a buffer that is used again: nobody
+// keeps it.
 func (s *keyspace) getValue(ctx context.Context, key string) (value any, is provider.Presence) {
-	if !s.values {
+	if !s.quick {
 		return nil, provider.Unsure
 	}
 	if s.flights.bypasses(key) {
 		return nil, provider.Missing
 	}
-	value, is, err := s.cache.backend.GetValue(s.key(key))
+	value, is, err := s.backend.GetValue(s.key(key))
 	if err != nil {
 		s.reportGet(ctx, strings.Clone(key), err)
 		return nil, provider.Missing
@@ -162,12 +157,12 @@ func (s *keyspace) getValue(ctx context.Context, key string) (value any, is prov
 	return value, is
 }
 
-// get asks the store for key.
+// get asks the store for the entry under key. An error is reported, and counts as a miss.
 func (s *keyspace) get(ctx context.Context, key string) (provider.Entry, bool) {
 	if s.flights.bypasses(key) {
 		return provider.Entry{}, false
 	}
-	entry, found, err := s.cache.backend.Get(ctx, s.key(key))
+	entry, found, err := s.backend.Get(ctx, s.key(key))
 	if err != nil {
 		s.reportGet(ctx, key, err)
 		return provider.Entry{}, false
@@ -175,17 +170,17 @@ func (s *keyspace) get(ctx context.Context, key string) (provider.Entry, bool) {
 	return entry, found
 }
 
-// getMany asks the store for the n keys that key returns. It returns a result
-// for each; what could not be asked for is not found.
+// getMany asks the store for the n keys that key returns. It returns a result for each of them: what
+// the store could not be asked for is not found.
 func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []provider.Result {
+	if n == 0 {
+		return nil
+	}
 	keys := make([]provider.Key, n)
 	for i := range keys {
 		keys[i] = s.key(key(i))
 	}
-	if n == 0 {
-		return nil
-	}
-	results, err := s.cache.backend.GetMany(ctx, keys)
+	results, err := s.backend.GetMany(ctx, keys)
 	if err != nil {
 		s.reportGet(ctx, "", err)
 	}
@@ -201,10 +196,65 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 	return results
 }
 
-// standing returns that of an entry now.
-func (s *keyspace) standing(entry *provider.Entry) standing {
+// freshness returns what may be done with entry now.
+func (s *keyspace) freshness(entry *provider.Entry) freshness {
 	if entry.FreshUntil.IsZero() {
 		return fresh
 	}
-	return s.options.standing(entry, time.Now(), rand.Float64)
+	return s.options.freshness(entry, time.Now(), rand.Float64)
+}
+
+// ---- telling the user. None of this is called under a lock.
+
+// hit counts a hit.
+func (s *keyspace) hit(key string) {
+	s.stats.hits.Add(1)
+	s.happened(EventHit, key, 1, nil)
+}
+
+// servedStale counts n keys whose stale values were served; because of err, if that is not nil.
+func (s *keyspace) servedStale(key string, n int, err error) {
+	s.stats.stale.Add(int64(n))
+	s.happened(EventStale, key, n, err)
+}
+
+// happened tells the observer, if there is one, of n keys. key is the only one, or empty.
+func (s *keyspace) happened(kind EventKind, key string, n int, err error) {
+	if s.observer != nil {
+		s.observe(Event{Kind: kind, Key: key, Count: n, Err: err})
+	}
+}
+
+// observe tells the observer, if there is one.
+func (s *keyspace) observe(event Event) {
+	if s.observer == nil {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.reportError(OpObserve, s.name, event.Key, fmt.Errorf("readthrough: observer panicked: %v", r))
+		}
+	}()
+	event.Scope = s.name
+	s.observer.Observe(event)
+}
+
+// report tells of an error that does not fail a read. It says nothing of a call that was not made
+// because the breaker was open, or because the reader had no time.
+func (s *keyspace) report(op Op, key string, err error) {
+	if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {
+		return
+	}
+	if op != OpLoad {
+		s.stats.providerErrors.Add(1)
+	}
+	s.reportError(op, s.name, key, err)
+	s.happened(EventError, key, 1, err)
+}
+
+// reportGet reports an error of the store, unless the reader has left.
+func (s *keyspace) reportGet(ctx context.Context, key string, err error) {
+	if ctx.Err() == nil {
+		s.report(OpGet, key, err)
+	}
 }

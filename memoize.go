@@ -10,46 +10,43 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Memoize returns load behind the cache: a function of the same shape that does
-// what [Wrap] does, with the key that key returns for the id. Wrap a repository
-// method once, where the repository is made, and call the result:
+// Memoize returns load behind the cache: a function of the same shape that does what [Wrap] does, with
+// the key that key returns for the id. Wrap a repository method once, where the repository is made, and
+// call the result:
 //
 //	getMaintenance := readthrough.Memoize(scope, maintenanceKey, repo.Get)
 //
 // A bad argument is an error of every call of the function.
 func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
-	lives, bad := checkReads(s, key != nil, load != nil, options)
+	ttls, bad := checkReads(s, key != nil, load != nil, options)
 	return func(ctx context.Context, id ID) (T, error) {
-		var none T
 		if bad != nil {
+			var none T
 			return none, bad
 		}
 		k := key(id)
 		if err := s.checkKey(ctx, k); err != nil {
+			var none T
 			return none, err
 		}
-		stored := s.flights.stored.Load()
-		value, is := quick[T](ctx, &s.keyspace, k)
-		if is == provider.Present {
-			return value, nil
+		l := lookUp[T](ctx, &s.keyspace, k)
+		if l.answered {
+			return l.value, l.err
 		}
-		value, hit, entry, err := lookUp[T](ctx, &s.keyspace, k, is)
-		if hit {
-			return value, err
-		}
-		return answerOf(ctx, &s.keyspace, k, stored, id, load, lives, entry)
+		return readID(ctx, &s.keyspace, k, id, load, ttls, &l)
 	}
 }
 
-// answerOf is read.answer for a load function that takes an id. It is a function
-// of its own so that the id and the closure are only allocated on a miss.
-func answerOf[ID, T any](ctx context.Context, s *keyspace, key string, stored uint64, id ID, load func(context.Context, ID) (T, error), lives lifetimes, entry *provider.Entry) (T, error) {
-	result, err := readOne(ctx, s, key, stored, func(ctx context.Context) (T, error) { return load(ctx, id) }, lives, toRead, entry)
+// readID is readOne for a load function that takes an id. It is a function of its own so that a hit
+// allocates neither the id nor the closure.
+func readID[ID, T any](ctx context.Context, s *keyspace, key string, id ID, load func(context.Context, ID) (T, error), ttls ttls, l *lookup[T]) (T, error) {
+	loadOne := func(ctx context.Context) (T, error) { return load(ctx, id) }
+	result, err := readOne(ctx, s, key, loadOne, ttls, toRead, l.stored, l.entry)
 	return result.Value, err
 }
 
-// MemoizeMany is [Memoize] for a load function of many ids: it returns a function
-// of the same shape that does what [WrapMany] does.
+// MemoizeMany is [Memoize] for a load function of many ids: it returns a function of the same shape
+// that does what [WrapMany] does.
 func MemoizeMany[ID comparable, T any](s *CachedScope, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) func(context.Context, []ID) (map[ID]T, error) {
 	options = slices.Clone(options)
 	return func(ctx context.Context, ids []ID) (map[ID]T, error) {
@@ -57,9 +54,8 @@ func MemoizeMany[ID comparable, T any](s *CachedScope, key func(ID) string, load
 	}
 }
 
-// MemoizeAppend is [Memoize] with a function that appends the key to a buffer, as
-// those of package [strconv] do, so that a hit in a store with
-// [provider.ValueGetter], such as memory, makes no string:
+// MemoizeAppend is [Memoize] with a function that appends the key to a buffer, as those of package
+// [strconv] do. A hit in a store with [provider.ValueGetter], such as memory, then makes no string:
 //
 //	getMaintenance := readthrough.MemoizeAppend(scope, func(b []byte, id int64) []byte {
 //		return strconv.AppendInt(append(b, "maintenance:"...), id, 10)
@@ -67,7 +63,7 @@ func MemoizeMany[ID comparable, T any](s *CachedScope, key func(ID) string, load
 //
 // appendKey must not keep the buffer, which is used again.
 func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []byte, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
-	lives, bad := checkReads(s, appendKey != nil, load != nil, options)
+	ttls, bad := checkReads(s, appendKey != nil, load != nil, options)
 	var buffers sync.Pool // of *buffer
 	return func(ctx context.Context, id ID) (T, error) {
 		var none T
@@ -80,33 +76,32 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 			b.key = b.room[:0]
 		}
 		b.key = appendKey(b.key[:0], id)
-		// This string is the buffer. Nobody has it after the calls that get it: the store
-		// may not keep it, and who else might gets a copy.
+		// This string is the buffer. Nobody has it after the calls that get it: the store may not keep it,
+		// and others that might keep it get a copy.
 		k := unsafe.String(unsafe.SliceData(b.key), len(b.key))
-		if s.cache.observer != nil {
+		if s.observer != nil {
 			k = strings.Clone(k)
 		}
 		if err := s.checkKey(ctx, k); err != nil {
 			return none, err
 		}
-		stored := s.flights.stored.Load()
-		value, is := quick[T](ctx, &s.keyspace, k)
-		if is == provider.Present {
+		l := lookup[T]{stored: s.flights.stored.Load()}
+		var is provider.Presence
+		if l.value, is = quick[T](ctx, &s.keyspace, k); is == provider.Present {
 			buffers.Put(b)
-			return value, nil
+			return l.value, nil
 		}
 		k = string(b.key)
 		buffers.Put(b)
-		value, hit, entry, err := lookUp[T](ctx, &s.keyspace, k, is)
-		if hit {
-			return value, err
+		if l.lookUpEntry(ctx, &s.keyspace, k, is); l.answered {
+			return l.value, l.err
 		}
-		return answerOf(ctx, &s.keyspace, k, stored, id, load, lives, entry)
+		return readID(ctx, &s.keyspace, k, id, load, ttls, &l)
 	}
 }
 
-// buffer is where a key is made. Most keys have room in it, so that processors which
-// make keys at the same time do not write to the same cache lines, of which it fills two.
+// buffer is where a key is made. Most keys fit into its room, of two cache lines: processors that make
+// keys at the same time then do not write to the same lines.
 type buffer struct {
 	key  []byte
 	room [104]byte

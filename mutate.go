@@ -146,8 +146,6 @@ func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 		return fmt.Errorf("readthrough: Mutation.HoldFor: %v: must not be negative", m.HoldFor)
 	case m.Hold.validate() != nil:
 		return fmt.Errorf("readthrough: Mutation.Hold: %w", m.Hold.validate())
-	case s.cache.closed.Load():
-		return ErrClosed
 	default:
 		return nil
 	}

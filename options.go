@@ -300,23 +300,23 @@ func TTL(ttl time.Duration) CallOption {
 	return CallOption{ttl: ttl, hasTTL: true}
 }
 
-// lifetimes are the TTLs of one call, before jitter.
-type lifetimes struct {
+// ttls are the TTLs of one call, before jitter.
+type ttls struct {
 	value  time.Duration
 	absent time.Duration // not positive: absences are not stored
 }
 
 // of returns how long entry may be stored; not positive: not at all.
-func (l lifetimes) of(entry *provider.Entry) time.Duration {
+func (l ttls) of(entry *provider.Entry) time.Duration {
 	if entry.Absent {
 		return l.absent
 	}
 	return l.value
 }
 
-// lifetimes returns the TTLs of a call with options.
-func (o *ScopeOptions) lifetimes(options []CallOption) (lifetimes, error) {
-	l := lifetimes{value: o.TTL, absent: o.NegativeTTL}
+// ttls returns the TTLs of a call with options.
+func (o *ScopeOptions) ttls(options []CallOption) (ttls, error) {
+	l := ttls{value: o.TTL, absent: o.NegativeTTL}
 	for _, option := range options {
 		if !option.hasTTL {
 			continue

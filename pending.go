@@ -5,125 +5,89 @@ import (
 	"time"
 )
 
-// lagging are the keys and prefixes that were invalidated so short a time ago
-// that the source, a replica that lags behind, may not have the change. What is
-// loaded meanwhile is not stored. It is kept by the process where the store has
-// no holds, and has no lock of its own.
-type lagging struct {
-	limit    int
-	keys     map[string]time.Time // until when
-	prefixes map[string]time.Time
+// maxPrefixes bounds the prefixes of a coverSet: every question walks through them.
+const maxPrefixes = 64
+
+// coverSet has keys and prefixes, with a value each. It covers a key that it has, and every key that
+// begins with a prefix that it has. It has no lock of its own.
+type coverSet[V any] struct {
+	limit    int // of keys and prefixes together; past it the set covers the whole scope
+	keys     map[string]V
+	prefixes map[string]V
 }
 
 // size returns the number of keys and prefixes.
-func (l *lagging) size() int { return len(l.keys) + len(l.prefixes) }
+func (c *coverSet[V]) size() int { return len(c.keys) + len(c.prefixes) }
 
-// add adds targets until a time. Past the bound it keeps the whole scope
-// instead.
-func (l *lagging) add(targets Targets, now, until time.Time) {
-	l.forget(now)
-	if l.keys == nil {
-		l.keys, l.prefixes = make(map[string]time.Time), make(map[string]time.Time)
-	}
-	for _, key := range targets.Keys {
-		l.keys[key] = until
-	}
-	for _, prefix := range targets.Prefixes {
-		l.prefixes[prefix] = until
-	}
-	if l.size() > l.limit || len(l.prefixes) > maxPendingPrefixes {
-		// No other ends later: the lag of a scope is always the same.
-		l.keys, l.prefixes = make(map[string]time.Time), map[string]time.Time{"": until}
-	}
-}
-
-// forget drops what is over.
-func (l *lagging) forget(now time.Time) {
-	for key, until := range l.keys {
-		if !now.Before(until) {
-			delete(l.keys, key)
-		}
-	}
-	for prefix, until := range l.prefixes {
-		if !now.Before(until) {
-			delete(l.prefixes, prefix)
-		}
-	}
-}
-
-// covers reports whether a load of key that begins now may not be stored.
-func (l *lagging) covers(key string) bool {
-	if len(l.keys) == 0 && len(l.prefixes) == 0 {
-		return false
-	}
-	now := time.Now()
-	if until, ok := l.keys[key]; ok && now.Before(until) {
+// find reports whether the set covers key by a key or prefix whose value counts.
+func (c *coverSet[V]) find(key string, counts func(V) bool) bool {
+	if v, ok := c.keys[key]; ok && counts(v) {
 		return true
 	}
-	for prefix, until := range l.prefixes {
-		if now.Before(until) && strings.HasPrefix(key, prefix) {
+	for prefix, v := range c.prefixes {
+		if strings.HasPrefix(key, prefix) && counts(v) {
 			return true
 		}
 	}
 	return false
 }
 
-// maxPendingPrefixes bounds the pending prefixes, which every read looks through
-// while there are any.
-const maxPendingPrefixes = 64
-
-// pendingSet holds the invalidations that the store has not confirmed: for each
-// key and prefix the version of the latest. It has no lock of its own.
-type pendingSet struct {
-	limit    int
-	keys     map[string]uint64
-	prefixes map[string]uint64
+// set gives each of targets the value that value returns for the one it had before. It reports false
+// if the set is too large now: the caller then has it cover the whole scope.
+func (c *coverSet[V]) set(targets Targets, value func(before V) V) (fits bool) {
+	if c.keys == nil {
+		c.keys, c.prefixes = make(map[string]V), make(map[string]V)
+	}
+	for _, key := range targets.Keys {
+		c.keys[key] = value(c.keys[key])
+	}
+	for _, prefix := range targets.Prefixes {
+		c.prefixes[prefix] = value(c.prefixes[prefix])
+	}
+	return c.size() <= c.limit && len(c.prefixes) <= maxPrefixes
 }
 
-// size returns the number of pending keys and prefixes.
-func (p *pendingSet) size() int { return len(p.keys) + len(p.prefixes) }
+// coverAll has the set cover the whole scope, with the value v, and nothing else.
+func (c *coverSet[V]) coverAll(v V) {
+	c.keys, c.prefixes = make(map[string]V), map[string]V{"": v}
+}
+
+// remove removes the keys and prefixes for which gone reports true.
+func (c *coverSet[V]) remove(gone func(name string, v V) bool) {
+	for _, m := range []map[string]V{c.keys, c.prefixes} {
+		for name, v := range m {
+			if gone(name, v) {
+				delete(m, name)
+			}
+		}
+	}
+}
+
+// pendingSet has the invalidations that the store has not confirmed: for each key and prefix the
+// version of the latest one. While it covers a key, the process bypasses the store for that key.
+type pendingSet struct{ coverSet[uint64] }
 
 // covers reports whether an invalidation of key is pending.
 func (p *pendingSet) covers(key string) bool {
-	if _, ok := p.keys[key]; ok {
-		return true
-	}
-	for prefix := range p.prefixes {
-		if strings.HasPrefix(key, prefix) {
-			return true
-		}
-	}
-	return false
+	return p.find(key, func(uint64) bool { return true })
 }
 
-// add remembers that targets were not confirmed. Past the bounds it remembers
-// the whole scope instead.
+// add remembers that the store has not confirmed an invalidation of targets. An attempt that began
+// earlier may fail later, so the version never goes back.
 func (p *pendingSet) add(targets Targets, version uint64) {
-	for _, key := range targets.Keys {
-		raiseVersion(&p.keys, key, version)
+	if targets.size() == 0 {
+		return
 	}
-	for _, prefix := range targets.Prefixes {
-		raiseVersion(&p.prefixes, prefix, version)
+	if p.set(targets, func(before uint64) uint64 { return max(before, version) }) {
+		return
 	}
-	if p.size() > p.limit || len(p.prefixes) > maxPendingPrefixes {
-		p.collapse()
-	}
-}
-
-// collapse replaces everything by the whole scope, in the latest version.
-func (p *pendingSet) collapse() {
 	var latest uint64
-	for _, version := range p.keys {
-		latest = max(latest, version)
-	}
-	for _, version := range p.prefixes {
-		latest = max(latest, version)
-	}
-	p.keys, p.prefixes = nil, map[string]uint64{"": latest}
+	p.remove(func(_ string, v uint64) bool { latest = max(latest, v); return false })
+	p.coverAll(latest)
 }
 
-// confirm forgets what a confirmed invalidation of targets covers, unless it
-// became pending after version.
+// confirm forgets what a confirmed invalidation of targets covers, unless it became pending after
+// version.
 func (p *pendingSet) confirm(targets Targets, version uint64) {
 	if p.size() == 0 {
 		return
@@ -134,8 +98,7 @@ func (p *pendingSet) confirm(targets Targets, version uint64) {
 		}
 	}
 	for _, prefix := range targets.Prefixes {
-		forgetUnder(p.keys, prefix, version)
-		forgetUnder(p.prefixes, prefix, version)
+		p.remove(func(name string, v uint64) bool { return v <= version && strings.HasPrefix(name, prefix) })
 	}
 }
 
@@ -151,19 +114,24 @@ func (p *pendingSet) targets() Targets {
 	return t
 }
 
-// raiseVersion sets the version of name, unless it has a later one: an attempt that began
-// before that may fail after it.
-func raiseVersion(m *map[string]uint64, name string, version uint64) {
-	if *m == nil {
-		*m = make(map[string]uint64)
+// laggingSet has the keys and prefixes that were invalidated so recently that the source, a replica
+// that lags behind, may not have the change: for each the time at which it has. What is loaded before
+// is not stored. The process keeps the set if the store has no holds.
+type laggingSet struct{ coverSet[time.Time] }
+
+// covers reports whether a load of key that begins now may not be stored.
+func (l *laggingSet) covers(key string) bool {
+	if l.size() == 0 {
+		return false
 	}
-	(*m)[name] = max((*m)[name], version)
+	now := time.Now()
+	return l.find(key, func(until time.Time) bool { return now.Before(until) })
 }
 
-func forgetUnder(m map[string]uint64, prefix string, version uint64) {
-	for name, v := range m {
-		if v <= version && strings.HasPrefix(name, prefix) {
-			delete(m, name)
-		}
+// add adds targets until a time, and drops what is over.
+func (l *laggingSet) add(targets Targets, now, until time.Time) {
+	l.remove(func(_ string, until time.Time) bool { return !now.Before(until) })
+	if !l.set(targets, func(time.Time) time.Time { return until }) {
+		l.coverAll(until) // no other ends later: the lag of a scope is always the same
 	}
 }

@@ -89,7 +89,7 @@ func TestPendingSetAgainstTwin(t *testing.T) {
 	}
 	for round := range 400 {
 		limit := []int{1, 2, 5, 20, 1000}[round%5]
-		set, twin := pendingSet{limit: limit}, pendingTwin{limit: limit}
+		set, twin := newPendingSet(limit), pendingTwin{limit: limit}
 		var truth []twinRecord
 		version := uint64(0)
 		for range 60 {
@@ -172,7 +172,7 @@ func compareWithTwin(t *testing.T, set *pendingSet, twin *pendingTwin, universe 
 // TestPendingVersionIsNotTakenBack: an attempt that began before the latest
 // invalidation of a key, and fails after it, does not make it look older.
 func TestPendingVersionIsNotTakenBack(t *testing.T) {
-	set := pendingSet{limit: 10}
+	set := newPendingSet(10)
 	key := Targets{Keys: []string{"k"}}
 	set.add(key, 2) // the latest invalidation
 	set.add(key, 1) // a retry that began before it, and failed
@@ -181,7 +181,7 @@ func TestPendingVersionIsNotTakenBack(t *testing.T) {
 		t.Error("an attempt that began before the latest invalidation confirmed it")
 	}
 
-	set = pendingSet{limit: 1}
+	set = newPendingSet(1)
 	set.add(key, 2)
 	set.add(Targets{Keys: []string{"l"}}, 1) // over the limit
 	set.confirm(Targets{Prefixes: []string{""}}, 1)
@@ -191,12 +191,12 @@ func TestPendingVersionIsNotTakenBack(t *testing.T) {
 }
 
 func TestPendingPrefixesAreBounded(t *testing.T) {
-	set := pendingSet{limit: 1000}
-	for i := range maxPendingPrefixes {
+	set := newPendingSet(1000)
+	for i := range maxPrefixes {
 		set.add(Targets{Prefixes: []string{fmt.Sprint("p", i, ":")}}, 1)
 	}
-	if set.covers("k") || set.size() != maxPendingPrefixes {
-		t.Fatalf("%d pending, want %d prefixes", set.size(), maxPendingPrefixes)
+	if set.covers("k") || set.size() != maxPrefixes {
+		t.Fatalf("%d pending, want %d prefixes", set.size(), maxPrefixes)
 	}
 	set.add(Targets{Prefixes: []string{"one more"}}, 2)
 	if got := set.targets(); len(got.Keys) != 0 || !slices.Equal(got.Prefixes, []string{""}) {
@@ -241,3 +241,5 @@ func TestTargetsWithout(t *testing.T) {
 		}
 	}
 }
+
+func newPendingSet(limit int) pendingSet { return pendingSet{coverSet[uint64]{limit: limit}} }

@@ -37,11 +37,11 @@ import (
 // over, what is stored could not be told from what a load has read too early.
 func Put[T any](ctx context.Context, s *CachedScope, key string, write func(context.Context) (T, error), options ...CallOption) (T, error) {
 	var none T
-	lives, err := checkRead(ctx, s, key, write != nil, options)
+	ttls, err := checkRead(ctx, s, key, write != nil, options)
 	if err != nil {
 		return none, err
 	}
-	p := newPut(ctx, &s.keyspace, key, lives)
+	p := newPut(ctx, &s.keyspace, key, ttls)
 	returned := false
 	defer func() {
 		if !returned { // write panicked
@@ -91,27 +91,26 @@ type put struct {
 }
 
 // newPut makes the put of a write that begins after it.
-func newPut(ctx context.Context, s *keyspace, key string, lives lifetimes) *put {
+func newPut(ctx context.Context, s *keyspace, key string, ttls ttls) *put {
 	p := &put{scope: s, ctx: context.WithoutCancel(ctx), key: key, began: time.Now()}
 	if _, err := s.invalidate(p.ctx, Targets{Keys: []string{key}}); err != nil {
 		return p
 	}
-	p.call = s.flights.boardPut(p.ctx, key)
+	p.call = s.flights.startPut(p.ctx, key)
 	if p.call != nil {
-		p.call.lives = lives
+		p.call.scope, p.call.ttls = s, ttls
 		p.lease()
 	}
 	return p
 }
 
-// lease gets the lease of the key, in a store with leases. Without it nothing is
-// stored.
+// lease gets the lease of the key, in a store with leases. Without it nothing is stored.
 func (p *put) lease() {
 	f := p.call.flights[0]
-	if p.scope.cache.backend.Leaser == nil || f.direct {
+	if p.scope.backend.Leaser == nil || f.bypass {
 		return
 	}
-	grants, err := p.scope.cache.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
+	grants, err := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
 	switch {
 	case err != nil:
 		p.scope.reportGet(p.ctx, p.key, err)
@@ -127,38 +126,37 @@ func (p *put) drop() {
 	if p.call == nil {
 		return
 	}
-	if f := p.call.flights[0]; f.lease != nil {
-		p.call.scope = p.scope
-		p.call.release(p.ctx, p.call.flights)
+	if p.call.flights[0].lease != nil {
+		p.call.release(p.call.flights)
 	}
 	p.scope.flights.land(p.call)
 }
 
-// store stores value and reports whether the store has confirmed that, and nothing
-// older can be read any more.
+// store stores value. It reports whether the store has confirmed that, and nothing older can be read
+// any more.
 func (p *put) store(value any) (stored bool) {
-	if p.call == nil {
+	c := p.call
+	if c == nil {
 		return false
 	}
-	f := p.call.flights[0]
+	f := c.flights[0]
 	f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 	now := time.Now()
-	f.settle(nil, now.Sub(p.began), now)
-	leases := p.scope.cache.backend.Leaser != nil
-	if f.direct || f.ttl() <= 0 || leases && f.lease == nil {
+	f.finalize(nil, now.Sub(p.began), now)
+	leases := p.scope.backend.Leaser != nil
+	if !isStorable(f) || leases && f.lease == nil {
 		p.drop()
 		return false
 	}
-	r := p.call
-	r.scope, r.returned = p.scope, true
+	c.returned = true
 	if leases {
-		stored = r.fillLeased(p.call.flights, nil, true) == 1
+		stored = c.fillLeased(c.flights, nil, true) == 1
 	} else if p.scope.flights.fillPut(f) {
-		stored = r.store(p.call.flights)
+		stored = c.store(c.flights)
 		p.scope.flights.endOthers(f)
 	} else {
-		r.refused(1)
+		c.countRefused(1)
 	}
-	r.end(p.ctx)
+	c.end()
 	return stored
 }

@@ -9,64 +9,119 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// read is what one Wrap or WrapMany does about the keys that the store has not
-// answered at once. It goes round until no item is left:
+// read is what one Wrap or WrapMany does about the keys that the store has not answered at once. It
+// goes round until no item is left:
 //
 //	join flights, or make a call for the keys that have none
 //	wait for the calls
-//	take the outcomes that may be taken
-//	look in the store again for the keys whose outcomes came too late
+//	take the outcomes that the read may take
+//	look into the store again for the keys whose outcomes came too late for it
 //
-// It knows neither the type of the values nor that of the ids: those are its
-// target's.
+// A key goes round twice at most, unless its load is cancelled: the second flight begins after the
+// read has joined the first one. A read knows neither the type of the values nor that of the ids:
+// its target does. It belongs to the goroutine of its reader.
 type read struct {
 	request
 
-	scope  *keyspace
-	target target
-	lives  lifetimes
-	due    []item  // answered, and to be replaced in the background
-	spares bool    // some item has a spare
-	single bool    // the store is asked by Get
-	one    [1]item // room for the items of a read of one key
+	scope     *keyspace
+	target    target
+	ttls      ttls
+	toRefresh []item // answered, and to be loaded again in the background
+	fallbacks bool   // some item has a fallback
+	single    bool   // the store is asked by Get
 }
 
 // target is the typed end of a read: its load function, and where its values go.
 type target interface {
-	job
-	// keep is called before a load starts, which may outlast the read.
-	keep()
-	// put sets the value of an item. It returns an error if stored cannot be read as
-	// the type of the values.
+	loader
+	// own is called before a load starts. The load may outlast the read.
+	own()
+	// put sets the value of an item. It returns an error if stored cannot be read as the type of the
+	// values.
 	put(i *item, stored any, source Source, loadedAt time.Time, why error) error
-	// absent says that there is nothing; err is how the load has said it, if one has.
+	// absent says that the source has nothing. err is how the load has said it, if there was one.
 	absent(i *item, err error)
 	// loadAlone loads items for this read only.
 	loadAlone(ctx context.Context, items []item) error
 }
 
-// serve answers an item with an entry, if that may be served at once.
-func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
-	is := r.scope.standing(entry)
-	if (is == early || is == stale) && loads(ctx, i.key) {
-		is = expired // a load must not be served what it is to replace: it waits for itself, which is an error
-	}
-	i.seen = time.Time{}
+// ---- what the store has
+
+// look answers the items that the store has, and starts the refresh of those that need one.
+func (r *read) look(ctx context.Context) {
 	switch {
-	case is == fresh && entry.Absent:
+	case len(r.items) == 0:
+	case r.single:
+		if entry, found := r.scope.get(ctx, r.items[0].key); found && r.serve(ctx, &r.items[0], &entry) {
+			r.items = r.items[:0]
+		}
+	default:
+		r.lookMany(ctx)
+	}
+	r.refresh(ctx)
+}
+
+// lookMany is look for many items. Those that are left keep the order of the ids, which is that of the
+// ids of load functions.
+func (r *read) lookMany(ctx context.Context) {
+	bypassed := r.takeBypassed()
+	results := r.scope.getMany(ctx, len(r.items), func(i int) string { return r.items[i].key })
+	left := r.items[:0]
+	for n := range results {
+		i := &r.items[n]
+		if !results[n].Found || !r.serve(ctx, i, &results[n].Entry) {
+			left = append(left, *i)
+		}
+	}
+	r.items = left
+	if len(bypassed) > 0 {
+		r.add(bypassed)
+	}
+}
+
+// takeBypassed takes the items out for whose keys the read bypasses the store.
+func (r *read) takeBypassed() (out []item) {
+	g := &r.scope.flights
+	if g.bypassing.Load() == 0 {
+		return nil
+	}
+	r.items = slices.DeleteFunc(r.items, func(i item) bool {
+		if g.bypasses(i.key) {
+			out = append(out, i)
+			return true
+		}
+		return false
+	})
+	return out
+}
+
+// add adds items, and restores the order of the ids.
+func (r *read) add(items []item) {
+	r.items = append(r.items, items...)
+	slices.SortFunc(r.items, func(a, b item) int { return a.index - b.index })
+}
+
+// serve answers an item with an entry, and reports true, if the entry may be served at once.
+func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
+	is := r.scope.freshness(entry)
+	if (is == early || is == stale) && isLoadOf(ctx, i.key) {
+		is = expired // a load does not get what it is to replace: it waits for itself, which is an error
+	}
+	i.replaces = time.Time{}
+	if is == fresh && entry.Absent {
 		r.target.absent(i, nil)
 		return true
-	case is == fallback:
-		value, err := r.target.adopt(*entry)
+	}
+	if is == ifError {
+		value, err := r.target.decode(*entry)
 		if err != nil {
 			r.scope.report(OpGet, i.key, err)
 			return false
 		}
-		i.spare, i.hasSpare, r.spares = value, true, true
-		i.seen = entry.LoadedAt
-		return false
-	case is == expired:
-		i.seen = entry.LoadedAt
+		i.fallback, i.hasFallback, r.fallbacks = value, true, true
+	}
+	if is == ifError || is == expired {
+		i.replaces = entry.LoadedAt
 		return false
 	}
 	source := FromStore
@@ -77,213 +132,223 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		r.scope.report(OpGet, i.key, err)
 		return false
 	}
+	if is == stale {
+		r.scope.servedStale(i.key, 1, nil)
+	}
 	if is != fresh {
-		i.seen = entry.LoadedAt
-		if is == stale {
-			r.scope.servedStale(i.key, 1, nil)
-		}
-		r.due = append(r.due, *i)
+		i.replaces = entry.LoadedAt
+		r.toRefresh = append(r.toRefresh, *i)
 	}
 	return true
 }
 
-// loads reports whether ctx is that of a load of key.
-func loads(ctx context.Context, key string) bool {
-	c := parentCall(ctx)
-	return c != nil && c.flightOf(key) != nil
-}
-
-// look answers the items that the store has, and has those replaced that are due.
-func (r *read) look(ctx context.Context) {
-	s := r.scope
-	if r.single && len(r.items) > 0 {
-		if entry, found := s.get(ctx, r.items[0].key); found && r.serve(ctx, &r.items[0], &entry) {
-			r.items = r.items[:0]
-		}
-	} else if len(r.items) > 0 {
-		ask := func(i int) string { return r.items[i].key }
-		bypassed := r.bypassed()
-		results := s.getMany(ctx, len(r.items), ask)
-		left := bypassed
-		for n := range results {
-			i := &r.items[n]
-			if !results[n].Found || !r.serve(ctx, i, &results[n].Entry) {
-				left = append(left, *i)
-			}
-		}
-		if len(bypassed) > 0 {
-			slices.SortFunc(left, func(a, b item) int { return a.index - b.index }) // load functions get ids in their order
-			r.items = left
-		} else {
-			r.items = append(r.items[:0], left...)
-		}
-	}
-	r.refresh(ctx)
-}
-
-// bypassed takes the items out whose keys may not be read through the store.
-func (r *read) bypassed() (out []item) {
-	if r.scope.flights.bypassing.Load() == 0 {
-		return nil
-	}
-	r.items = slices.DeleteFunc(r.items, func(i item) bool {
-		if r.scope.flights.bypasses(i.key) {
-			out = append(out, i)
-			return true
-		}
-		return false
-	})
-	return out
-}
-
-// refresh begins one load in the background for what is due, but for the keys that
-// are being loaded, or whose load failed a short time ago.
+// refresh starts one load in the background for the items that need one. It leaves out keys that are
+// being loaded, and keys whose load failed a short time ago.
 func (r *read) refresh(ctx context.Context) {
-	if len(r.due) == 0 {
+	if len(r.toRefresh) == 0 {
 		return
 	}
-	if c := r.scope.flights.boardRefresh(ctx, r.due, r.stored); c != nil {
-		c.lives = r.lives
-		r.target.keep()
-		r.scope.start(c, r.target)
+	if c := r.scope.flights.startRefresh(ctx, r.toRefresh, r.stored); c != nil {
+		r.start(c)
 	}
-	r.due = nil
+	r.toRefresh = nil
 }
 
-// miss answers all items, by loads, own or joined.
+// start starts a call that this read has made.
+func (r *read) start(c *call) {
+	c.ttls = r.ttls
+	r.target.own()
+	r.scope.start(c, r.target)
+}
+
+// ---- what loads bring
+
+// miss answers all items by loads, its own and those of others.
 func (r *read) miss(ctx context.Context) error {
-	var errs []error
+	var errs errorList
 	for len(r.items) > 0 {
 		if err := ctx.Err(); err != nil {
-			return join(append(errs, err)...)
+			return errs.with(err)
 		}
-		b, err := r.board(ctx)
+		j, err := r.join(ctx)
 		if err != nil {
-			return join(append(errs, err)...)
+			return errs.with(err)
 		}
-		for n := range b.failed {
-			i := &b.failed[n]
-			if (!i.hasSpare || !r.fallBack(&i.item, i.err)) && !slices.ContainsFunc(errs, func(err error) bool { return same(err, i.err) }) {
-				errs = append(errs, i.err)
-			}
-		}
+		r.takeFailed(j.failed, &errs)
 		if len(r.items) == 0 {
 			break
 		}
-		gone := r.scope.waitAll(ctx, &b, r.hasSpares)
-		errs = r.collect(ctx, gone, errs)
-		// Somebody else may have invalidated what these flights found or loaded, before
-		// this read began. The next ones begin after it.
+		gone := r.scope.waitAll(ctx, &j, r.haveFallbacks)
+		r.collect(ctx, gone, &errs)
+		// Another process may have invalidated what these flights found or loaded, before this read
+		// began. The next ones begin after it.
 		r.stored = r.scope.flights.stored.Load()
 		if r.purpose != toReplace {
 			r.look(ctx)
 		}
 	}
-	return join(errs...)
+	return errs.with(nil)
 }
 
-// board gets a flight for each item, and starts the call of those that are new.
-func (r *read) board(ctx context.Context) (boarding, error) {
-	s := r.scope
-	b, err := s.flights.board(ctx, &r.request)
+// join gets a flight for each item, and starts the call of those that are new.
+func (r *read) join(ctx context.Context) (joined, error) {
+	j, err := r.scope.flights.join(ctx, &r.request)
 	if err != nil {
-		return boarding{}, err
+		return joined{}, err
 	}
-	if len(r.items) == 0 {
-		return b, nil
+	if j.own != nil {
+		r.start(j.own)
 	}
-	if r.began == 0 {
-		r.began = b.began
+	if j.others > 0 {
+		r.scope.stats.joined.Add(int64(j.others))
+		r.scope.happened(EventJoin, r.onlyKey(), j.others, nil)
 	}
-	if b.own != nil {
-		b.own.lives = r.lives
-		r.target.keep()
-		s.start(b.own, r.target)
-	}
-	if b.joined > 0 {
-		s.stats.joined.Add(int64(b.joined))
-		s.happened(EventJoin, r.only(), b.joined, nil)
-	}
-	return b, nil
+	return j, nil
 }
 
-// only returns the key of the one item, "" if there are more.
-func (r *read) only() string {
+// onlyKey returns the key of the only item; "" if there are more.
+func (r *read) onlyKey() string {
 	if len(r.items) == 1 {
 		return r.items[0].key
 	}
 	return ""
 }
 
-// hasSpares reports whether all items that wait for c have a spare.
-func (r *read) hasSpares(c *call) bool {
-	if !r.spares {
+// takeFailed answers the items that are not loaded because their last load failed, by their fallbacks
+// or by an error.
+func (r *read) takeFailed(items []failed, errs *errorList) {
+	for n := range items {
+		i := &items[n]
+		if !i.hasFallback || !r.fallBack(&i.item, i.err) {
+			errs.addOnce(i.err)
+		}
+	}
+}
+
+// haveFallbacks reports whether all items that wait for c have a fallback.
+func (r *read) haveFallbacks(c *call) bool {
+	if !r.fallbacks {
 		return false
 	}
 	for i := range r.items {
-		if r.items[i].flight.call == c && !r.items[i].hasSpare {
+		if r.items[i].flight.call == c && !r.items[i].hasFallback {
 			return false
 		}
 	}
 	return true
 }
 
-// collect answers the items whose outcomes may be taken. What is left came too late.
-func (r *read) collect(ctx context.Context, gone map[*call]error, errs []error) []error {
+// collect answers the items whose outcomes the read may take. The others are left: they came too late.
+// gone are the calls that the reader has left, with the reasons.
+func (r *read) collect(ctx context.Context, gone map[*call]error, errs *errorList) {
 	r.scope.flights.markLate(&r.request, gone)
-	var told map[*call]bool // a load that failed is one error, not one for each key
-	leftTold := false       // and so is a reader that has left
-	var otherType []item
+	var ofOtherType []item
 	late := r.items[:0]
 	for n := range r.items {
 		i := &r.items[n]
-		o := &i.flight.outcome
-		err := gone[i.flight.call]
-		left := err != nil
-		if !left && !i.late && !o.entry.Absent {
-			err = o.err
-		}
-		switch {
-		case err != nil && i.hasSpare && mayFallBack(ctx, err) && r.fallBack(i, err):
-		case err != nil:
-			if c := i.flight.call; !told[c] && !(left && leftTold && ctx.Err() != nil) {
-				if told == nil {
-					told = make(map[*call]bool)
-				}
-				told[c] = true
-				errs = append(errs, err)
-			}
-			leftTold = leftTold || left
-		case i.late:
+		c := i.flight.call
+		switch is, err := r.take(ctx, i, gone[c]); is {
+		case answered:
+		case hasFailed:
+			errs.addOf(c, err, gone[c] != nil && ctx.Err() != nil)
+		case cameLate:
 			late = append(late, *i)
-		case o.entry.Absent:
-			r.target.absent(i, o.err)
-		default:
-			if err := r.target.put(i, o.entry.Value, o.source(), o.entry.LoadedAt, nil); err != nil {
-				r.scope.report(OpGet, i.key, err) // who began the flight loads another type
-				otherType = append(otherType, *i)
-			}
+		case hasOtherType:
+			r.scope.report(OpGet, i.key, err) // who began the flight loads another type
+			ofOtherType = append(ofOtherType, *i)
 		}
 	}
 	r.items = late
-	if len(otherType) > 0 {
-		errs = append(errs, r.target.loadAlone(ctx, otherType))
+	if len(ofOtherType) > 0 {
+		errs.add(r.target.loadAlone(ctx, ofOtherType))
 	}
-	return errs
 }
 
-// fallBack answers an item with its spare, in place of err.
+// taken is what became of an item whose flight has ended.
+type taken uint8
+
+const (
+	answered taken = iota
+	// hasFailed: the load has failed, or the reader has left it.
+	hasFailed
+	// cameLate: the read began too late for the outcome.
+	cameLate
+	// hasOtherType: the outcome is of another type than the read's.
+	hasOtherType
+)
+
+// take answers an item with the outcome of its flight, if the read may take that. left is why the
+// reader has left the call; nil: it has not.
+func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
+	o, err := &i.flight.outcome, left
+	if err == nil && !i.late && o.failed() {
+		err = o.err
+	}
+	switch {
+	case err != nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(i, err):
+	case err != nil:
+		return hasFailed, err
+	case i.late:
+		return cameLate, nil
+	case o.entry.Absent:
+		r.target.absent(i, o.err)
+	default:
+		if err := r.target.put(i, o.entry.Value, o.source(), o.entry.LoadedAt, nil); err != nil {
+			return hasOtherType, err
+		}
+	}
+	return answered, nil
+}
+
+// fallBack answers an item with its fallback, in place of err.
 func (r *read) fallBack(i *item, err error) bool {
 	r.scope.servedStale(i.key, 1, err)
-	return r.target.put(i, i.spare, FromStale, i.seen, err) == nil
+	return r.target.put(i, i.fallback, FromStale, i.replaces, err) == nil
 }
 
-// mayFallBack reports whether err is one of a load that a stale value helps
-// against: not that the reader's context has ended, or that the read makes no sense.
-// A reader that has left because it has a stale value takes it.
+// mayFallBack reports whether a stale value may be served in place of err: not if the reader's context
+// has ended, and not if the read makes no sense. A reader that has left a load because it has a
+// fallback takes that.
 func mayFallBack(ctx context.Context, err error) bool {
-	if err == ErrStillLoading { //nolint:errorlint // that of a load function is another
+	if err == ErrStillLoading { //nolint:errorlint // a load function that returns it means something else
 		return true
 	}
 	return ctx.Err() == nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrRecursiveLoad)
+}
+
+// errorList are the errors of a read. A load that failed is one error, not one for each key.
+type errorList struct {
+	list []error
+	of   map[*call]bool // the calls whose error is in the list
+	left bool           // that the reader's context has ended is in the list
+}
+
+func (l *errorList) add(err error) { l.list = append(l.list, err) }
+
+// addOnce adds err unless it is there.
+func (l *errorList) addOnce(err error) {
+	if !slices.ContainsFunc(l.list, func(other error) bool { return same(other, err) }) {
+		l.add(err)
+	}
+}
+
+// addOf adds the error of c, once. With ended, it is that the reader's context has ended, which is the
+// same error for all calls.
+func (l *errorList) addOf(c *call, err error, ended bool) {
+	if l.of[c] || ended && l.left {
+		return
+	}
+	if l.of == nil {
+		l.of = make(map[*call]bool)
+	}
+	l.of[c], l.left = true, l.left || ended
+	l.add(err)
+}
+
+// with returns all errors and err as one, nil if there are none.
+func (l *errorList) with(err error) error {
+	if len(l.list) == 0 {
+		return err
+	}
+	return joinErrors(append(l.list, err)...)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// TestStanding: what may be done with an entry, to the nanosecond.
-func TestStanding(t *testing.T) {
+// TestFreshness: what may be done with an entry, to the nanosecond.
+func TestFreshness(t *testing.T) {
 	const ttl, swr, sie = 10 * time.Second, 5 * time.Second, 20 * time.Second
 	both := ScopeOptions{StaleWhileRevalidate: swr, StaleIfError: sie}
 	revalidate := ScopeOptions{StaleWhileRevalidate: swr}
@@ -33,19 +33,19 @@ func TestStanding(t *testing.T) {
 		entry   provider.Entry
 		draw    func() float64
 		age     time.Duration
-		want    standing
+		want    freshness
 	}{
 		{"nothing", ScopeOptions{}, value, never, ttl - 1, fresh},
 		{"nothing, over", ScopeOptions{}, value, never, ttl, expired},
 		{"both, fresh", both, value, never, ttl - 1, fresh},
 		{"both, stale", both, value, never, ttl, stale},
 		{"both, still stale", both, value, never, ttl + swr - 1, stale},
-		{"both, fallback", both, value, never, ttl + swr, fallback},
-		{"both, still fallback", both, value, never, ttl + sie - 1, fallback},
+		{"both, fallback", both, value, never, ttl + swr, ifError},
+		{"both, still fallback", both, value, never, ttl + sie - 1, ifError},
 		{"both, over", both, value, never, ttl + sie, expired},
 		{"revalidate, stale", revalidate, value, never, ttl + swr - 1, stale},
 		{"revalidate, over", revalidate, value, never, ttl + swr, expired},
-		{"on error, fallback", onError, value, never, ttl, fallback},
+		{"on error, fallback", onError, value, never, ttl, ifError},
 		{"on error, over", onError, value, never, ttl + sie, expired},
 		{"ahead, fresh", ahead, value, never, 8*time.Second - 1, fresh},
 		{"ahead, early", ahead, value, never, 8 * time.Second, early},
@@ -66,7 +66,7 @@ func TestStanding(t *testing.T) {
 		{"absent, over", both, absent, never, ttl, expired},
 		{"from the future", both, value, never, -time.Hour, fresh},
 	} {
-		if got := test.options.standing(&test.entry, loaded.Add(test.age), test.draw); got != test.want {
+		if got := test.options.freshness(&test.entry, loaded.Add(test.age), test.draw); got != test.want {
 			t.Errorf("%s: %d after %v, want %d", test.name, got, test.age, test.want)
 		}
 	}
@@ -99,7 +99,7 @@ func TestXFetchDistribution(t *testing.T) {
 		entry := provider.Entry{LoadedAt: now, FreshUntil: now.Add(test.left), LoadTime: test.loadTime}
 		loads := 0
 		for range n {
-			if options.standing(&entry, now, rng.Float64) == early {
+			if options.freshness(&entry, now, rng.Float64) == early {
 				loads++
 			}
 		}
@@ -135,7 +135,7 @@ func TestKeep(t *testing.T) {
 	} {
 		for range 100 {
 			entry := provider.Entry{LoadedAt: now, Absent: test.absent}
-			storeFor := test.options.keep(&entry, test.ttl)
+			storeFor := test.options.stamp(&entry, test.ttl)
 			if test.shortest == 0 {
 				if !entry.FreshUntil.IsZero() || storeFor != test.ttl {
 					t.Errorf("%s: fresh until %v, stored for %v, want no end and %v", test.name, entry.FreshUntil, storeFor, test.ttl)
@@ -152,7 +152,7 @@ func TestKeep(t *testing.T) {
 		for _, staleFor := range []time.Duration{1, time.Minute, long - 1, long} {
 			options := ScopeOptions{StaleIfError: staleFor, Jitter: -1}
 			entry := provider.Entry{LoadedAt: now}
-			if storeFor := options.keep(&entry, ttl); storeFor < max(ttl, staleFor)-1 || storeFor == NoExpiry || !entry.FreshUntil.After(now) {
+			if storeFor := options.stamp(&entry, ttl); storeFor < max(ttl, staleFor)-1 || storeFor == NoExpiry || !entry.FreshUntil.After(now) {
 				t.Errorf("TTL %d and %d: stored for %d, fresh until %v", ttl, staleFor, storeFor, entry.FreshUntil)
 			}
 		}
@@ -162,18 +162,18 @@ func TestKeep(t *testing.T) {
 // TestBackoff: it doubles up to 16 times the first, and does not overflow.
 func TestBackoff(t *testing.T) {
 	for count, want := range map[int]time.Duration{1: 1, 2: 2, 3: 4, 4: 8, 5: 16, 6: 16, math.MaxInt: 16} {
-		if got := backoff(1, count); got != want {
+		if got := doubled(1, count); got != want {
 			t.Errorf("after %d failures: %d, want %d", count, got, want)
 		}
 	}
 	for _, d := range []time.Duration{math.MaxInt64, math.MaxInt64/2 + 1, math.MaxInt64 / 4} {
 		for count := range 10 {
-			if got := backoff(d, count); got < d {
+			if got := doubled(d, count); got < d {
 				t.Errorf("%d after %d failures: %d", d, count, got)
 			}
 		}
 	}
-	if got := backoff(0, 10); got != 0 {
+	if got := doubled(0, 10); got != 0 {
 		t.Errorf("nothing, doubled: %v", got)
 	}
 }
@@ -194,7 +194,7 @@ func TestFailuresAreBounded(t *testing.T) {
 		t.Errorf("only %d keys are remembered", n)
 	}
 	for i := range 3 * maxFailures {
-		f.rest(key(-i), now, time.Second)
+		f.backOff(key(-i), now, time.Second)
 		if n := len(f.keys); n > maxFailures {
 			t.Fatalf("%d keys are remembered", n)
 		}
@@ -204,7 +204,7 @@ func TestFailuresAreBounded(t *testing.T) {
 		f.add(key(i), ErrGoexit, later, &options)
 	}
 	for i := range maxFailures {
-		if !f.rests(key(i), later) {
+		if !f.backsOff(key(i), later) {
 			t.Fatalf("%q was forgotten before what is over", key(i))
 		}
 	}

@@ -2,7 +2,6 @@ package readthrough
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -33,9 +32,17 @@ type Targets struct {
 // size returns the number of keys and prefixes.
 func (t Targets) size() int { return len(t.Keys) + len(t.Prefixes) }
 
-// cover reports whether t covers key.
-func (t Targets) cover(key string) bool {
-	return slices.Contains(t.Keys, key) || t.coverByPrefix(key)
+// covering returns a function that reports whether t covers a key. It takes the same time however many
+// keys t has.
+func (t Targets) covering() func(key string) bool {
+	keys := make(map[string]struct{}, len(t.Keys))
+	for _, key := range t.Keys {
+		keys[key] = struct{}{}
+	}
+	return func(key string) bool {
+		_, ok := keys[key]
+		return ok || t.coverByPrefix(key)
+	}
 }
 
 func (t Targets) coverByPrefix(key string) bool {

@@ -11,33 +11,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// isNil reports whether v is nil, or a nil pointer in an interface.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
-		return r.IsNil()
-	default:
-		return false
-	}
-}
-
-// same reports whether two errors are one: a bulk load fails for many ids with
-// one error.
-func same(a, b error) bool {
-	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b //nolint:errorlint // identity is meant
-}
-
-// age returns how long ago loadedAt was; 0 if that is not known.
-func age(loadedAt time.Time) time.Duration {
-	if loadedAt.IsZero() {
-		return 0
-	}
-	return max(0, time.Since(loadedAt))
-}
-
 // valueOf returns a stored value as a T.
 func valueOf[T any](stored any) (T, error) {
 	if value, ok := stored.(T); ok {
@@ -61,12 +34,12 @@ func convert[T any](stored any) (T, error) {
 	if stored == nil && reflect.TypeFor[T]().Kind() == reflect.Interface {
 		return value, nil
 	}
-	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", ErrTypeMismatch, stored, reflect.TypeFor[T]())
+	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", errTypeMismatch, stored, reflect.TypeFor[T]())
 }
 
-// holds reports whether a stored value is one that valueOf returns as a T, unless
-// its bytes are damaged.
-func holds[T any](stored any) bool {
+// holdsA reports whether a stored value is one that valueOf returns as a T, unless its bytes are
+// damaged.
+func holdsA[T any](stored any) bool {
 	want := reflect.TypeFor[T]()
 	if encoded, ok := stored.(provider.Encoded); ok {
 		return want.Kind() == reflect.Interface || encoded.Type == provider.TypeName(want)
@@ -75,7 +48,7 @@ func holds[T any](stored any) bool {
 	return ok || stored == nil && want.Kind() == reflect.Interface
 }
 
-// loadAlone loads for one reader, past the store and everybody else.
+// loadAlone runs a load function for one reader, past the store and all flights.
 func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)) (value T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -88,8 +61,34 @@ func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)
 // stack returns the stack of the calling goroutine.
 func stack() []byte { return debug.Stack() }
 
-// join is [errors.Join] that leaves a single error as it is.
-func join(errs ...error) error {
+// age returns how long ago loadedAt was; 0 if that is not known.
+func age(loadedAt time.Time) time.Duration {
+	if loadedAt.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(loadedAt))
+}
+
+// isNil reports whether v is nil, or a nil pointer in an interface.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan:
+		return r.IsNil()
+	default:
+		return false
+	}
+}
+
+// same reports whether two errors are one and the same: a bulk load fails for many ids with one error.
+func same(a, b error) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b //nolint:errorlint // identity is meant
+}
+
+// joinErrors is [errors.Join] that leaves a single error as it is.
+func joinErrors(errs ...error) error {
 	var only error
 	for _, err := range errs {
 		switch {

@@ -8,9 +8,120 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// quick answers a read from a store that has values without their entries, if it is a
-// hit which takes nothing but a look at the value. If it is none, lookUp has to be
-// asked. key may be a buffer that is used again, if there is no observer.
+// Wrap returns the value under key: from the store, or else from load, whose result is then stored for
+// the scope's TTL.
+//
+// However many callers ask for a key that is not stored, one load runs for all of them, in a goroutine
+// of its own. It has the values of the first caller's context, but not its cancellation: each caller
+// waits on its own context, and when the last one has left, the context of the load is cancelled. All
+// waiting callers get the error of the load, its panic (as [*PanicError]), or [ErrGoexit]; nothing is
+// stored then.
+//
+// If load returns an error that matches [ErrNotFound] or [ScopeOptions.NotFound], the absence is stored
+// for [ScopeOptions.NegativeTTL]. nil pointers, zero values and empty slices are ordinary values.
+//
+// A read that begins after an invalidation of key has returned never gets a value that was loaded
+// before the invalidation began. A store that fails or hangs does not fail the read: load answers. An
+// error of Wrap therefore comes from load or from ctx, or it names a bad argument; or it is
+// [ErrLoadTimeout], [ErrClosed] or [ErrRecursiveLoad].
+//
+// All callers share the value: do not change what it points to.
+func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
+	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	l := lookUp[T](ctx, &s.keyspace, key)
+	if l.answered {
+		return l.value, l.err
+	}
+	result, err := readOne(ctx, &s.keyspace, key, load, ttls, toRead, l.stored, l.entry)
+	return result.Value, err
+}
+
+// WrapResult is [Wrap] for callers that want to know where the value comes from, and how old it is.
+// With an error there is no value.
+func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
+	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	if err != nil {
+		return Result[T]{}, err
+	}
+	stored := s.flights.stored.Load()
+	var known *provider.Entry
+	if entry, found := s.get(ctx, key); found {
+		known = &entry
+	}
+	return readOne(ctx, &s.keyspace, key, load, ttls, toRead, stored, known)
+}
+
+// Refresh loads the value under key now, whatever is stored, and stores it: after a change of the source
+// that nobody announced, or to have a value before the first read. It returns what a load brought that
+// began after Refresh did: its own load, or one that others began meanwhile.
+//
+// Other readers get what is stored until the new value replaces it. If the load fails, what is stored
+// stays, and Refresh returns the error, without a stale value. A store with leases that is no
+// [provider.Refresher] cannot do that: there the entry is removed first. An invalidation that comes
+// during the load wins, as for [Wrap]. All else that Wrap says holds too.
+func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
+	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	result, err := readOne(ctx, &s.keyspace, key, load, ttls, toReplace, s.flights.stored.Load(), nil)
+	return result.Value, err
+}
+
+// checkRead returns the TTLs of a read of one key, or the error of a bad argument.
+func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads(s, true, hasLoad, options)
+	if err == nil {
+		err = s.checkKey(ctx, key)
+	}
+	return ttls, err
+}
+
+// checkReads is the part of checkRead that is the same for every call of a memoized function.
+func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+	switch {
+	case !s.isMade():
+		return ttls{}, errNoScope
+	case !hasKey:
+		return ttls{}, errors.New("readthrough: key: must not be nil")
+	case !hasLoad:
+		return ttls{}, errors.New("readthrough: load: must not be nil")
+	default:
+		return s.options.ttls(options)
+	}
+}
+
+// ---- a look into the store
+
+// lookup is what a look into the store brought.
+type lookup[T any] struct {
+	value    T
+	err      error           // for a hit of an absence
+	entry    *provider.Entry // what is stored and not served as it is; nil: nothing
+	stored   uint64          // flights.stored before the look
+	answered bool            // a hit
+}
+
+// lookUp answers a read if there is an entry that is served as it is.
+func lookUp[T any](ctx context.Context, s *keyspace, key string) (l lookup[T]) {
+	l.stored = s.flights.stored.Load()
+	var is provider.Presence
+	if l.value, is = quick[T](ctx, s, key); is == provider.Present {
+		l.answered = true
+		return l
+	}
+	l.lookUpEntry(ctx, s, key, is)
+	return l
+}
+
+// quick answers a read from a store that has values without their entries. It is the path of most hits.
+// Where it is unsure, lookUpEntry has to be asked. key may be a buffer that is used again, if there is
+// no observer.
 func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is provider.Presence) {
 	given, is := s.getValue(ctx, key)
 	if is != provider.Present {
@@ -24,59 +135,53 @@ func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is pro
 	return value, provider.Present
 }
 
-// lookUp answers a read that quick has not, if there is an entry that is served as it
-// is. Otherwise, entry is what there is; nil: nothing.
-func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Presence) (value T, hit bool, entry *provider.Entry, err error) {
+// lookUpEntry answers a read that quick has not answered.
+func (l *lookup[T]) lookUpEntry(ctx context.Context, s *keyspace, key string, is provider.Presence) {
 	if is == provider.Missing {
-		return value, false, nil, nil
+		return
 	}
-	e, found := s.get(ctx, key)
-	if !found {
-		return value, false, nil, nil
-	}
-	if s.standing(&e) != fresh {
-		return value, false, boxed(e), nil
-	}
-	value, err, hit = valueIn[T](s, key, &e)
-	if hit {
+	entry, found := s.get(ctx, key)
+	switch {
+	case !found:
+	case s.freshness(&entry) != fresh:
+		l.entry = boxed(entry)
+	case entry.Absent:
+		l.err, l.answered = s.absent, true
+		s.hit(key)
+	default:
+		value, err := valueOf[T](entry.Value)
+		if err != nil {
+			s.report(OpGet, key, err)
+			return
+		}
+		l.value, l.answered = value, true
 		s.hit(key)
 	}
-	return value, hit, nil, err
 }
 
-// boxed moves an entry to the heap; what is served at once stays off it.
+// boxed moves an entry to the heap. What is served at once stays off it.
 func boxed(e provider.Entry) *provider.Entry { return &e }
 
-// valueIn returns what a reader gets from a stored entry. ok is false if the entry
-// cannot be read as a T, which is then reported.
-func valueIn[T any](s *keyspace, key string, entry *provider.Entry) (value T, err error, ok bool) {
-	if entry.Absent {
-		return value, s.absent, true
-	}
-	value, err = valueOf[T](entry.Value)
-	if err != nil {
-		s.report(OpGet, key, err)
-		return value, nil, false
-	}
-	return value, nil, true
-}
+// ---- a read of one key
 
-// one is a read of one key.
+// one is the typed end of a read of one key.
 type one[T any] struct {
 	read
+
 	loadOne func(context.Context) (T, error)
 	result  Result[T]
-	absence error // why there is no value
+	absence error   // why there is no value
+	room    [1]item // for the items of the read
 }
 
-// readOne returns what a reader gets that lookUp has not answered.
-func readOne[T any](ctx context.Context, s *keyspace, key string, stored uint64, load func(context.Context) (T, error), lives lifetimes, purpose purpose, entry *provider.Entry) (Result[T], error) {
+// readOne answers a read that lookUp has not answered. entry is what is stored; nil: nothing.
+func readOne[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error), ttls ttls, purpose purpose, stored uint64, entry *provider.Entry) (Result[T], error) {
 	o := &one[T]{loadOne: load}
 	r := &o.read
-	r.scope, r.target, r.lives, r.purpose, r.stored = s, o, lives, purpose, stored
-	r.one[0].key = key
-	r.items, r.single = r.one[:], true
-	if entry != nil && r.serve(ctx, &r.one[0], entry) {
+	r.scope, r.target, r.ttls, r.purpose, r.stored = s, o, ttls, purpose, stored
+	o.room[0].key = key
+	r.items, r.single = o.room[:], true
+	if entry != nil && r.serve(ctx, &o.room[0], entry) {
 		s.hit(key)
 		r.refresh(ctx)
 		return o.result, o.absence
@@ -104,11 +209,11 @@ func (o *one[T]) load(ctx context.Context, flights []*flight) error {
 	return nil
 }
 
-func (*one[T]) adopt(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
+func (*one[T]) decode(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
 
-func (*one[T]) holds(stored any) bool { return holds[T](stored) }
+func (*one[T]) isLoaded(stored any) bool { return holdsA[T](stored) }
 
-func (*one[T]) keep() {}
+func (*one[T]) own() {}
 
 func (o *one[T]) put(_ *item, stored any, source Source, loadedAt time.Time, why error) error {
 	value, err := valueOf[T](stored)
@@ -131,102 +236,4 @@ func (o *one[T]) loadAlone(ctx context.Context, _ []item) error {
 	}
 	o.result = Result[T]{Value: value, Source: FromLoad}
 	return err
-}
-
-// Refresh loads the value under key now, whatever is stored, and stores it: after
-// a change of the source that nobody announced, or to have a value before the
-// first read. It returns what was loaded by a load that began after Refresh did:
-// this one, or one that others began meanwhile.
-//
-// What is stored is served to others until the new value replaces it, and stays if
-// the load fails; Refresh then returns the error, without a stale value. A store
-// with leases that is no provider.Refresher cannot do that: there it is removed
-// first. An invalidation that comes while it loads wins, as for [Wrap], of which all
-// else holds too.
-func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	lives, err := checkRead(ctx, s, key, load != nil, options)
-	if err != nil {
-		var none T
-		return none, err
-	}
-	result, err := readOne(ctx, &s.keyspace, key, s.flights.stored.Load(), load, lives, toReplace, nil)
-	return result.Value, err
-}
-
-// WrapResult is [Wrap] for callers who want to know where the value comes from,
-// and how old it is. With an error there is no value.
-func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
-	lives, err := checkRead(ctx, s, key, load != nil, options)
-	if err != nil {
-		return Result[T]{}, err
-	}
-	stored := s.flights.stored.Load()
-	entry, found := s.get(ctx, key)
-	if !found {
-		return readOne(ctx, &s.keyspace, key, stored, load, lives, toRead, nil)
-	}
-	return readOne(ctx, &s.keyspace, key, stored, load, lives, toRead, &entry)
-}
-
-// Wrap returns the value under key: from the store, or else from load, whose
-// result is then stored for the scope's TTL.
-//
-// However many ask for a key that is not stored, one load runs for all of them,
-// in a goroutine of its own. It has the values of the first caller's context but
-// not its cancellation: each caller waits on its own context, and when the last
-// one has left, the context of the load is cancelled. A load error, a panic (as
-// [*PanicError]) and [ErrGoexit] reach all who wait, and nothing is stored.
-//
-// If load returns an error that matches [ErrNotFound] or [ScopeOptions.NotFound],
-// the absence is stored for [ScopeOptions.NegativeTTL]. nil pointers, zero values
-// and empty slices are ordinary values.
-//
-// A read that begins after an invalidation of key returned never gets a value
-// that was loaded before the invalidation began. A store that fails or hangs
-// does not fail the read: load answers. An error of Wrap is therefore one of load
-// or of ctx, or it names a bad argument; or it is [ErrLoadTimeout], [ErrClosed]
-// or [ErrRecursiveLoad].
-//
-// The value is shared by all who read it: do not change what it points to.
-func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	lives, err := checkRead(ctx, s, key, load != nil, options)
-	if err != nil {
-		var none T
-		return none, err
-	}
-	stored := s.flights.stored.Load()
-	value, is := quick[T](ctx, &s.keyspace, key)
-	if is == provider.Present {
-		return value, nil
-	}
-	value, hit, entry, err := lookUp[T](ctx, &s.keyspace, key, is)
-	if hit {
-		return value, err
-	}
-	result, err := readOne(ctx, &s.keyspace, key, stored, load, lives, toRead, entry)
-	return result.Value, err
-}
-
-// checkRead returns the TTLs of a read, or an error that says what is wrong with
-// its arguments.
-func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (lifetimes, error) {
-	lives, err := checkReads(s, true, hasLoad, options)
-	if err == nil {
-		err = s.checkKey(ctx, key)
-	}
-	return lives, err
-}
-
-// checkReads is checkRead for what is the same for every call of a function.
-func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (lifetimes, error) {
-	switch {
-	case !s.isMade():
-		return lifetimes{}, errNoScope
-	case !hasKey:
-		return lifetimes{}, errors.New("readthrough: key: must not be nil")
-	case !hasLoad:
-		return lifetimes{}, errors.New("readthrough: load: must not be nil")
-	default:
-		return s.options.lifetimes(options)
-	}
 }

@@ -51,8 +51,9 @@ type node struct {
 
 // box has an entry that needs more room than a node has, or has a weight.
 type box struct {
-	entry  provider.Entry
-	weight int64
+	entry      provider.Entry
+	weight     int64
+	freshUntil int64 // Entry.FreshUntil on the store's clock; never: it has none
 }
 
 // newNode returns a node for an item that is stored now and weighs that much, but
@@ -66,7 +67,7 @@ func (s *Store) newNode(item *provider.Item, weight int64) *node {
 	if aged && time.Duration(took) == e.LoadTime && e.FreshUntil.IsZero() && e.Validator == "" && s.weigher == nil {
 		n.value, n.age, n.took = e.Value, age, took
 	} else {
-		n.value = &box{entry: *e, weight: weight}
+		n.value = &box{entry: *e, weight: weight, freshUntil: s.timeOf(e.FreshUntil)}
 	}
 	return n
 }
@@ -131,11 +132,11 @@ func (n *node) is(hash uint32, key *provider.Key) bool {
 	return n.hash() == hash && n.name == key.Name && n.scope.name == key.Scope
 }
 
-// plain returns the value of the entry, if there is nothing else of interest in it.
-func (n *node) plain() (value any, ok bool) {
+// plain returns the value of the entry, if it is one that is fresh at now.
+func (n *node) plain(now int64) (value any, ok bool) {
 	value = n.value
 	if b, ok := value.(*box); ok {
-		if !b.entry.FreshUntil.IsZero() {
+		if now >= b.freshUntil {
 			return nil, false
 		}
 		value = b.entry.Value

@@ -9,7 +9,7 @@ import (
 // Get returns the live entry under key, and whether there is one. It takes no
 // lock and allocates nothing. The only error is that of a closed store.
 func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
-	if n := s.live(&key); n != nil {
+	if n, _ := s.live(&key); n != nil {
 		n.hit()
 		s.hits.Add(1)
 		return n.entry(s.base), true, nil
@@ -24,10 +24,10 @@ func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, 
 }
 
 // GetValue returns the value of the live entry under key. It is unsure about an
-// entry that is absent or has FreshUntil, and about everything once the store is
+// entry that is absent or no longer fresh, and about everything once the store is
 // closed.
 func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
-	n := s.live(&key)
+	n, now := s.live(&key)
 	if n == nil {
 		if s.closed.Load() {
 			return nil, provider.Unsure
@@ -35,7 +35,7 @@ func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 		s.misses.Add(1)
 		return nil, provider.Missing
 	}
-	value, plain := n.plain()
+	value, plain := n.plain(now)
 	if !plain {
 		return nil, provider.Unsure
 	}
@@ -47,13 +47,13 @@ func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 // GetValues is GetValue for keys, with one reading of the clock for all of them.
 func (s *Store) GetValues(keys []provider.Key, values []provider.Value) {
 	hits, misses := 0, 0
-	s.eachOf(keys, func(i int, n *node) {
+	s.eachOf(keys, func(i int, n *node, now int64) {
 		if n == nil {
 			values[i] = provider.Value{Is: provider.Missing}
 			misses++
 			return
 		}
-		value, plain := n.plain()
+		value, plain := n.plain(now)
 		if !plain {
 			values[i] = provider.Value{Is: provider.Unsure}
 			return
@@ -75,8 +75,8 @@ func (s *Store) GetValues(keys []provider.Key, values []provider.Value) {
 }
 
 // eachOf calls visit with the live node of every one of keys, nil if there is none,
-// in their order.
-func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node)) {
+// in their order, and with the time at which it has looked.
+func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node, now int64)) {
 	now := s.now()
 	var room [lookahead]search
 	for first := 0; first < len(keys); first += lookahead {
@@ -91,7 +91,7 @@ func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node)) {
 			if n != nil && n.expiredAt(now) {
 				n = nil
 			}
-			visit(first+i, n)
+			visit(first+i, n, now)
 		}
 	}
 }
@@ -101,7 +101,7 @@ func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node)) {
 func (s *Store) GetMany(_ context.Context, keys []provider.Key) ([]provider.Result, error) {
 	results := make([]provider.Result, len(keys))
 	hits := 0
-	s.eachOf(keys, func(i int, n *node) {
+	s.eachOf(keys, func(i int, n *node, _ int64) {
 		if n != nil {
 			n.hit()
 			hits++

@@ -136,16 +136,27 @@ func (s *Store) Close() error {
 // unaffected by changes of the wall clock.
 func (s *Store) now() int64 { return int64(time.Since(s.base)) }
 
+// timeOf returns a time on the store's clock; never for the zero time.
+func (s *Store) timeOf(t time.Time) int64 {
+	if t.IsZero() {
+		return never
+	}
+	return int64(t.Sub(s.base)) // Sub has bounds, which no clock reaches
+}
+
 // find returns the node under key, nil if there is none.
 func (s *Store) find(key *provider.Key) *node { return s.table.Load().find(s.hash(key), key) }
 
-// live is find that leaves out an entry whose end has passed.
-func (s *Store) live(key *provider.Key) *node {
-	n := s.find(key)
-	if n != nil && n.expires != never && n.expiredAt(s.now()) {
-		return nil
+// live is find that leaves out an entry whose end has passed. now is when that was looked at, for an
+// entry that has an end; for all others, it is later than every time at which a value is fresh.
+func (s *Store) live(key *provider.Key) (n *node, now int64) {
+	n, now = s.find(key), never-1
+	if n != nil && n.expires != never {
+		if now = s.now(); n.expiredAt(now) {
+			return nil, now
+		}
 	}
-	return n
+	return n, now
 }
 
 // hash returns the hash of a key, of hashBits bits.

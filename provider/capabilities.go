@@ -62,11 +62,12 @@ type Punctual interface {
 // the rest of its entry. It is there for speed: most reads are hits that need
 // nothing else, and an [Entry] is big.
 type ValueGetter interface {
-	// GetValue returns the Value of the live entry under key, [Present], unless the
-	// entry is Absent or has FreshUntil. It returns [Missing] if there is no entry. Both
-	// are as true, and count in the statistics, as if Get had said so. In all other
-	// cases, and whenever it cannot tell, it returns [Unsure]: the cache then asks Get.
-	// It must not keep the strings of key, which may be a buffer that is used again.
+	// GetValue returns the Value of the live entry under key, [Present], if the entry is
+	// a value and fresh: it is not Absent, and has no FreshUntil or one in the future. It
+	// returns [Missing] if there is no entry. Both are as true, and count in the
+	// statistics, as if Get had said so. In all other cases, and whenever it cannot
+	// tell, it returns [Unsure]: the cache then asks Get. It must not keep the strings
+	// of key, which may be a buffer that is used again.
 	GetValue(key Key) (value any, is Presence)
 
 	// GetValues sets each of values, of which there are as many as keys, to what GetValue
@@ -89,7 +90,7 @@ const (
 	Unsure Presence = iota
 	// Missing says that there is no live entry.
 	Missing
-	// Present says that there is one, which has nothing of interest but its value.
+	// Present says that there is one, which is fresh.
 	Present
 )
 

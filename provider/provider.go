@@ -63,8 +63,8 @@ type Entry struct {
 
 	// FreshUntil is the wall clock time up to which the entry is fresh; zero:
 	// for as long as it is stored. The cache sets it. A store keeps it, to the
-	// microsecond at least, and does not act on it: what a store acts on is the
-	// TTL given to Set.
+	// microsecond at least. Nothing but [ValueGetter] acts on it: an entry is stored
+	// for the TTL given to Set.
 	FreshUntil time.Time
 
 	// LoadedAt is the wall clock time at which the load had returned the value, or

@@ -1896,6 +1896,15 @@ func brokenMisc() []breakage {
 				return entry.Value, provider.Present
 			}
 		}},
+		{name: "GetValue finds what is no longer fresh", exactOnly: true, cases: in("getvalue/fresh", "getvalue/entries"), apply: func(b *broken) {
+			b.getValue = func(key provider.Key) (any, provider.Presence) {
+				entry, found, err := b.reference.Get(context.Background(), key)
+				if err != nil || !found || entry.Absent || entry.FreshUntil.Before(time.Now()) && !entry.FreshUntil.IsZero() {
+					return nil, provider.Unsure
+				}
+				return entry.Value, provider.Present
+			}
+		}},
 		{name: "GetValue finds nothing after Close", cases: in("getvalue/after-close"), apply: func(b *broken) {
 			b.getValue = func(key provider.Key) (any, provider.Presence) {
 				value, is := b.reference.GetValue(key)

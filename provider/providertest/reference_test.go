@@ -83,7 +83,7 @@ func (r *reference) GetValue(key provider.Key) (any, provider.Presence) {
 	case !found || !e.live():
 		r.misses++
 		return nil, provider.Missing
-	case e.entry.Absent || !e.entry.FreshUntil.IsZero():
+	case e.entry.Absent || !e.entry.FreshUntil.IsZero() && !time.Now().Before(e.entry.FreshUntil):
 		return nil, provider.Unsure
 	default:
 		r.hits++

@@ -45,23 +45,34 @@ func valueGetterCases() []capabilityCase[provider.ValueGetter] {
 		},
 		{
 			"entries",
-			because("GetValue neither finds nor misses an entry that is Absent or has FreshUntil: it is Unsure. The cache would serve an absence as a value, and a stale value as a fresh one."),
+			because("GetValue neither finds nor misses an entry that is Absent or whose FreshUntil is over: it is Unsure. The cache would serve an absence as a value, and a stale value as a fresh one."),
 			func(s *session, g provider.ValueGetter) {
 				for i, entry := range []provider.Entry{
 					{Absent: true},
-					{Absent: true, FreshUntil: time.Now()},
-					{Value: "value", FreshUntil: time.Now().Add(-time.Second)},
-					{Value: "value", FreshUntil: time.Now().Add(time.Hour), Validator: "v"},
+					{Absent: true, FreshUntil: time.Now().Add(time.Hour)},
+					{Value: "value", FreshUntil: time.Now()},
+					{Value: "value", FreshUntil: time.Now().Add(-time.Second), Validator: "v"},
 				} {
 					key := k(fmt.Sprint("key ", i))
 					s.setEntry(key, entry, time.Hour)
-					for _, a := range valueAnswers(g, key) {
-						if a.Is != provider.Unsure {
-							s.errorf("%s of an entry with Absent %v and FreshUntil %v: %v, %d; want Unsure",
-								a.call, entry.Absent, entry.FreshUntil, brief(a.Value.Value), a.Is)
-						}
-					}
+					s.wantUnsure(g, key, entry)
 				}
+			},
+		},
+		{
+			"fresh",
+			because("GetValue finds a value until its FreshUntil, exactly, and is Unsure from then on. The cache would serve a stale value as a fresh one."),
+			func(s *session, g provider.ValueGetter) {
+				if !s.exact() {
+					s.skipf("in real time no moment is exact: this case is for RunSynctest")
+				}
+				entry := provider.Entry{Value: "value", FreshUntil: time.Now().Add(time.Minute)}
+				s.setEntry(k("key"), entry, time.Hour)
+				s.wantValue(g, k("key"), "value", true)
+				time.Sleep(time.Minute - 1)
+				s.wantValue(g, k("key"), "value", true)
+				time.Sleep(time.Nanosecond)
+				s.wantUnsure(g, k("key"), entry)
 			},
 		},
 		{
@@ -127,6 +138,17 @@ func valueAnswers(g provider.ValueGetter, key provider.Key) []valueAnswer {
 	values := make([]provider.Value, 3)
 	g.GetValues([]provider.Key{key, k("never stored"), key}, values)
 	return append(answers, valueAnswer{values[0], "GetValues"}, valueAnswer{values[2], "GetValues"})
+}
+
+// wantUnsure checks that GetValue and GetValues are unsure about a key that holds entry.
+func (s *session) wantUnsure(g provider.ValueGetter, key provider.Key, entry provider.Entry) {
+	s.t.Helper()
+	for _, a := range valueAnswers(g, key) {
+		if a.Is != provider.Unsure {
+			s.errorf("%s of an entry with Absent %v and FreshUntil %v: %v, %d; want Unsure",
+				a.call, entry.Absent, entry.FreshUntil, brief(a.Value.Value), a.Is)
+		}
+	}
 }
 
 // wantValue checks what GetValue and GetValues say about a key that holds value, or

@@ -1,0 +1,226 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/readthrough/readthrough/provider"
+	"golang.org/x/sync/errgroup"
+)
+
+// ---- reads
+
+// lookup is the answer of a Get.
+type lookup struct {
+	entry provider.Entry
+	found bool
+}
+
+// Get asks the store for an entry. A hit in a store in the process allocates nothing.
+func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	if b.Local {
+		return b.getLocal(ctx, key)
+	}
+	if err := b.Admit(); err != nil {
+		return provider.Entry{}, false, err
+	}
+	l, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (lookup, error) {
+		entry, found, err := b.store.Get(ctx, key)
+		return lookup{entry, found}, err
+	})
+	return l.entry, l.found, err
+}
+
+// getLocal is Get for a store in the process.
+func (b *Backend) getLocal(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
+	defer b.recoverStore(&err)
+	return b.store.Get(ctx, key)
+}
+
+// GetValue asks a store with Values for one.
+func (b *Backend) GetValue(key provider.Key) (value any, is provider.Presence, err error) {
+	defer b.recoverStore(&err)
+	value, is = b.Values.GetValue(key)
+	return value, is, nil
+}
+
+// GetValues asks a store with Values for some.
+func (b *Backend) GetValues(keys []provider.Key, values []provider.Value) (err error) {
+	defer b.recoverStore(&err)
+	b.Values.GetValues(keys, values)
+	return nil
+}
+
+// GetMany asks the store for entries. It returns a result for each key, also with an error.
+func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	if err := b.Admit(); err != nil {
+		return make([]provider.Result, len(keys)), err
+	}
+	results, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) ([]provider.Result, error) {
+		if b.batch != nil {
+			return b.batch.GetMany(ctx, keys)
+		}
+		return b.getEach(ctx, keys)
+	})
+	if len(results) != len(keys) {
+		if err == nil {
+			err = fmt.Errorf("readthrough: the store returned %d results for %d keys", len(results), len(keys))
+		}
+		results = make([]provider.Result, len(keys))
+	}
+	return results, err
+}
+
+// getEach is GetMany for a store without [provider.Batcher].
+func (b *Backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	results := make([]provider.Result, len(keys))
+	var group errgroup.Group
+	group.SetLimit(parallelGets)
+	if b.Local {
+		group.SetLimit(1)
+	}
+	for i, key := range keys {
+		group.Go(func() (err error) {
+			defer b.recoverStore(&err)
+			r := &results[i]
+			r.Entry, r.Found, r.Err = b.store.Get(ctx, key)
+			if verdictOn(r.Err) == storeFailed {
+				return r.Err
+			}
+			return nil
+		})
+	}
+	return results, group.Wait()
+}
+
+// Probe asks the store for something, only for the breaker to find out whether the store answers.
+func (b *Backend) Probe(ctx context.Context, key provider.Key) {
+	if b.Saturated() {
+		return
+	}
+	if _, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
+		_, _, err := b.store.Get(ctx, key)
+		return struct{}{}, err
+	}); err != nil {
+		return // the breaker knows
+	}
+}
+
+// ---- fills
+
+// Filler is told when the store has returned from a fill. A store that does not keep its deadline may
+// return long after Set.
+type Filler interface {
+	StoreReturned()
+}
+
+// Set asks the store to keep items. If the store is not in the process, it tells filler when the store
+// has returned.
+func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler) error {
+	if b.Local {
+		return b.setNow(ctx, items)
+	}
+	if err := b.Admit(); err != nil {
+		filler.StoreReturned()
+		return err
+	}
+	_, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
+		defer filler.StoreReturned()
+		return struct{}{}, b.setNow(ctx, items)
+	})
+	return err
+}
+
+// SetOne is Set for one item, of which it keeps nothing.
+func (b *Backend) SetOne(ctx context.Context, item *provider.Item, filler Filler) error {
+	if b.Local {
+		return b.setLocal(ctx, item)
+	}
+	return b.Set(ctx, []provider.Item{*item}, filler)
+}
+
+// setLocal is SetOne for a store in the process.
+func (b *Backend) setLocal(ctx context.Context, item *provider.Item) (err error) {
+	defer b.recoverStore(&err)
+	return b.store.Set(ctx, item.Key, item.Entry, item.TTL)
+}
+
+// setNow is Set in the goroutine of its caller.
+func (b *Backend) setNow(ctx context.Context, items []provider.Item) (err error) {
+	defer b.recoverStore(&err)
+	if b.batch != nil && len(items) > 1 {
+		return b.batch.SetMany(ctx, items)
+	}
+	return b.setEach(ctx, items)
+}
+
+// setEach stores items one at a time. It goes on after an item that the store refuses, and stops at a
+// failure.
+func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
+	var refused []error
+	for i := range items {
+		err := b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL)
+		if verdictOn(err) == storeFailed {
+			return err
+		}
+		if err != nil {
+			refused = append(refused, err)
+		}
+	}
+	return errors.Join(refused...)
+}
+
+// ---- removals. They are made also while the breaker is open: the caller has asked Open, or has to
+// know.
+
+// Delete asks the store to remove keys.
+func (b *Backend) Delete(ctx context.Context, keys []provider.Key) error {
+	if b.Saturated() {
+		return ErrOpen
+	}
+	_, err := ask(ctx, b, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, b.store.Delete(ctx, keys...)
+	})
+	return err
+}
+
+// DeletePrefix asks the store to remove the keys under a prefix. It returns how many live entries were
+// removed.
+func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	if b.Saturated() {
+		return 0, ErrOpen
+	}
+	return ask(ctx, b, b.DeleteTimeout, func(ctx context.Context) (int, error) {
+		return b.store.DeletePrefix(ctx, scope, prefix)
+	})
+}
+
+// ---- inspection
+
+// Has asks the store whether it has a live entry under key.
+func (b *Backend) Has(ctx context.Context, key provider.Key) (bool, error) {
+	return inspect(ctx, b, func(ctx context.Context) (bool, error) { return b.inspector.Has(ctx, key) })
+}
+
+// List asks the store for a page of its live entries.
+func (b *Backend) List(ctx context.Context, options provider.ListOptions) (provider.Page, error) {
+	return inspect(ctx, b, func(ctx context.Context) (provider.Page, error) { return b.inspector.List(ctx, options) })
+}
+
+// Stats asks the store for its statistics.
+func (b *Backend) Stats(ctx context.Context) (provider.Stats, error) {
+	return inspect(ctx, b, func(ctx context.Context) (provider.Stats, error) { return b.inspector.Stats(ctx) })
+}
+
+// inspect calls the inspector of the store, if there is one. A listing takes longer than a read.
+func inspect[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (R, error) {
+	var none R
+	if b.inspector == nil {
+		return none, b.errNoInspector()
+	}
+	if err := b.Admit(); err != nil {
+		return none, err
+	}
+	return ask(ctx, b, b.DeleteTimeout, call)
+}

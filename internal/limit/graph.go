@@ -1,0 +1,162 @@
+// Package limit bounds how many loads of a scope run at once, and keeps loads that wait for each
+// other from waiting for ever.
+//
+// Two kinds of waiting meet here. A load waits for its turn while as many loads of its scope run
+// as may run. And a load whose load function reads another key waits for the load of that key. A
+// limit alone would deadlock: a load that has a place may wait for one that has none. So one
+// [Graph] for all scopes of a cache knows both kinds, under one mutex.
+//
+// The package knows nothing of caches. A load is a [Node], and a scope's limit are [Slots].
+package limit
+
+import (
+	"container/list"
+	"fmt"
+	"sync"
+)
+
+// Graph is the wait-for graph of the loads of a cache. It has an edge from a load to each load that
+// it waits for:
+//
+//   - its load function reads what the other one loads ([Graph.Begin]);
+//   - it is queued, and the other one has a place in the same [Slots].
+//
+// Readers outside of load functions wait too, but nobody waits for them: they are not in the graph
+// and cost nothing. The zero value is an empty graph.
+type Graph struct {
+	mu sync.Mutex // guards following, and the Slots and Nodes of all scopes
+
+	// reads has, for each load, the loads that it reads from, with the number of reads.
+	reads map[*Node]map[*Node]int
+}
+
+// Node is a load in the graph. Its zero value is a load of a scope without a limit. A Node must not
+// be copied.
+type Node struct {
+	slots *Slots // nil: no limit. Set by Init, before anybody else has the node.
+
+	// queued is closed when the load has had to wait for its turn. Made by Init.
+	queued chan struct{}
+
+	// entered says that the load has a place. Only the load's goroutine reads and writes it.
+	entered bool
+
+	// The following are guarded by Graph.mu.
+
+	waited bool          // queued is closed
+	place  *list.Element // the load's in slots.queue; nil: it is not queued
+	turn   chan struct{} // closed when the load leaves the queue because its turn has come
+}
+
+// Init makes n a load that needs a place in slots. It is called before the graph knows n.
+func (n *Node) Init(slots *Slots) {
+	n.slots, n.queued = slots, make(chan struct{})
+}
+
+// Queued returns a channel that is closed once the load has to wait for its turn. It is nil, and
+// never ready, for a load without a limit.
+func (n *Node) Queued() <-chan struct{} { return n.queued }
+
+// Begin says that the load function of n reads what others load, and waits for them. It reports
+// false, and says nothing, if one of them waits for n already: the wait would never end.
+//
+// Only reads count for that, since who waits in a queue is helped instead: see [Slots].
+func (g *Graph) Begin(n *Node, others []*Node) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, other := range others {
+		if g.reachesLocked(other, n, readsOnly, make(map[*Node]bool)) {
+			return false
+		}
+	}
+	if g.reads == nil {
+		g.reads = make(map[*Node]map[*Node]int)
+	}
+	if g.reads[n] == nil {
+		g.reads[n] = make(map[*Node]int)
+	}
+	for _, other := range others {
+		g.reads[n][other]++
+	}
+	g.relieveLocked(n, make(map[*Node]bool))
+	return true
+}
+
+// End takes back what Begin has said.
+func (g *Graph) End(n *Node, others []*Node) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, other := range others {
+		if g.reads[n][other]--; g.reads[n][other] == 0 {
+			delete(g.reads[n], other)
+		}
+	}
+	if len(g.reads[n]) == 0 {
+		delete(g.reads, n)
+	}
+}
+
+// edges says which edges of the graph a search follows.
+type edges bool
+
+const (
+	readsOnly edges = false
+	allEdges  edges = true
+)
+
+// reachesLocked reports whether from is target, or waits for it, directly or through others. seen
+// are the loads that the search has visited.
+func (g *Graph) reachesLocked(from, target *Node, which edges, seen map[*Node]bool) bool {
+	if from == target {
+		return true
+	}
+	seen[from] = true
+	for next := range g.reads[from] {
+		if !seen[next] && g.reachesLocked(next, target, which, seen) {
+			return true
+		}
+	}
+	if which == readsOnly || from.place == nil {
+		return false
+	}
+	for next := range from.slots.running {
+		if !seen[next] && g.reachesLocked(next, target, which, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// relieveLocked gives a place to each queued load that n has come to wait for, directly or through
+// others, if its turn would never come.
+func (g *Graph) relieveLocked(n *Node, seen map[*Node]bool) {
+	seen[n] = true
+	visit := func(next *Node) {
+		if seen[next] {
+			return
+		}
+		if next.place != nil && g.blockedLocked(next) {
+			next.slots.admitLocked(next)
+		}
+		g.relieveLocked(next, seen)
+	}
+	for next := range g.reads[n] {
+		visit(next)
+	}
+	if n.place != nil {
+		for next := range n.slots.running {
+			visit(next)
+		}
+	}
+}
+
+// Leftovers describes what the graph keeps, and what is kept of slots: it is empty when no load waits,
+// none is queued and none has a place. Tests look for leaks with it.
+func (g *Graph) Leftovers(slots *Slots) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.reads) == 0 && len(slots.running) == 0 && slots.queue.Len() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d loads wait for others, %d have a place, %d are queued", len(g.reads), len(slots.running), slots.queue.Len())
+}
