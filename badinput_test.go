@@ -260,7 +260,6 @@ func TestBadKeysAndFunctions(t *testing.T) {
 		tests,
 		badCall{name: "Mutate/nil Write", call: mutation(func(m *readthrough.Mutation[int]) { m.Write = nil }), want: "Mutation.Write: must not be nil"},
 		badCall{name: "Mutate/nil Invalidate", call: mutation(func(m *readthrough.Mutation[int]) { m.Invalidate = nil }), want: "Mutation.Invalidate: must not be nil"},
-		badCall{name: "Mutate/OnPending", call: mutation(func(m *readthrough.Mutation[int]) { m.OnPending = 2 }), want: "Mutation.OnPending: 2: must be"},
 		badCall{name: "Mutate/all nil", call: func() error {
 			_, err := readthrough.Mutate(ctx, s, readthrough.Mutation[int]{})
 			return err

@@ -40,9 +40,6 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	})
 	c.observer, c.onError, c.options = options.Observer, options.OnError, options
 	c.closing = make(chan struct{})
-	if isNil(c.observer) {
-		c.observer = nil
-	}
 	if c.onError == nil {
 		c.onError = new(errorLog).onError
 	}

@@ -50,7 +50,7 @@ func (c *call) run() {
 	c.returned = true
 }
 
-// end finishes the call: it lands, and then the user is told.
+// end finishes the call, however its goroutine has ended.
 func (c *call) end() {
 	if !c.returned {
 		err := ErrGoexit
@@ -60,9 +60,14 @@ func (c *call) end() {
 		c.fail(err)
 	}
 	c.scope.graph.Exit(&c.node)
+	c.land()
+}
+
+// land lands the call, and then tells the user.
+func (c *call) land() {
 	c.scope.flights.land(c)
-	for _, event := range c.events {
-		c.scope.observe(event)
+	for i := range c.notices {
+		c.notices[i].tell(c)
 	}
 }
 
@@ -141,7 +146,7 @@ func (c *call) adopt(f *flight, entry provider.Entry) bool {
 	if !entry.Absent {
 		value, err := c.loader.decode(entry)
 		if err != nil {
-			c.scope.report(OpGet, f.key, err)
+			c.report(opGet, f.key, err)
 			return false
 		}
 		entry.Value = value
@@ -176,8 +181,8 @@ func (c *call) load(flights []*flight, last bool) {
 		err = context.Canceled // the cancellation is about to come
 	}
 	if c.ran = err == nil; c.ran {
-		c.countRefresh()
-		err = c.loader.load(c.ctx, flights)
+		c.loadStart()
+		err = c.loader.load(c.loadCtx, flights)
 	}
 	s.graph.Exit(&c.node)
 	c.complete(flights, err, last)
@@ -199,7 +204,7 @@ func (c *call) complete(flights []*flight, err error, last bool) {
 		f.finalize(err, took, now)
 	}
 	if c.ran {
-		c.countLoad(took, err)
+		c.loadEnd(took, err)
 	}
 	c.removeGone(flights)
 	storable := filter(flights, isStorable)
@@ -250,7 +255,7 @@ func (c *call) removeGone(flights []*flight) {
 		return
 	}
 	if err := c.scope.backend.Delete(&c.values, c.keys(gone)); err != nil {
-		c.scope.report(OpDelete, keyOf(gone), err)
+		c.report(opDelete, keyOf(gone), err)
 	}
 }
 
@@ -270,7 +275,7 @@ func (c *call) store(flights []*flight) (confirmed bool) {
 		err = c.scope.backend.Set(&c.values, items, c)
 	}
 	if err != nil {
-		c.scope.report(OpSet, keyOf(flights), err)
+		c.report(opSet, keyOf(flights), err)
 	}
 	return err == nil
 }
@@ -309,34 +314,73 @@ func keyOf(flights []*flight) string {
 	return ""
 }
 
-// ---- what is counted, and told after the call has landed
+// ---- what is counted, and what the user is told after the call has landed
 
-// countRefresh counts a load in the background.
-func (c *call) countRefresh() {
-	if c.purpose == toRefresh {
-		c.scope.stats.refreshes.Add(1)
-		c.scope.happened(EventRefresh, keyOf(c.flights), c.loading, nil)
+// notice is what the user is told after the call has landed. Until then invalidations may wait for the
+// call, and the user's code could wait for them.
+type notice struct {
+	observe func(context.Context, Event) // of the observer; nil: err is told
+	event   Event
+	err     *OpError
+}
+
+func (n *notice) tell(c *call) {
+	if n.err != nil {
+		c.scope.tellError(c.loadCtx, n.err)
+		return
+	}
+	c.scope.tell(c.loadCtx, n.observe, n.event)
+}
+
+// loadStart counts a load that is about to begin, and makes its context.
+func (c *call) loadStart() {
+	s := c.scope
+	refresh := c.purpose == toRefresh
+	if refresh {
+		s.stats.refreshes.Add(1)
+	}
+	if s.observer.LoadStart == nil {
+		return
+	}
+	defer s.observerPanicked(keyOf(c.flights))
+	event := Event{Scope: s.name, Key: keyOf(c.flights), Count: c.loading, Refresh: refresh}
+	if ctx := s.observer.LoadStart(c.ctx, event); ctx != nil {
+		c.loadCtx = ctx
 	}
 }
 
-func (c *call) countLoad(took time.Duration, err error) {
+func (c *call) loadEnd(took time.Duration, err error) {
 	c.scope.stats.loaded(took, err)
-	c.notify(Event{Kind: EventLoad, Count: c.loading, Duration: took, Err: err})
+	c.notify(c.scope.observer.LoadEnd, Event{Count: c.loading, Duration: took, Refresh: c.purpose == toRefresh, Err: err})
 }
 
 // countRefused counts n values that were not stored.
 func (c *call) countRefused(n int) {
 	if n > 0 {
 		c.scope.stats.refusedFills.Add(int64(n))
-		c.notify(Event{Kind: EventRefusedFill, Count: n})
+		c.notify(c.scope.observer.RefusedFill, Event{Count: n})
 	}
 }
 
-// notify keeps an event until the call has landed.
-func (c *call) notify(event Event) {
-	if c.scope.observer == nil {
+// notify keeps an event for the observer, if it wants to know.
+func (c *call) notify(observe func(context.Context, Event), event Event) {
+	if observe == nil {
 		return
 	}
 	event.Key = keyOf(c.flights)
-	c.events = append(c.events, event)
+	c.notices = append(c.notices, notice{observe: observe, event: event})
+}
+
+// report keeps an error that does not fail the load.
+func (c *call) report(op, key string, err error) {
+	if e := c.scope.count(op, key, err); e != nil {
+		c.notices = append(c.notices, notice{err: e})
+	}
+}
+
+// reportGet is report for an error of the store, unless the reader whose deadline ends ctx has left.
+func (c *call) reportGet(ctx context.Context, key string, err error) {
+	if ctx.Err() == nil {
+		c.report(opGet, key, err)
+	}
 }

@@ -166,22 +166,14 @@ func TestCloseWaitsForRetries(t *testing.T) {
 	})
 }
 
-// joinGate is an observer that holds up the readers that join a load.
-type joinGate struct{ gate chan struct{} }
-
-func (g joinGate) Observe(event readthrough.Event) {
-	if event.Kind == readthrough.EventJoin {
-		<-g.gate
-	}
-}
-
 // TestCloseOfAnObedientLoad: a load that returns at once with the error of its
 // context does not make a reader, whose own context is fine, believe that it has
 // ended.
 func TestCloseOfAnObedientLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		cache, err := readthrough.New(newStore(t), readthrough.Options{Observer: joinGate{gate}})
+		holdUp := func(context.Context, readthrough.Event) { <-gate }
+		cache, err := readthrough.New(newStore(t), readthrough.Options{Observer: readthrough.Observer{Join: holdUp}})
 		require.NoError(t, err)
 		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
 		require.NoError(t, err)

@@ -286,7 +286,7 @@ func namesOf(keys []provider.Key) []string {
 
 // reported is what OnError was told.
 type reported struct {
-	op         readthrough.Op
+	op         string
 	scope, key string
 	err        error
 }
@@ -301,7 +301,7 @@ type rig struct {
 
 	mu     sync.Mutex // guards following
 	errs   []reported
-	events []readthrough.Event
+	events []happened
 	loads  []string // the keys loaded, in order
 	value  string   // what a load returns
 	delay  time.Duration
@@ -313,7 +313,7 @@ func newRig(t *testing.T, options readthrough.Options, wrap func(*faulty) provid
 	t.Helper()
 	r := &rig{t: t, store: newFaulty(), value: "1"}
 	options.OnError = r.onError
-	options.Observer = r
+	options.Observer = observer(r.observe)
 	var store provider.CacheProvider = r.store
 	if wrap != nil {
 		store = wrap(r.store)
@@ -343,14 +343,43 @@ func (r *rig) newScope(name string) *readthrough.CachedScope {
 	return scope
 }
 
-func (r *rig) onError(op readthrough.Op, scope, key string, err error) {
+func (r *rig) onError(e *readthrough.OpError) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.errs = append(r.errs, reported{op, scope, key, err})
+	r.errs = append(r.errs, reported{e.Op, e.Scope, e.Key, e.Err})
 }
 
-// Observe makes the rig its cache's observer.
-func (r *rig) Observe(event readthrough.Event) {
+// happened is an event, with the name of the observer's function that was told.
+type happened struct {
+	readthrough.Event
+
+	kind string
+}
+
+// observer returns an observer whose functions all tell f. "refresh" is the start of a load in the
+// background.
+func observer(f func(happened)) readthrough.Observer {
+	tell := func(kind string) func(context.Context, readthrough.Event) {
+		return func(_ context.Context, e readthrough.Event) { f(happened{e, kind}) }
+	}
+	return readthrough.Observer{
+		Hit: tell("hit"), Miss: tell("miss"), Join: tell("join"), Stale: tell("stale"),
+		LoadStart: func(ctx context.Context, e readthrough.Event) context.Context {
+			if e.Refresh {
+				tell("refresh")(ctx, e)
+			}
+			return ctx
+		},
+		LoadEnd: tell("load"), RefusedFill: tell("refusedFill"),
+		Invalidate: tell("invalidate"), Recovered: tell("recovered"),
+		Error: func(_ context.Context, e *readthrough.OpError) {
+			f(happened{readthrough.Event{Scope: e.Scope, Key: e.Key, Count: 1, Err: e.Err}, "error"})
+		},
+	}
+}
+
+// observe makes the rig its cache's observer.
+func (r *rig) observe(event happened) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, event)
@@ -365,13 +394,13 @@ func (r *rig) reports() []reported {
 }
 
 // observed returns the events of a kind, once everybody is still.
-func (r *rig) observed(kind readthrough.EventKind) []readthrough.Event {
+func (r *rig) observed(kind string) []happened {
 	synctest.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var events []readthrough.Event
+	var events []happened
 	for _, e := range r.events {
-		if e.Kind == kind {
+		if e.kind == kind {
 			events = append(events, e)
 		}
 	}
@@ -443,10 +472,10 @@ func (r *rig) expectPending(want int) {
 }
 
 // expectReports compares the ops of what OnError was told.
-func (r *rig) expectReports(want ...readthrough.Op) {
+func (r *rig) expectReports(want ...string) {
 	r.t.Helper()
 	reports := r.reports()
-	var got []readthrough.Op
+	var got []string
 	for _, report := range reports {
 		got = append(got, report.op)
 	}

@@ -1084,10 +1084,6 @@ func (busyError) Error() string { return "busy" }
 
 func (e busyError) Is(error) bool { e.use(); return false }
 
-type busyObserver struct{ use func() }
-
-func (o busyObserver) Observe(readthrough.Event) { o.use() }
-
 // In caches that call the user's code under a lock: code that uses the cache
 // itself waits for ever.
 func TestFieldUserCodeUnderALock(t *testing.T) {
@@ -1114,7 +1110,7 @@ func TestFieldUserCodeUnderALock(t *testing.T) {
 			assert.NotEqual(t, before, uses.Load(), "%s did not use the cache", what)
 		}
 		s = newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
-			o.OnError = func(readthrough.Op, string, string, error) { use() }
+			o.OnError = func(*readthrough.OpError) { use() }
 		}))
 		quiet := s
 		used("the load function", func() {
@@ -1138,7 +1134,9 @@ func TestFieldUserCodeUnderALock(t *testing.T) {
 			_, _ = readthrough.Wrap(t.Context(), s, "k", newSource("text").load)
 		})
 		s = nil
-		observed := newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.Observer = busyObserver{use} }))
+		observed := newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+			o.Observer = observer(func(happened) { use() })
+		}))
 		s = observed
 		used("the observer", func() {
 			_, _ = readthrough.Wrap(t.Context(), s, "k", newSource(1).load)

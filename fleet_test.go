@@ -49,7 +49,7 @@ func TestFleet(t *testing.T) {
 // newProcess returns a scope of a cache of its own on store.
 func newProcess(t *testing.T, store provider.CacheProvider, options readthrough.ScopeOptions) *readthrough.CachedScope {
 	t.Helper()
-	cache, err := readthrough.New(store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+	cache, err := readthrough.New(store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		assert.NoError(t, cache.Close())

@@ -106,7 +106,7 @@ func FuzzOptions(f *testing.F) {
 			ProviderTimeout: time.Duration(providerTimeout), InvalidateTimeout: time.Duration(invalidateTimeout),
 			BreakerFailures: failures, BreakerCooldown: time.Duration(cooldown),
 			LeaseTTL: time.Duration(leaseTTL), LeaseWait: time.Duration(leaseWait), MaxPending: maxPending,
-			OnError: func(readthrough.Op, string, string, error) {},
+			OnError: func(*readthrough.OpError) {},
 		}
 		for _, leases := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {

@@ -42,8 +42,8 @@ func with(change func(*readthrough.Options, *readthrough.ScopeOptions)) func(*se
 func newScope(t testing.TB, options ...func(*setup)) *readthrough.CachedScope {
 	t.Helper()
 	s := setup{name: "test", scope: readthrough.ScopeOptions{TTL: time.Minute, Jitter: -1}}
-	s.options.OnError = func(op readthrough.Op, _, key string, err error) {
-		t.Errorf("reported: %v %q: %v", op, key, err)
+	s.options.OnError = func(e *readthrough.OpError) {
+		assert.Fail(t, "reported", "%v", e)
 	}
 	for _, option := range options {
 		option(&s)
@@ -323,9 +323,9 @@ func onEachPath(t *testing.T, change func(*readthrough.ScopeOptions), test func(
 func newPath(t *testing.T, store provider.CacheProvider, change func(*readthrough.ScopeOptions)) *path {
 	t.Helper()
 	p := &path{t: t, store: store, reading: resultReads[int]()["single"], invalidate: invalidations[0].do}
-	p.cache = newCache(t, store, readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
+	p.cache = newCache(t, store, readthrough.Options{OnError: func(err *readthrough.OpError) {
 		if !errors.Is(err, errStore) {
-			assert.ErrorIs(t, err, errFault, "reported: %v %q", op, key)
+			assert.ErrorIs(t, err, errFault, "reported")
 		}
 	}})
 	options := readthrough.ScopeOptions{TTL: time.Minute, Jitter: -1}
@@ -384,11 +384,11 @@ type reports struct {
 // collect is an option for newScope.
 func (r *reports) collect() func(*setup) {
 	return with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
-		o.OnError = func(op readthrough.Op, scope, key string, err error) {
+		o.OnError = func(e *readthrough.OpError) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.errs = append(r.errs, err)
-			r.ops = append(r.ops, fmt.Sprintf("%v %s %s", op, scope, key))
+			r.errs = append(r.errs, e.Err)
+			r.ops = append(r.ops, fmt.Sprintf("%v %s %s", e.Op, e.Scope, e.Key))
 		}
 	})
 }

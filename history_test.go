@@ -52,8 +52,8 @@ func TestHistory(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					store, err := memory.New(memory.Options{MaxEntries: historyKeys / 2})
 					require.NoError(t, err)
-					cache, err := readthrough.New(stores[name](store), readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
-						assert.Equal(t, "failing", name, "%v %q: %v", op, key, err)
+					cache, err := readthrough.New(stores[name](store), readthrough.Options{OnError: func(err *readthrough.OpError) {
+						assert.Equal(t, "failing", name, "%v", err)
 					}})
 					require.NoError(t, err)
 					scope, err := cache.Scope("history", options)

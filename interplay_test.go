@@ -17,7 +17,7 @@ import (
 
 func interplayScope(t *testing.T, store provider.CacheProvider, o readthrough.Options, so readthrough.ScopeOptions) (*readthrough.Cache, *readthrough.CachedScope) {
 	t.Helper()
-	o.OnError = func(op readthrough.Op, scope, key string, err error) { t.Logf("reported: %v %q: %v", op, key, err) }
+	o.OnError = func(e *readthrough.OpError) { t.Logf("reported: %v", e) }
 	cache, err := readthrough.New(store, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = cache.Close() })

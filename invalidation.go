@@ -38,7 +38,7 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
 			ErrInvalidationPending, pending.size(), targets.size(), s.name, err)
 	}
-	s.observe(Event{Kind: EventInvalidate, Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err})
+	s.tell(ctx, s.observer.Invalidate, Event{Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err})
 	return removed, err
 }
 
@@ -81,7 +81,7 @@ func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, fa
 	if len(targets.Keys) > 0 {
 		if keysErr = s.removeKeys(ctx, targets.Keys); keysErr != nil {
 			failed.Keys = slices.Clip(targets.Keys) // the slice is the caller's
-			s.report(OpDelete, Targets{Keys: targets.Keys}.single(), keysErr)
+			s.report(ctx, opDelete, Targets{Keys: targets.Keys}.single(), keysErr)
 		}
 	}
 	errs := []error{keysErr}
@@ -92,7 +92,7 @@ func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, fa
 			continue
 		}
 		failed.Prefixes = append(failed.Prefixes, prefix)
-		s.report(OpDeletePrefix, prefix, err)
+		s.report(ctx, opDeletePrefix, prefix, err)
 		errs = append(errs, err)
 		if s.backend.Open() { // the others would only wait for the same timeout
 			failed.Prefixes = append(failed.Prefixes, targets.Prefixes[i+1:]...)
@@ -152,7 +152,7 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
 	if err := b.Hold(ctx, s.holdTargets(targets), token, ttl); err != nil {
-		s.report(OpHold, targets.single(), err)
+		s.report(ctx, opHold, targets.single(), err)
 		s.unhold(ctx, targets, token) // it may have been placed all the same
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
@@ -166,7 +166,7 @@ func (s *keyspace) unhold(ctx context.Context, targets Targets, token string) {
 		return
 	}
 	if err := s.backend.Unhold(context.WithoutCancel(ctx), s.holdTargets(targets), token); err != nil {
-		s.report(OpHold, targets.single(), err)
+		s.report(ctx, opHold, targets.single(), err)
 	}
 }
 
@@ -306,7 +306,7 @@ func (s *keyspace) retryOnce(ctx context.Context) {
 	for _, part := range targets.chunks(retryChunk) {
 		_, pending, err := s.attempt(ctx, part, version, filling, s.remove)
 		if confirmed := part.size() - pending.size(); confirmed > 0 {
-			s.happened(EventRecovered, part.single(), confirmed, nil)
+			s.tell(ctx, s.observer.Recovered, Event{Key: part.single(), Count: confirmed})
 		}
 		if err != nil && s.backend.Open() {
 			// Reads do not probe while something is pending. If only this removal keeps failing, the others
@@ -319,14 +319,13 @@ func (s *keyspace) retryOnce(ctx context.Context) {
 
 // reportPending reports a pending invalidation that nobody gets as an error, unless the failure of the
 // store that is its cause was reported.
-func (s *keyspace) reportPending(targets Targets, err error) {
+func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error) {
 	if !errors.Is(err, backend.ErrOpen) && !errors.Is(err, errStuckFill) {
 		return
 	}
-	op := OpDelete
+	op := opDelete
 	if len(targets.Keys) == 0 {
-		op = OpDeletePrefix
+		op = opDeletePrefix
 	}
-	s.reportError(op, s.name, targets.single(), err)
-	s.happened(EventError, targets.single(), targets.size(), err)
+	s.tellError(ctx, &OpError{op, s.name, targets.single(), err})
 }

@@ -19,8 +19,8 @@ import (
 // and safe for concurrent use.
 type engine struct {
 	backend  *backend.Backend
-	observer Observer // nil: nobody observes
-	onError  func(op Op, scope, key string, err error)
+	observer Observer
+	onError  func(err *OpError)
 	options  Options
 	graph    limit.Graph // which loads wait for which others
 
@@ -44,10 +44,10 @@ func (e *engine) spawn(f func()) bool {
 	return true
 }
 
-// reportError tells OnError. A panic of OnError ends here: nobody is left to be told.
-func (e *engine) reportError(op Op, scope, key string, err error) {
+// tellOnError tells OnError. A panic of OnError ends here: nobody is left to be told.
+func (e *engine) tellOnError(err *OpError) {
 	defer func() { _ = recover() }()
-	e.onError(op, scope, key, err)
+	e.onError(err)
 }
 
 // keyspace is the state of one scope: its options, its flights and its counters, on the engine of its
@@ -204,57 +204,71 @@ func (s *keyspace) freshness(entry *provider.Entry) freshness {
 	return s.options.freshness(entry, time.Now(), rand.Float64)
 }
 
-// ---- telling the user. None of this is called under a lock.
+// ---- telling the user. None of this is called under a lock, or by a call that has not landed: an
+// observer may use the cache.
 
 // hit counts a hit.
-func (s *keyspace) hit(key string) {
+func (s *keyspace) hit(ctx context.Context, key string) {
 	s.stats.hits.Add(1)
-	s.happened(EventHit, key, 1, nil)
+	if s.observer.Hit != nil {
+		s.tell(ctx, s.observer.Hit, Event{Key: key, Count: 1})
+	}
 }
 
 // servedStale counts n keys whose stale values were served; because of err, if that is not nil.
-func (s *keyspace) servedStale(key string, n int, err error) {
+func (s *keyspace) servedStale(ctx context.Context, key string, n int, err error) {
 	s.stats.stale.Add(int64(n))
-	s.happened(EventStale, key, n, err)
+	s.tell(ctx, s.observer.Stale, Event{Key: key, Count: n, Err: err})
 }
 
-// happened tells the observer, if there is one, of n keys. key is the only one, or empty.
-func (s *keyspace) happened(kind EventKind, key string, n int, err error) {
-	if s.observer != nil {
-		s.observe(Event{Kind: kind, Key: key, Count: n, Err: err})
-	}
-}
-
-// observe tells the observer, if there is one.
-func (s *keyspace) observe(event Event) {
-	if s.observer == nil {
+// tell tells a function of the observer, unless it is nil.
+func (s *keyspace) tell(ctx context.Context, observe func(context.Context, Event), event Event) {
+	if observe == nil {
 		return
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			s.reportError(OpObserve, s.name, event.Key, fmt.Errorf("readthrough: observer panicked: %v", r))
-		}
-	}()
+	defer s.observerPanicked(event.Key)
 	event.Scope = s.name
-	s.observer.Observe(event)
+	observe(ctx, event)
 }
 
-// report tells of an error that does not fail a read. It says nothing of a call that was not made
-// because the breaker was open, or because the reader had no time.
-func (s *keyspace) report(op Op, key string, err error) {
-	if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {
-		return
+// observerPanicked is deferred around a function of the observer.
+func (s *keyspace) observerPanicked(key string) {
+	if r := recover(); r != nil {
+		s.tellOnError(&OpError{opObserve, s.name, key, fmt.Errorf("readthrough: observer panicked: %v", r)})
 	}
-	if op != OpLoad {
-		s.stats.providerErrors.Add(1)
+}
+
+// report tells of an error that does not fail a read.
+func (s *keyspace) report(ctx context.Context, op, key string, err error) {
+	if e := s.count(op, key, err); e != nil {
+		s.tellError(ctx, e)
 	}
-	s.reportError(op, s.name, key, err)
-	s.happened(EventError, key, 1, err)
 }
 
 // reportGet reports an error of the store, unless the reader has left.
 func (s *keyspace) reportGet(ctx context.Context, key string, err error) {
 	if ctx.Err() == nil {
-		s.report(OpGet, key, err)
+		s.report(ctx, opGet, key, err)
+	}
+}
+
+// count counts an error, and returns it for tellError. It returns nil for a call that was not made
+// because the breaker was open, or because the reader had no time: that is no error of the store.
+func (s *keyspace) count(op, key string, err error) *OpError {
+	if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {
+		return nil
+	}
+	if op != opLoad {
+		s.stats.providerErrors.Add(1)
+	}
+	return &OpError{op, s.name, key, err}
+}
+
+// tellError tells OnError and the observer.
+func (s *keyspace) tellError(ctx context.Context, err *OpError) {
+	s.tellOnError(err)
+	if s.observer.Error != nil {
+		defer s.observerPanicked(err.Key)
+		s.observer.Error(ctx, err)
 	}
 }

@@ -59,8 +59,8 @@ func leakMillion(t *testing.T, wrap func(*memory.Store) provider.CacheProvider, 
 	inner, err := memory.New(memory.Options{MaxEntries: leakBudget})
 	require.NoError(t, err)
 	defer inner.Close()
-	cache, err := readthrough.New(wrap(inner), readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
-		t.Errorf("%v %q: %v", op, key, err)
+	cache, err := readthrough.New(wrap(inner), readthrough.Options{OnError: func(err *readthrough.OpError) {
+		t.Errorf("%v", err)
 	}})
 	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: leakTTL})

@@ -76,7 +76,7 @@ func (c *call) acquire(ctx context.Context, flights []*flight) {
 	// What cannot be read has to make room for what will be stored. To remove it is always safe.
 	if bad := claimed(flights, claimRemove); len(bad) > 0 {
 		if err := c.scope.backend.Delete(ctx, c.keys(bad)); err != nil {
-			c.scope.report(OpDelete, keyOf(bad), err)
+			c.report(opDelete, keyOf(bad), err)
 			for _, f := range bad {
 				f.claim = claimLoad
 			}
@@ -103,7 +103,7 @@ func (c *call) ask(ctx context.Context, flights []*flight) {
 	c.scope.flights.bind(flights) // what is found now is there after this point
 	grants, err := c.grants(ctx, flights)
 	if err != nil {
-		c.scope.reportGet(ctx, keyOf(flights), err)
+		c.reportGet(ctx, keyOf(flights), err)
 		for _, f := range flights {
 			f.claim = claimLoad
 		}
@@ -155,7 +155,7 @@ func (c *call) claim(ctx context.Context, f *flight, g *provider.Grant) claim {
 	case provider.LeaseHeld:
 		return claimLoad
 	default:
-		c.scope.reportGet(ctx, f.key, g.Err)
+		c.reportGet(ctx, f.key, g.Err)
 		if errors.Is(g.Err, provider.ErrUndecodable) {
 			return claimRemove
 		}
@@ -209,7 +209,7 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 	}
 	filled, err := c.scope.backend.Fill(&c.values, fills)
 	if err != nil {
-		c.scope.report(OpSet, keyOf(store), err)
+		c.report(opSet, keyOf(store), err)
 		c.release(store)
 		return 0
 	}
@@ -224,7 +224,7 @@ func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (st
 	for i, f := range flights {
 		switch {
 		case filled[i].Err != nil:
-			c.scope.report(OpSet, f.key, filled[i].Err)
+			c.report(opSet, f.key, filled[i].Err)
 			if backend.Failed(filled[i].Err) {
 				failed = append(failed, f)
 			}
@@ -250,6 +250,6 @@ func (c *call) release(flights []*flight) {
 		leases[i] = *f.lease
 	}
 	if err := c.scope.backend.Release(&c.values, leases); err != nil {
-		c.scope.report(OpDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))
+		c.report(opDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))
 	}
 }

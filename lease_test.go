@@ -23,7 +23,7 @@ func twoProcesses(t *testing.T, options readthrough.ScopeOptions) (a, b *readthr
 	var scopes [2]*readthrough.CachedScope
 	for i := range scopes {
 		cache, err := readthrough.New(&leaseStore{server, networks[i]}, readthrough.Options{
-			OnError: func(readthrough.Op, string, string, error) {},
+			OnError: func(*readthrough.OpError) {},
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = cache.Close() })
@@ -325,8 +325,8 @@ func TestHoldSurvivesTheWriter(t *testing.T) {
 						networks[0].cut.Store(true)
 						return source.version.Add(1), nil
 					},
-					Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{Keys: []string{"k"}} },
-					OnPending:  readthrough.FailWhenPending,
+					Invalidate:      func(int64) readthrough.Targets { return readthrough.Targets{Keys: []string{"k"}} },
+					FailWhenPending: true,
 				}
 				if hold {
 					mutation.Hold = readthrough.Targets{Keys: []string{"k"}}

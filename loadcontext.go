@@ -12,7 +12,7 @@ func (c *call) begin(ctx context.Context, options *ScopeOptions) {
 		load, stop = context.WithTimeoutCause(load, options.LoadTimeout, ErrLoadTimeout)
 		c.cancel = func(cause error) { cancel(cause); stop() }
 	}
-	c.over, c.ctx = load.Done(), load
+	c.over, c.ctx, c.loadCtx = load.Done(), load, load
 }
 
 // cause returns why the load was cancelled; nil if it was not.

@@ -79,7 +79,7 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 		// This string is the buffer. Nobody has it after the calls that get it: the store may not keep it,
 		// and others that might keep it get a copy.
 		k := unsafe.String(unsafe.SliceData(b.key), len(b.key))
-		if s.observer != nil {
+		if s.observer.Hit != nil {
 			k = strings.Clone(k)
 		}
 		if err := s.checkKey(ctx, k); err != nil {

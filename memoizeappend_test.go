@@ -45,7 +45,7 @@ func TestMemoizeAppendIsMemoize(t *testing.T) {
 func transcript(t *testing.T, store provider.CacheProvider, aging, appends bool) (seen []string) {
 	t.Helper()
 	var events eventLog
-	cache := newCache(t, store, readthrough.Options{Observer: &events, OnError: func(readthrough.Op, string, string, error) {}})
+	cache := newCache(t, store, readthrough.Options{Observer: observer(events.observe), OnError: func(*readthrough.OpError) {}})
 	options := readthrough.ScopeOptions{TTL: time.Minute, Jitter: -1, NegativeTTL: time.Minute}
 	if aging {
 		options.StaleWhileRevalidate = time.Hour
@@ -95,10 +95,10 @@ func transcript(t *testing.T, store provider.CacheProvider, aging, appends bool)
 // eventLog keeps events as they came, with their keys.
 type eventLog struct {
 	mu     sync.Mutex // guards following
-	events []readthrough.Event
+	events []happened
 }
 
-func (l *eventLog) Observe(e readthrough.Event) {
+func (l *eventLog) observe(e happened) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)
@@ -108,7 +108,7 @@ func (l *eventLog) lines() (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events {
-		lines = append(lines, fmt.Sprint(e.Kind, e.Key, e.Count, e.Err))
+		lines = append(lines, fmt.Sprint(e.kind, e.Key, e.Count, e.Err))
 	}
 	slices.Sort(lines) // loads in the background come when they come
 	return lines
@@ -126,7 +126,7 @@ func (keepingStore) GetValues([]provider.Key, []provider.Value) { panic("no valu
 func TestMemoizeAppendReportsKeys(t *testing.T) {
 	var keys []string
 	cache := newCache(t, keepingStore{newStore(t)}, readthrough.Options{
-		OnError: func(_ readthrough.Op, _, key string, _ error) { keys = append(keys, key) },
+		OnError: func(e *readthrough.OpError) { keys = append(keys, e.Key) },
 	})
 	s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
 	require.NoError(t, err)

@@ -49,26 +49,17 @@ type Mutation[R any] struct {
 	// an error.
 	HoldFor time.Duration
 
-	// OnPending says what to do when the store cannot confirm the invalidation.
-	OnPending OnPending
+	// FailWhenPending says what Mutate does if the store cannot confirm the
+	// invalidation. False: it emits all the same, and does not return the error, which
+	// is reported to [Options.OnError]. Readers in this process see the change; readers
+	// in other processes that share the store may not, until the store answers again
+	// and at most for the TTL. True: it does not emit, and returns the error, which
+	// matches [ErrInvalidationPending], with the result of the write, which has
+	// happened.
+	FailWhenPending bool
 
 	_ struct{}
 }
-
-// OnPending is what [Mutate] does when the store cannot confirm an invalidation.
-type OnPending uint8
-
-const (
-	// EmitWhenPending emits all the same and does not return the error, which is
-	// reported to [Options.OnError]. Readers in this process see the change. Those
-	// in other processes that share the store may not, until the store answers
-	// again and at most for the TTL.
-	EmitWhenPending OnPending = iota
-
-	// FailWhenPending does not emit, and returns the error, which matches
-	// [ErrInvalidationPending], with the result of the write, which has happened.
-	FailWhenPending
-)
 
 // Mutate runs a mutation in the only order that is right: write, then invalidate
 // and wait for it, then emit. It returns the result of the write.
@@ -98,10 +89,10 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	_, err = s.InvalidateTargets(after, targets)
 	s.unhold(after, m.Hold, token) // also if that is pending: nothing was stored under the hold
 	if err != nil {
-		if m.OnPending == FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
+		if m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
 			return result, err
 		}
-		s.reportPending(targets, err)
+		s.reportPending(after, targets, err)
 	}
 	if m.Emit == nil {
 		return result, nil
@@ -140,8 +131,6 @@ func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 		return errors.New("readthrough: Mutation.Write: must not be nil")
 	case m.Invalidate == nil:
 		return errors.New("readthrough: Mutation.Invalidate: must not be nil")
-	case m.OnPending > FailWhenPending:
-		return fmt.Errorf("readthrough: Mutation.OnPending: %d: must be EmitWhenPending or FailWhenPending", m.OnPending)
 	case m.HoldFor < 0:
 		return fmt.Errorf("readthrough: Mutation.HoldFor: %v: must not be negative", m.HoldFor)
 	case m.Hold.validate() != nil:

@@ -228,8 +228,7 @@ func TestMutateWhenPending(t *testing.T) {
 		}, 1},
 	}
 	for name, store := range stores {
-		for _, choice := range []readthrough.OnPending{readthrough.EmitWhenPending, readthrough.FailWhenPending} {
-			fails := choice == readthrough.FailWhenPending
+		for _, fails := range []bool{false, true} {
 			bubble(t, name+map[bool]string{false: "/emit", true: "/fail"}[fails], func(t *testing.T) {
 				r := newRig(t, readthrough.Options{}, nil)
 				r.read("k")
@@ -237,10 +236,10 @@ func TestMutateWhenPending(t *testing.T) {
 				before := len(r.reports())
 				d := new(diary)
 				got, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
-					Write:      func(context.Context) (string, error) { r.set("2"); return "result", nil },
-					Invalidate: func(string) readthrough.Targets { return keysOf("k") },
-					Emit:       func(context.Context, string) error { d.note("emit"); return nil },
-					OnPending:  choice,
+					Write:           func(context.Context) (string, error) { r.set("2"); return "result", nil },
+					Invalidate:      func(string) readthrough.Targets { return keysOf("k") },
+					Emit:            func(context.Context, string) error { d.note("emit"); return nil },
+					FailWhenPending: fails,
 				})
 				assert.Equal(t, "result", got, "Mutate: error %v", err)
 				assert.Equal(t, fails, errors.Is(err, readthrough.ErrInvalidationPending), "Mutate: error %v", err)
@@ -256,7 +255,7 @@ func TestMutateWhenPending(t *testing.T) {
 					assert.Len(t, reports, store.reports, "reported: who does not get the error has to find it in the log, once")
 				}
 				for _, report := range reports {
-					assert.Equal(t, readthrough.OpDelete, report.op, "reported: the deletion of k")
+					assert.Equal(t, "delete", report.op, "reported: the deletion of k")
 					assert.Equal(t, "k", report.key, "reported: the deletion of k")
 					assert.Equal(t, "s", report.scope, "reported: the deletion of k")
 				}

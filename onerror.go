@@ -1,93 +1,98 @@
 package readthrough
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 )
 
-// Op is what the cache was doing when it met an error.
-type Op uint8
+// OpError is an error that did not fail a read, as [Options.OnError] gets it.
+type OpError struct {
+	// Op is what the cache was doing:
+	//
+	//	get           an entry was read from the store, or decoded
+	//	set           a loaded value was stored
+	//	delete        keys were invalidated, or a lease was given back
+	//	deletePrefix  a prefix was invalidated
+	//	hold          keys were held, or a hold was given up
+	//	load          a load function did something that it should not do
+	//	observe       a function of the Observer panicked
+	Op string
+	// Scope is the name of the scope.
+	Scope string
+	// Key is the key or prefix; empty if the error is about several.
+	Key string
+	// Err is the error.
+	Err error
+}
 
-// The operations that [Options.OnError] is told about.
+// The values of [OpError.Op].
 const (
-	// OpGet: an entry was read from the store, or decoded.
-	OpGet Op = iota
-	// OpSet: a loaded value was stored.
-	OpSet
-	// OpDelete: keys were invalidated.
-	OpDelete
-	// OpDeletePrefix: a prefix was invalidated.
-	OpDeletePrefix
-	// OpLoad: a load function did something that it should not have done, and
-	// that did not fail the read.
-	OpLoad
-	// OpHold: keys were held, or a hold was given up.
-	OpHold
-	// OpObserve: the [Observer] panicked.
-	OpObserve
-
-	opCount
+	opGet          = "get"
+	opSet          = "set"
+	opDelete       = "delete"
+	opDeletePrefix = "deletePrefix"
+	opHold         = "hold"
+	opLoad         = "load"
+	opObserve      = "observe"
 )
 
-// String returns the operation's name, such as "deletePrefix".
-func (o Op) String() string {
-	switch o {
-	case OpGet:
-		return "get"
-	case OpSet:
-		return "set"
-	case OpDelete:
-		return "delete"
-	case OpDeletePrefix:
-		return "deletePrefix"
-	case OpLoad:
-		return "load"
-	case OpHold:
-		return "hold"
-	case OpObserve:
-		return "observe"
-	default:
-		return "unknown"
+// Error returns the operation, where it happened, and the error.
+func (e *OpError) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("readthrough: %s in scope %q: %v", e.Op, e.Scope, e.Err)
 	}
+	return fmt.Sprintf("readthrough: %s of %q in scope %q: %v", e.Op, clip(e.Key), e.Scope, e.Err)
 }
 
-// logInterval is how often at most the default OnError logs an op.
+// Unwrap returns Err.
+func (e *OpError) Unwrap() error { return e.Err }
+
+// logInterval is how often at most the default OnError logs an operation.
 const logInterval = time.Second
 
-// errorLog is the default of [Options.OnError]: it logs each op at most once in
-// a logInterval, so that an outage does not flood the log.
+// errorLog is the default of [Options.OnError]: it logs each operation at most once in a logInterval, so
+// that an outage does not flood the log.
 type errorLog struct {
 	mu  sync.Mutex // guards following
-	ops [opCount]struct {
-		logged     bool
-		last       time.Time // when the op was last logged
-		suppressed int       // errors since then
-	}
+	ops map[string]*loggedOp
 }
 
-func (l *errorLog) onError(op Op, scope, key string, err error) {
-	suppressed, ok := l.admit(op, time.Now())
+// loggedOp is what the log knows of an operation.
+type loggedOp struct {
+	last       time.Time // when an error of it was last logged
+	suppressed int       // errors since then
+}
+
+func (l *errorLog) onError(e *OpError) {
+	suppressed, ok := l.admit(e.Op, time.Now())
 	if !ok {
 		return
 	}
 	slog.Warn("readthrough: reads go on without the cache",
-		slog.String("op", op.String()), slog.String("scope", scope), slog.String("key", clip(key)),
-		slog.Any("error", err), slog.Int("suppressed", suppressed))
+		slog.String("op", e.Op), slog.String("scope", e.Scope), slog.String("key", clip(e.Key)),
+		slog.Any("error", e.Err), slog.Int("suppressed", suppressed))
 }
 
-// admit reports whether an error of op is to be logged at now, and for how many
-// that were not it stands.
-func (l *errorLog) admit(op Op, now time.Time) (suppressed int, ok bool) {
+// admit reports whether an error of op is logged at now, and how many errors before it were not.
+func (l *errorLog) admit(op string, now time.Time) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	state := &l.ops[min(op, opCount-1)]
-	if state.logged && now.Sub(state.last) < logInterval {
-		state.suppressed++
+	o := l.ops[op]
+	switch {
+	case o == nil:
+		if l.ops == nil {
+			l.ops = make(map[string]*loggedOp)
+		}
+		o = new(loggedOp)
+		l.ops[op] = o
+	case now.Sub(o.last) < logInterval:
+		o.suppressed++
 		return 0, false
 	}
-	suppressed = state.suppressed
-	state.logged, state.last, state.suppressed = true, now, 0
+	suppressed = o.suppressed
+	o.last, o.suppressed = now, 0
 	return suppressed, true
 }
 

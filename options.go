@@ -80,14 +80,15 @@ const (
 
 // Options configure a [Cache]. The zero value is the recommended configuration.
 type Options struct {
-	// OnError is told of everything that went wrong and did not fail a read: op
-	// is what the cache was doing, key the key or prefix, empty where many are
-	// concerned. It is called from the goroutine that met the error, while others
-	// may wait for that: it must not block, and not call the cache. nil logs with [log/slog] at warn level, at most one line a second
-	// and op, each with the number of errors that it stands for.
-	OnError func(op Op, scope, key string, err error)
+	// OnError is told of every error that did not fail a read. It is called from the
+	// goroutine that met the error, so it must be safe for concurrent use and should
+	// not block. It may use the cache, but must not close it. nil logs with [log/slog]
+	// at warn level: at most one line a second for each operation, with the number of
+	// errors that were not logged before it.
+	OnError func(err *OpError)
 
-	// Observer is told of every read, load and invalidation. nil costs nothing.
+	// Observer is told of reads, loads and invalidations. Its functions that are nil
+	// cost nothing.
 	Observer Observer
 
 	// ProviderTimeout bounds every read and fill of the store. Zero means 50 ms;

@@ -46,12 +46,12 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 				r.read("k:1")
 				r.read("other")
 				r.set("2")
-				op := readthrough.OpDelete
+				op := "delete"
 				r.store.fail(f.fault, "delete", "deletePrefix")
 				var err error
 				elapsed := took(func() {
 					if byPrefix {
-						op = readthrough.OpDeletePrefix
+						op = "deletePrefix"
 						_, err = r.scope.InvalidatePrefix(t.Context(), "k:")
 					} else {
 						err = r.scope.Invalidate(t.Context(), "k:1")
@@ -71,7 +71,7 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 				r.store.heal()
 				time.Sleep(recovery)
 				r.expectPending(0)
-				got := r.observed(readthrough.EventRecovered)
+				got := r.observed("recovered")
 				if assert.Len(t, got, 1, "observed: one was recovered") {
 					assert.Equal(t, 1, got[0].Count, "observed: one was recovered")
 				}
@@ -383,7 +383,7 @@ func TestManyPendingKeysAreAllRetried(t *testing.T) {
 		}
 		r.expectRead("other", "1", false)
 		recovered := 0
-		for _, e := range r.observed(readthrough.EventRecovered) {
+		for _, e := range r.observed("recovered") {
 			recovered += e.Count
 		}
 		assert.Equal(t, len(keys), recovered, "keys that were observed to be recovered")
@@ -766,7 +766,7 @@ func TestPendingAndValuesWithoutEntries(t *testing.T) {
 	} {
 		bubble(t, name, func(t *testing.T) {
 			store := &undeletable{Store: newStore(t)}
-			cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+			cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
 			require.NoError(t, err)
 			value := "old"

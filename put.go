@@ -113,11 +113,11 @@ func (p *put) lease() {
 	grants, err := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
 	switch {
 	case err != nil:
-		p.scope.reportGet(p.ctx, p.key, err)
+		p.call.reportGet(p.ctx, p.key, err)
 	case grants[0].State == provider.LeaseGranted:
 		f.lease = &grants[0].Lease
 	case grants[0].State == provider.LeaseFailed:
-		p.scope.reportGet(p.ctx, p.key, grants[0].Err)
+		p.call.reportGet(p.ctx, p.key, grants[0].Err)
 	}
 }
 
@@ -129,7 +129,7 @@ func (p *put) drop() {
 	if p.call.flights[0].lease != nil {
 		p.call.release(p.call.flights)
 	}
-	p.scope.flights.land(p.call)
+	p.call.land()
 }
 
 // store stores value. It reports whether the store has confirmed that, and nothing older can be read

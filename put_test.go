@@ -281,8 +281,8 @@ func TestPutHidesNoLoad(t *testing.T) {
 		var s *readthrough.CachedScope
 		var first <-chan result[int]
 		s = newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
-			o.Observer = observerFunc(func(e readthrough.Event) {
-				if e.Kind == readthrough.EventInvalidate && first == nil { // before the put has a flight
+			o.Observer = observer(func(e happened) {
+				if e.kind == "invalidate" && first == nil { // before the put has a flight
 					first = wrapAsync(t.Context(), s, "k", src.load)
 					for s.Stats().InFlight == 0 {
 						runtime.Gosched()
@@ -304,10 +304,6 @@ func TestPutHidesNoLoad(t *testing.T) {
 		wantIdle(t, s)
 	})
 }
-
-type observerFunc func(readthrough.Event)
-
-func (f observerFunc) Observe(e readthrough.Event) { f(e) }
 
 // What a put does not store, because the source lags behind, is invalidated.
 func TestPutWithReplicaLag(t *testing.T) {
@@ -355,7 +351,7 @@ func TestPutThatCannotStore(t *testing.T) {
 
 func TestPutAndClose(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
-		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+		cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute})
 		require.NoError(t, err)
 		value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, cache.Close() })

@@ -115,7 +115,7 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 	if is == ifError {
 		value, err := r.target.decode(*entry)
 		if err != nil {
-			r.scope.report(OpGet, i.key, err)
+			r.scope.report(ctx, opGet, i.key, err)
 			return false
 		}
 		i.fallback, i.hasFallback, r.fallbacks = value, true, true
@@ -129,11 +129,11 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		source = FromStale
 	}
 	if err := r.target.put(i, entry.Value, source, entry.LoadedAt, nil); err != nil {
-		r.scope.report(OpGet, i.key, err)
+		r.scope.report(ctx, opGet, i.key, err)
 		return false
 	}
 	if is == stale {
-		r.scope.servedStale(i.key, 1, nil)
+		r.scope.servedStale(ctx, i.key, 1, nil)
 	}
 	if is != fresh {
 		i.replaces = entry.LoadedAt
@@ -174,7 +174,7 @@ func (r *read) miss(ctx context.Context) error {
 		if err != nil {
 			return errs.with(err)
 		}
-		r.takeFailed(j.failed, &errs)
+		r.takeFailed(ctx, j.failed, &errs)
 		if len(r.items) == 0 {
 			break
 		}
@@ -201,7 +201,7 @@ func (r *read) join(ctx context.Context) (joined, error) {
 	}
 	if j.others > 0 {
 		r.scope.stats.joined.Add(int64(j.others))
-		r.scope.happened(EventJoin, r.onlyKey(), j.others, nil)
+		r.scope.tell(ctx, r.scope.observer.Join, Event{Key: r.onlyKey(), Count: j.others})
 	}
 	return j, nil
 }
@@ -216,10 +216,10 @@ func (r *read) onlyKey() string {
 
 // takeFailed answers the items that are not loaded because their last load failed, by their fallbacks
 // or by an error.
-func (r *read) takeFailed(items []failed, errs *errorList) {
+func (r *read) takeFailed(ctx context.Context, items []failed, errs *errorList) {
 	for n := range items {
 		i := &items[n]
-		if !i.hasFallback || !r.fallBack(&i.item, i.err) {
+		if !i.hasFallback || !r.fallBack(ctx, &i.item, i.err) {
 			errs.addOnce(i.err)
 		}
 	}
@@ -254,7 +254,7 @@ func (r *read) collect(ctx context.Context, gone map[*call]error, errs *errorLis
 		case cameLate:
 			late = append(late, *i)
 		case hasOtherType:
-			r.scope.report(OpGet, i.key, err) // who began the flight loads another type
+			r.scope.report(ctx, opGet, i.key, err) // who began the flight loads another type
 			ofOtherType = append(ofOtherType, *i)
 		}
 	}
@@ -285,7 +285,7 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		err = o.err
 	}
 	switch {
-	case err != nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(i, err):
+	case err != nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):
 	case err != nil:
 		return hasFailed, err
 	case i.late:
@@ -301,8 +301,8 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 }
 
 // fallBack answers an item with its fallback, in place of err.
-func (r *read) fallBack(i *item, err error) bool {
-	r.scope.servedStale(i.key, 1, err)
+func (r *read) fallBack(ctx context.Context, i *item, err error) bool {
+	r.scope.servedStale(ctx, i.key, 1, err)
 	return r.target.put(i, i.fallback, FromStale, i.replaces, err) == nil
 }
 

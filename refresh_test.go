@@ -151,7 +151,7 @@ func TestHowARefreshEnds(t *testing.T) {
 		wantIdle(t, s) // its load was cancelled
 	})
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
-		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+		cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute})
 		require.NoError(t, err)
 		src := newGated(1)

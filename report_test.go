@@ -3,6 +3,8 @@ package readthrough_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -109,17 +111,17 @@ func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
 		bubble(t, which, func(t *testing.T) {
 			store := newFaulty()
 			var mu sync.Mutex
-			told := make(map[readthrough.Op]int)
-			options := readthrough.Options{BreakerFailures: -1, OnError: func(op readthrough.Op, _, _ string, _ error) {
+			told := make(map[string]int)
+			options := readthrough.Options{BreakerFailures: -1, OnError: func(e *readthrough.OpError) {
 				mu.Lock()
-				told[op]++
+				told[e.Op]++
 				mu.Unlock()
 				if which != "Observer" {
 					panic("OnError")
 				}
 			}}
 			if which != "OnError" {
-				options.Observer = panicking{}
+				options.Observer = observer(func(happened) { panic("the observer") })
 			}
 			cache := newCache(t, store, options)
 			scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
@@ -143,28 +145,104 @@ func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if which != "OnError" {
-				assert.NotZero(t, told[readthrough.OpObserve], "the panics of the observer were not reported")
+				assert.NotZero(t, told["observe"], "the panics of the observer were not reported")
 			}
-			for _, op := range []readthrough.Op{readthrough.OpGet, readthrough.OpSet, readthrough.OpLoad} {
+			for _, op := range []string{"get", "set", "load"} {
 				assert.NotZero(t, told[op], "nothing was reported for %v", op)
 			}
 		})
 	}
 }
 
-type panicking struct{}
-
-func (panicking) Observe(readthrough.Event) { panic("Observe") }
-
-// TestNilObservers: an interface that holds a nil pointer is no observer.
-func TestNilObservers(t *testing.T) {
-	s := newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.Observer = (*rig)(nil) }))
-	got, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 1, nil })
-	want(t, "Wrap", got, err, 1)
+// TestOpErrors: an error that is reported says where it happened, and matches its cause.
+func TestOpErrors(t *testing.T) {
+	for want, e := range map[string]*readthrough.OpError{
+		`readthrough: get of "k" in scope "s": the cause`:                                 {Op: "get", Scope: "s", Key: "k", Err: errCause},
+		`readthrough: deletePrefix in scope "s": the cause`:                               {Op: "deletePrefix", Scope: "s", Err: errCause},
+		`readthrough: set of "` + strings.Repeat("k", 128) + `…" in scope "s": the cause`: {Op: "set", Scope: "s", Key: strings.Repeat("k", 1000), Err: errCause},
+	} {
+		require.EqualError(t, e, want)
+		require.ErrorIs(t, e, errCause)
+	}
 }
 
-func TestOpNames(t *testing.T) {
-	for i, name := range []string{"get", "set", "delete", "deletePrefix", "load", "hold", "observe", "unknown"} {
-		assert.Equal(t, name, readthrough.Op(i).String(), "Op(%d)", i)
+var errCause = errors.New("the cause")
+
+// TestLoadStart: the load function gets the context that LoadStart returns, and so do LoadEnd and
+// RefusedFill. A LoadStart that returns nil or panics changes nothing.
+func TestLoadStart(t *testing.T) {
+	type spanKey struct{}
+	for name, bulk := range map[string]bool{"single": false, "bulk": true} {
+		bubble(t, name, func(t *testing.T) {
+			var got []string
+			note := func(what string) func(context.Context, readthrough.Event) {
+				return func(ctx context.Context, e readthrough.Event) {
+					got = append(got, fmt.Sprintf("%s %s %d %v %v", what, e.Key, e.Count, ctx.Value(spanKey{}), ctx.Value(contextKey{})))
+				}
+			}
+			start := func(ctx context.Context, e readthrough.Event) context.Context {
+				note("start")(ctx, e)
+				return context.WithValue(ctx, spanKey{}, "span")
+			}
+			observe := readthrough.Observer{
+				LoadStart: func(ctx context.Context, e readthrough.Event) context.Context { return start(ctx, e) },
+				LoadEnd:   note("end"), RefusedFill: note("refused"),
+			}
+			s := newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.Observer = observe }),
+				with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.OnError = func(*readthrough.OpError) {} }))
+			ctx := context.WithValue(t.Context(), contextKey{}, "reader")
+			read := func() {
+				t.Helper()
+				load := func(ctx context.Context) (int, error) {
+					got = append(got, fmt.Sprint("load ", ctx.Value(spanKey{})))
+					return 1, s.Invalidate(ctx, "k")
+				}
+				if bulk {
+					values, err := readthrough.WrapMany(ctx, s, []string{"k"}, self, many(load))
+					require.NoError(t, err)
+					require.Equal(t, map[string]int{"k": 1}, values)
+				} else {
+					value, err := readthrough.Wrap(ctx, s, "k", load)
+					want(t, "Wrap", value, err, 1)
+				}
+				synctest.Wait()
+			}
+			read()
+			require.Equal(t, []string{"start k 1 <nil> reader", "load span", "end k 1 span reader", "refused k 1 span reader"}, got)
+			for _, start = range []func(context.Context, readthrough.Event) context.Context{
+				func(context.Context, readthrough.Event) context.Context { return nil },
+				func(context.Context, readthrough.Event) context.Context { panic("LoadStart") },
+			} {
+				got = nil
+				read()
+				require.Equal(t, []string{"load <nil>", "end k 1 <nil> reader", "refused k 1 <nil> reader"}, got)
+			}
+		})
 	}
+}
+
+// TestObserverUsesTheCache: the observer is told after the call has landed, so that an invalidation of
+// the key in it does not wait for itself.
+func TestObserverUsesTheCache(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := newFaulty()
+		store.fail(faultError, "set")
+		var s *readthrough.CachedScope
+		told := 0
+		s = newScope(t, on(store), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+			o.OnError = func(e *readthrough.OpError) {
+				told++
+				assert.NoError(t, s.Invalidate(t.Context(), e.Key), "in OnError")
+			}
+			o.Observer.Error = func(ctx context.Context, e *readthrough.OpError) {
+				told++
+				assert.NoError(t, s.Invalidate(ctx, e.Key), "in the observer")
+			}
+		}))
+		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		want(t, "Wrap", value, err, 1)
+		synctest.Wait()
+		assert.Equal(t, 2, told, "told of the fill that failed")
+		wantIdle(t, s)
+	})
 }

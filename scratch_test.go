@@ -72,8 +72,8 @@ func TestBulkLoadWithPendingInvalidationsInOrder(t *testing.T) {
 func TestGetValuesThatPanics(t *testing.T) {
 	var reports atomic.Int64
 	s := newScope(t, on(keepingStore{newStore(t)}), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
-		o.OnError = func(op readthrough.Op, _, _ string, _ error) {
-			if op == readthrough.OpGet {
+		o.OnError = func(e *readthrough.OpError) {
+			if e.Op == "get" {
 				reports.Add(1)
 			}
 		}

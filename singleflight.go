@@ -86,7 +86,9 @@ type call struct {
 	began    time.Time // when that load began
 	ran      bool      // the load function was run
 	returned bool      // the goroutine came to its end: no panic, no Goexit
-	events   []Event   // what the observer is told after the call has landed
+	notices  []notice  // what the user is told after the call has landed
+	// loadCtx is what the load function gets: ctx, or what the observer has made of it.
+	loadCtx context.Context //nolint:containedctx // the notices need it
 
 	// final is set by the call's goroutine, before it closes over because of the outcomes. Who has seen
 	// it may read the outcomes without mu.

@@ -522,7 +522,7 @@ func TestRefreshBelongsToNoReader(t *testing.T) {
 // Close ends the loads in the background.
 func TestCloseEndsRefreshes(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
-		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+		cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute, StaleWhileRevalidate: time.Hour, Jitter: -1})
 		require.NoError(t, err)
 		src := newSource(1)

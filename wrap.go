@@ -120,8 +120,8 @@ func lookUp[T any](ctx context.Context, s *keyspace, key string) (l lookup[T]) {
 }
 
 // quick answers a read from a store that has values without their entries. It is the path of most hits.
-// Where it is unsure, lookUpEntry has to be asked. key may be a buffer that is used again, if there is
-// no observer.
+// Where it is unsure, lookUpEntry has to be asked. key may be a buffer that is used again, if the observer
+// has no Hit.
 func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is provider.Presence) {
 	given, is := s.getValue(ctx, key)
 	if is != provider.Present {
@@ -131,7 +131,7 @@ func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is pro
 	if err != nil {
 		return value, provider.Unsure
 	}
-	s.hit(key)
+	s.hit(ctx, key)
 	return value, provider.Present
 }
 
@@ -147,15 +147,15 @@ func (l *lookup[T]) lookUpEntry(ctx context.Context, s *keyspace, key string, is
 		l.entry = boxed(entry)
 	case entry.Absent:
 		l.err, l.answered = s.absent, true
-		s.hit(key)
+		s.hit(ctx, key)
 	default:
 		value, err := valueOf[T](entry.Value)
 		if err != nil {
-			s.report(OpGet, key, err)
+			s.report(ctx, opGet, key, err)
 			return
 		}
 		l.value, l.answered = value, true
-		s.hit(key)
+		s.hit(ctx, key)
 	}
 }
 
@@ -182,13 +182,13 @@ func readOne[T any](ctx context.Context, s *keyspace, key string, load func(cont
 	o.room[0].key = key
 	r.items, r.single = o.room[:], true
 	if entry != nil && r.serve(ctx, &o.room[0], entry) {
-		s.hit(key)
+		s.hit(ctx, key)
 		r.refresh(ctx)
 		return o.result, o.absence
 	}
 	if purpose == toRead {
 		s.stats.misses.Add(1)
-		s.happened(EventMiss, key, 1, nil)
+		s.tell(ctx, s.observer.Miss, Event{Key: key, Count: 1})
 	}
 	if err := r.miss(ctx); err != nil {
 		return Result[T]{Value: o.result.Value}, err

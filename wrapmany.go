@@ -130,7 +130,7 @@ func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
 	if len(missing) > 0 {
 		r.add(missing)
 	}
-	r.count(len(r.items))
+	r.count(ctx, len(r.items))
 	return r.miss(ctx)
 }
 
@@ -188,15 +188,15 @@ func (r *bulk[ID, T]) notBypassed() (asked []int, bypassed []item) {
 }
 
 // count counts a read of which so many ids were missing.
-func (r *bulk[ID, T]) count(missing int) {
+func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	s, hits := r.scope, len(r.ids)-missing
 	s.stats.hits.Add(int64(hits))
 	s.stats.misses.Add(int64(missing))
 	if hits > 0 {
-		s.happened(EventHit, "", hits, nil)
+		s.tell(ctx, s.observer.Hit, Event{Count: hits})
 	}
 	if missing > 0 {
-		s.happened(EventMiss, "", missing, nil)
+		s.tell(ctx, s.observer.Miss, Event{Count: missing})
 	}
 }
 
@@ -214,7 +214,7 @@ func (r *bulk[ID, T]) load(ctx context.Context, flights []*flight) error {
 		}
 	}
 	if unexpected := len(loaded) - used; unexpected > 0 {
-		r.scope.report(OpLoad, "", fmt.Errorf("%w: %d of %d", errUnexpectedID, unexpected, len(loaded)))
+		flights[0].call.report(opLoad, "", fmt.Errorf("%w: %d of %d", errUnexpectedID, unexpected, len(loaded)))
 	}
 	return err
 }

@@ -133,7 +133,7 @@ func newCluster(t *testing.T, processes int, seed uint64, faults cachetest.Fault
 		if err != nil {
 			t.Fatal(err)
 		}
-		cache, err := readthrough.New(chaos.Store(), readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}, BreakerCooldown: 50 * time.Millisecond})
+		cache, err := readthrough.New(chaos.Store(), readthrough.Options{OnError: func(*readthrough.OpError) {}, BreakerCooldown: 50 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}

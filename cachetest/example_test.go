@@ -138,7 +138,7 @@ func ExampleNewChaos() {
 	if err != nil {
 		panic(err)
 	}
-	cache, err := readthrough.New(chaos.Store(), readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+	cache, err := readthrough.New(chaos.Store(), readthrough.Options{OnError: func(*readthrough.OpError) {}})
 	if err != nil {
 		panic(err)
 	}

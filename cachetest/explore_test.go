@@ -131,7 +131,7 @@ func newWorld(t *testing.T, p *program, f flaws) *world {
 			store = leaseless{c}
 		}
 		cache, err := readthrough.New(store, readthrough.Options{
-			OnError:         func(readthrough.Op, string, string, error) {},
+			OnError:         func(*readthrough.OpError) {},
 			ProviderTimeout: time.Hour, InvalidateTimeout: time.Hour, LeaseTTL: 24 * time.Hour,
 			LeaseWait: 2 * tick, BreakerFailures: -1,
 		})

@@ -141,7 +141,7 @@ func newProcOptions(edit []func(*procOptions)) *procOptions {
 			BreakerFailures:   -1,
 			LeaseTTL:          time.Hour,
 			LeaseWait:         time.Minute,
-			OnError:           func(readthrough.Op, string, string, error) {},
+			OnError:           func(*readthrough.OpError) {},
 		},
 		scope:  readthrough.ScopeOptions{TTL: time.Hour},
 		client: func(*redis.Options) {},

@@ -215,9 +215,9 @@ func TestHole20HoldsSurviveInvalidations(t *testing.T) {
 						a.cutOff()
 						return 0, nil
 					},
-					Invalidate: func(int) readthrough.Targets { return hold },
-					Hold:       hold,
-					OnPending:  readthrough.FailWhenPending,
+					Invalidate:      func(int) readthrough.Targets { return hold },
+					Hold:            hold,
+					FailWhenPending: true,
 				})
 				written <- answer{err: err}
 			}()

@@ -249,9 +249,9 @@ func TestHole17HeldForTheWrite(t *testing.T) {
 					a.cutOff()
 					return 0, nil
 				},
-				Invalidate: func(int) readthrough.Targets { return hold },
-				Hold:       hold,
-				OnPending:  readthrough.FailWhenPending,
+				Invalidate:      func(int) readthrough.Targets { return hold },
+				Hold:            hold,
+				FailWhenPending: true,
 			})
 			wantPending(t, err)
 			a.wantRead(w, "a reader of the same process", "k", "v2")

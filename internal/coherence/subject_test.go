@@ -103,7 +103,7 @@ func newOurs(cfg *config, client *redis.Client) (*ours, error) {
 		store = unpunctual{punctual, punctual, punctual, punctual, punctual, punctual}
 	}
 	cache, err := readthrough.New(store, readthrough.Options{
-		OnError:           func(readthrough.Op, string, string, error) {},
+		OnError:           func(*readthrough.OpError) {},
 		ProviderTimeout:   cfg.ProviderTimeout,
 		InvalidateTimeout: cfg.InvalidateTimeout,
 		BreakerCooldown:   cfg.BreakerCooldown,
@@ -155,11 +155,11 @@ func (o *ours) invalidate(ctx context.Context, t targets) error {
 
 func (o *ours) mutate(ctx context.Context, t targets, write func()) error {
 	_, err := readthrough.Mutate(ctx, o.scope, readthrough.Mutation[struct{}]{
-		Write:      func(context.Context) (struct{}, error) { write(); return struct{}{}, nil },
-		Invalidate: func(struct{}) readthrough.Targets { return readthrough.Targets{} },
-		Hold:       t,
-		HoldFor:    holdFor,
-		OnPending:  readthrough.FailWhenPending,
+		Write:           func(context.Context) (struct{}, error) { write(); return struct{}{}, nil },
+		Invalidate:      func(struct{}) readthrough.Targets { return readthrough.Targets{} },
+		Hold:            t,
+		HoldFor:         holdFor,
+		FailWhenPending: true,
 	})
 	return ended(err)
 }

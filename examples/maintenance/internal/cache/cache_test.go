@@ -59,7 +59,7 @@ func open(t *testing.T, store provider.CacheProvider) parts {
 			t.Fatal(err)
 		}
 	}
-	c, err := readthrough.New(store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
+	c, err := readthrough.New(store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

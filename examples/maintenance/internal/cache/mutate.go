@@ -65,7 +65,6 @@ func (m *Maintenances) mutate(
 		Write:      func(ctx context.Context) (service.Change, error) { return m.commit(ctx, write) },
 		Invalidate: targets,
 		Emit:       m.broadcast,
-		OnPending:  readthrough.EmitWhenPending,
 	})
 	return change.Maintenance, err
 }
