@@ -61,8 +61,8 @@ type Faults struct {
 	// reader that asks for an interface type accepts a live value of any type.
 	Corrupt float64
 
-	// MaxDelay and MaxLate bound the times above, such as 20 * time.Millisecond.
-	// Zero means 5 ms for MaxDelay and 100 ms for MaxLate. Negative is an error.
+	// MaxDelay and MaxLate bound the times above, such as 20*time.Millisecond. Zero
+	// means 5 ms for MaxDelay and 100 ms for MaxLate. Negative is an error.
 	MaxDelay, MaxLate time.Duration
 
 	_ struct{}

@@ -85,7 +85,7 @@ type Options struct {
 	WaitReplicas int
 
 	// WaitTimeout is the longest wait for replicas, in whole milliseconds, such as
-	// 200 * time.Millisecond. Zero means [DefaultWaitTimeout]. It should be shorter
+	// 200*time.Millisecond. Zero means [DefaultWaitTimeout]. It should be shorter
 	// than the ReadTimeout of the client. Other values below one millisecond are
 	// errors, negative ones too.
 	WaitTimeout time.Duration
