@@ -25,7 +25,7 @@ const maxSteps = 256
 
 // policy chooses the entry to evict, by S3-FIFO. New entries join the small
 // queue. When an entry reaches the old end of that queue, it moves to the main
-// queue if it was hit, and is evicted otherwise. The ghost remembers evicted
+// queue if it was hit, and is evicted otherwise. The ghost remembers removed
 // keys; a key that returns in time joins the main queue at once. In the main
 // queue, each hit of credit gives an entry one more round. Store.mu guards the
 // policy and its queues.

@@ -36,12 +36,13 @@ import (
 const chunk = 256
 
 // Store keeps entries in the process. [New] makes one. All methods are safe for
-// concurrent use. After [Store.Close], every method that can return an error returns
-// one that matches [provider.ErrClosed].
+// concurrent use. After [Store.Close], GetValue and GetValues return
+// [provider.Unsure], and all methods that return an error, except Close, return one
+// that matches [provider.ErrClosed].
 //
-// A store is open until Close, and closed from then on. While it is open, every
-// entry is in four places, which one critical section changes together: the table,
-// its scope, a queue of the policy and, if it has an end, the wheel. count and
+// A store is open until Close and closed from then on. While it is open, every entry
+// is in the table, in its scope, in a queue of the policy and, if it has an end, in
+// the wheel. One critical section adds it to all of them, or removes it. count and
 // weight are exact and never above the bounds.
 type Store struct {
 	weigher    func(provider.Key, provider.Entry) int64 // nil: entries have no weight
@@ -51,8 +52,9 @@ type Store struct {
 	seed       maphash.Seed                             // of the hashes of keys
 
 	// table holds every stored entry; an expired one stays until the sweep removes
-	// it. Anyone may read the table. Only a holder of mu changes it. removeLocked
-	// and Close replace it with an empty one when the store becomes empty.
+	// it. Anyone may read the table. Only a holder of mu changes it. A store that
+	// becomes empty gets a new table if the old one had grown, and a closed store
+	// always does.
 	table        atomic.Pointer[table]
 	hits, misses counter.Counter // of reads; added to without a lock
 
