@@ -199,7 +199,9 @@ func (c *Chaos) Close() error {
 	return nil
 }
 
-// plan is the faults of one call.
+// plan is the faults of one call. The goroutine of the call makes its decisions
+// one after the other, in an order that does not depend on other calls: the same
+// seed gives the same decisions.
 type plan struct {
 	chaos  *Chaos
 	op     Op

@@ -9,8 +9,13 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// chaosStore has the methods of all capabilities. The cache gets a wrapper with
-// those capabilities that the store behind it has, see withCapabilities.
+// chaosStore is the store that a cache gets from a Chaos. Each method makes a
+// plan, which chooses the faults of the call, encodes the values if the options
+// have a codec, and passes the request to the store behind through run.
+// chaosStore has no state of its own, and has the methods of all capabilities:
+// withCapabilities hides those that the store behind lacks. A method copies the
+// slices of a request that may arrive late, because such a request outlives the
+// call.
 type chaosStore struct{ chaos *Chaos }
 
 func (s *chaosStore) InProcess() {}

@@ -77,13 +77,19 @@ func (o Options) withDefaults() (Options, error) {
 // History records the reads, loads, writes and invalidations of a test.
 // [NewHistory] makes one. All methods are safe for concurrent use. An operation
 // costs two increments of a shared counter, and a short lock for each of its keys.
+//
+// A History only grows. Every operation takes a place in one order when it begins
+// and another when it ends; a commit of a [Source] takes one place. If one
+// operation ends before another begins, its places are lower. [History.Check]
+// relies on places, never on times.
 type History struct {
 	*record
 
 	process int32
 }
 
-// record is the state that all views of a history share.
+// record is the state that all views of a history share. options, bad and began do
+// not change. The atomic fields are counters that any goroutine raises.
 type record struct {
 	options Options
 	bad     error // the error of the options
@@ -92,8 +98,8 @@ type record struct {
 	order    atomic.Int64 // the last place that was taken
 	recorded atomic.Int64
 	dropped  atomic.Int64
-	failed   atomic.Int64 // operations that returned another error
-	keys     sync.Map     // string to *keyLog
+	failed   atomic.Int64 // operations that returned an error other than an absence or a pending invalidation
+	keys     sync.Map     // string to *keyLog; entries are added and never removed
 
 	mu            sync.Mutex // guards the fields below
 	processes     []string

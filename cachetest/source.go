@@ -17,6 +17,10 @@ var ErrStopped = errors.New("cachetest: loads are stopped")
 // exists from the start and has a version, which [Source.Write] raises. [NewSource]
 // and [NewSourceOf] make one. Its methods are safe for concurrent use. Set its fields
 // before you use it.
+//
+// Loads return values until [Source.Sweep] stops them. Commits and loads take their
+// places in the order while they hold the lock of the source, so places and versions
+// agree.
 type Source[T any] struct {
 	// Pause is called in every load before and after it reads the source, so that a
 	// load takes time and other operations can run meanwhile. An example is a sleep

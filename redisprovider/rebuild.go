@@ -27,6 +27,8 @@ const (
 var errIndexLost = errors.New("the index was lost while it was being rebuilt")
 
 // rebuilds are the rebuilds under way in this process, at most one per scope.
+// startRebuild adds a rebuild, endRebuild removes it, and stop ends all of them
+// for good.
 type rebuilds struct {
 	mu      sync.Mutex // guards the fields below
 	running map[string]*rebuild

@@ -22,8 +22,8 @@ type link struct {
 	proxy  *Proxy
 	client net.Conn
 
-	answered atomic.Bool   // the last packet that was delivered is an answer
-	gone     chan struct{} // closed by cut
+	answered atomic.Bool   // the last packet that was delivered is an answer; deliver sets it, readRequests clears it
+	gone     chan struct{} // closed by cut; ends all goroutines of the link
 	once     sync.Once     // closes gone
 }
 

@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// A process is a running redis-server.
+// A process is a running redis-server. handle is set before startProcess
+// returns, and only read after that.
 type process struct {
 	handle *os.Process
 	ended  chan struct{} // closed when the process has ended

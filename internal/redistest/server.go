@@ -32,9 +32,10 @@ type Options struct {
 	_ struct{}
 }
 
-// A Server is a Redis server on the loopback interface. Only Addr and Do may be
-// called by several goroutines at the same time. A method that does not succeed
-// fails the test.
+// A Server is a Redis server on the loopback interface. It runs, is frozen by
+// Pause until Resume, or is stopped by Stop until Restart. Its address does not
+// change. Only Addr and Do may be called by several goroutines at the same time.
+// A method that does not succeed fails the test.
 type Server struct {
 	tb   testing.TB
 	addr string

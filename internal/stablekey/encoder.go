@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// encoder writes values to a buffer. It is used for one encoding by one
-// goroutine.
+// encoder writes one value to a buffer. One goroutine uses it, once. Between two
+// calls of its methods, buf holds complete JSON values and the beginning of
+// those that enclose them, and depth is the number of enclosing values. After an
+// error, the content of buf is undefined.
 type encoder struct {
 	buf   []byte
 	start int // the length of buf before the encoding
@@ -40,7 +42,7 @@ func (e *encoder) checkLength() error {
 	return nil
 }
 
-// value writes v. After an error, the content of the buffer is undefined.
+// value writes v.
 func (e *encoder) value(v reflect.Value) error {
 	if !v.IsValid() { // a nil interface
 		e.null()

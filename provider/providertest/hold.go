@@ -10,7 +10,8 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// A holding is a session on a store with leases and holds.
+// A holding is a session on a store with leases and holds. Its methods follow the
+// rules of leasing.
 type holding struct {
 	leasing
 

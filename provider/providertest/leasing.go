@@ -10,7 +10,9 @@ import (
 // leaseTime is the TTL of leases and holds that must not end during a case.
 const leaseTime = time.Hour
 
-// A leasing is a session on a store with leases.
+// A leasing is a session on a store with leases. Its methods make calls and
+// check the answers. A method that needs a certain answer ends the case if it
+// gets another one; a method named want… only reports the difference.
 type leasing struct {
 	*session
 

@@ -29,8 +29,9 @@ func modelCases() []testCase {
 	}}
 }
 
-// A model is the simplest possible store. It and the store under test get the
-// same random calls.
+// A model is the simplest possible store: a map. It and the store under test
+// get the same random calls, and must give the same answers. One goroutine uses
+// it. call is the number of the current call, for messages.
 type model struct {
 	*session
 

@@ -7,7 +7,9 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// A refreshing is a session on a store that leases keys with entries.
+// A refreshing is a session on a store that leases keys with entries. Its methods
+// follow the rules of leasing. Their entries have the fields of loadedEntry, so that
+// a request can name the entry that it knows.
 type refreshing struct {
 	leasing
 

@@ -44,7 +44,7 @@ func broken(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrBroken, fmt.Sprintf(format, args...))
 }
 
-// tour is one run.
+// tour is one run. Its stations run one after the other and share main.
 type tour struct {
 	client  *client
 	options Options
