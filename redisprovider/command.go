@@ -9,10 +9,10 @@ import (
 // The commands of this file are sent once. Otherwise go-redis repeats a command
 // whose answer does not come, while the first copy may still be on its way:
 //
-//   1. A Set is sent. Its answer is late, so go-redis sends it again.
-//   2. The second copy arrives and is answered. The Set returns.
-//   3. The entry is invalidated: an UNLINK is sent and answered.
-//   4. The first copy arrives, which a stalled connection had delayed. The old
+//  1. A Set is sent. Its answer is late, so go-redis sends it again.
+//  2. The second copy arrives and is answered. The Set returns.
+//  3. The entry is invalidated: an UNLINK is sent and answered.
+//  4. The first copy arrives, which a stalled connection had delayed. The old
 //     value is in the store until its TTL ends.
 //
 // A late copy of an acquire would restore a lease that was destroyed, and an old

@@ -71,9 +71,9 @@ type Options struct {
 	// FenceByServer binds entries and leases to the server that stored them, while
 	// it is the master: after a failover or a restart they are misses. Without it,
 	// a promoted replica, or a server that starts from an old snapshot, may bring
-	// back invalidated entries until their TTL ends. Every hit then runs a script
-	// instead of a GET. Processes that share entries should agree on it: a process
-	// with the fence ignores what a process without it has stored.
+	// back invalidated entries until their TTL ends. With it, every hit runs a
+	// script instead of a GET. Processes that share entries should agree on it: a
+	// process with the fence ignores what a process without it has stored.
 	FenceByServer bool
 
 	// WaitReplicas is the number of replicas that have to confirm a removal or a
