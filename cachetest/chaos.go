@@ -62,7 +62,7 @@ type Chaos struct {
 	closing  chan struct{} // closed by Close, under mu
 	injected [numFaults]atomic.Int64
 
-	mu     sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards following
 	faults [numOps]Faults
 	calls  map[uint64]uint64 // the number of calls, by hash of method and key
 	seen   [64]provider.Key  // a ring of recent keys, which may be evicted

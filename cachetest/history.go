@@ -101,14 +101,14 @@ type record struct {
 	failed   atomic.Int64 // operations that returned an error other than an absence or a pending invalidation
 	keys     sync.Map     // string to *keyLog; entries are added and never removed
 
-	mu            sync.Mutex // guards the fields below
+	mu            sync.Mutex // guards following
 	processes     []string
 	invalidations []invalidation
 }
 
 // keyLog has the operations on one key.
 type keyLog struct {
-	mu                   sync.Mutex // guards the fields below, which only grow
+	mu                   sync.Mutex // guards following; they only grow
 	reads, loads, writes []operation
 }
 

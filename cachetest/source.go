@@ -40,7 +40,7 @@ type Source[T any] struct {
 
 // sourceState is the state that all views of a source share.
 type sourceState struct {
-	mu      sync.RWMutex // guards the fields below; a commit takes its place in the order while it holds the write lock
+	mu      sync.RWMutex // guards following; a commit takes its place in the order while it holds the write lock
 	cells   map[string]cell
 	stopped bool
 }

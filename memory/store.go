@@ -66,7 +66,7 @@ type Store struct {
 	// mu.
 	sweeps sync.WaitGroup
 
-	mu sync.Mutex // guards the fields below, and every change of table
+	mu sync.Mutex // guards following, and every change of table
 
 	count       int64 // number of entries
 	weight      int64 // their total weight

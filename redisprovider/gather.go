@@ -31,7 +31,7 @@ type gather struct {
 	fetch    func(ctx context.Context, names []string) []provider.Result
 	fetchOne func(ctx context.Context, name string) provider.Result
 
-	mu     sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards following
 	flying int        // round trips under way
 	next   *gathered  // the batch that waits; nil: none
 }

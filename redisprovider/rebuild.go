@@ -30,7 +30,7 @@ var errIndexLost = errors.New("the index was lost while it was being rebuilt")
 // startRebuild adds a rebuild, endRebuild removes it, and stop ends all of them
 // for good.
 type rebuilds struct {
-	mu      sync.Mutex // guards the fields below
+	mu      sync.Mutex // guards following
 	running map[string]*rebuild
 	stopped bool // by Close: no rebuild may begin
 }

@@ -35,7 +35,7 @@ type Proxy struct {
 	listener net.Listener
 	serving  sync.WaitGroup
 
-	mu       sync.Mutex // guards the fields below
+	mu       sync.Mutex // guards following
 	closed   bool
 	refusing bool
 	lanes    [directions]lane

@@ -16,7 +16,7 @@ type Tap struct {
 	match    func(Command) bool
 	withhold bool
 
-	mu       sync.Mutex // guards the fields below
+	mu       sync.Mutex // guards following
 	stopped  bool
 	captured []Command
 	changed  chan struct{} // closed and replaced with each capture

@@ -22,7 +22,7 @@ type session struct {
 	rule  rule
 	clock clock
 
-	mu       sync.Mutex // guards the fields below
+	mu       sync.Mutex // guards following
 	ended    bool       // t must not be used any more
 	failures int        // the number of failures so far
 	skipping string     // why the case is skipped; empty: it is not

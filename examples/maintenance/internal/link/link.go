@@ -19,7 +19,7 @@ type Link struct {
 	target   string
 	running  sync.WaitGroup
 
-	mu    sync.Mutex // guards the fields below
+	mu    sync.Mutex // guards following
 	cut   bool
 	ended bool
 	open  map[net.Conn]struct{}

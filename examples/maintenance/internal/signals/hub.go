@@ -42,7 +42,7 @@ type Stats struct {
 type Hub struct {
 	options Options
 
-	mu          sync.Mutex // guards the fields below
+	mu          sync.Mutex // guards following
 	subscribers map[*subscriber]struct{}
 	published   int64
 	dropped     int64
