@@ -1,15 +1,15 @@
-// Package benchmarks measures readthrough side by side with other cache
-// libraries, and with the least that a cache can do. It consists of tests only:
+// Package benchmarks compares readthrough with other cache libraries, and with
+// the least that a cache can do. It contains only tests:
 //
 //	go test -bench . ./...
 //
-// runs everything once. Sub-benchmarks are named workload/library. The results
-// page, docs/benchmarks.md, is made by
+// runs every benchmark once. Sub-benchmarks are named workload/library. The
+// page of results, docs/benchmarks.md, is written by
 //
 //	go run ./cmd/compare
 //
 // which repeats the benchmarks in rounds and compares their medians.
 //
-// The module is nested so that the library depends on no other cache, and has a
-// workspace of its own: commands work from inside its folder.
+// The module is nested, so that the library does not depend on other caches. It
+// has its own workspace: run commands inside its folder.
 package benchmarks

@@ -6,11 +6,12 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// The cache finds the capabilities of a store by type assertion, so a wrapper
-// needs a type for each set of them: a struct that embeds the interfaces of the
-// set and nothing else. capabilities_gen.go has these types; the test
-// TestCapabilitiesAreGenerated writes it with -update, from the list below, and
-// fails where it is out of date or provider has a capability that the list lacks.
+// The cache finds the capabilities of a store by type assertion. A wrapper therefore
+// needs one type per set of capabilities: a struct that embeds the interfaces of the
+// set and nothing else. These types are in capabilities_gen.go. The test
+// TestCapabilitiesAreGenerated writes that file with -update, from the list below.
+// It fails if the file is out of date, or if package provider has a capability that
+// is not in the list.
 
 // capabilities is a set of capabilities.
 type capabilities uint
@@ -25,11 +26,11 @@ const (
 	hasCloser
 )
 
-// inProcess is provider.InProcess under a name that is not that of its method, which
-// would hide it where it is embedded.
+// inProcess is provider.InProcess under another name. An embedded provider.InProcess
+// would be a field named InProcess, which hides the method of that name.
 type inProcess interface{ provider.InProcess }
 
-// capabilitiesOf returns those of store.
+// capabilitiesOf returns the capabilities of store.
 func capabilitiesOf(store provider.CacheProvider) (set capabilities) {
 	add := func(c capabilities, has bool) {
 		if has {

@@ -15,37 +15,43 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// ErrChaos matches the errors that a [Chaos] makes up.
+// ErrChaos matches the errors that a [Chaos] injects.
 var ErrChaos = errors.New("cachetest: chaos")
 
-// ChaosOptions configure a [Chaos]. The zero value has no faults, until
+// ChaosOptions configure a [Chaos]. The zero value injects no faults until
 // [Chaos.Break].
 type ChaosOptions struct {
-	// Faults are those of all methods.
+	// Faults are the faults of all methods, such as Faults{Error: 0.1}. The zero
+	// value means none.
 	Faults Faults
 
-	// PerOp are those of single methods, in place of Faults.
+	// PerOp are the faults of single methods, in place of Faults. nil means that
+	// all methods have Faults.
 	PerOp map[Op]Faults
 
-	// Seed chooses the faults. The faults of a call depend on the seed, the method,
-	// the first key, and how many calls with these came before: the same schedule
-	// has the same faults.
+	// Seed determines the faults, such as 1; zero is a seed too. The faults of a
+	// call depend on the seed, the method, its first key, and the number of earlier
+	// calls with the same method and key. The same schedule therefore has the same
+	// faults.
 	Seed uint64
 
-	// Remote makes a store in the process, such as the memory store, behave like one
-	// outside of it: the wrapper does not have the capability
-	// [provider.InProcess], so that its calls may wait.
+	// Remote makes a store in the process, such as the memory store, behave like a
+	// store outside it: the wrapper lacks the capability [provider.InProcess], so
+	// its calls may wait.
 	Remote bool
 
-	// Codec encodes the values on their way into the store, as a store outside the
-	// process does. nil leaves them as they are.
+	// Codec encodes values before they are stored, as a store outside the process
+	// does, such as [provider.JSON]. nil leaves them unchanged.
 	Codec provider.Codec
 
 	_ struct{}
 }
 
-// Chaos puts faults between a cache and its store. Make it with [NewChaos]; its
+// Chaos injects faults between a cache and its store. [NewChaos] makes one. Its
 // methods are safe for concurrent use.
+//
+// It is open until Close and closed from then on. Close ends every wait of an
+// injected fault. No request arrives late once Close has returned.
 type Chaos struct {
 	inner innards
 	codec provider.Codec
@@ -53,19 +59,20 @@ type Chaos struct {
 	waits bool
 	store provider.CacheProvider
 
-	closing  chan struct{} // closed under mu
+	closing  chan struct{} // closed by Close, under mu
 	injected [numFaults]atomic.Int64
 
 	mu     sync.Mutex // guards following
 	faults [numOps]Faults
-	calls  map[uint64]uint64 // by hash of method and key
-	seen   [64]provider.Key  // a ring of keys that may be evicted
+	calls  map[uint64]uint64 // the number of calls, by hash of method and key
+	seen   [64]provider.Key  // a ring of recent keys, which may be evicted
 	seenAt int
 	closed bool
-	late   sync.WaitGroup // added to under mu, and not after closed was set
+	late   sync.WaitGroup // late requests; added to under mu, never after closed is set
 }
 
-// innards are the store behind a Chaos, with its capabilities; nil: it lacks it.
+// innards are the store behind a Chaos and its capabilities. A capability that the
+// store lacks is nil.
 type innards struct {
 	provider.CacheProvider
 
@@ -94,9 +101,9 @@ const (
 	numFaults
 )
 
-// NewChaos returns faults for store. [Chaos.Store] is the store to give to the
-// cache. In a synctest bubble it has to be made inside of it. It returns an error
-// if store is nil or an option has a bad value.
+// NewChaos returns a Chaos around store. Give [Chaos.Store] to the cache. In a
+// synctest test, call NewChaos inside the bubble. It returns an error if store is
+// nil or an option has a bad value.
 func NewChaos(store provider.CacheProvider, options ChaosOptions) (*Chaos, error) {
 	if isNil(store) {
 		return nil, errors.New("cachetest: NewChaos: store: must not be nil")
@@ -126,16 +133,16 @@ func NewChaos(store provider.CacheProvider, options ChaosOptions) (*Chaos, error
 	return c, nil
 }
 
-// Store returns the store with the faults. It has exactly the capabilities of
-// package provider that the store behind it has, but for [ChaosOptions.Remote], and
-// for those whose calls cannot fail or hang: [provider.ValueGetter] and
-// [provider.Punctual]. Other methods are hidden. Closing it closes the Chaos, and
-// then the store behind it.
+// Store returns the store with faults. It has exactly the capabilities of package
+// provider that the store behind it has, with two exceptions:
+// [ChaosOptions.Remote], and capabilities whose calls cannot fail or hang,
+// [provider.ValueGetter] and [provider.Punctual], which it lacks. It hides all
+// other methods. Closing it closes the Chaos, and then the store behind it.
 func (c *Chaos) Store() provider.CacheProvider { return c.store }
 
-// Break replaces the faults of ops, or without any, those of all methods. Calls
-// that are under way keep theirs. It returns an error, and does nothing, if
-// a fault has a bad value.
+// Break replaces the faults of ops, or of all methods if there are no ops. Calls
+// under way keep their faults. If a fault has a bad value or an op is unknown,
+// Break returns an error and changes nothing.
 func (c *Chaos) Break(faults Faults, ops ...Op) error {
 	faults, err := faults.withDefaults(c.waits)
 	for _, op := range ops {
@@ -159,15 +166,15 @@ func (c *Chaos) Break(faults Faults, ops ...Op) error {
 	return nil
 }
 
-// Heal ends all faults. Calls that are under way keep theirs, and requests that
-// are late still arrive.
+// Heal ends all faults. Calls under way keep their faults, and late requests still
+// arrive.
 func (c *Chaos) Heal() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.faults = [numOps]Faults{}
 }
 
-// Injected returns how many faults there were.
+// Injected returns how many calls and faults there were.
 func (c *Chaos) Injected() Injected {
 	n := func(f fault) int64 { return c.injected[f].Load() }
 	return Injected{
@@ -177,9 +184,9 @@ func (c *Chaos) Injected() Injected {
 	}
 }
 
-// Close ends all faults and everything that belongs to them: what hangs fails, and
-// requests that are late do not arrive any more. The store behind is left open and
-// calls reach it without faults. It always returns nil.
+// Close ends all faults, and everything that they started: hanging calls fail, and
+// late requests no longer arrive. It leaves the store behind open, and calls reach
+// that store without faults. It always returns nil.
 func (c *Chaos) Close() error {
 	c.Heal()
 	c.mu.Lock()
@@ -192,15 +199,17 @@ func (c *Chaos) Close() error {
 	return nil
 }
 
-// plan is what happens to one call.
+// plan is the faults of one call. The goroutine of the call makes its decisions
+// one after the other, in an order that does not depend on other calls: the same
+// seed gives the same decisions.
 type plan struct {
 	chaos  *Chaos
 	op     Op
 	faults Faults
-	rng    *rand.Rand // of the call, so that others do not change it
+	rng    *rand.Rand // of this call, so that other calls do not change it
 }
 
-// plan decides about a call with keys.
+// plan chooses the faults of a call with keys.
 func (c *Chaos) plan(op Op, keys ...provider.Key) *plan {
 	c.injected[faultCall].Add(1)
 	hash := fnv.New64a()
@@ -222,7 +231,7 @@ func (c *Chaos) plan(op Op, keys ...provider.Key) *plan {
 	return &plan{chaos: c, op: op, faults: c.faults[op], rng: rand.New(rand.NewPCG(c.seed^which, c.calls[which]))}
 }
 
-// maxCounted bounds the methods and keys whose calls are counted.
+// maxCounted bounds the size of Chaos.calls.
 const maxCounted = 100_000
 
 // roll decides whether a fault happens, and counts it.
@@ -234,14 +243,14 @@ func (p *plan) roll(f fault, probability float64) bool {
 	return happens
 }
 
-// part returns a random part of d.
+// part returns a random part of d, from zero to less than d.
 func (p *plan) part(d time.Duration) time.Duration { return time.Duration(p.rng.Int64N(int64(d))) }
 
-// err returns an error of the call.
+// err returns an injected error of the call.
 func (p *plan) err(what string) error { return fmt.Errorf("%w: %v: %s", ErrChaos, p.op, what) }
 
-// run makes a call with the faults of p. call is the request with its reply; it
-// may run several times, and its result counts once.
+// run makes a call with the faults of p. call sends the request and returns the
+// reply. It may run more than once; only one result counts.
 func run[R any](ctx context.Context, p *plan, call func(context.Context) (R, error)) (R, error) {
 	var none R
 	f := &p.faults
@@ -280,7 +289,7 @@ func run[R any](ctx context.Context, p *plan, call func(context.Context) (R, err
 	return result, err
 }
 
-// later lets a request arrive later. Nobody gets its reply.
+// later makes a request arrive later. Its reply is dropped.
 func later[R any](ctx context.Context, p *plan, call func(context.Context) (R, error)) {
 	c, after := p.chaos, p.part(p.faults.MaxLate)
 	c.mu.Lock()
@@ -295,7 +304,7 @@ func later[R any](ctx context.Context, p *plan, call func(context.Context) (R, e
 	})
 }
 
-// delay waits, if the call is to be delayed.
+// delay waits if the call is to be delayed. It returns an error if ctx ends first.
 func (p *plan) delay(ctx context.Context) error {
 	if p.rng.IntN(3) > 0 && p.roll(faultDelay, p.faults.Delay) && !p.chaos.sleep(ctx.Done(), p.part(p.faults.MaxDelay)) {
 		return ctx.Err()
@@ -303,7 +312,7 @@ func (p *plan) delay(ctx context.Context) error {
 	return nil
 }
 
-// evict removes a key, if one is to be evicted.
+// evict removes a recent key, if an eviction is to happen.
 func (p *plan) evict(ctx context.Context) {
 	if p.rng.IntN(2) > 0 || !p.roll(faultEvict, p.faults.Evict) {
 		return
@@ -317,7 +326,7 @@ func (p *plan) evict(ctx context.Context) {
 	}
 }
 
-// sleep waits for d. It reports false if done, which may be nil, or Close came
+// sleep waits for d. It returns false if done, which may be nil, or Close comes
 // first.
 func (c *Chaos) sleep(done <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -332,7 +341,7 @@ func (c *Chaos) sleep(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// waitFor waits for done. It reports false if Close came first.
+// waitFor waits for done. It returns false if Close comes first.
 func (c *Chaos) waitFor(done <-chan struct{}) bool {
 	select {
 	case <-done:
@@ -342,7 +351,7 @@ func (c *Chaos) waitFor(done <-chan struct{}) bool {
 	}
 }
 
-// isNil reports whether v is nil, or a nil pointer in an interface.
+// isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {
 	if v == nil {
 		return true

@@ -9,8 +9,13 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// chaosStore has the methods of all capabilities. What the cache gets has those of
-// the store behind it only, see withCapabilities.
+// chaosStore is the store that a cache gets from a Chaos. Each method makes a
+// plan, which chooses the faults of the call, encodes the values if the options
+// have a codec, and passes the request to the store behind through run.
+// chaosStore has no state of its own, and has the methods of all capabilities:
+// withCapabilities hides those that the store behind lacks. A method copies the
+// slices of a request that may arrive late, because such a request outlives the
+// call.
 type chaosStore struct{ chaos *Chaos }
 
 func (s *chaosStore) InProcess() {}
@@ -37,7 +42,7 @@ func (s *chaosStore) Get(ctx context.Context, key provider.Key) (provider.Entry,
 func (s *chaosStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 	entry, err := s.encode(entry)
 	if err != nil {
-		return errors.Join(err, s.chaos.inner.Delete(ctx, key)) // nothing is kept under the key
+		return errors.Join(err, s.chaos.inner.Delete(ctx, key)) // the store keeps nothing under the key
 	}
 	_, err = run(ctx, s.chaos.plan(OpSet, key), func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.chaos.inner.Set(ctx, key, entry, ttl)
@@ -69,7 +74,7 @@ func (s *chaosStore) GetMany(ctx context.Context, keys []provider.Key) ([]provid
 	})
 	results := make([]provider.Result, len(keys))
 	for i := range results {
-		results[i].Err = errors.Join(err, partial) // unless it was asked for
+		results[i].Err = errors.Join(err, partial) // replaced below for keys that were asked for
 	}
 	if len(found) == len(asked) {
 		for n, i := range asked {
@@ -129,11 +134,12 @@ func (s *chaosStore) Refresh(ctx context.Context, requests []provider.RefreshReq
 	return p.grants(len(requests), asked, granted, err, partial)
 }
 
-// grants returns the answers to n requests of which those in asked were granted.
+// grants returns the answers to n requests. asked has the positions of the
+// requests that the store got, granted its answers to them.
 func (p *plan) grants(n int, asked []int, granted []provider.Grant, err, partial error) ([]provider.Grant, error) {
 	grants := make([]provider.Grant, n)
 	for i := range grants {
-		grants[i] = provider.Grant{State: provider.LeaseFailed, Err: errors.Join(err, partial)} // unless it was asked for
+		grants[i] = provider.Grant{State: provider.LeaseFailed, Err: errors.Join(err, partial)} // replaced below for requests that were sent
 	}
 	if len(granted) == len(asked) {
 		for k, i := range asked {
@@ -154,11 +160,11 @@ func (s *chaosStore) Fill(ctx context.Context, fills []provider.Fill) ([]provide
 	filled := make([]provider.Filled, len(fills))
 	keys := make([]provider.Key, len(fills))
 	var encoded []provider.Fill
-	var places []int // of encoded in fills
+	var places []int // places[i] is the position of encoded[i] in fills
 	for i, fill := range fills {
 		keys[i] = fill.Lease.Key
 		entry, err := s.encode(fill.Entry)
-		if err != nil { // a fill that is refused gives its lease back
+		if err != nil { // a refused fill releases its lease
 			filled[i].Err = errors.Join(err, s.chaos.inner.leaser.Release(ctx, []provider.Lease{fill.Lease}))
 			continue
 		}
@@ -171,7 +177,7 @@ func (s *chaosStore) Fill(ctx context.Context, fills []provider.Fill) ([]provide
 		return s.chaos.inner.leaser.Fill(ctx, at(encoded, asked))
 	})
 	for _, i := range places {
-		filled[i].Err = errors.Join(err, partial) // unless it was asked for
+		filled[i].Err = errors.Join(err, partial) // replaced below for fills that were sent
 	}
 	if len(done) == len(asked) {
 		for n, k := range asked {
@@ -229,7 +235,7 @@ func (s *chaosStore) List(ctx context.Context, options provider.ListOptions) (pr
 	})
 }
 
-// encode returns entry with its value encoded, where the options say so.
+// encode returns entry with its value encoded, if the options have a codec.
 func (s *chaosStore) encode(entry provider.Entry) (provider.Entry, error) {
 	if s.chaos.codec == nil || entry.Absent {
 		return entry, nil
@@ -239,8 +245,8 @@ func (s *chaosStore) encode(entry provider.Entry) (provider.Entry, error) {
 	return entry, err
 }
 
-// pick returns the positions in all that the store hears of, and if those are not
-// all, the error of the others.
+// pick returns the positions in all that are sent to the store. If some are not,
+// partial is their error.
 func pick[E any](p *plan, all []E) (asked []int, partial error) {
 	some := len(all) > 1 && p.roll(faultPartial, p.faults.Partial)
 	for i := range all {
@@ -254,8 +260,8 @@ func pick[E any](p *plan, all []E) (asked []int, partial error) {
 	return asked, partial
 }
 
-// whole returns the error of the call, where some of its keys have failed: theirs,
-// or none.
+// whole returns the error of a call in which some keys failed with partial: that
+// error, or nil, at random.
 func (p *plan) whole(partial error) error {
 	if partial != nil && p.rng.IntN(2) == 0 {
 		return partial
@@ -272,11 +278,11 @@ func at[E any](all []E, positions []int) []E {
 	return picked
 }
 
-// garbage is a value of a type that nobody asks for.
+// garbage is a type that no reader asks for.
 type garbage struct{}
 
-// corrupt damages an entry that was found, or returns the error of one that cannot
-// be read.
+// corrupt damages an entry that was found, or returns the error of an undecodable
+// one.
 func (p *plan) corrupt(entry provider.Entry) (provider.Entry, error) {
 	if !p.roll(faultCorrupt, p.faults.Corrupt) {
 		return entry, nil

@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// Report says what a history has. Its numbers count keys: a bulk read of ten keys
+// Report counts what a history has recorded. It counts keys: a bulk read of ten keys
 // is ten reads.
 type Report struct {
 	// Keys is the number of different keys.
 	Keys int
-	// Reads is the number of reads that were checked, Absent those among them that
-	// found nothing, and Swept those of [Source.Sweep] that found something stored.
+	// Reads is the number of checked reads. Absent is how many of them found nothing;
+	// Swept is how many found something stored in [Source.Sweep].
 	Reads, Absent, Swept int
-	// Bound is the number of reads that began after an invalidation of their key
-	// had returned, of a key that was written before it: those that could have been
-	// stale. A history without them proves nothing.
+	// Bound is the number of reads that could have been stale: they began after an
+	// invalidation of their key had returned, and the key had been written before
+	// that invalidation. A history without such reads proves nothing.
 	Bound int
-	// Loads, Writes and Invalidations count the others; the first version of a key
-	// is no write. Pending are the invalidations that returned an error which
-	// matches readthrough.ErrInvalidationPending.
+	// Loads, Writes and Invalidations count the other operations. In a [Source], the
+	// first version of a key is not a write. Pending is the number of invalidations
+	// whose error matches [readthrough.ErrInvalidationPending].
 	Loads, Writes, Invalidations, Pending int
-	// Failed is the number of operations that returned another error, and were not
+	// Failed is the number of operations that returned another error. They were not
 	// checked.
 	Failed int
-	// Dropped is the number of operations past [Options.MaxOperations]. They were not
-	// checked, which hides violations and makes none.
+	// Dropped is the number of operations beyond [Options.MaxOperations]. They were
+	// not checked, which may hide violations but never creates one.
 	Dropped int
 	// Violations is the number of reads that broke a guarantee.
 	Violations int
@@ -50,8 +50,8 @@ func (r Report) String() string {
 }
 
 // Check checks what was recorded so far. If a guarantee was broken, the error is a
-// [*ViolationError] with the smallest counterexample. It may be called at any time, also
-// while the test goes on. A million operations take about a second.
+// [*ViolationError] with the smallest counterexample. Check may run at any time, also
+// while the test runs. A million operations take about a second.
 func (h *History) Check() (Report, error) {
 	if h.bad != nil {
 		return Report{}, h.bad
@@ -69,15 +69,15 @@ func (h *History) Check() (Report, error) {
 	return c.report, c.explain()
 }
 
-// checker is one run of Check.
+// checker is one run of Check. One goroutine uses it.
 //
-// For a read R of key k in version v, let I be the invalidation that began last
-// among those that cover k, bind R's process and had returned before R began. The
-// newest version of k that had committed before I began is at least as new as with
-// any other of them. R is stale if v is older than that. So for each target it is
-// enough to know, for a place in the order, the latest begin among the
-// invalidations that had returned: a search in a sorted list, whatever the number
-// of invalidations.
+// For a read R of key k in version v, consider the invalidations that cover k, bind
+// R's process, and had returned before R began. Let I be the one of them that began
+// last. The newest version of k that had committed before I began is at least as new
+// as before any other of them. R is stale if v is older than that version. So for
+// each target and each place in the order it is enough to know the latest begin among
+// the invalidations that had returned by then. That is a search in a sorted list,
+// whatever the number of invalidations.
 type checker struct {
 	*record
 
@@ -85,35 +85,35 @@ type checker struct {
 	invalidations []invalidation
 	byKey         map[string]*target
 	byPrefix      map[string]*target
-	lengths       []int // of the prefixes, each once
+	lengths       []int // the distinct lengths of the prefixes
 	report        Report
 	worst         *suspect
 }
 
-// target are the invalidations of a key or prefix: those that bind everybody, and
-// those that bind their own process.
+// target has the invalidations of a key or prefix: those that bind all processes, and
+// those that bind their own.
 type target struct {
 	all spans
 	own map[int32]spans
 }
 
-// spans are invalidations in the order of their ends.
+// spans are invalidations, ordered by their ends.
 type spans []span
 
 type span struct {
 	end    int64
-	latest int // the one that began last among all up to here: its index
+	latest int // the index of the invalidation that began last, among all up to this one
 }
 
 // suspect is a read that broke a guarantee.
 type suspect struct {
 	key  string
 	read operation
-	by   int // the invalidation
+	by   int // the index of the invalidation, -1 for a foreign value
 	span int64
 }
 
-// index sorts the invalidations by what they cover.
+// index groups the invalidations by key and prefix.
 func (c *checker) index() {
 	c.mu.Lock()
 	c.invalidations = slices.Clone(c.record.invalidations)
@@ -143,7 +143,7 @@ func (c *checker) index() {
 	}
 }
 
-// bind adds invalidation i to a target.
+// bind adds invalidation i to the target of that name.
 func (c *checker) bind(to map[string]*target, name string, i int, reach Reach) {
 	t := to[name]
 	if t == nil {
@@ -160,7 +160,7 @@ func (c *checker) bind(to map[string]*target, name string, i int, reach Reach) {
 	}
 }
 
-// extend adds invalidation i, which ends after all in s.
+// extend adds invalidation i to s. It ends after all invalidations in s.
 func (c *checker) extend(s spans, i int) spans {
 	latest := i
 	if len(s) > 0 && c.invalidations[s[len(s)-1].latest].begin > c.invalidations[i].begin {
@@ -185,8 +185,8 @@ func (c *checker) covering(key string) (targets []*target) {
 	return targets
 }
 
-// binding returns the invalidation that began last among those of targets that had
-// returned before a read; -1 if there is none.
+// binding returns the index of the invalidation that began last, among those of
+// targets that had returned before the read began; -1 if there is none.
 func (c *checker) binding(targets []*target, read operation) int {
 	best := -1
 	for _, t := range targets {
@@ -203,7 +203,7 @@ func (c *checker) binding(targets []*target, read operation) int {
 // key checks the reads of a key.
 func (c *checker) key(key string, log *keyLog) {
 	log.mu.Lock()
-	done, committed, loaded := log.reads, slices.Clone(log.writes), len(log.loads) // what is appended later is not seen
+	done, committed, loaded := log.reads, slices.Clone(log.writes), len(log.loads) // operations that are appended later are not seen
 	log.mu.Unlock()
 	v := newVersions(committed)
 	targets := c.covering(key)
@@ -237,7 +237,7 @@ func (c *checker) key(key string, log *keyLog) {
 	}
 }
 
-// suspect counts a violation, and keeps the one that takes least time.
+// suspect counts a violation, and keeps the one that spans the fewest steps.
 func (c *checker) suspect(s suspect) {
 	c.report.Violations++
 	w := c.worst
@@ -248,10 +248,10 @@ func (c *checker) suspect(s suspect) {
 
 // versions are the writes of a key.
 type versions struct {
-	ends    []operation // by the place at which they had committed at the latest
-	newest  []operation // newest[i] is the one with the highest version up to ends[i]
-	absent  []operation // the absences among them, by version
-	exact   bool        // every version is known, with its place
+	ends    []operation // ordered by their ends, the places by which they had committed
+	newest  []operation // newest[i] is the write with the highest version up to ends[i]
+	absent  []operation // the writes of an absence
+	exact   bool        // every version is known, and is the place of its commit
 	ordinal map[int64]bool
 }
 
@@ -274,8 +274,8 @@ func newVersions(committed []operation) *versions {
 	return v
 }
 
-// written returns the number of versions that were written: in an exact history
-// all but the first.
+// written returns the number of writes. In an exact history, the first version is not
+// a write.
 func (v *versions) written() int {
 	if v.exact {
 		return max(0, len(v.ends)-1)
@@ -292,8 +292,8 @@ func (v *versions) before(place int64) (operation, bool) {
 	return v.newest[n-1], true
 }
 
-// unknown reports whether a read returned a version that its key has never had, or
-// not until then.
+// unknown reports whether a read returned a version that its key never had, or did
+// not have until the read ended.
 func (v *versions) unknown(read operation) bool {
 	if !v.exact || len(v.ends) == 0 || read.absent {
 		return false
@@ -301,8 +301,7 @@ func (v *versions) unknown(read operation) bool {
 	return !v.ordinal[read.version] || read.version > read.end
 }
 
-// stale reports whether a read that may return floor and what is newer returned
-// something older.
+// stale reports whether a read returned a version older than floor.
 func (v *versions) stale(read, floor operation) bool {
 	if read.unversioned {
 		return false
@@ -310,7 +309,7 @@ func (v *versions) stale(read, floor operation) bool {
 	if !read.absent {
 		return read.version < floor.version
 	}
-	for _, w := range v.absent { // an absence has no version: any will do that was there
+	for _, w := range v.absent { // an absence has no version: any absence that may have been current is right
 		if w.version >= floor.version && w.begin < read.end {
 			return false
 		}
@@ -318,7 +317,7 @@ func (v *versions) stale(read, floor operation) bool {
 	return true
 }
 
-// explain returns the violation of the suspect, with what proves it.
+// explain returns the violation of c.worst, with its events.
 func (c *checker) explain() *ViolationError {
 	s := c.worst
 	value, _ := c.keys.Load(s.key)
@@ -341,8 +340,9 @@ func (c *checker) explain() *ViolationError {
 	return violation
 }
 
-// origin returns the load that brought what a stale read returned: the last one that
-// returned that version before the read did; nil if it is not known.
+// origin returns the load that brought the result of a stale read: the last one with
+// that version that began before the newer write committed and ended before the read
+// did. It returns nil if there is none.
 func origin(read, floor operation, loaded []operation) *operation {
 	var found *operation
 	for i := range loaded {
@@ -355,7 +355,7 @@ func origin(read, floor operation, loaded []operation) *operation {
 	return found
 }
 
-// covers returns how an invalidation names what covers key.
+// covers describes the part of an invalidation that covers key.
 func (i *invalidation) covers(key string) string {
 	name := ""
 	if slices.Contains(i.keys, key) {

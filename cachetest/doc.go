@@ -1,15 +1,15 @@
-// Package cachetest checks that a cache keeps the two guarantees of the library,
-// in tests of the code that uses it: of this cache, or of any other.
+// Package cachetest checks, in tests of code that uses a cache, that the cache keeps
+// the two guarantees of this library. It works with any cache.
 //
-//   - No stale read: a read that begins after an invalidation returned never gets
-//     what was loaded before the invalidation began.
-//   - No stale fill: nothing of that kind is stored any more.
+//   - No stale read: a read that begins after an invalidation returned never gets a
+//     value that was loaded before the invalidation began.
+//   - No stale fill: no such value is stored any more.
 //
 // # History
 //
-// A [History] records what the callers of a cache do and what they get. A
-// [Source] stands for the database: it numbers the versions of its keys, so that
-// every value tells how old it is.
+// A [History] records what the callers of a cache do and what they get. A [Source]
+// stands for the database: it numbers the versions of its keys, so every value shows
+// how old it is.
 //
 //	h := cachetest.NewHistory(cachetest.Options{})
 //	source := cachetest.NewSource(h)
@@ -32,27 +32,27 @@
 // [History.Verify] fails the test with the smallest counterexample: the load, the
 // write, the invalidation and the read that prove the violation, in their order.
 //
-// What is checked is exact and never guesses. All that happens has a place in one
-// order, and the version of a value is the place of its commit. A read of version v
-// is stale if a write of a later version had committed before an invalidation of
-// the key began, and the invalidation had returned nil before the read began. Reads
-// that overlap the invalidation may return either version.
+// The check is exact. Every step has a place in one order, and the version of a value
+// is the place of its commit. A read of version v is stale if a later version had
+// committed before an invalidation of the key began, and that invalidation had
+// returned nil before the read began. A read that overlaps the invalidation may
+// return either version.
 //
-// A history that is consistent proves nothing about schedules that did not happen.
-// [Report.Bound] says how many reads could have been stale at all, and a test that
-// is worth something has many callers, slow loads ([Source.Pause]) and few keys.
+// A consistent history proves nothing about schedules that did not happen.
+// [Report.Bound] is the number of reads that could have been stale. A useful test has
+// many callers, slow loads ([Source.Pause]) and few keys.
 //
 // # Chaos
 //
-// [NewChaos] puts faults between a cache and its store: errors, delays, hangs, lost
-// replies, late and duplicated requests, partial batches, evictions and damaged
-// entries, each with its probability, from a seed.
+// [NewChaos] injects faults between a cache and its store: errors, delays, hangs,
+// lost replies, late and duplicated requests, partial batches, evictions and damaged
+// entries. Each fault has a probability; a seed determines them.
 //
 // # Time
 //
-// There is no fake clock here, because package testing/synctest has one. In
-// a bubble, time stands still while anything runs and jumps ahead when all wait, so
-// that delays cost nothing and TTLs end at the nanosecond:
+// This package has no fake clock, because package testing/synctest has one. In a
+// bubble, time stands still while a goroutine runs and advances when all wait. Delays
+// then cost nothing, and TTLs end at the exact nanosecond:
 //
 //	func TestUsers(t *testing.T) {
 //		synctest.Test(t, func(t *testing.T) {
@@ -65,6 +65,6 @@
 //		})
 //	}
 //
-// The store, the cache, History and Chaos are made inside the bubble, and what has
-// a Close is closed there; [Chaos.Close] ends all goroutines that belong to it.
+// Make the store, the cache, the History and the Chaos inside the bubble, and close
+// there what has a Close. [Chaos.Close] ends all goroutines of the Chaos.
 package cachetest

@@ -6,57 +6,63 @@ import (
 	"time"
 )
 
-// Faults are what goes wrong in a store, each with the probability that it does in
-// one call: from 0, never, to 1, always. They are independent of each other. The
-// zero value is no fault at all.
+// Faults are the faults of a store. Most fields are the probability of a fault in
+// one call, from 0, never, to 1, always; for example 0.05. Other values are errors,
+// and so are Delay, Hang and Stuck for a store in the process, see
+// [ChaosOptions.Remote]. The zero value means no faults.
 //
-// Nothing is done that package provider does not permit a store, or the network
-// before it, to do. Only requests that the documentation calls safe arrive late or
-// twice: deletions, and what belongs to leases and holds. A store without leases
-// gets no late Set, since a call of it that has returned has no effect later on.
+// Each fault is decided on its own, but the first of Error, Hang, Stuck and Late
+// that happens excludes the others, Duplicate and LostReply.
+//
+// All faults are such that package provider permits them to a store or to its
+// network. Only requests that are documented as safe arrive late or twice:
+// deletions, and those of leases and holds. A Set never arrives late, because a Set
+// that has returned must have no later effect.
 type Faults struct {
-	// Error fails the call before the store has heard of it.
+	// Error fails the call before the request reaches the store.
 	Error float64
 
-	// LostReply fails the call after the store has done what was asked.
+	// LostReply fails the call after the store has carried it out.
 	LostReply float64
 
-	// Delay makes the call wait, before or after the store does its work or both,
-	// for a random part of MaxDelay each time, or until its context ends.
+	// Delay makes the call wait for a random part of MaxDelay, or until its context
+	// ends. It is decided twice, before and after the store does its work, with two
+	// thirds of the probability each.
 	Delay float64
 
-	// Hang makes the call wait for the end of its context before it fails. The store
-	// never hears of it. A call whose context does not end hangs until
-	// [Chaos.Close].
+	// Hang makes the call wait until its context ends, and then fails it. The
+	// request never reaches the store. If the context does not end, the call hangs
+	// until [Chaos.Close].
 	Hang float64
 
 	// Stuck makes the call wait beyond the end of its context, for a random part of
-	// MaxLate, and only then reach the store.
+	// MaxLate. Only then does the request reach the store.
 	Stuck float64
 
-	// Duplicate makes the request arrive twice, the second time up to MaxLate
-	// after the first.
+	// Duplicate makes the request arrive twice, the second time up to MaxLate after
+	// the first.
 	Duplicate float64
 
-	// Late fails the call at once, and lets the request arrive up to MaxLate later.
+	// Late fails the call at once. Its request arrives up to MaxLate later.
 	Late float64
 
-	// Partial fails a call with several keys for some of them, at random.
+	// Partial fails a call with several keys for some of them, chosen at random.
 	Partial float64
 
-	// Evict removes one of the latest keys that the store was asked about, at random,
-	// before or after the call. It takes the lease on it, too.
+	// Evict removes one of the 64 latest keys of calls, chosen at random, and its
+	// lease. It is decided twice, before and after the call, with half of the
+	// probability each.
 	Evict float64
 
-	// Corrupt damages an entry that the store returns: its bytes, if it is encoded,
-	// or its type; or the store says that it is undecodable. What is stored stays
-	// as it is. Damaged bytes begin with 0xff, which is not JSON: a codec that takes
-	// them for a value finds out what it is worth. A reader that asks for an
-	// interface type takes a live value of any type.
+	// Corrupt damages an entry that the store returns: the bytes or the type of an
+	// encoded value, or the type of a live value; or the store returns an error that
+	// matches [provider.ErrUndecodable]. The stored entry does not change. Damaged
+	// bytes begin with 0xff, which is not JSON; another codec may accept them. A
+	// reader that asks for an interface type accepts a live value of any type.
 	Corrupt float64
 
-	// MaxDelay and MaxLate bound the times above. Zero means 5 ms and 100 ms;
-	// negative is an error.
+	// MaxDelay and MaxLate bound the times above, such as 20*time.Millisecond. Zero
+	// means 5 ms for MaxDelay and 100 ms for MaxLate. Negative is an error.
 	MaxDelay, MaxLate time.Duration
 
 	_ struct{}
@@ -67,8 +73,8 @@ const (
 	defaultMaxLate  = 100 * time.Millisecond
 )
 
-// withDefaults returns a copy with the defaults filled in, or an error that names
-// every field with a bad value. waits says whether calls may wait.
+// withDefaults returns a copy with defaults in place of zero values, or an error
+// that names every field with a bad value. waits reports whether calls may wait.
 func (f Faults) withDefaults(waits bool) (Faults, error) {
 	var errs []error
 	for _, p := range []struct {
@@ -87,7 +93,7 @@ func (f Faults) withDefaults(waits bool) (Faults, error) {
 		{"Evict", f.Evict, false},
 		{"Corrupt", f.Corrupt, false},
 	} {
-		if !(p.value >= 0 && p.value <= 1) { // which is true for NaN
+		if !(p.value >= 0 && p.value <= 1) { // true for NaN
 			errs = append(errs, fmt.Errorf("cachetest: Faults.%s: %v: must be from 0 to 1", p.name, p.value))
 		} else if p.value > 0 && p.waits && !waits {
 			errs = append(errs, fmt.Errorf("cachetest: Faults.%s: %v: calls of a store in the process never wait; ChaosOptions.Remote makes it one that they wait for", p.name, p.value))
@@ -108,7 +114,7 @@ func (f Faults) withDefaults(waits bool) (Faults, error) {
 	return f, errors.Join(errs...)
 }
 
-// Op is a method of a store, or for [OpInspect] three of them.
+// Op is a method of a store; [OpInspect] stands for three.
 type Op uint8
 
 // The methods of a store and its capabilities.
@@ -141,7 +147,7 @@ func (o Op) String() string {
 	return names[o]
 }
 
-// mayRepeat reports whether the request of o may arrive late, or twice.
+// mayRepeat reports whether a request of o may arrive late or twice.
 func (o Op) mayRepeat() bool {
 	switch o {
 	case OpDelete, OpDeletePrefix, OpAcquire, OpFill, OpRelease, OpRefresh, OpHold, OpUnhold:
@@ -151,7 +157,7 @@ func (o Op) mayRepeat() bool {
 	}
 }
 
-// Injected counts the faults that have happened.
+// Injected counts the calls, and the faults that happened.
 type Injected struct {
 	Calls                                           int64
 	Errors, LostReplies, Delays, Hangs, Stuck       int64

@@ -12,39 +12,40 @@ import (
 	"github.com/readthrough/readthrough"
 )
 
-// Options configure a [History]. The zero value is right for a cache that keeps
-// its guarantees for all that share it.
+// Options configure a [History]. The zero value suits a cache that keeps its
+// guarantees for all processes that share it.
 type Options struct {
-	// Confirmed says whose reads an invalidation binds that returned nil. Zero
-	// means [Everybody]. [ThisProcess] is what a store that processes share
-	// without leases promises.
+	// Confirmed says which processes' reads must see an invalidation that returned
+	// nil. Zero means [Everybody]. A shared store without leases promises
+	// [ThisProcess] only.
 	Confirmed Reach
 
-	// Pending says whose reads an invalidation binds that returned an error which
+	// Pending says which processes' reads must see an invalidation whose error
 	// matches [readthrough.ErrInvalidationPending]. Zero means [ThisProcess].
-	// [Everybody] is what mutations with a hold promise.
+	// Mutations with a hold promise [Everybody].
 	Pending Reach
 
-	// MaxOperations bounds what is recorded: each key of a read, load, write or
-	// invalidation is one operation, and takes about 100 bytes. What comes later is
-	// counted in [Report.Dropped] and not checked. Zero means 2,000,000; negative
-	// is an error, with which [History.Check] fails.
+	// MaxOperations is the most operations that the history records, such as
+	// 100_000. Each key of a read, load, write or invalidation is one operation,
+	// of about 100 bytes. Operations beyond the bound are counted in
+	// [Report.Dropped] and not checked. Zero means 2,000,000. With a negative
+	// value, [History.Check] returns an error.
 	MaxOperations int
 
 	_ struct{}
 }
 
-// Reach says whose reads an invalidation binds once it has returned.
+// Reach says which processes' reads must see an invalidation that has returned.
 type Reach uint8
 
 const (
-	// DefaultReach is what the field says that zero means.
+	// DefaultReach means the default of the field.
 	DefaultReach Reach = iota
-	// Everybody means the readers of all processes.
+	// Everybody means all processes.
 	Everybody
-	// ThisProcess means the readers of the process that invalidated.
+	// ThisProcess means the process that invalidated.
 	ThisProcess
-	// Nobody means no reader.
+	// Nobody means no process.
 	Nobody
 )
 
@@ -73,50 +74,55 @@ func (o Options) withDefaults() (Options, error) {
 	return o, errors.Join(errs...)
 }
 
-// History records the reads, loads, writes and invalidations of a test. Make it
-// with [NewHistory]; all its methods are safe for concurrent use. It costs an
-// operation two increments of a shared counter and a short lock for each of its
-// keys.
+// History records the reads, loads, writes and invalidations of a test.
+// [NewHistory] makes one. All methods are safe for concurrent use. An operation
+// costs two increments of a shared counter, and a short lock for each of its keys.
+//
+// A History only grows. Every operation takes a place in one order when it begins
+// and another when it ends; a commit of a [Source] takes one place. If one
+// operation ends before another begins, its places are lower. [History.Check]
+// relies on places, never on times.
 type History struct {
 	*record
 
 	process int32
 }
 
-// record is what the views of a history share.
+// record is the state that all views of a history share. options, bad and began do
+// not change. The atomic fields are counters that any goroutine raises.
 type record struct {
 	options Options
-	bad     error // of the options
+	bad     error // the error of the options
 	began   time.Time
 
 	order    atomic.Int64 // the last place that was taken
 	recorded atomic.Int64
 	dropped  atomic.Int64
-	failed   atomic.Int64 // operations that returned another error
-	keys     sync.Map     // string to *keyLog
+	failed   atomic.Int64 // operations that returned an error other than an absence or a pending invalidation
+	keys     sync.Map     // string to *keyLog; entries are added and never removed
 
 	mu            sync.Mutex // guards following
 	processes     []string
 	invalidations []invalidation
 }
 
-// keyLog is what has happened to a key.
+// keyLog has the operations on one key.
 type keyLog struct {
-	mu                   sync.Mutex // guards following
+	mu                   sync.Mutex // guards following; they only grow
 	reads, loads, writes []operation
 }
 
 // operation is one operation on one key.
 type operation struct {
-	begin, end       int64 // places in the order; those of a write enclose its commit
-	point            int64 // of a load: when the source was read; 0: unknown
+	begin, end       int64 // places in the order; a write commits between them
+	point            int64 // of a load: the place at which it read the source; 0: unknown
 	version          int64
 	beganAt, endedAt time.Duration // since the history began
 	pointAt          time.Duration
 	process          int32
-	absent           bool // the answer was that there is nothing
-	unversioned      bool // the answer has no version to be checked
-	swept            bool // loads were stopped: what was read was stored
+	absent           bool // the answer was an absence
+	unversioned      bool // the answer has no version to check
+	swept            bool // loads were stopped, so the answer was stored
 }
 
 // invalidation is one invalidation.
@@ -128,15 +134,15 @@ type invalidation struct {
 	pending          bool
 }
 
-// NewHistory returns an empty history. In a synctest bubble it has to be made
-// inside of it. Options with a bad value make [History.Check] fail.
+// NewHistory returns an empty history. In a synctest test, call it inside the
+// bubble. If an option has a bad value, [History.Check] returns an error.
 func NewHistory(options Options) *History {
 	options, err := options.withDefaults()
 	return &History{record: &record{options: options, bad: err, began: time.Now(), processes: []string{""}}}
 }
 
-// At returns the history as the process of that name sees it: what it invalidates
-// is said to be done by that process. Without At, all is one process.
+// At returns the history for the process of that name: what the caller records
+// with it belongs to that process. Without At, everything belongs to one process.
 func (h *History) At(process string) *History {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -148,10 +154,9 @@ func (h *History) At(process string) *History {
 	return &History{record: h.record, process: int32(i)}
 }
 
-// Invalidate runs invalidate, which is said to invalidate key, and returns its
-// error. The readers are bound from its return on if that is nil, or matches
-// [readthrough.ErrInvalidationPending], see [Options]; with any other error nobody
-// is bound.
+// Invalidate runs invalidate, which invalidates key, and returns its error. If the
+// error is nil or matches [readthrough.ErrInvalidationPending], later reads must
+// see the invalidation, see [Options]. With any other error, they need not.
 func (h *History) Invalidate(key string, invalidate func() error) error {
 	return h.InvalidateTargets([]string{key}, nil, invalidate)
 }
@@ -174,7 +179,7 @@ func (h *History) InvalidateTargets(keys, prefixes []string, invalidate func() e
 	if !h.admit(len(keys) + len(prefixes)) {
 		return err
 	}
-	i.keys, i.prefixes = slices.Clone(keys), slices.Clone(prefixes) // which are the caller's
+	i.keys, i.prefixes = slices.Clone(keys), slices.Clone(prefixes) // the originals belong to the caller
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.invalidations = append(h.invalidations, i)
@@ -186,7 +191,7 @@ func (r *record) place() int64 { return r.order.Add(1) }
 
 func (r *record) now() time.Duration { return time.Since(r.began) }
 
-// admit reports whether n more operations are recorded.
+// admit reports whether to record n more operations.
 func (r *record) admit(n int) bool {
 	if r.recorded.Add(int64(n)) <= int64(r.options.MaxOperations) {
 		return true
@@ -205,13 +210,13 @@ func (r *record) log(key string) *keyLog {
 	return logOf(log)
 }
 
-// logOf returns a value of record.keys as what it is.
+// logOf asserts the type of a value of record.keys.
 func logOf(value any) *keyLog {
 	log, _ := value.(*keyLog) //nolint:errcheck // nothing else is stored
 	return log
 }
 
-// which chooses one of the logs of a key.
+// which selects one of the logs of a key.
 type which func(*keyLog) *[]operation
 
 func reads(l *keyLog) *[]operation  { return &l.reads }
@@ -230,15 +235,15 @@ func (r *record) add(key string, in which, o operation) {
 	*to = append(*to, o)
 }
 
-// T is what [History.Verify] needs of a [testing.T].
+// T is the part of [testing.T] that [History.Verify] needs.
 type T interface {
 	Helper()
 	Logf(format string, args ...any)
 	Fatal(args ...any)
 }
 
-// Verify fails the test if [History.Check] finds a violation, and logs the counts
-// otherwise. Call it from the goroutine of the test.
+// Verify calls [History.Check]. It fails the test with the error, and logs the
+// report if there is none. Call it in the goroutine of the test.
 func (h *History) Verify(t T) Report {
 	t.Helper()
 	report, err := h.Check()

@@ -8,22 +8,22 @@ import (
 )
 
 // Recorder records reads, loads and writes of a source that the test brings
-// itself, such as a database whose rows have versions. A [Source] needs none of
-// this. Make it with [NewRecorder]; it is safe for concurrent use.
+// itself, such as a database whose rows have versions. A [Source] records itself
+// and needs no Recorder. [NewRecorder] makes one. It is safe for concurrent use.
 //
-// A write is known to have committed between its begin and its end, so that a
-// recorder may miss violations which a Source would show, and never makes one up.
-// Reads that return an absence are not checked.
+// A Recorder knows only that a write commits between its begin and its end. It may
+// therefore miss violations that a Source would find, but it never reports a false
+// one. It does not check reads that return an absence.
 type Recorder[T any] struct {
 	h        *History
-	describe func(T) Value // Key is empty if the value does not have it
+	describe func(T) Value // Key is empty if the value does not hold its key
 	notFound error
-	exact    bool // the order has the commit of every version, and its number is its place
+	exact    bool // of a Source: the history has the commit of every version, and the version is the place of that commit
 }
 
 // NewRecorder returns a recorder into h. version returns the version of a value:
-// of two values of a key, the one that was committed later has the higher one.
-// The keys must not be those of another recorder or source of h.
+// of two values of a key, the one that was committed later has the higher version.
+// Another recorder or source of h must not use the same keys.
 func NewRecorder[T any](h *History, version func(T) int64) *Recorder[T] {
 	return &Recorder[T]{
 		h: h, notFound: readthrough.ErrNotFound,
@@ -31,15 +31,15 @@ func NewRecorder[T any](h *History, version func(T) int64) *Recorder[T] {
 	}
 }
 
-// At returns the recorder as the process of that name sees it, see [History.At].
+// At returns the recorder for the process of that name, see [History.At].
 func (r *Recorder[T]) At(process string) *Recorder[T] {
 	view := *r
 	view.h = r.h.At(process)
 	return &view
 }
 
-// Read runs read, a read of key through the cache, and returns what it returns.
-// An error that matches [readthrough.ErrNotFound] is an absence; a read with any
+// Read runs read, a read of key through the cache, and returns its results. An
+// error that matches [readthrough.ErrNotFound] is an absence. A read with any
 // other error is not checked.
 func (r *Recorder[T]) Read(key string, read func() (T, error)) (T, error) {
 	return r.read(key, read, false)
@@ -56,8 +56,8 @@ func (r *Recorder[T]) read(key string, read func() (T, error), swept bool) (T, e
 	return value, err
 }
 
-// ReadMany runs read, a bulk read of keys through the cache, and returns what it
-// returns. Keys that the result lacks are absent if read returned no error, and
+// ReadMany runs read, a bulk read of keys through the cache, and returns its
+// results. A key that the result lacks is absent if read returned no error, and is
 // not checked otherwise.
 func (r *Recorder[T]) ReadMany(keys []string, read func() (map[string]T, error)) (map[string]T, error) {
 	o := r.begin()
@@ -76,9 +76,9 @@ func (r *Recorder[T]) ReadMany(keys []string, read func() (map[string]T, error))
 	return values, err
 }
 
-// Load runs load, which loads key from the source, and returns what it returns. It
-// is called inside of the load function that the cache gets. Loads serve the
-// counterexample only: nothing is wrong with one that returns an old version.
+// Load runs load, which loads key from the source, and returns its results. Call
+// it inside the load function that the cache gets. Loads only appear in the
+// counterexample: a load may return an old version.
 func (r *Recorder[T]) Load(key string, load func() (T, error)) (T, error) {
 	o := r.begin()
 	value, err := load()
@@ -89,9 +89,9 @@ func (r *Recorder[T]) Load(key string, load func() (T, error)) (T, error) {
 	return value, err
 }
 
-// Write runs write, a change of key in the source, and returns its error. write
+// Write runs write, which changes key in the source, and returns its error. write
 // returns the version that it has committed. A write that returns an error may
-// have happened or not: it is not used.
+// have happened or not, so it is not used.
 func (r *Recorder[T]) Write(key string, write func() (version int64, err error)) error {
 	o := r.begin()
 	version, err := write()
@@ -111,7 +111,7 @@ func (r *Recorder[T]) begin() operation {
 
 func (r *Recorder[T]) end(o *operation) { o.endedAt, o.end = r.h.now(), r.h.place() }
 
-// answer sets what an operation returned. It reports false if there is nothing to
+// answer sets the result of an operation. It returns false if there is nothing to
 // record.
 func (r *Recorder[T]) answer(o *operation, key string, value T, err error) bool {
 	switch {
@@ -130,16 +130,17 @@ func (r *Recorder[T]) answer(o *operation, key string, value T, err error) bool 
 	return true
 }
 
-// foreign is the version of what the source has never had under the key.
+// foreign is the version of a value that the source never had under the key.
 const foreign = -1
 
-// Value is what a [Source] has under a key. Caches that leave the process may
-// encode it.
+// Value is the value of a key in a [Source]. A cache whose store is outside the
+// process may encode it.
 type Value struct {
-	// Key is the key, so that a value under another key is noticed.
+	// Key is the key of the value. It shows when a read returns the value of
+	// another key.
 	Key string `json:"key"`
-	// Version is its version: a value that was written later has a higher one. The
-	// versions of all keys are different.
+	// Version is the version of the value. A later write has a higher version. The
+	// versions of all keys differ.
 	Version int64 `json:"version"`
 }
 

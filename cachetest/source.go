@@ -10,20 +10,25 @@ import (
 	"github.com/readthrough/readthrough"
 )
 
-// ErrStopped is what loads return once [Source.Sweep] has stopped them.
+// ErrStopped is the error of loads after [Source.Sweep] has stopped them.
 var ErrStopped = errors.New("cachetest: loads are stopped")
 
-// Source is a source of truth in memory that records what happens to it. Every
-// key exists from the start and has a version, which [Source.Write] raises. Make
-// it with [NewSource] or [NewSourceOf]; its methods are safe for concurrent use,
-// its fields are set before it is used.
+// Source is a source of truth in memory that records what happens to it. Every key
+// exists from the start and has a version, which [Source.Write] raises. [NewSource]
+// and [NewSourceOf] make one. Its methods are safe for concurrent use. Set its fields
+// before you use it.
+//
+// Loads return values until [Source.Sweep] stops them. Commits and loads take their
+// places in the order while they hold the lock of the source, so places and versions
+// agree.
 type Source[T any] struct {
-	// Pause is called in every load before and after it reads the source, so that
-	// loads take time and others can come in between. nil does not pause.
+	// Pause is called in every load before and after it reads the source, so that a
+	// load takes time and other operations can run meanwhile. An example is a sleep
+	// of a random time. nil means no pause.
 	Pause func(ctx context.Context)
 
-	// NotFound is the error of a load of a key that [Source.Delete] has removed, and
-	// an error that matches it is an absence to Read. nil means
+	// NotFound is the error of a load of a key that [Source.Delete] has removed. Read
+	// treats an error that matches it as an absence. nil means
 	// [readthrough.ErrNotFound].
 	NotFound error
 
@@ -33,9 +38,9 @@ type Source[T any] struct {
 	state *sourceState
 }
 
-// sourceState is what the views of a source share.
+// sourceState is the state that all views of a source share.
 type sourceState struct {
-	mu      sync.RWMutex // guards following; a commit takes its place while it has the lock alone
+	mu      sync.RWMutex // guards following; a commit takes its place in the order while it holds the write lock
 	cells   map[string]cell
 	stopped bool
 }
@@ -46,34 +51,34 @@ type cell struct {
 	absent  bool
 }
 
-// NewSource returns a source whose values are [Value].
+// NewSource returns a source of [Value].
 func NewSource(h *History) *Source[Value] {
 	same := func(v Value) Value { return v }
 	return NewSourceOf(h, same, same)
 }
 
-// NewSourceOf returns a source for a cache of another type. create makes what the
-// source has, and value finds out from it, as it came back from the cache, what it
-// was made of:
+// NewSourceOf returns a source for a cache of another type. create makes the value
+// that the source has. value is its inverse: it gets the value that came back from
+// the cache.
 //
 //	cachetest.NewSourceOf(h,
 //		func(v cachetest.Value) *User { return &User{Name: v.Key, Age: v.Version} },
 //		func(u *User) cachetest.Value { return cachetest.Value{Key: u.Name, Version: u.Age} })
 //
-// The keys must not be those of another source or recorder of h.
+// Another source or recorder of h must not use the same keys.
 func NewSourceOf[T any](h *History, create func(Value) T, value func(T) Value) *Source[T] {
 	return &Source[T]{h: h, value: create, back: value, state: &sourceState{cells: map[string]cell{}}}
 }
 
-// At returns the source as the process of that name sees it, see [History.At].
+// At returns the source for the process of that name, see [History.At].
 func (s *Source[T]) At(process string) *Source[T] {
 	view := *s
 	view.h = s.h.At(process)
 	return &view
 }
 
-// Load returns what is under key now. It is the load function that the cache gets,
-// or is called in it. It fails if ctx has ended.
+// Load returns the current value of key. It is the load function for the cache, or is
+// called by it. It returns an error if ctx has ended.
 func (s *Source[T]) Load(ctx context.Context, key string) (T, error) {
 	values, err := s.LoadMany(ctx, []string{key})
 	value, ok := values[key]
@@ -83,8 +88,8 @@ func (s *Source[T]) Load(ctx context.Context, key string) (T, error) {
 	return value, err
 }
 
-// LoadMany returns what is under keys, without those that are absent. Each key is
-// read by itself.
+// LoadMany returns the current values of keys, without absent ones. It reads each key
+// on its own, not all at one moment. It returns an error if ctx has ended.
 func (s *Source[T]) LoadMany(ctx context.Context, keys []string) (map[string]T, error) {
 	r := s.recorder()
 	o := r.begin()
@@ -121,7 +126,7 @@ func (s *Source[T]) pause(ctx context.Context) {
 	}
 }
 
-// look reads a key, at a place in the order.
+// look reads key and takes the place of the read in the order.
 func (s *Source[T]) look(key string) (read cell, point int64, stopped bool) {
 	s.state.mu.RLock()
 	read, known := s.state.cells[key]
@@ -140,7 +145,7 @@ func (s *Source[T]) look(key string) (read cell, point int64, stopped bool) {
 	return read, s.h.place(), false
 }
 
-// commitLocked gives key a new version, which is its place in the order.
+// commitLocked gives key a new version: the place of the commit in the order.
 func (s *Source[T]) commitLocked(key string, absent bool) cell {
 	c := cell{version: s.h.place(), absent: absent}
 	s.state.cells[key] = c
@@ -152,7 +157,7 @@ func (s *Source[T]) commitLocked(key string, absent bool) cell {
 // Write commits a new version of each of keys, one after the other.
 func (s *Source[T]) Write(keys ...string) { s.commit(keys, false) }
 
-// Delete commits the absence of each of keys, until the next Write.
+// Delete commits the absence of each of keys. It lasts until the next Write.
 func (s *Source[T]) Delete(keys ...string) { s.commit(keys, true) }
 
 func (s *Source[T]) commit(keys []string, absent bool) {
@@ -163,26 +168,26 @@ func (s *Source[T]) commit(keys []string, absent bool) {
 	}
 }
 
-// Read runs read, a read of key through the cache, and returns what it returns.
-// A read with an error is not checked, unless the error is an absence, see
+// Read runs read, a read of key through the cache, and returns its results. A read
+// with an error is not checked, unless the error is an absence, see
 // [Source.NotFound].
 func (s *Source[T]) Read(key string, read func() (T, error)) (T, error) {
 	return s.recorder().Read(key, read)
 }
 
-// ReadMany runs read, a bulk read of keys through the cache, and returns what it
-// returns. Keys that the result lacks are absent if read returned no error, and
-// not checked otherwise.
+// ReadMany runs read, a bulk read of keys through the cache, and returns its results.
+// A key that the result lacks is absent if read returned no error, and is not checked
+// otherwise.
 func (s *Source[T]) ReadMany(keys []string, read func() (map[string]T, error)) (map[string]T, error) {
 	return s.recorder().ReadMany(keys, read)
 }
 
-// Sweep checks what is stored: it stops all loads, which return [ErrStopped] from
-// now on, and reads every key that the source knows with read, which reads through
-// the cache. What read returns without a load was stored, and must not be older
-// than what has been invalidated. It is called when the test is over and nothing is
-// under way; with several processes, for each of them. It returns the number of
-// keys for which something was stored.
+// Sweep checks what is stored. It stops all loads, which return [ErrStopped] from
+// then on, and reads every key that the source knows with read, which reads through
+// the cache. A value that read returns without a load was stored, and must not be
+// older than the last invalidation of its key. Call Sweep at the end of the test,
+// when nothing else runs; with several processes, once for each. It returns the
+// number of keys for which something was stored.
 func (s *Source[T]) Sweep(read func(key string) (T, error)) (stored int) {
 	s.state.mu.Lock()
 	s.state.stopped = true

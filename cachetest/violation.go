@@ -12,14 +12,12 @@ import (
 type Kind uint8
 
 const (
-	// StaleRead is a read that returned what was loaded before an invalidation began
-	// which had returned before the read began.
+	// StaleRead is a read of an old value: it was loaded before an invalidation began
+	// that had returned before the read began.
 	StaleRead Kind = iota + 1
-	// StaleFill is the same for what was still stored at the end, see
-	// [Source.Sweep].
+	// StaleFill is an old value that was still stored at the end, see [Source.Sweep].
 	StaleFill
-	// ForeignValue is a read that returned what the source has never had under the
-	// key.
+	// ForeignValue is a read of a value that the source never had under the key.
 	ForeignValue
 )
 
@@ -38,26 +36,26 @@ func (k Kind) String() string {
 }
 
 // ViolationError is the error of [History.Check] for a history that is not consistent.
-// It shows the one violation that took the least time, of [Report.Violations].
+// It describes one of the [Report.Violations]: the one that spans the fewest steps.
 type ViolationError struct {
 	Kind Kind
 	Key  string
-	// Events are what proves it and nothing else, in their order.
+	// Events prove the violation, in their order, and contain nothing else.
 	Events []Event
 	Report Report
 
 	_ struct{}
 }
 
-// Event is a step of a counterexample.
+// Event is one step of a counterexample.
 type Event struct {
-	// Order is its place in the order of everything that was recorded.
+	// Order is the place of the step in the order of all recorded steps.
 	Order int64
-	// At is when it happened, since the history began.
+	// At is the time of the step since the history began.
 	At time.Duration
-	// Process is the process that did it; empty without [History.At].
+	// Process is the process of the step; empty without [History.At].
 	Process string
-	// What says what happened.
+	// What describes the step.
 	What string
 }
 
@@ -81,8 +79,8 @@ func (v *ViolationError) Error() string {
 	return b.String()
 }
 
-// tell makes the events of a violation. inv, newer and load are nil if they have
-// no part in it, or are not known.
+// tell sets the events of a violation. inv, newer and load are nil if they are unknown
+// or do not belong to it.
 func (v *ViolationError) tell(c *checker, s *suspect, inv *invalidation, newer, load *operation) {
 	add := func(place int64, at time.Duration, process int32, format string, args ...any) {
 		v.Events = append(v.Events, Event{Order: place, At: at, Process: c.processes[process], What: fmt.Sprintf(format, args...)})

@@ -6,34 +6,37 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// scope is a scope that has entries.
+// scope is a scope that has entries. Store.mu guards entries and names. name does
+// not change.
 type scope struct {
 	name    string
 	entries int64
-	names   btree.Set[string] // the names of the entries in order: see index
+	names   btree.Set[string] // the names of the entries in order, see index
 }
 
-// index is what prefixes need: the names of each scope in order. A store has none
-// until it is asked for a prefix. From then on it has one, also while it is empty:
+// index says how far the store has come with its index: the names of each scope in
+// order, which prefixes need. Store.mu guards it. A store has no index until the
+// first call that needs a prefix. From then on it keeps one, also while it is empty:
 //
-//  1. With begun set, every entry that comes is indexed, and every one that goes is
-//     taken out, in the critical section in which it comes or goes.
-//  2. rest walks over the entries that were there when begun was set, and indexes
-//     those that it meets. It meets an entry at most once, in a critical section.
-//     What goes before it gets there is never indexed, what goes later is taken out.
-//  3. When rest is done, so that complete is set, the index has all names.
+//  1. While begun is set, every entry is added to the index in the critical section
+//     that stores it, and taken out in the one that removes it.
+//  2. rest walks over the entries that were stored when begun was set, and adds
+//     each that it meets. It meets an entry at most once, in a critical section. An
+//     entry that is removed before the walk reaches it is never added; one that is
+//     removed later is taken out.
+//  3. When rest is done, complete is set and the index has all names.
 //
-// It holds names and not nodes, for two reasons. An entry that is replaced keeps its
-// place without any work. And the nodes of the tree share arrays after a split, so
-// that what was removed from one may be reachable through its neighbour for long: a
-// name does little harm there, a value would.
+// The index holds names and not nodes, for two reasons. A replaced entry keeps its
+// place without any work. And nodes of the tree share arrays after a split, so
+// something that was removed from one node may stay reachable through its neighbour
+// for a long time: a name costs little there, a value would cost more.
 type index struct {
 	begun, complete bool
 	rest            walk
 }
 
-// indexLocked goes on with the index, for about a chunk of entries, and reports
-// whether it is complete.
+// indexLocked adds about a chunk of entries to the index, and reports whether the
+// index is complete.
 func (s *Store) indexLocked() (complete bool) {
 	x := &s.index
 	if x.complete {
@@ -48,7 +51,8 @@ func (s *Store) indexLocked() (complete bool) {
 	return x.complete
 }
 
-// enterLocked makes n, whose key is not there, an entry of a scope.
+// enterLocked makes n an entry of the named scope. The scope has no entry of that
+// key.
 func (s *Store) enterLocked(n *node, name string) {
 	x := s.scopes[name]
 	if x == nil {
@@ -62,7 +66,7 @@ func (s *Store) enterLocked(n *node, name string) {
 	}
 }
 
-// leaveLocked takes n out of its scope, which goes with its last entry.
+// leaveLocked takes n out of its scope. The scope is removed with its last entry.
 func (s *Store) leaveLocked(n *node) {
 	x := n.scope
 	x.entries--
@@ -74,9 +78,9 @@ func (s *Store) leaveLocked(n *node) {
 	}
 }
 
-// between appends to buffer the names that are not below from, begin
-// with prefix, and are not above last, up to the buffer's capacity, in order.
-// It visits one name more than it returns, at most.
+// between appends names to buffer, in order, until the buffer is full: those that
+// begin with prefix, are not below from and not above last. It visits at most one
+// name more than it appends.
 func (x *scope) between(buffer []string, from, prefix, last string) []string {
 	x.names.Ascend(max(from, prefix), func(name string) bool {
 		if len(buffer) == cap(buffer) || name > last || !strings.HasPrefix(name, prefix) {
@@ -88,8 +92,7 @@ func (x *scope) between(buffer []string, from, prefix, last string) []string {
 	return buffer
 }
 
-// last returns the greatest name that begins with prefix, and whether
-// there is one.
+// last returns the greatest name that begins with prefix, and whether there is one.
 func (x *scope) last(prefix string) (last string, found bool) {
 	visit := func(name string) bool {
 		if strings.HasPrefix(name, prefix) {
@@ -106,8 +109,8 @@ func (x *scope) last(prefix string) (last string, found bool) {
 	return last, found
 }
 
-// prefixEnd returns the least string above all strings that begin with prefix.
-// There is none if prefix is empty or all 0xff.
+// prefixEnd returns the least string above all strings that begin with prefix. There
+// is none if prefix is empty or consists of 0xff bytes.
 func prefixEnd(prefix string) (end string, bounded bool) {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {

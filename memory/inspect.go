@@ -24,10 +24,10 @@ func (s *Store) Has(_ context.Context, key provider.Key) (bool, error) {
 	return false, nil
 }
 
-// Stats returns the statistics. Entries and Weight count expired entries until
-// they are removed, which is soon. Weight is [provider.Unknown] without a
-// [Options.Weigher]. Readers are not held up; reads that go on meanwhile may be
-// missing from Hits and Misses.
+// Stats returns the statistics. Entries and Weight count expired entries until the
+// sweep removes them, a moment later. Weight is [provider.Unknown] without a
+// [Options.Weigher]. Stats does not block readers; Hits and Misses may lack reads
+// that run at the same time.
 func (s *Store) Stats(context.Context) (provider.Stats, error) {
 	if err := s.lock(); err != nil {
 		return provider.Stats{}, err
@@ -48,7 +48,7 @@ func (s *Store) Stats(context.Context) (provider.Stats, error) {
 	return stats, nil
 }
 
-// bound returns a bound as statistics have it.
+// bound returns a bound as statistics show it: zero for none.
 func bound(limit int64) int64 {
 	if limit == math.MaxInt64 {
 		return 0
@@ -57,10 +57,10 @@ func bound(limit int64) int64 {
 }
 
 // List returns a page of the entries that are live when it begins. A negative
-// Offset or Limit, or an unknown Sort, is an error. It looks at every entry of the
-// store: it is for people, who must not make the store pay for an index. Writers
-// are let in every few hundred, and what they change meanwhile may be in the
-// listing or not.
+// Offset or Limit, or an unknown Sort, is an error. List looks at every entry of
+// the store: it serves people, and is not worth an index that every write would
+// pay for. It lets writers in after every few hundred entries. An entry that is
+// stored or removed meanwhile may be in the listing or not.
 func (s *Store) List(_ context.Context, options provider.ListOptions) (provider.Page, error) {
 	if err := checkList(options); err != nil {
 		return provider.Page{}, err
@@ -95,8 +95,8 @@ func checkList(options provider.ListOptions) error {
 	return nil
 }
 
-// collect returns the nodes that the options select and that are live at now, in
-// no order.
+// collect returns the nodes that options select and that are live at now,
+// unordered.
 func (s *Store) collect(options provider.ListOptions, now int64) ([]*node, error) {
 	var nodes []*node
 	some := func(n *node) {
@@ -116,7 +116,7 @@ func (s *Store) collect(options provider.ListOptions, now int64) ([]*node, error
 	return nodes, nil
 }
 
-// order sorts nodes.
+// order sorts nodes. Nodes that compare equal are sorted by scope and name.
 func order(nodes []*node, by provider.Sort) {
 	slices.SortFunc(nodes, func(a, b *node) int {
 		first := 0
@@ -137,8 +137,8 @@ func order(nodes []*node, by provider.Sort) {
 	})
 }
 
-// info describes a node. The store's clock stood at now when the wall clock
-// stood at wall.
+// info describes a node. now and wall are the same moment on the store's clock and
+// on the wall clock.
 func (s *Store) info(n *node, now int64, wall time.Time) provider.Info {
 	info := provider.Info{
 		Key:      n.key(),

@@ -13,51 +13,53 @@ const never int64 = math.MaxInt64
 
 const (
 	creditBits = 3
-	maxCredit  = 1<<creditBits - 1 // how many hits an entry gets credit for
+	maxCredit  = 1<<creditBits - 1 // the most credit that hits can give
 	hashBits   = 32 - creditBits
 )
 
-// node is a stored entry. There may be millions, so it has room for what nearly
-// all entries have; the others come in a box. What a reader looks at comes first,
-// and does not change but for next and the credit. A replaced entry gets a new
-// node.
+// node is a stored entry. There may be millions of nodes, so a node has fields for
+// what nearly every entry has; any other entry is in a box. The fields that readers
+// use come first. Except for next and word, they are written before the node is
+// added to the table, and never after that. An entry that replaces another one gets
+// a node of its own.
 type node struct {
-	next atomic.Pointer[node] // in the table
+	next atomic.Pointer[node] // in the table; written under Store.mu
 
-	// word is the hash of the key, and in its lowest bits the credit from hits
-	// since the policy last looked. Readers raise the credit, writers lower it
-	// while they hold mu. That two of them may overwrite each other costs a bit of
-	// the policy's knowledge and saves a read-modify-write on every hit.
+	// word is the hash of the key and, in the lowest bits, the credit: hits since
+	// the policy last looked. Readers raise the credit without a lock. Writers
+	// lower it under Store.mu. Either may overwrite the other's store: the policy
+	// then loses a hit, and no hit costs a read-modify-write.
 	word atomic.Uint32
 
-	place  place // the queue that it is in; guarded by Store.mu
+	place  place // the queue that the node is in; guarded by Store.mu
 	absent bool  // Entry.Absent
 
-	value   any // Entry.Value, or a *box, which has the entry
+	value   any // Entry.Value, or a *box with the whole entry
 	name    string
 	scope   *scope
 	expires int64  // on the store's clock; never: no end
-	stored  int64  // when, on the store's clock
-	age     uint32 // Entry.LoadedAt, as nanoseconds before stored, plus one; 0: not known
+	stored  int64  // when it was stored, on the store's clock
+	age     uint32 // Entry.LoadedAt, in nanoseconds before stored, plus one; 0: unknown
 	took    uint32 // Entry.LoadTime in nanoseconds
 
 	newer, older *node // neighbours in the queue; guarded by Store.mu
 
-	// Place in the wheel; guarded by Store.mu. prevSoon is the pointer that
-	// points here, nil if the node is not in the wheel.
+	// soon and prevSoon are the place in the wheel; guarded by Store.mu. prevSoon
+	// is the pointer that points to this node, nil if the node is not in the wheel.
 	soon     *node
 	prevSoon **node
 }
 
-// box has an entry that needs more room than a node has, or has a weight.
+// box holds an entry that does not fit into the fields of a node, or that has a
+// weight.
 type box struct {
 	entry      provider.Entry
 	weight     int64
 	freshUntil int64 // Entry.FreshUntil on the store's clock; never: it has none
 }
 
-// newNode returns a node for an item that is stored now and weighs that much, but
-// for its scope and its end.
+// newNode returns a node for item, stored now, with the given weight. The caller
+// sets its scope and its end.
 func (s *Store) newNode(item *provider.Item, weight int64) *node {
 	e := &item.Entry
 	n := &node{name: item.Key.Name, absent: e.Absent, stored: s.now()}
@@ -72,13 +74,13 @@ func (s *Store) newNode(item *provider.Item, weight int64) *node {
 	return n
 }
 
-// ageOf returns what [node.age] is for an entry that was loaded at that time, and
-// whether there is room for it.
+// ageOf returns [node.age] for an entry that was loaded at that time, and whether
+// the age fits.
 func (n *node) ageOf(loaded, base time.Time) (age uint32, fits bool) {
 	if loaded.IsZero() {
 		return 0, true
 	}
-	// Sub has bounds. What is beyond them does not fit either.
+	// Sub saturates. A saturated difference does not fit either.
 	since := n.stored - int64(loaded.Sub(base))
 	return uint32(since) + 1, 0 <= since && since < math.MaxUint32
 }
@@ -86,7 +88,7 @@ func (n *node) ageOf(loaded, base time.Time) (age uint32, fits bool) {
 // expiredAt reports whether the entry has ended by now.
 func (n *node) expiredAt(now int64) bool { return now >= n.expires }
 
-// hash returns the hash of the key, of hashBits bits.
+// hash returns the hash of the key. It has hashBits bits.
 func (n *node) hash() uint32 { return n.word.Load() >> creditBits }
 
 // key returns the key.
@@ -98,15 +100,15 @@ func (n *node) credit() uint32 { return n.word.Load() & maxCredit }
 // setCredit sets the credit of the entry.
 func (n *node) setCredit(credit uint32) { n.word.Store(n.word.Load()&^maxCredit | credit) }
 
-// hit gives the entry credit for having been read. Entries that are read often
-// have all the credit they can get, so that this mostly is one load.
+// hit adds credit for a read. An entry that is read often has full credit, so hit
+// usually costs one atomic load.
 func (n *node) hit() {
 	if word := n.word.Load(); word&maxCredit != maxCredit {
 		n.word.Store(word + 1)
 	}
 }
 
-// weight returns what the entry weighs; 0 if entries have no weight.
+// weight returns the weight of the entry; 0 if entries have no weight.
 func (n *node) weight() int64 {
 	if b, ok := n.value.(*box); ok {
 		return b.weight
@@ -114,8 +116,8 @@ func (n *node) weight() int64 {
 	return 0
 }
 
-// entry returns the entry as it was stored. base is where the store's clock
-// counts from.
+// entry returns the entry as it was stored. base is the origin of the store's
+// clock.
 func (n *node) entry(base time.Time) provider.Entry {
 	if b, ok := n.value.(*box); ok {
 		return b.entry
@@ -127,12 +129,13 @@ func (n *node) entry(base time.Time) provider.Entry {
 	return e
 }
 
-// is reports whether the node is that of key, which has hash.
+// is reports whether the node has that key. hash is the hash of key.
 func (n *node) is(hash uint32, key *provider.Key) bool {
 	return n.hash() == hash && n.name == key.Name && n.scope.name == key.Scope
 }
 
-// plain returns the value of the entry, if it is one that is fresh at now.
+// plain returns the value of the entry, and whether it is one that is fresh at now:
+// false for an absence and for an entry whose FreshUntil is over.
 func (n *node) plain(now int64) (value any, ok bool) {
 	value = n.value
 	if b, ok := value.(*box); ok {
@@ -144,8 +147,8 @@ func (n *node) plain(now int64) (value any, ok bool) {
 	return value, !n.absent
 }
 
-// expiry returns when an entry ends that is stored now for ttl. Both are not
-// negative. Sums that no clock reaches mean never.
+// expiry returns the end of an entry that is stored at now for ttl. Neither is
+// negative. A sum that overflows means never.
 func expiry(now int64, ttl time.Duration) int64 {
 	if int64(ttl) > never-now {
 		return never

@@ -7,32 +7,33 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// DefaultMaxEntries bounds a store whose options name no bound.
+// DefaultMaxEntries is the bound of a store whose options set none.
 const DefaultMaxEntries = 100_000
 
 // Options configure a store. The zero value is a store of at most
 // [DefaultMaxEntries] entries.
 type Options struct {
-	// MaxEntries is the most entries that the store holds. Zero means
-	// [DefaultMaxEntries], or no bound of this kind if MaxWeight is set.
-	// Negative is an error. Expired entries count until they are removed, which
-	// is within about a tenth of a second.
+	// MaxEntries is the most entries that the store holds, such as 100_000. Zero
+	// means [DefaultMaxEntries], or no bound on the number if MaxWeight is set.
+	// Negative is an error. Expired entries count until they are removed, within
+	// about a tenth of a second.
 	MaxEntries int
 
-	// MaxWeight is the most that the entries together may weigh, in the unit of
-	// Weigher. Zero means no bound of this kind. Negative is an error, and so is
-	// a MaxWeight without a Weigher. If MaxEntries is set as well, both bounds
-	// hold.
+	// MaxWeight is the most that all entries together may weigh, in the unit of
+	// Weigher, such as 64<<20 for 64 MiB. Zero means no bound on the weight.
+	// Negative is an error, and so is a MaxWeight without a Weigher. If
+	// MaxEntries is set too, both bounds hold.
 	MaxWeight int64
 
-	// Weigher returns what an entry weighs, in any unit, often bytes. It is
-	// called once for each entry to be stored, by the goroutine that stores it,
-	// never under a lock, and may be called by many at once. It must not change
-	// the entry. Zero counts as one, so that a bound by weight bounds the number
-	// of entries too. If it returns a negative weight or panics, the call that
-	// stores fails with an error that matches [ErrWeigher] and nothing is kept
-	// under the key. nil means that entries have no weight. Without MaxWeight
-	// the weights serve only statistics and listings.
+	// Weigher returns the weight of an entry in any unit, usually bytes, such as
+	// the length of its value. nil means that entries have no weight. The store
+	// calls it once per entry to store, in the goroutine that stores, never
+	// under a lock. Several goroutines may call it at the same time. It must not
+	// change the entry. A weight of zero counts as one, so a bound on the weight
+	// also bounds the number of entries. If Weigher returns a negative weight or
+	// panics, the call that stores returns an error that matches [ErrWeigher],
+	// and the store keeps nothing under the key. Without MaxWeight, weights
+	// appear only in statistics and listings.
 	Weigher func(key provider.Key, entry provider.Entry) int64
 
 	_ struct{}
@@ -51,8 +52,8 @@ func (o Options) validate() error {
 	return nil
 }
 
-// bounds returns the effective bounds. math.MaxInt64 stands for none, so that
-// sums within the bounds cannot overflow.
+// bounds returns the effective bounds. math.MaxInt64 means no bound; sums within
+// the bounds then cannot overflow.
 func (o Options) bounds() (maxEntries, maxWeight int64) {
 	maxEntries, maxWeight = int64(o.MaxEntries), o.MaxWeight
 	if maxEntries == 0 {

@@ -1,6 +1,6 @@
 package memory
 
-// place says in which queue of the policy a node is.
+// place is the queue that a node is in.
 type place uint8
 
 const (
@@ -9,28 +9,30 @@ const (
 	inMain
 )
 
-// smallShare is the part of the store, one in so many, from which on the small
-// queue is the one that has to give.
+// smallShare is the share of the small queue: one part in smallShare of the
+// store. Above it, evictions take from the small queue.
 const smallShare = 20
 
-// provenHits is the credit with which an entry leaves the small queue for the
-// main one.
+// provenHits is the credit that moves an entry from the small queue to the main
+// queue.
 const provenHits = 1
 
-// maxSteps bounds how many entries an eviction passes over. Each that it passes
-// over costs its entry credit, so that the mean is small; this bounds how long a
-// single writer can hold the lock for it. The rest is decided by age alone.
+// maxSteps bounds how many entries one eviction passes over. Passing over an
+// entry costs it credit, so the mean is small; maxSteps bounds the time that a
+// single writer can hold the lock. After maxSteps, the eviction takes the next
+// candidate whatever its credit.
 const maxSteps = 256
 
-// policy decides which entry goes when there is no room: S3-FIFO. New entries
-// join the small queue. Those that were hit while they passed through it move
-// on to the main queue; the others go, and leave a ghost. A key that comes back
-// while its ghost is remembered joins the main queue at once. The main queue
-// gives an entry another round for each hit it has credit for.
+// policy chooses the entry to evict, by S3-FIFO. New entries join the small
+// queue. When an entry reaches the old end of that queue, it moves to the main
+// queue if it was hit, and is evicted otherwise. The ghost remembers removed
+// keys; a key that returns in time joins the main queue at once. In the main
+// queue, each hit of credit gives an entry one more round. Store.mu guards the
+// policy and its queues.
 type policy struct {
 	small, main              queue
 	ghost                    ghost
-	smallEntries, smallWeigh int64 // from more than this on the small queue gives
+	smallEntries, smallWeigh int64 // the small queue is over its share above either
 }
 
 func newPolicy(maxEntries, maxWeight int64) policy {
@@ -45,8 +47,7 @@ func (p *policy) queue(at place) *queue {
 	return &p.small
 }
 
-// candidate returns the entry to look at next when one has to go; nil if there
-// is none.
+// candidate returns the entry to judge next, nil if there is none.
 func (p *policy) candidate() *node {
 	over := p.small.count > p.smallEntries || p.small.weight > p.smallWeigh
 	if p.small.count > 0 && (over || p.main.count == 0) {
@@ -55,17 +56,17 @@ func (p *policy) candidate() *node {
 	return p.main.oldest
 }
 
-// fate is what happens to a candidate.
+// fate is the verdict on a candidate.
 type fate uint8
 
 const (
-	evict   fate = iota // it goes
+	evict   fate = iota // it leaves the store
 	promote             // it moves from the small to the main queue
 	retain              // it gets another round in the main queue
 )
 
-// judge decides the fate of a candidate with that much credit, of which steps
-// were passed over before.
+// judge decides the fate of a candidate in queue at with that credit. steps is
+// the number of candidates that this eviction has passed over.
 func judge(at place, credit uint32, expired bool, steps int) fate {
 	switch {
 	case expired || steps >= maxSteps:
@@ -79,8 +80,7 @@ func judge(at place, credit uint32, expired bool, steps int) fate {
 	}
 }
 
-// add puts a node into a queue, behind newer or, if that is nil, at the end
-// where new nodes join.
+// add puts a node into a queue: behind newer, or at the new end if newer is nil.
 func (p *policy) add(n *node, at place, newer *node) {
 	n.place = at
 	p.queue(at).insert(n, newer)
@@ -92,13 +92,13 @@ func (p *policy) remove(n *node) {
 	n.place = nowhere
 }
 
-// queue is a queue of nodes linked through themselves. The zero queue is empty.
+// queue is a queue of nodes, linked through the nodes. The zero queue is empty.
 type queue struct {
 	newest, oldest *node
 	count, weight  int64
 }
 
-// insert puts n behind newer, or in front of all if that is nil.
+// insert puts n behind newer, or at the new end if newer is nil.
 func (q *queue) insert(n, newer *node) {
 	n.newer = newer
 	if newer == nil {

@@ -6,17 +6,16 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// DeletePrefix removes the entries of scope whose names begin with prefix, all
-// of them if it is empty, and returns the number of live ones among them. It lets
-// other writers in every few hundred. On the error of a store that is closed
-// meanwhile, removed is what it got to.
+// DeletePrefix removes the entries of scope whose names begin with prefix, or all
+// entries of scope if prefix is empty. It returns how many of them were live. It
+// lets other writers in after every few hundred entries. If the store is closed
+// meanwhile, DeletePrefix returns an error and the number removed so far.
 //
-// It looks at no other entries, but for the first call on a store. That one makes
-// the index, also letting others in every few hundred entries, which takes about
-// two seconds of processor time for a million, most of what it took to store them.
-// From then on the store keeps it, which costs an entry about 25 bytes more. Who
-// cannot wait for that when there are entries already calls DeletePrefix when there
-// are none yet.
+// The first call on a store builds the index. It looks at every entry, and lets
+// other writers in after every few hundred: about two seconds of processor time for
+// a million entries, most of what storing them took. Later calls look at matching
+// entries only. The store keeps the index, at about 25 bytes per entry. A program
+// that cannot afford the pause calls DeletePrefix while the store is empty.
 func (s *Store) DeletePrefix(_ context.Context, scope, prefix string) (removed int, err error) {
 	c := cursor{scope: scope, prefix: prefix}
 	for !c.done {
@@ -29,8 +28,8 @@ func (s *Store) DeletePrefix(_ context.Context, scope, prefix string) (removed i
 	return removed, nil
 }
 
-// deletePrefixChunk removes the entries under the next names of c, and returns
-// how many of them were live.
+// deletePrefixChunk removes the entries under the next names of c, and returns how
+// many were live.
 func (s *Store) deletePrefixChunk(c *cursor) (removed int, err error) {
 	if err := s.lock(); err != nil {
 		return 0, err
@@ -45,23 +44,23 @@ func (s *Store) deletePrefixChunk(c *cursor) (removed int, err error) {
 	return removed, nil
 }
 
-// cursor walks over the names of a scope that begin with a prefix, in order and
-// some at a time, while others may write in between.
+// cursor walks over the names of a scope that begin with a prefix, in order and a
+// chunk at a time. Others may write between chunks.
 //
-// It meets every name that is there from beginning to end. It ends: names only
-// go up, and those above the last that was there when it began are left out, so
-// that a writer of ever increasing names cannot keep it going.
+// It meets every name that is there from beginning to end. It also ends: the names
+// only increase, and it skips names above the greatest one at its beginning, so a
+// writer of ever greater names cannot keep it running.
 type cursor struct {
 	scope, prefix string
 	done          bool
 
-	from   string   // the least name not seen; empty: not begun
-	last   string   // the greatest name to see
+	from   string   // the least name not yet seen; empty: at the beginning
+	last   string   // the greatest name to visit
 	buffer []string // reused
 }
 
-// nextLocked returns the next names of c, up to chunk of them. They are valid
-// until the next call. There may be none before c is done.
+// nextLocked returns up to chunk next names of c. They are valid until the next
+// call. It may return no names before c is done.
 func (s *Store) nextLocked(c *cursor) []string {
 	if !s.indexLocked() {
 		return nil
@@ -85,8 +84,8 @@ func (s *Store) nextLocked(c *cursor) []string {
 		c.done = true
 		return names
 	}
-	// From the last name seen and not from the prefix: names that came in
-	// behind it since are not looked at, which would never end.
+	// Continue after the last name seen, not from the prefix: names that were added
+	// behind the cursor are skipped, so the walk ends.
 	c.from = successor(names[len(names)-1])
 	return names
 }

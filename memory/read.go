@@ -6,16 +6,16 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Get returns the live entry under key, and whether there is one. It takes no
-// lock and allocates nothing. The only error is that of a closed store.
+// Get returns the live entry under key, and whether there is one. It takes no lock
+// and allocates nothing. It returns an error only if the store is closed.
 func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	if n, _ := s.live(&key); n != nil {
 		n.hit()
 		s.hits.Add(1)
 		return n.entry(s.base), true, nil
 	}
-	// An entry that was found was stored before Close began, so only a miss has
-	// to ask whether the store is closed: Close empties the table first.
+	// Close empties the table before it sets closed. An entry that was found was
+	// therefore stored before Close began, and only a miss has to check closed.
 	if s.closed.Load() {
 		return provider.Entry{}, false, errClosed
 	}
@@ -23,9 +23,9 @@ func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, 
 	return provider.Entry{}, false, nil
 }
 
-// GetValue returns the value of the live entry under key. It is unsure about an
-// entry that is absent or no longer fresh, and about everything once the store is
-// closed.
+// GetValue returns the value of the live entry under key. It returns
+// [provider.Unsure] for an entry that is absent or no longer fresh, and for a missing
+// entry once the store is closed.
 func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 	n, now := s.live(&key)
 	if n == nil {
@@ -44,7 +44,7 @@ func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 	return value, provider.Present
 }
 
-// GetValues is GetValue for keys, with one reading of the clock for all of them.
+// GetValues is GetValue for many keys. It reads the clock once.
 func (s *Store) GetValues(keys []provider.Key, values []provider.Value) {
 	hits, misses := 0, 0
 	s.eachOf(keys, func(i int, n *node, now int64) {
@@ -74,8 +74,8 @@ func (s *Store) GetValues(keys []provider.Key, values []provider.Value) {
 	s.misses.Add(int64(misses))
 }
 
-// eachOf calls visit with the live node of every one of keys, nil if there is none,
-// in their order, and with the time at which it has looked.
+// eachOf calls visit for each of keys, in order, with its live node, nil if there is
+// none. now is the time of the look.
 func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node, now int64)) {
 	now := s.now()
 	var room [lookahead]search
@@ -96,8 +96,8 @@ func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node, now int64
 	}
 }
 
-// GetMany looks up keys and returns one result for each, in their order, with
-// one reading of the clock for all of them.
+// GetMany looks up keys and returns one result per key, in the order of keys. It
+// reads the clock once.
 func (s *Store) GetMany(_ context.Context, keys []provider.Key) ([]provider.Result, error) {
 	results := make([]provider.Result, len(keys))
 	hits := 0

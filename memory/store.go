@@ -1,23 +1,21 @@
 // Package memory is the store that keeps entries in the process.
 //
-// A [Store] is bounded, by the number of its entries or by their weight, and
-// the bound is exact: no moment exists at which it holds more. Values are kept
-// as they are, not copied and not encoded, so a reader gets the very value that
-// was stored.
+// A [Store] is bounded by the number of its entries, by their weight, or by both.
+// The bound is exact: the store never holds more, not even for a moment. It keeps
+// values as they are, without copying or encoding them, so a reader gets the very
+// value that was stored.
 //
-// Reads take no lock and allocate nothing. Every write takes one mutex for a
-// short while, however many entries a call concerns: a call about many entries
-// lets go of it every so often. No code of the caller runs under it.
+// Reads take no lock and allocate nothing. Every write takes one mutex for a short
+// time. A call about many entries unlocks it after each few hundred. No code of the
+// caller runs under the mutex.
 //
-// Which entry has to go when there is no room is decided by S3-FIFO (Yang et
-// al., "FIFO queues are all you need for cache eviction", SOSP 2023): new
-// entries prove themselves in a small queue before they may displace others.
-// Expired entries are removed soon after their time by a timer that runs only
-// while there is something to expire.
+// S3-FIFO chooses the entry to evict (Yang et al., "FIFO queues are all you need for
+// cache eviction", SOSP 2023): new entries have to be hit in a small queue before
+// they may displace others. A timer removes expired entries soon after their end; it
+// runs only while some entry has an end.
 //
-// No call ever waits for anything but that mutex. Calls therefore pay no
-// attention to their context: an invalidation is carried out even if the
-// context of the request that caused it has ended.
+// Calls wait for nothing but that mutex. They therefore ignore their context: an
+// invalidation happens even if the context of its request has ended.
 package memory
 
 import (
@@ -33,45 +31,53 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// chunk is the number of entries that a call about many entries deals with
-// before it lets other writers in.
+// chunk is the number of entries that a call about many entries handles before it
+// lets other writers in.
 const chunk = 256
 
 // Store keeps entries in the process. [New] makes one. All methods are safe for
-// concurrent use. After [Store.Close] each returns an error that matches
-// [provider.ErrClosed].
+// concurrent use. After [Store.Close], GetValue and GetValues return
+// [provider.Unsure], and all methods that return an error, except Close, return one
+// that matches [provider.ErrClosed].
+//
+// A store is open until Close and closed from then on. While it is open, every entry
+// is in the table, in its scope, in a queue of the policy and, if it has an end, in
+// the wheel. One critical section adds it to all of them, or removes it. count and
+// weight are exact and never above the bounds.
 type Store struct {
 	weigher    func(provider.Key, provider.Entry) int64 // nil: entries have no weight
-	maxEntries int64                                    // math.MaxInt64: unbounded
-	maxWeight  int64                                    // math.MaxInt64: unbounded
-	base       time.Time                                // the store's clock counts from here
-	seed       maphash.Seed                             // for the hashes of keys
+	maxEntries int64                                    // math.MaxInt64: no bound
+	maxWeight  int64                                    // math.MaxInt64: no bound
+	base       time.Time                                // the origin of the store's clock
+	seed       maphash.Seed                             // of the hashes of keys
 
-	// table has every entry that is stored, expired ones included until they are
-	// removed. A store that becomes empty gets a new one. Anybody reads it; mu is
-	// held by who changes it.
+	// table holds every stored entry; an expired one stays until the sweep removes
+	// it. Anyone may read the table. Only a holder of mu changes it. A store that
+	// becomes empty gets a new table if the old one had grown, and a closed store
+	// always does.
 	table        atomic.Pointer[table]
-	hits, misses counter.Counter // of reads
+	hits, misses counter.Counter // of reads; added to without a lock
 
-	// closed is set once, after the table was emptied: a reader that finds an
-	// entry need not ask.
+	// closed is set once, under mu, after the table was emptied. Only a reader that
+	// finds no entry has to check it.
 	closed atomic.Bool
 
-	// sweeps counts the runs of sweep that are scheduled or under way.
+	// sweeps counts runs of sweep that are scheduled or running. It is raised under
+	// mu.
 	sweeps sync.WaitGroup
 
-	mu sync.Mutex // guards what follows, and every change of table
+	mu sync.Mutex // guards following, and every change of table
 
 	count       int64 // number of entries
 	weight      int64 // their total weight
 	evictions   int64
 	expirations int64
-	scopes      map[string]*scope // those that have entries
+	scopes      map[string]*scope // the scopes that have entries
 	index       index
 	policy      policy
 	wheel       wheel
 	timer       *time.Timer // runs sweep
-	wake        int64       // when timer runs, on the store's clock; never: it is not set
+	wake        int64       // when timer fires, on the store's clock; never: not set
 }
 
 var (
@@ -83,8 +89,8 @@ var (
 	_ io.Closer              = (*Store)(nil)
 )
 
-// New returns an empty store. It returns an error that names the field if the
-// options are not valid. A store that is no longer needed has to be closed.
+// New returns an empty store. If an option is not valid, it returns an error that
+// names the field. The caller closes a store that it no longer needs.
 func New(options Options) (*Store, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
@@ -101,20 +107,19 @@ func New(options Options) (*Store, error) {
 		scopes:     make(map[string]*scope),
 	}
 	s.table.Store(newTable())
-	// The timer is made here and set later, so that it belongs to whatever
-	// clock the store was made under.
+	// New creates the timer and wakeLocked sets it, so that the timer uses the clock
+	// under which the store was made: in a synctest bubble, that of the bubble.
 	s.timer = time.AfterFunc(math.MaxInt64, s.sweep)
 	s.timer.Stop()
 	return s, nil
 }
 
-// InProcess marks the store as one whose calls never wait, and does nothing.
+// InProcess marks the store as one whose calls never wait. It does nothing.
 func (s *Store) InProcess() {}
 
-// Close removes all entries, stops the timer, and waits for a sweep that is
-// under way, which is short. When it returns nothing of the store is running
-// and its memory is free to be collected. It always returns nil; calling it
-// again is fine.
+// Close removes all entries, stops the timer, and waits for a running sweep, which
+// is short. When it returns, nothing of the store is running, and its memory can be
+// collected. It always returns nil. Further calls do nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if !s.closed.Load() {
@@ -132,8 +137,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// now returns the time on the store's clock: nanoseconds since it was made,
-// unaffected by changes of the wall clock.
+// now returns the time on the store's clock: nanoseconds since the store was made.
+// Changes of the wall clock do not affect it.
 func (s *Store) now() int64 { return int64(time.Since(s.base)) }
 
 // timeOf returns a time on the store's clock; never for the zero time.
@@ -144,11 +149,12 @@ func (s *Store) timeOf(t time.Time) int64 {
 	return int64(t.Sub(s.base)) // Sub has bounds, which no clock reaches
 }
 
-// find returns the node under key, nil if there is none.
+// find returns the node of key, nil if there is none.
 func (s *Store) find(key *provider.Key) *node { return s.table.Load().find(s.hash(key), key) }
 
-// live is find that leaves out an entry whose end has passed. now is when that was looked at, for an
-// entry that has an end; for all others, it is later than every time at which a value is fresh.
+// live is find without entries that have expired. now is the time of the look for an
+// entry with an end. Without one, the clock is not read, and now is later than every
+// FreshUntil.
 func (s *Store) live(key *provider.Key) (n *node, now int64) {
 	n, now = s.find(key), never-1
 	if n != nil && n.expires != never {
@@ -159,17 +165,17 @@ func (s *Store) live(key *provider.Key) (n *node, now int64) {
 	return n, now
 }
 
-// hash returns the hash of a key, of hashBits bits.
+// hash returns the hash of a key. It has hashBits bits.
 func (s *Store) hash(key *provider.Key) uint32 {
 	return uint32((scopeHash(key.Scope) + maphash.String(s.seed, key.Name)) >> (64 - hashBits))
 }
 
-// scopeHash tells scopes apart by the length of their names and by the first and the
-// last eight bytes. It takes a third of the time of a good hash, and that is enough:
-// scopes are few and named by the program, and the keys of two that it takes for one
-// are only found a little later.
+// scopeHash hashes the length of a scope's name and its first and last eight bytes.
+// It takes a third of the time of a good hash. That is enough: scopes are few, and
+// the program names them. If two scopes have the same hash, lookups of their keys
+// take a little longer.
 func scopeHash(scope string) uint64 {
-	const golden = 0x9e3779b97f4a7c15 // spreads what differs over the upper bits
+	const golden = 0x9e3779b97f4a7c15 // spreads differences over the upper bits
 	h := uint64(len(scope))
 	if len(scope) >= 8 {
 		h = (h ^ binary.LittleEndian.Uint64([]byte(scope[:8]))) * golden
@@ -181,7 +187,8 @@ func scopeHash(scope string) uint64 {
 	return h * golden
 }
 
-// lock takes mu, unless the store is closed. Whoever got nil unlocks.
+// lock locks mu, or returns an error if the store is closed. After nil, the caller
+// unlocks.
 func (s *Store) lock() error {
 	s.mu.Lock()
 	if s.closed.Load() {

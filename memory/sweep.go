@@ -2,16 +2,15 @@ package memory
 
 import "time"
 
-// sweep removes the entries that have ended, and sets the timer for the next
-// ones. The timer runs it.
+// sweep removes expired entries and sets the timer for the next ones. The timer
+// runs it.
 func (s *Store) sweep() {
 	defer s.sweeps.Done()
 	for s.sweepChunk() {
 	}
 }
 
-// sweepChunk deals with up to chunk entries and reports whether there are more
-// to deal with now.
+// sweepChunk handles up to chunk entries, and reports whether more are due now.
 func (s *Store) sweepChunk() (more bool) {
 	if s.lock() != nil {
 		return false
@@ -35,15 +34,15 @@ func (s *Store) sweepChunk() (more bool) {
 	return true
 }
 
-// wakeLocked makes sure that a sweep runs at the given time or before. Never
-// asks for none.
+// wakeLocked makes a sweep run at the given time or earlier. Never asks for
+// none.
 func (s *Store) wakeLocked(at, now int64) {
 	if at >= s.wake {
 		return
 	}
 	s.wake = at
-	// A timer that had stopped or run out has one more run of sweep before it;
-	// one that was pending has the same run at another time.
+	// If the timer had stopped or fired, one more run of sweep is now
+	// scheduled. If it was pending, the same run only moves.
 	if !s.timer.Reset(time.Duration(max(at-now, 0))) {
 		s.sweeps.Add(1)
 	}

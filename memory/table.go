@@ -11,54 +11,55 @@ import (
 const (
 	firstBits    = 3
 	firstBuckets = 1 << firstBits // the size of the first segment
-	maxBuckets   = 1 << hashBits  // with more, the hash does not tell them apart
+	maxBuckets   = 1 << hashBits  // with more, the hash cannot tell them apart
 	maxSegments  = hashBits - firstBits + 1
 
-	// bucketsPerNode is how many buckets there are for each node. To look at a node
-	// is to wait for memory, mostly: with one, a reader looks at more than one and a
-	// half until it has found its own; with two, at less than one and a third.
+	// bucketsPerNode is the number of buckets per node. Looking at a node mostly
+	// means waiting for memory: with one bucket per node, a reader looks at more
+	// than 1.5 nodes until it finds its own, with two at fewer than 1.33.
 	bucketsPerNode = 2
 )
 
-// bucket is the beginning of a chain of nodes.
+// bucket is the head of a chain of nodes.
 type bucket = atomic.Pointer[node]
 
-// table finds nodes by key. Anybody reads it at any time; [Store.mu] is held by
-// who changes it.
+// table finds nodes by key. Anyone may read it at any time. Only a holder of
+// [Store.mu] changes it.
 //
-// It grows by one bucket at a time (linear hashing): a key is in the bucket that
-// the lower bits of its hash name, as many bits as there are buckets for. A new
-// bucket takes over a part of the chain of one other bucket. Chains are ordered
-// by the reversed bits of the hash, so that this part is the end of that chain
-// (Shalev, Shavit: "Split-ordered lists", JACM 2006). No node has to be moved,
-// and no writer ever waits for the whole table to be rebuilt.
+// It grows by one bucket at a time (linear hashing). The lower bits of a key's hash
+// name its bucket, as many bits as the number of buckets needs. A new bucket takes
+// over a part of the chain of one other bucket. Chains are ordered by the reversed
+// bits of the hash, so this part is the end of that chain (Shalev, Shavit:
+// "Split-ordered lists", JACM 2006). No node moves, and no writer waits for a
+// rebuild of the whole table.
 //
 // Why a reader needs no lock:
 //
-//  1. What it reads of a node but next and word is written before the node is
-//     added, and never again. The pointer through which it gets to the node is
-//     atomic.
-//  2. A node that leaves, or makes way for another one in place, keeps its next.
-//     So whoever stands on it goes on to what was behind it when it left. Every
-//     node that a reader meets was in the table at some time since it began: the
-//     bucket was, and if a node was, so was the one that next names, at that time
-//     or when the node left. What is found was there during the call.
-//  3. A node that is there all the time is missed only if the chain before it was
-//     cut, which nothing does but grow. It makes the end of the chain reachable
-//     through the new bucket, then changes the size, then cuts. A reader that came
-//     to the cut sees the new size, and looks again.
-//  4. The size only grows, so that equal sizes mean that there was no cut in
-//     between. A store that becomes empty starts with another table; who still
-//     reads the old one finds nothing, which was right when the store was empty.
+//  1. All fields of a node that a reader uses, except next and word, are written
+//     before the node is added, and never again. The pointer that leads to the node
+//     is atomic.
+//  2. A node that is removed, or replaced by another one, keeps its next. A reader
+//     on it goes on to the node that was behind it when it left. Every node that a
+//     reader meets was in the table at some time since the reader began: the bucket
+//     was, and if a node was, then so was the node in its next, at that time or when
+//     the first node left. What a reader finds was therefore stored during the call.
+//  3. A node that stays in the table is missed only if the chain before it is cut.
+//     Only grow cuts a chain. It makes the end of the chain reachable through the
+//     new bucket, then changes the size, then cuts. A reader that reached the cut
+//     sees the new size and searches again.
+//  4. The size only grows, so an equal size means that there was no cut in between.
+//     A store that becomes empty switches to a new table. A reader of the old table
+//     finds nothing, which was right when the store was empty.
 type table struct {
-	// size is the number of buckets. It only grows, after the new bucket and its
-	// segment were set.
+	// size is the number of buckets. It only grows. grow writes it under Store.mu,
+	// after it has set the new bucket and its segment; readers load it first.
 	size atomic.Uint32
 
-	count int // number of nodes; guarded by Store.mu
+	count int // the number of nodes; guarded by Store.mu
 
-	// segments have the buckets: the first firstBuckets of them, and each other
-	// one as many as all before it together.
+	// segments hold the buckets: the first segment firstBuckets of them, each other
+	// segment as many as all before it together. grow sets a segment under Store.mu,
+	// before size counts its first bucket. Readers use only buckets below size.
 	segments [maxSegments][]bucket
 }
 
@@ -69,7 +70,7 @@ func newTable() *table {
 	return t
 }
 
-// bucket returns the bucket of that number.
+// bucket returns bucket number i.
 func (t *table) bucket(i uint32) *bucket {
 	segment := bits.Len32(i >> firstBits)
 	if segment == 0 {
@@ -102,18 +103,18 @@ func (t *table) find(hash uint32, key *provider.Key) *node {
 	}
 }
 
-// lookahead is how many keys are looked up at once.
+// lookahead is the number of keys that findSome looks up together.
 const lookahead = 16
 
-// search is the search for one key among several.
+// search is the lookup of one key among several.
 type search struct {
 	hash uint32
-	node *node // the node of the key; nil: there is none
+	node *node // the node of the key, nil if there is none
 }
 
-// findSome is find for keys, of which searches have the hashes. It first goes to the
-// beginnings of all chains and then to the nodes: a processor waits for memory once for
-// several, if these do not depend on each other.
+// findSome is find for several keys; searches[i].hash is the hash of keys[i]. It
+// loads the heads of all chains before it follows any of them: independent loads let
+// the processor wait for memory once for several keys.
 func (t *table) findSome(searches []search, keys []provider.Key) {
 	size := t.size.Load()
 	for i := range searches {
@@ -133,7 +134,8 @@ func (t *table) findSome(searches []search, keys []provider.Key) {
 	}
 }
 
-// link returns the pointer that leads to n, or to where n belongs.
+// link returns the pointer that points to n, or that would point to n if n were
+// added.
 func (t *table) link(n *node) *bucket {
 	rank := bits.Reverse32(n.hash())
 	link := t.bucket(bucketOf(t.size.Load(), n.hash()))
@@ -143,7 +145,7 @@ func (t *table) link(n *node) *bucket {
 	return link
 }
 
-// add adds a node whose key is not there.
+// add adds a node. The table has no node of its key.
 func (t *table) add(n *node) {
 	t.count++
 	for size := t.size.Load(); t.count > int(size/bucketsPerNode) && size < maxBuckets; size++ {
@@ -154,7 +156,7 @@ func (t *table) add(n *node) {
 	link.Store(n)
 }
 
-// replace puts n in the place of a node of the same key.
+// replace puts n in the place of old, which has the same key.
 func (t *table) replace(old, n *node) {
 	n.next.Store(old.next.Load())
 	t.link(old).Store(n)
@@ -166,10 +168,10 @@ func (t *table) remove(n *node) {
 	t.count--
 }
 
-// grow adds a bucket.
+// grow adds a bucket. Store.mu is held.
 func (t *table) grow() {
 	size := t.size.Load()
-	top := uint32(1) << (bits.Len32(size) - 1) // the bit that the new bucket adds to the name of the old
+	top := uint32(1) << (bits.Len32(size) - 1) // the bit that distinguishes the new bucket from the one it splits
 	if size == top {
 		t.segments[bits.Len32(size>>firstBits)] = make([]bucket, size)
 	}
@@ -179,28 +181,29 @@ func (t *table) grow() {
 		link = &n.next
 		n = link.Load()
 	}
-	// In this order: the nodes behind link are never out of reach of a reader that
-	// does not look again.
+	// The order matters: the nodes behind link stay reachable for a reader that does
+	// not search again.
 	t.bucket(size).Store(n)
 	t.size.Store(size + 1)
 	link.Store(nil)
 }
 
-// walk goes over the nodes of a table, some at a time, each time under
-// [Store.mu]. Others may change the table in between.
+// walk visits the nodes of a table, a chunk at a time, each chunk under [Store.mu].
+// Others may change the table between chunks.
 //
-// It meets every key that is there from beginning to end, and none twice: a key is
-// in one bucket of those that there were when the walk began, or in one that came
-// later and took over from that one. All these are dealt with at once.
+// It meets every key that is there from beginning to end, and no key twice. Such a
+// key is in a bucket that existed when the walk began, or in a later bucket that
+// took over from that one. The walk visits a bucket and its later ones in the same
+// chunk.
 type walk struct {
 	table  *table
-	size   uint32 // of the table when the walk began
-	bucket uint32 // the next one
+	size   uint32 // the size of the table when the walk began
+	bucket uint32 // the next bucket
 }
 
 func newWalk(t *table) walk { return walk{table: t, size: t.size.Load()} }
 
-// next visits about a chunk of nodes and reports whether these were the last.
+// next visits about a chunk of nodes, and reports whether they were the last.
 func (w *walk) next(visit func(*node)) (done bool) {
 	for steps := 0; w.bucket < w.size; w.bucket++ {
 		if steps >= chunk {
@@ -215,10 +218,11 @@ func (w *walk) next(visit func(*node)) (done bool) {
 	return true
 }
 
-// wereIn returns the nodes that are in bucket i of a table of that size, or have
-// been and are now in buckets that came later. There may be new ones among them.
+// wereIn returns the nodes that were in bucket i when the table had that size: those
+// in bucket i now, and those in later buckets that took over from it. Nodes that
+// were added since may be among them.
 func (t *table) wereIn(i, size uint32) iter.Seq[*node] {
-	// The buckets that take over from i have the same lower bits.
+	// The buckets that took over from i have the same lower bits.
 	step := uint32(1) << bits.Len32(size-1)
 	if half := step / 2; i < half && i+half >= size {
 		step = half

@@ -3,38 +3,39 @@ package memory
 import "math/bits"
 
 const (
-	// tickBits makes a tick of the wheel: 2^26 ns, about 67 ms. Entries are
-	// removed within two ticks of their end; readers do not find them from the
-	// end on, whatever the wheel does.
+	// tickBits makes a tick of the wheel 2^26 ns, about 67 ms. The sweep
+	// removes an entry within two ticks of its end. Readers do not find it from
+	// its end on, whatever the wheel does.
 	tickBits = 26
 
-	digitBits = 6 // the wheel counts ticks in digits of this many bits
+	digitBits = 6 // the wheel counts ticks in digits of so many bits
 	digits    = 1 << digitBits
-	levels    = 7 // digits enough for 63-tickBits bits
+	levels    = 7 // enough digits for 63-tickBits bits
 )
 
-// wheel finds the entries whose end has passed, at a cost per entry that does
-// not depend on how many there are. The zero wheel is empty.
+// wheel finds the entries whose end has passed. Its cost per entry does not
+// depend on the number of entries. The zero wheel is empty. Store.mu guards it.
 //
-// An entry that ends in tick e has its place by the highest digit in which e
-// differs from last: the level is that digit's position, the slot its value in
-// e. When time enters a slot of a higher level its entries are placed anew, by
-// lower digits, so that an entry is moved at most levels times in its life.
+// The place of an entry that ends in tick e follows from the highest digit in
+// which e differs from last: the position of that digit is the level, its value
+// in e is the slot. When time enters a slot of a higher level, the entries of
+// the slot are placed again, by lower digits. An entry therefore moves at most
+// levels times in its life.
 //
-//   - last never exceeds the tick in which an entry ends that is in a slot.
-//   - On its level, an entry's slot is above last's digit; on level 0 it may be
-//     equal to it.
+//   - No entry in a slot ends in a tick before last.
+//   - On its level, the slot of an entry is above the digit of last; on level 0
+//     it may be equal.
 //
 // So all entries of a level end before those of the levels above, and within a
-// level those of a lower slot before those of a higher one.
+// level, those of a lower slot end before those of a higher slot.
 type wheel struct {
 	last     int64
 	count    int64
 	slots    [levels][digits]*node
-	occupied [levels]uint64 // the slots that may have entries; the others have none
+	occupied [levels]uint64 // a bit per slot; if it is not set, the slot is empty
 
-	// due has the entries of a slot that time has entered: some of them have
-	// ended, the others will be placed anew.
+	// due holds the entries of a slot that time has entered. Some have ended;
+	// the others will be placed again.
 	due *node
 }
 
@@ -46,9 +47,9 @@ func (w *wheel) start(level, slot int) int64 {
 	return w.last>>below<<below | int64(slot)<<(digitBits*level)
 }
 
-// ripe returns from when on, on the store's clock, there is something to do
-// with the entries of a slot: on level 0 they all have ended, on the others
-// they can be placed anew.
+// ripe returns the time on the store's clock from which a slot needs work: on
+// level 0 all its entries have ended, on the other levels they can be placed
+// again.
 func (w *wheel) ripe(level, slot int) int64 {
 	if level == 0 {
 		return (w.start(level, slot) + 1) << tickBits
@@ -56,8 +57,8 @@ func (w *wheel) ripe(level, slot int) int64 {
 	return w.start(level, slot) << tickBits
 }
 
-// add places an entry that has an end, which has not passed at a time that
-// advance was told, and returns when there will be something to do with it.
+// add places an entry that has an end. The end is not before the last tick that
+// advance has seen. add returns when the entry's slot needs work.
 func (w *wheel) add(n *node) (wake int64) {
 	e := tickOf(n.expires)
 	level := 0
@@ -71,7 +72,7 @@ func (w *wheel) add(n *node) (wake int64) {
 	return w.ripe(level, slot)
 }
 
-// remove takes an entry out, if it is in.
+// remove takes an entry out of the wheel, if it is in.
 func (w *wheel) remove(n *node) {
 	if n.prevSoon == nil {
 		return
@@ -80,9 +81,9 @@ func (w *wheel) remove(n *node) {
 	w.count--
 }
 
-// advance moves time on to now. It returns an entry to look at: one that has
-// ended, to be removed, or one to be taken out and added again. It returns nil
-// when there is no more to do by now.
+// advance moves time on to now. It returns an entry for the caller to handle:
+// one that has ended, to remove, or one to take out and add again. It returns
+// nil if no entry needs work by now.
 func (w *wheel) advance(now int64) *node {
 	tick := tickOf(now)
 	for w.due == nil {
@@ -99,7 +100,7 @@ func (w *wheel) advance(now int64) *node {
 	return w.due
 }
 
-// next returns when there will be something to do, never if there is nothing.
+// next returns when an entry next needs work, never if none does.
 func (w *wheel) next() int64 {
 	if w.due != nil {
 		return w.last << tickBits
@@ -111,7 +112,8 @@ func (w *wheel) next() int64 {
 	return w.ripe(level, slot)
 }
 
-// first returns the slot whose entries end first.
+// first returns the slot whose entries end first, and false if there are no
+// entries.
 func (w *wheel) first() (level, slot int, ok bool) {
 	for level := range levels {
 		for w.occupied[level] != 0 {
@@ -125,7 +127,7 @@ func (w *wheel) first() (level, slot int, ok bool) {
 	return 0, 0, false
 }
 
-// push puts n in front of a list.
+// push puts n at the front of a list.
 func push(list **node, n *node) {
 	n.soon, n.prevSoon = *list, list
 	if n.soon != nil {
@@ -134,7 +136,7 @@ func push(list **node, n *node) {
 	*list = n
 }
 
-// unlink takes n out of the list that it is in.
+// unlink takes n out of its list.
 func unlink(n *node) {
 	*n.prevSoon = n.soon
 	if n.soon != nil {

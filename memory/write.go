@@ -10,10 +10,11 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Set stores entry under key for ttl, counted from when it is stored. The error
-// matches [provider.ErrTooLarge] if the entry weighs more than the whole store
-// may, and [ErrWeigher] if it cannot be weighed; nothing is kept under key then.
-// A ttl that is zero or negative is an error and changes nothing.
+// Set stores entry under key for ttl, counted from the moment of storing. The
+// error matches [provider.ErrTooLarge] if the entry weighs more than the store may
+// hold, and [ErrWeigher] if the weigher fails; the store then keeps nothing under
+// key. A zero or negative ttl is an error and changes nothing. [provider.NoExpiry]
+// means no end.
 func (s *Store) Set(_ context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 	item := provider.Item{Key: key, Entry: entry, TTL: ttl}
 	put := s.prepare(&item)
@@ -24,8 +25,8 @@ func (s *Store) Set(_ context.Context, key provider.Key, entry provider.Entry, t
 	return s.applyLocked(&put, &item.Key, s.now())
 }
 
-// SetMany stores items as Set would, in their order. The errors of those that
-// are refused are joined; they do not keep the others from being stored.
+// SetMany stores each item as Set does, in their order. An item that is refused
+// does not stop the others. The error joins those of all refused items.
 func (s *Store) SetMany(_ context.Context, items []provider.Item) error {
 	var refused []error
 	puts := make([]put, 0, min(len(items), chunk))
@@ -46,8 +47,8 @@ func (s *Store) SetMany(_ context.Context, items []provider.Item) error {
 	return errors.Join(refused...)
 }
 
-// applyAll carries out puts, those of items, under one hold of the lock and returns
-// the errors of those that were refused.
+// applyAll carries out puts under one hold of the lock. puts[i] belongs to
+// items[i]. It returns the errors of refused items.
 func (s *Store) applyAll(puts []put, items []provider.Item) (refused []error, err error) {
 	if err := s.lock(); err != nil {
 		return nil, err
@@ -87,16 +88,16 @@ func (s *Store) deleteSome(keys []provider.Key) error {
 	return nil
 }
 
-// put is an entry on its way into the store, prepared as far as can be done
-// without the lock.
+// put is an entry to store, prepared as far as possible without the lock.
 type put struct {
-	node   *node // nil: nothing is stored
+	node   *node // nil: store nothing
 	ttl    time.Duration
 	err    error // why nothing is stored
-	refuse bool  // with err: nothing is kept under key either
+	refuse bool  // with err: also remove the entry under the key
 }
 
-// prepare checks and weighs an entry. It runs the weigher, so no lock is held.
+// prepare checks and weighs an entry. It calls the weigher, so it runs without the
+// lock.
 func (s *Store) prepare(item *provider.Item) put {
 	if err := provider.CheckTTL(item.TTL); err != nil {
 		return put{err: err}
@@ -118,7 +119,7 @@ func (s *Store) prepare(item *provider.Item) put {
 	return p
 }
 
-// weigh calls the weigher, which may do anything.
+// weigh calls the weigher, which may panic or return anything.
 func weigh(weigher func(provider.Key, provider.Entry) int64, item *provider.Item) (weight int64, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -145,13 +146,13 @@ func (s *Store) applyLocked(p *put, key *provider.Key, now int64) error {
 	return nil
 }
 
-// storeLocked stores n, in place of what is there under its key. Room is made
-// before, so that at no moment there is more than the bounds allow.
+// storeLocked stores n, in place of the entry under its key. It makes room first,
+// so the store never holds more than the bounds allow.
 func (s *Store) storeLocked(n *node, key *provider.Key, now int64) {
 	at, newer := inSmall, (*node)(nil)
 	if old := s.makeRoomLocked(n, key, now); old != nil {
-		// The new one takes over the old one's place in its queue and its
-		// credit. Readers find one or the other, never neither.
+		// n takes over the queue position and the credit of the old entry. Readers
+		// find one of the two, never neither.
 		at, newer = old.place, old.newer
 		n.scope = old.scope
 		n.setCredit(old.credit())
@@ -172,8 +173,8 @@ func (s *Store) storeLocked(n *node, key *provider.Key, now int64) {
 	}
 }
 
-// makeRoomLocked removes entries until n fits in, and returns the one that n
-// will replace, nil if there is none. That one may have to go as well.
+// makeRoomLocked evicts entries until n fits. It returns the entry that n will
+// replace, nil if there is none: that entry may be evicted too.
 func (s *Store) makeRoomLocked(n *node, key *provider.Key, now int64) (old *node) {
 	old = s.table.Load().find(n.hash(), key)
 	for {
@@ -191,7 +192,7 @@ func (s *Store) makeRoomLocked(n *node, key *provider.Key, now int64) (old *node
 	}
 }
 
-// evictLocked removes one entry, which the policy chooses. There is one.
+// evictLocked evicts one entry, which the policy chooses. The store is not empty.
 func (s *Store) evictLocked(now int64) {
 	for steps := 0; ; steps++ {
 		n := s.policy.candidate()
@@ -210,27 +211,27 @@ func (s *Store) evictLocked(now int64) {
 	}
 }
 
-// deleteLocked removes the entry under key, if there is one, and reports
-// whether it was live.
+// deleteLocked removes the entry under key, if there is one, and reports whether
+// it was live.
 func (s *Store) deleteLocked(key *provider.Key, now int64) (live bool) {
 	n := s.find(key)
 	return n != nil && s.removeLocked(n, deleted, now)
 }
 
-// reason says why an entry leaves the store. If its end has passed, that is the
-// reason, whatever led to its being noticed.
+// reason says why an entry leaves the store. An entry whose end has passed counts
+// as expired, whichever reason is given.
 type reason uint8
 
 const (
-	evicted  reason = iota // for want of room
+	evicted  reason = iota // to make room
 	swept                  // its end has passed
-	deleted                // somebody asked for it
-	replaced               // the caller stores another one under its key, at once
+	deleted                // a call deletes it
+	replaced               // the caller stores another entry under its key in the same critical section
 )
 
-// removeLocked is the one way out of the store. It reports whether the entry was
-// live. One that is replaced leaves its key in the table and in the index, for its
-// successor.
+// removeLocked removes an entry; no entry leaves an open store in another way. It
+// reports whether the entry was live. A replaced entry leaves its key in the
+// table, the scope and the index, for its successor.
 func (s *Store) removeLocked(n *node, why reason, now int64) (live bool) {
 	live = !n.expiredAt(now)
 	if why != replaced {
@@ -251,15 +252,15 @@ func (s *Store) removeLocked(n *node, why reason, now int64) (live bool) {
 	return live
 }
 
-// rememberLocked gives the key of an entry that leaves another chance, if it
-// had to go from the small queue, where it had little time, or if it leaves the
-// main queue for another reason than want of room: an entry that is read a lot
-// expires and gets invalidated like any other, and will be back.
+// rememberLocked adds the key of an entry that leaves to the ghost in two cases:
+// the entry was evicted from the small queue, where it had little time; or it
+// leaves the main queue for another reason than eviction. A popular entry expires
+// and is invalidated like any other, and is soon stored again.
 func (s *Store) rememberLocked(n *node, forWantOfRoom bool) {
 	switch {
-	case s.count == 1: // the last entry: an empty store has no state
+	case s.count == 1: // the last entry: an empty store keeps no state
 		s.policy.ghost = ghost{}
-		s.scopes = make(map[string]*scope) // a map keeps the room for all it ever had
+		s.scopes = make(map[string]*scope) // a map never gives memory back
 		if s.table.Load().size.Load() > firstBuckets {
 			s.table.Store(newTable())
 		}
@@ -268,10 +269,10 @@ func (s *Store) rememberLocked(n *node, forWantOfRoom bool) {
 	}
 }
 
-// remembered returns how many of those that left the ghost remembers: half as
-// many as there are entries. More lets too much into the main queue that is not
-// read often enough: with as many as there are entries, the hit ratio of popular
-// keys is half a point less. With fewer, other keys that become popular have as
-// much less, and a loop that is a quarter bigger than the store has no hits at all
-// with half of them.
+// remembered returns how many removed keys the ghost remembers: half as many as
+// there are entries. More would let too many rarely read entries into the main
+// queue: with as many as there are entries, the hit ratio for a fixed set of
+// popular keys is half a point lower. With fewer, the hit ratio drops by as much
+// when other keys become popular. With half of them, a loop over a quarter more
+// keys than fit has no hits at all.
 func (s *Store) remembered() int64 { return s.count/2 + 1 }

@@ -5,126 +5,126 @@ import (
 	"time"
 )
 
-// Batcher is the capability of a store to read and write many entries in as
-// few round trips as it can.
+// Batcher is the capability of a store to read and write many entries in few round
+// trips.
 type Batcher interface {
-	// GetMany looks up keys and returns one [Result] for each, in their order.
-	// Repeated keys are fine. With an error that concerns the whole call it
-	// still returns a result for each key, as far as it got: the error of a key
-	// that could not be asked for is set in its result.
+	// GetMany looks up keys and returns one [Result] per key, in the order of keys. Keys
+	// may repeat. If the call fails as a whole, GetMany returns an error and still one
+	// result per key: the results that it has, and the error in the result of every key
+	// that it could not ask for.
 	GetMany(ctx context.Context, keys []Key) ([]Result, error)
 
-	// SetMany stores items, each as Set would. One item that is refused does not
-	// keep the others from being stored: the errors of all are joined, and
-	// those that match [ErrTooLarge] leave nothing under their key.
+	// SetMany stores each item as Set does. An item that is refused does not stop the
+	// others: SetMany joins the errors of all items. An item whose error matches
+	// [ErrTooLarge] leaves nothing under its key.
 	SetMany(ctx context.Context, items []Item) error
 }
 
-// Result is the answer of [Batcher.GetMany] for one key, with the meaning of
-// the results of [CacheProvider.Get].
+// Result is the answer of [Batcher.GetMany] for one key. Its fields mean what the
+// results of [CacheProvider.Get] mean.
 type Result struct {
 	Entry Entry
 	Found bool
 	Err   error
 }
 
-// Item is an entry to be stored by [Batcher.SetMany].
+// Item is an entry that [Batcher.SetMany] is to store.
 type Item struct {
 	Key   Key
 	Entry Entry
 	TTL   time.Duration
 }
 
-// InProcess is the capability of a store whose calls never wait: neither for a
-// network nor for a disk. The cache calls such a store directly, without a
-// deadline, a goroutine or a circuit breaker around it.
+// InProcess is the capability of a store whose calls never wait for a network or a disk.
+// The cache calls such a store directly: without a deadline, a goroutine or a circuit
+// breaker.
 type InProcess interface {
 	// InProcess marks the store and does nothing.
 	InProcess()
 }
 
 // Punctual is the capability of a store to return from every call soon after the
-// deadline of its context, whatever its network does. The cache calls such a store
-// in the goroutine of its caller. For a store that may not return, each call has a
-// goroutine, which can be left behind: that costs about as much as all else that a
-// hit takes in the process.
+// deadline of its context, whatever its network does. The cache calls such a store in
+// the caller's goroutine. Any other store gets a goroutine per call, which the cache can
+// leave behind when the call does not return; that doubles the cost of a hit in this
+// process.
 //
-// The end of a context by cancellation need not end a call: a reader that has left
-// may have to wait for the store until the deadline, which is no later than
-// Options.ProviderTimeout of the cache, 50 ms by default.
+// A canceled context need not end a call. A reader that has left may then wait for the
+// store until the deadline, at most Options.ProviderTimeout of the cache (50 ms by
+// default).
 type Punctual interface {
-	// Punctual reports whether the store is. It is asked once, and may depend on how
-	// the store was made.
+	// Punctual reports whether this store returns at the deadline. The cache asks once,
+	// in New; the answer may depend on how the store was made.
 	Punctual() bool
 }
 
-// ValueGetter is the capability of an [InProcess] store to return a value without
-// the rest of its entry. It is there for speed: most reads are hits that need
-// nothing else, and an [Entry] is big.
+// ValueGetter is the capability of an [InProcess] store to return a value without the
+// rest of its entry. It exists for speed: most reads are hits that need only the value,
+// and an [Entry] is a large struct.
 type ValueGetter interface {
-	// GetValue returns the Value of the live entry under key, [Present], if the entry is
-	// a value and fresh: it is not Absent, and has no FreshUntil or one in the future. It
-	// returns [Missing] if there is no entry. Both are as true, and count in the
-	// statistics, as if Get had said so. In all other cases, and whenever it cannot
-	// tell, it returns [Unsure]: the cache then asks Get. It must not keep the strings
-	// of key, which may be a buffer that is used again.
+	// GetValue returns the Value of the live entry under key, and [Present], if the
+	// entry is not Absent and has no FreshUntil, or one in the future. If there is no
+	// live entry, it returns [Missing]. Present and Missing are as reliable as the
+	// answers of Get, and count in the statistics in the same way. In all other cases,
+	// and whenever the store cannot tell, GetValue returns [Unsure], and the cache calls
+	// Get. GetValue must not keep the strings of key: they may point into a buffer that
+	// the caller reuses.
 	GetValue(key Key) (value any, is Presence)
 
-	// GetValues sets each of values, of which there are as many as keys, to what GetValue
-	// would return for the key at the same place, at some moment of the call. It must not
-	// keep the slices, which are used again.
+	// GetValues sets values[i] to what GetValue returns for keys[i] at some moment
+	// during the call. Both slices have the same length. GetValues must not keep them:
+	// the caller reuses them.
 	GetValues(keys []Key, values []Value)
 }
 
-// Value is what [ValueGetter.GetValues] tells about a key.
+// Value is the answer of [ValueGetter.GetValues] for one key.
 type Value struct {
 	Value any
 	Is    Presence
 }
 
-// Presence is what a [ValueGetter] tells about a key.
+// Presence says what a [ValueGetter] knows about a key.
 type Presence uint8
 
 const (
-	// Unsure says that Get has to be asked.
+	// Unsure means that the cache has to call Get.
 	Unsure Presence = iota
-	// Missing says that there is no live entry.
+	// Missing means that there is no live entry.
 	Missing
-	// Present says that there is one, which is fresh.
+	// Present means that there is a live entry with a value that is fresh.
 	Present
 )
 
-// Inspector is the capability of a store to be looked at. Looking counts as no
-// hit, keeps no entry alive and returns no values.
+// Inspector is the capability of a store to show what it holds. Inspecting counts as no
+// hit, does not prolong the life of an entry, and returns no values.
 type Inspector interface {
 	// Has reports whether there is a live entry under key.
 	Has(ctx context.Context, key Key) (bool, error)
 
-	// Stats returns the store's statistics.
+	// Stats returns the statistics of the store.
 	Stats(ctx context.Context) (Stats, error)
 
 	// List returns a page of the live entries.
 	List(ctx context.Context, options ListOptions) (Page, error)
 }
 
-// Unknown stands for a number that a store does not know.
+// Unknown is the value of a number that the store does not know.
 const Unknown int64 = -1
 
-// Stats are the statistics of a store. Each is [Unknown] where the store
-// cannot tell.
+// Stats are the statistics of a store. A field is [Unknown] if the store cannot tell.
 type Stats struct {
-	// Entries is the number of entries stored. A store that removes expired
-	// entries lazily may count some of those.
+	// Entries is the number of stored entries. A store that removes expired entries
+	// lazily may count some of them.
 	Entries int64
-	// Weight is their total weight, in the unit of the store's bound: bytes, or
-	// what its weigher returns.
+	// Weight is the total weight of the entries, in the unit of the store's bound:
+	// bytes, or the unit of its weigher.
 	Weight int64
-	// MaxEntries and MaxWeight are the bounds; zero means unbounded.
+	// MaxEntries and MaxWeight are the bounds; zero means no bound.
 	MaxEntries, MaxWeight int64
 	// Hits and Misses count answers of Get since the store was made.
 	Hits, Misses int64
-	// Evictions counts entries removed to stay within the bounds, and
-	// Expirations those removed because their TTL had ended.
+	// Evictions counts entries that were removed to stay within the bounds. Expirations
+	// counts entries that were removed because their TTL had ended.
 	Evictions, Expirations int64
 
 	_ struct{}
@@ -133,7 +133,7 @@ type Stats struct {
 // Sort is the order of a listing.
 type Sort int
 
-// Orders of a listing. Ties are broken by scope and name.
+// The orders of a listing. Entries that compare equal are sorted by scope and name.
 const (
 	// SortName sorts by scope and name.
 	SortName Sort = iota
@@ -143,44 +143,46 @@ const (
 	SortNewest
 )
 
-// ListOptions choose a page of a listing. The zero value lists the first
-// [DefaultPageSize] entries of all scopes by name.
+// ListOptions select a page of a listing. The zero value selects the first
+// [DefaultPageSize] entries of all scopes, sorted by name.
 type ListOptions struct {
-	// Scope limits the listing to one scope; empty: all scopes.
+	// Scope limits the listing to one scope, such as "maintenance". Empty means all
+	// scopes.
 	Scope string
-	// Prefix limits the listing to names that begin with it.
+	// Prefix limits the listing to names that begin with it, such as "list:". Empty
+	// means all names.
 	Prefix string
-	// Sort is the order.
+	// Sort is the order of the listing. The zero value is [SortName].
 	Sort Sort
-	// Offset skips that many entries; negative is an error.
+	// Offset is the number of entries to skip, such as 100 for the second page. Zero
+	// means the first page. A negative Offset is an error.
 	Offset int
-	// Limit is the size of the page; zero means [DefaultPageSize], negative is
-	// an error.
+	// Limit is the size of the page, such as 50. Zero means [DefaultPageSize]. A
+	// negative Limit is an error.
 	Limit int
 
 	_ struct{}
 }
 
-// DefaultPageSize is the size of a page of a listing where none is given.
+// DefaultPageSize is the size of a page if [ListOptions.Limit] is zero.
 const DefaultPageSize = 100
 
-// Page is a part of a listing.
+// Page is one page of a listing.
 type Page struct {
 	// Entries are the entries of the page.
 	Entries []Info
-	// Total is the number of entries that the whole listing has.
+	// Total is the number of entries of the whole listing.
 	Total int
 }
 
 // Info describes a stored entry.
 type Info struct {
 	Key Key
-	// Weight is the entry's weight in the unit of the store's bound, or
-	// [Unknown].
+	// Weight is the weight of the entry in the unit of the store's bound, or [Unknown].
 	Weight int64
-	// Absent is that of the entry.
+	// Absent is the entry's Absent.
 	Absent bool
-	// StoredAt is when the entry was stored, ExpiresAt when it expires; the zero
-	// ExpiresAt means never.
+	// StoredAt is when the entry was stored, ExpiresAt when it expires. A zero ExpiresAt
+	// means never.
 	StoredAt, ExpiresAt time.Time
 }

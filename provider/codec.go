@@ -6,20 +6,20 @@ import (
 	"reflect"
 )
 
-// Codec turns values into bytes and back, for stores that leave the process.
-// It is safe for concurrent use.
+// Codec encodes values for stores outside the process, and decodes them. It is
+// safe for concurrent use.
 type Codec interface {
-	// Name identifies the encoding in what is stored, so that bytes are never
-	// given to another codec: 1 to 32 bytes.
+	// Name names the encoding, in 1 to 32 bytes, such as "json". The store keeps
+	// it with each value, so that a codec never decodes the bytes of another one.
 	Name() string
 	// Marshal encodes v.
 	Marshal(v any) ([]byte, error)
-	// Unmarshal decodes data into what the non-nil pointer v points to. It must
-	// not keep data.
+	// Unmarshal decodes data into the value that v, a non-nil pointer, points to.
+	// It must not keep data.
 	Unmarshal(data []byte, v any) error
 }
 
-// JSON returns the default codec: package encoding/json.
+// JSON returns the default codec. It uses package encoding/json.
 func JSON() Codec { return jsonCodec{} }
 
 type jsonCodec struct{}
@@ -31,20 +31,20 @@ func (jsonCodec) Marshal(v any) ([]byte, error) { return json.Marshal(v) }
 func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
 // Encoded is the [Entry.Value] that a store outside the process returns. The
-// reader, who knows the type, decodes it.
+// reader knows the type and decodes the value.
 type Encoded struct {
-	// Data is the encoded value. It is not changed by decoding.
+	// Data is the encoded value. Decoding does not change it.
 	Data []byte
-	// Type is the name of the Go type that was encoded, as [TypeName] gives it.
+	// Type is the name of the encoded Go type, as [TypeName] returns it.
 	Type string
 	// Codec decodes Data.
 	Codec Codec
 }
 
-// Encode encodes an [Entry.Value] with codec. The error matches
-// [ErrUnencodable]; a panic of the codec, or of a method that the codec calls on
-// v, is such an error too. What is encoded with that codec already is returned as
-// it is.
+// Encode encodes v, an [Entry.Value], with codec. If v is an [Encoded] of a codec
+// of the same name, Encode returns it unchanged. Any error matches
+// [ErrUnencodable], also after a panic of the codec or of a method of v that the
+// codec calls.
 func Encode(codec Codec, v any) (encoded Encoded, err error) {
 	defer recoverAs(&err, ErrUnencodable)
 	if e, ok := v.(Encoded); ok && e.Codec != nil && e.Codec.Name() == codec.Name() {
@@ -57,14 +57,13 @@ func Encode(codec Codec, v any) (encoded Encoded, err error) {
 	return Encoded{Data: data, Type: TypeName(reflect.TypeOf(v)), Codec: codec}, nil
 }
 
-// Decode decodes e into what the non-nil pointer into points to. The error
-// matches [ErrUndecodable] if the bytes are not a value of that type: because
-// the codec says so, or because a value of another type was stored. A panic of
-// the codec is such an error too.
+// Decode decodes e into the value that into, a non-nil pointer, points to. The
+// error matches [ErrUndecodable] if the entry holds a value of another type, if
+// the codec rejects the bytes, or if it panics.
 //
-// Types are compared by name, so that a value of one struct type is never read
-// as a zero value of another only because JSON permits it. A reader that asks
-// for an interface type accepts whatever the codec can decode into it.
+// Types are compared by name: JSON alone would decode one struct type into a zero
+// value of another. A reader that asks for an interface type accepts whatever the
+// codec can decode into it.
 func (e Encoded) Decode(into any) (err error) {
 	defer recoverAs(&err, ErrUndecodable)
 	pointer := reflect.TypeOf(into)
@@ -81,17 +80,18 @@ func (e Encoded) Decode(into any) (err error) {
 	return nil
 }
 
-// recoverAs turns a panic of the caller into an error that matches sentinel.
+// recoverAs turns a panic of the deferring function into an error that matches
+// sentinel.
 func recoverAs(err *error, sentinel error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("%w: panic in the codec: %v", sentinel, r)
 	}
 }
 
-// TypeName returns the name under which values of type t are stored: what
-// [reflect.Type.String] returns, which has the name of a type's package but not
-// its path. Processes that share a store share these names. It is "nil" for the
-// type of a nil interface value.
+// TypeName returns the name under which a store keeps values of type t. It is the
+// result of [reflect.Type.String], which has the name of the package but not its
+// path, or "nil" for the type of a nil interface value. Processes that share a
+// store share these names.
 func TypeName(t reflect.Type) string {
 	if t == nil {
 		return "nil"

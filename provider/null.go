@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Null returns a store that keeps nothing. A cache on it loads on every read,
-// but still once however many ask at the same time.
+// Null returns a store that keeps nothing. A cache on it runs a load for every
+// read; readers of one key at the same time still share one load.
 func Null() CacheProvider { return null{} }
 
 type null struct{}
@@ -22,8 +22,8 @@ func (null) Delete(context.Context, ...Key) error { return nil }
 
 func (null) DeletePrefix(context.Context, string, string) (int, error) { return 0, nil }
 
-// CheckTTL returns the error with which every store refuses a TTL that is zero
-// or negative, and nil for all others.
+// CheckTTL returns an error if ttl is zero or negative, and nil otherwise.
+// Every store refuses such a TTL with this error.
 func CheckTTL(ttl time.Duration) error {
 	if ttl <= 0 {
 		return fmt.Errorf("provider: ttl %v: must be positive, or NoExpiry", ttl)

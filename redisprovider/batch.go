@@ -11,16 +11,17 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// The most that one round trip carries. Redis serves nobody else while it
-// answers an MGET, and a pipeline is held in memory as a whole.
+// The limits of one round trip. Redis serves no other client while it answers an
+// MGET, and a pipeline is held in memory as a whole.
 const (
 	maxBatch      = 10_000   // keys or commands
 	maxBatchBytes = 16 << 20 // frames to store
 )
 
-// GetMany implements [provider.Batcher]. On one server it is one MGET, or GET, on a
-// cluster one pipeline per node; nodes that do not answer cost the keys of their
-// own slots only.
+// GetMany implements [provider.Batcher]. On one server it sends one MGET, or one
+// GET for a single key; on a cluster, one pipeline per node. With a fence it sends
+// one script per bucket. If a node does not answer, only the keys of its slots get
+// an error.
 func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
 	if err := p.usable(); err != nil {
 		results := make([]provider.Result, len(keys))
@@ -32,7 +33,7 @@ func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider
 	var results []provider.Result
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
 		if fetched := p.fetch(ctx, part); results == nil {
-			results = fetched // mostly, there is one part
+			results = fetched // usually the only part
 		} else {
 			results = append(results, fetched...)
 		}
@@ -40,7 +41,8 @@ func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider
 	return results, wholeError(results)
 }
 
-// wholeError returns the error of a call in which no key could be asked for.
+// wholeError returns the error of a call that could not ask for any key, nil for
+// any other call.
 func wholeError(results []provider.Result) error {
 	if len(results) == 0 {
 		return nil
@@ -66,7 +68,7 @@ func (p *Provider) mget(ctx context.Context, keys []string) []provider.Result {
 	for i, value := range values {
 		data, ok := value.(string)
 		if !ok {
-			continue // nil: there is nothing, or no string
+			continue // nil: no entry, or no string
 		}
 		results[i].Entry, results[i].Found, results[i].Err = p.decodeAnswer(data)
 		if results[i].Err != nil {
@@ -76,7 +78,7 @@ func (p *Provider) mget(ctx context.Context, keys []string) []provider.Result {
 	return results
 }
 
-// pipelineGet asks each node of a cluster for its keys at once.
+// pipelineGet asks each node of a cluster for its keys in one pipeline.
 func (p *Provider) pipelineGet(ctx context.Context, keys []string) []provider.Result {
 	pipe := p.client.Pipeline()
 	answers := make([]*redis.StringCmd, len(keys))
@@ -99,14 +101,14 @@ func (p *Provider) pipelineGet(ctx context.Context, keys []string) []provider.Re
 	return results
 }
 
-// unanswered reports whether a command of a failed pipeline was left untouched,
-// as a hook of the client may do that ends the pipeline by itself. No entry is
-// an empty string.
+// unanswered reports whether a command of a failed pipeline has neither a value nor
+// an error. A hook of the client that ends the pipeline itself leaves commands in
+// this state. An entry is never an empty string.
 func unanswered(answer *redis.StringCmd, pipeErr error) bool {
 	return pipeErr != nil && !errors.Is(pipeErr, redis.Nil) && answer.Err() == nil && answer.Val() == ""
 }
 
-// failedResults are the results of keys that could not be asked for.
+// failedResults returns the results of keys that could not be asked for.
 func failedResults(keys []string, err error) []provider.Result {
 	err = failedMany("get", keys, err)
 	results := make([]provider.Result, len(keys))
@@ -116,9 +118,9 @@ func failedResults(keys []string, err error) []provider.Result {
 	return results
 }
 
-// SetMany implements [provider.Batcher]: one script for each item, all in one
-// round trip. What holds for one item in Set holds for each here. Items of which
-// repeated keys are part are stored in their order.
+// SetMany implements [provider.Batcher]: one script per item, all in one round
+// trip. Each item behaves as in Set. Items with the same key are stored in their
+// order.
 func (p *Provider) SetMany(ctx context.Context, items []provider.Item) error {
 	if err := p.usable(); err != nil {
 		return err
@@ -132,7 +134,7 @@ func (p *Provider) SetMany(ctx context.Context, items []provider.Item) error {
 			valid = append(valid, item)
 		}
 	}
-	reasons := make([]error, len(valid)) // of those that are refused
+	reasons := make([]error, len(valid)) // why items are refused, nil for the others
 	answers := p.run(ctx, len(valid), func(i int) call {
 		var c call
 		c, reasons[i] = p.setCall(valid[i])
@@ -151,11 +153,11 @@ func (p *Provider) SetMany(ctx context.Context, items []provider.Item) error {
 	return errors.Join(append(errs, failures.errors("set")...)...)
 }
 
-// failureGroups collects keys by the text of their error, in the order of the
-// first of each.
+// failureGroups groups keys by the text of their error. The groups are in the order
+// of their first keys.
 type failureGroups struct {
 	groups []failureGroup
-	index  map[string]int // text to group
+	index  map[string]int // the group of a text
 }
 
 type failureGroup struct {

@@ -6,10 +6,10 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Close ends the rebuilds of indices that are under way, and waits for them.
-// Calls that begin afterwards return an error that matches [provider.ErrClosed].
-// The client is not closed: it is the caller's. Closing again does nothing. The
-// error is always nil.
+// Close cancels the rebuilds under way and waits for them. A call that begins
+// later returns an error that matches [provider.ErrClosed]. Close does not close
+// the client, which belongs to the caller. It always returns nil. Further calls
+// do nothing.
 func (p *Provider) Close() error {
 	p.closed.Store(true)
 	for _, r := range p.rebuilds.stop() {
@@ -18,7 +18,7 @@ func (p *Provider) Close() error {
 	return nil
 }
 
-// usable returns the error of a call on a store that was closed.
+// usable returns an error if the store was closed.
 func (p *Provider) usable() error {
 	if p.closed.Load() {
 		return fmt.Errorf("redisprovider: %w", provider.ErrClosed)

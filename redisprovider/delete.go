@@ -10,11 +10,11 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Delete implements [provider.CacheProvider]. On one server it is one UNLINK,
-// on a cluster one pipeline per node. The client may repeat it as it is
-// configured to: removing twice removes no more. A nil error means that every
-// removal was confirmed, with [Options.WaitReplicas] by the replicas too. What it
-// removes stays listed in the index until somebody comes across it.
+// Delete implements [provider.CacheProvider]. On one server it sends one UNLINK,
+// on a cluster one pipeline per node. The client may retry it: removing twice
+// removes no more. A nil error means that the server confirmed every removal, and
+// with [Options.WaitReplicas] the replicas did too. The removed names stay in the
+// index until a later write trims them.
 func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
 	if err := p.usable(); err != nil {
 		return err
@@ -27,7 +27,7 @@ func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
 	return nil
 }
 
-// unlink removes keys, at least one, in one round trip per node.
+// unlink removes keys in one round trip per node. There is at least one key.
 func (p *Provider) unlink(ctx context.Context, keys []string) error {
 	if p.waitReplicas > 0 {
 		answers := p.runConfirmed(ctx, len(keys), func(i int) call { return call{args: []any{"unlink", keys[i]}} })
@@ -41,7 +41,7 @@ func (p *Provider) unlink(ctx context.Context, keys []string) error {
 	if p.server != nil || len(keys) == 1 {
 		return p.client.Unlink(ctx, keys...).Err()
 	}
-	// The error of the pipeline is the first of its commands, or its own.
+	// The error is that of the pipeline, or of the first command that failed.
 	_, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, key := range keys {
 			pipe.Unlink(ctx, key)
@@ -51,8 +51,8 @@ func (p *Provider) unlink(ctx context.Context, keys []string) error {
 	return err
 }
 
-// failedMany is the error of a call on several keys of which it is not known
-// which ones succeeded.
+// failedMany is the error of a call on several keys if it is unknown which of
+// them succeeded.
 func failedMany(op string, keys []string, err error) error {
 	if len(keys) == 1 {
 		return failed(op, keys[0], err)

@@ -8,15 +8,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// server is what a client of one master offers: [*redis.Client], Sentinel or
-// not, and what embeds it.
+// server is the client of one master: a [*redis.Client], with or without
+// Sentinel, or a type that embeds one.
 type server interface {
 	redis.UniversalClient
 	Options() *redis.Options
 	Conn() *redis.Conn
 }
 
-// cluster is what [*redis.ClusterClient] offers, and what embeds it.
+// cluster is a [*redis.ClusterClient], or a type that embeds one.
 type cluster interface { //nolint:interfacebloat // a part of a client
 	redis.UniversalClient
 	Options() *redis.ClusterOptions
@@ -25,20 +25,20 @@ type cluster interface { //nolint:interfacebloat // a part of a client
 	ForEachMaster(ctx context.Context, fn func(ctx context.Context, client *redis.Client) error) error
 }
 
-// ring is what [*redis.Ring] offers, and what embeds it.
+// ring is a [*redis.Ring], or a type that embeds one.
 type ring interface {
 	Options() *redis.RingOptions
 }
 
-// A deployment is the kind of thing a client talks to. Exactly one field is
-// set.
+// A deployment is what the client talks to: one server or a cluster. Exactly
+// one field is set.
 type deployment struct {
 	server  server
 	cluster cluster
 }
 
-// deploymentOf finds out what client talks to, without a round trip, and
-// refuses clients with which deleted entries could be read again.
+// deploymentOf determines what client talks to, without a round trip. It
+// refuses clients that could read entries after their deletion.
 func deploymentOf(client redis.UniversalClient) (deployment, error) {
 	if isNil(client) {
 		return deployment{}, errors.New("redisprovider: client: is nil")
@@ -49,18 +49,18 @@ func deploymentOf(client redis.UniversalClient) (deployment, error) {
 	case server:
 		return deployment{server: c}, checkServerOptions(c.Options())
 	case ring:
-		// A ring takes a shard that does not answer out and spreads its keys
-		// over the others. An invalidation in that time succeeds without having
-		// reached the shard, which comes back with the old entries.
+		// A ring removes a shard that does not answer and spreads its keys over
+		// the others. An invalidation then succeeds without reaching that
+		// shard, which later returns with the old entries.
 		return deployment{}, fmt.Errorf("redisprovider: client: %T: a ring is not supported, it forgets invalidations for shards that are down; use a cluster or a single server", client)
 	default:
-		// A prefix must be deleted from every master, so what hides behind a
-		// wrapper cannot be left to guessing.
+		// A prefix has to be deleted on every master, so the store must know
+		// the client behind a wrapper.
 		return deployment{}, fmt.Errorf("redisprovider: client: %T: must be, or embed, a *redis.Client or a *redis.ClusterClient", client)
 	}
 }
 
-// punctual reports whether the client keeps the deadlines of contexts.
+// punctual reports whether the client honours the deadlines of contexts.
 func (d deployment) punctual() bool {
 	if d.cluster != nil {
 		return d.cluster.Options().ContextTimeoutEnabled
@@ -69,7 +69,7 @@ func (d deployment) punctual() bool {
 }
 
 func checkClusterOptions(o *redis.ClusterOptions) error {
-	// go-redis sets ReadOnly by itself for the two kinds of routing.
+	// go-redis sets ReadOnly itself with RouteByLatency or RouteRandomly.
 	if o.ReadOnly {
 		return errors.New("redisprovider: client: ReadOnly, RouteByLatency or RouteRandomly is set: a replica may still have what was deleted")
 	}

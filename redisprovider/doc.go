@@ -1,13 +1,13 @@
 // Package redisprovider is the store that processes share: a
-// [provider.CacheProvider] over a go-redis client, on one server, behind
-// Sentinel, or on a cluster. It leases and holds keys ([provider.Leaser],
-// [provider.Holder]), so that what a process invalidates is not stored again by
-// another. It needs Redis 6.2 or later, or Valkey.
+// [provider.CacheProvider] over a go-redis client, on one server, behind Sentinel,
+// or on a cluster. It leases and holds keys ([provider.Leaser], [provider.Holder]),
+// so that no process stores again what another has invalidated. It needs Redis 6.2
+// or later, or Valkey.
 //
 // # Keys
 //
-// What belongs to a scope lies under Redis keys that begin with the prefix and the
-// scope in braces, on a cluster with the number of a bucket:
+// The Redis keys of a scope begin with the prefix and the scope in braces; on a
+// cluster, the braces also have the number of a bucket:
 //
 //	<KeyPrefix>{<scope>}:v:<name>   an entry, or a lease
 //	<KeyPrefix>{<scope>}:h:<name>   the holds on a name
@@ -15,27 +15,27 @@
 //	<KeyPrefix>{<scope>}:i          the index: which entries and leases there are
 //	<KeyPrefix>{<scope>#<bucket>}:… each of these on a cluster
 //
-// In the scope the bytes ':', '%', '{', '}' and '#' are written as '%' and two
-// upper case hexadecimal digits, and everything else is left as it is: scope
-// "maintenance" and name "system:7" make "rt:{maintenance}:v:system:7". The first
-// '}' therefore ends the scope, whatever the name contains, and different keys
-// never meet. On a cluster the bytes in the first braces decide the slot, so all
-// that a script touches lies in one.
+// In the scope, the bytes ':', '%', '{', '}' and '#' are written as '%' and two
+// upper case hexadecimal digits; all other bytes stay as they are. Scope
+// "maintenance" and name "system:7" become "rt:{maintenance}:v:system:7". The first
+// '}' therefore ends the scope, whatever the name contains, and different keys never
+// collide. On a cluster the bytes in the first braces determine the slot, so all
+// keys of one script are in one slot.
 //
-// The store touches no keys but those that begin with its prefix and '{'. It never
-// sends FLUSHDB, FLUSHALL, KEYS or DBSIZE, so a server may be shared with
-// anything else, and by stores with different prefixes.
+// The store uses only keys that begin with its prefix and '{'. It never sends
+// FLUSHDB, FLUSHALL, KEYS or DBSIZE. A server may therefore hold other data too, and
+// several stores with different prefixes.
 //
 // # Frames
 //
-// An entry is a frame: a few bytes that say what it is, until when it is fresh,
-// how long its load took, which codec encoded it and of which type it is, and
-// then the encoded value; see frame.go. A lease is a frame that has a token. Bytes
-// that are no frame of a known version and kind, or of another codec, and Redis
-// values that are no strings, are misses that are reported by
-// [provider.ErrUndecodable]; they have to be deleted before the key can be leased,
-// and a Set replaces them. One case goes unreported: MGET, which bulk reads use on
-// one server, answers nil for a value that is no string, as for no value at all.
+// An entry is a frame: a few bytes with its kind, until when it is fresh, how long
+// its load took, the codec and the type, followed by the encoded value; see
+// frame.go. A lease is a frame with a token. Everything else is a miss with an error
+// that matches [provider.ErrUndecodable]: bytes without a known version and kind,
+// bytes of another codec, and Redis values that are not strings. Such a value has to
+// be deleted before the key can be leased; a Set replaces it. In one case there is
+// no error: bulk reads on one server use MGET, which answers nil for a value that is
+// not a string, as it does for no value.
 //
 // # Round trips
 //
@@ -54,93 +54,92 @@
 //	                DeletePrefix for each prefix
 //	Unhold          1                1 pipeline of ZREM per node
 //
-// A hit is one round trip, a miss that is loaded and stored is three. All nodes are
-// asked at the same time. Bulk calls with more than 10,000 keys, or more than
-// 16 MiB of values to store, take one round trip for each such part. A server that
-// does not know the scripts, because it was restarted, takes two more. Pipelines on
-// a cluster also follow redirections; there is no CROSSSLOT.
+// A hit takes one round trip; a miss that is loaded and stored takes three. All
+// nodes are asked at the same time. A bulk call with more than 10,000 keys, or more
+// than 16 MiB of values to store, takes one round trip per part of that size. If a
+// server does not know the scripts, because it was restarted, the call takes two
+// more. Pipelines on a cluster follow redirections; there is no CROSSSLOT error.
 //
 // # Prefixes
 //
-// The index of a scope is a sorted set that the scripts which store write in the
-// same step. It lists names that are gone until one of the writes, each of which
-// looks at two members, comes across them: they make up less than about half. It
-// has a marker that says that it is complete. Losing the index, by eviction or
-// otherwise, loses the marker; then the next DeletePrefix has to scan all keys of
-// the server, about a second for a million of them, to rebuild it, and so it has in
-// a new scope. A rebuild goes on in the background when its caller gives up. An index
-// that is not written to for a day or two longer than what it lists is dropped. If
-// the server will not store an index, because it is out of memory or evicts it at
-// once, each DeletePrefix is a scan.
+// The index of a scope is a sorted set. The scripts that store also write the index,
+// in the same step. It may list names that are gone: each write looks at two members
+// and drops those whose keys are gone, so fewer than about half are stale. A marker
+// in the index says that it is complete. If the server loses the index, by eviction
+// or otherwise, the marker is lost too. The next DeletePrefix then rebuilds the
+// index, as it does in a new scope: it scans all keys of the server, about one
+// second for a million. A rebuild continues in the background when its caller
+// leaves. The server drops an index that nothing is written to, a day or two after
+// the last entry that it lists. If the server cannot store an index, because it is
+// out of memory or evicts it at once, every DeletePrefix is a scan.
 //
 // # Expiry
 //
-// The server's own clock decides when an entry, a lease or a hold ends; no clock of
-// another machine is compared with it. Redis counts in milliseconds, so a TTL is
-// rounded up to the next one, and Redis takes an entry for expired only when the
-// millisecond of its end has passed: an entry may be found up to two milliseconds
-// longer than its TTL. It counts from the arrival of the command. If the server's
-// clock jumps forward, all of them end early, which only a hold minds; if it jumps
-// back, they end late.
+// The server's clock alone decides when an entry, a lease or a hold ends; it is
+// never compared with the clock of another machine. Redis counts in milliseconds, so
+// a TTL is rounded up to the next millisecond. Redis treats an entry as expired only
+// after the millisecond of its end, so an entry may be found up to two milliseconds
+// longer than its TTL. The TTL counts from the arrival of the command. If the
+// server's clock jumps forward, entries, leases and holds end early; that weakens
+// holds only. If it jumps back, they end late.
 //
 // # Eviction
 //
-// A server that evicts may evict anything. Losing an entry or a lease is a miss,
-// losing an index is said above. Losing a hold ends it early: what [provider.Holder]
-// closes is open then, as for a plain invalidation. Holds are used by every miss of
-// their key and last for seconds, so an LRU policy hardly ever takes them.
-// volatile-ttl is a bad choice: it evicts leases and holds first. Under noeviction a
-// server that is full refuses to store, and everything can still be removed and
-// held.
+// A server that evicts may evict anything. A lost entry or lease is a miss; for a
+// lost index see above. A lost hold ends early: the gap that [provider.Holder]
+// closes is then open, as with a plain invalidation. Every miss of a key reads its
+// holds, and holds last for seconds, so an LRU policy hardly ever evicts them.
+// volatile-ttl is a bad choice: it evicts leases and holds first. With noeviction, a
+// full server refuses to store, but it still removes and holds.
 //
 // # Deadlines and late commands
 //
-// go-redis looks at a context before it takes a connection and while it waits for
-// one, but while it reads and writes only if the option ContextTimeoutEnabled is set;
-// otherwise ReadTimeout and WriteTimeout bound the call. Both work: the cache
-// leaves a call behind at its deadline. Setting ContextTimeoutEnabled is
-// recommended: a server that hangs does not hold a goroutine and a connection for
-// up to ReadTimeout, and since the store is then [provider.Punctual], a read takes
-// about half of the processor's time. A Dialer of your own has to pay attention to
-// its context.
+// go-redis checks a context before it takes a connection and while it waits for one.
+// While it reads and writes, it checks the context only if the option
+// ContextTimeoutEnabled is set; otherwise ReadTimeout and WriteTimeout bound the
+// call. Both settings work: the cache abandons a call at its deadline.
+// ContextTimeoutEnabled is recommended. A server that hangs then does not occupy a
+// goroutine and a connection for up to ReadTimeout. The store is then
+// [provider.Punctual] too, and a read takes about half the processor time. A custom
+// Dialer must honour its context.
 //
-// Requests cross a network, so a call that returned an error may still take
-// effect later: the server may receive its command when the caller has long
-// given up. For a read that is nothing, and UNLINK can only remove. A late acquire
-// plants a lease that nobody has the token of, and that ends with its TTL: no
-// transmission shares its token with another, and the client is kept from sending
-// a script again by itself. So does a late refresh, beside the entry, which is served
-// and not refreshed for that time. A late fill, extension or release does nothing
-// unless the key still has its lease. Only a late Set could bring an old value back;
-// the cache does not use Set with a store that has leases.
+// Requests cross a network, so a call that returned an error may still take effect
+// later: the server may receive its command long after the caller has left. For a
+// read this has no effect, and UNLINK can only remove. A late acquire stores a lease
+// whose token nobody has; it ends with its TTL. Tokens are unique per transmission,
+// and the client never retries a script. A late refresh adds such a lease to the
+// entry, which is served and not refreshed until the lease ends. A late fill,
+// extension or release does nothing unless the key still has its lease. Only a late
+// Set could restore an old value, and the cache does not use Set with a store that
+// has leases.
 //
 // # Failover, restart, and replicas
 //
-// Redis replicates asynchronously. A promoted replica may lack the last
-// deletions that the old master confirmed, and a server that restarts from an
-// old snapshot has the entries of that time; without an option, their TTL ends
-// them. With [Options.FenceByServer] entries and leases count only as long as the
-// server that stored them is the master: the cache is cold after a failover, and
-// right. With [Options.WaitReplicas] a removal fails unless replicas confirm it.
-// A master that does not know that it has been replaced goes on answering; its
-// option min-replicas-to-write bounds what it confirms.
+// Redis replicates asynchronously. A promoted replica may lack the last deletions
+// that the old master confirmed. A server that restarts from an old snapshot has the
+// entries of that time. Without one of the options below, these entries last until
+// their TTL ends. With [Options.FenceByServer], entries and leases count only while
+// the server that stored them is the master: after a failover the cache is cold, but
+// correct. With [Options.WaitReplicas], a removal fails unless replicas confirm it.
+// A master that does not know that it was replaced continues to answer; its option
+// min-replicas-to-write limits for how long it confirms writes.
 //
-// Reads must see what was deleted, so they go to masters only. [New] refuses
-// cluster clients that read from replicas and clients with a cache of their own;
-// it cannot see that of a Sentinel client made with ReplicaOnly: do not use one.
+// Reads go to masters only, because they must see every deletion. [New] refuses
+// cluster clients that read from replicas, and clients with a cache of their own. It
+// cannot detect a Sentinel client that was made with ReplicaOnly: do not use one.
 //
 // # Clusters whose slots move
 //
-// While a slot moves to another node, hits and Delete of its keys work as ever, and
-// its misses are loaded and not stored. DeletePrefix removes key by key what the
-// index lists. If the index has to be rebuilt, DeletePrefix fails until the slots of
-// the scope have stopped moving, since a scan may miss keys that do. Processes that
-// share a cluster must have the same [Options.Buckets].
+// While a slot moves to another node, hits and Delete of its keys work as usual. Its
+// misses are loaded and not stored. DeletePrefix removes the listed keys one by one.
+// If the index has to be rebuilt, DeletePrefix fails until the slots of the scope
+// have stopped moving, because a scan may miss keys that move. Processes that share
+// a cluster need the same [Options.Buckets].
 //
 // # Permissions
 //
-// TLS and users are options of the client. A user needs the keys ~<KeyPrefix>* and,
-// besides what the client itself sends when it connects,
+// TLS and users are options of the client. A user needs the keys ~<KeyPrefix>*, the
+// commands that the client sends when it connects, and
 //
 //	+get +mget +set +unlink +exists +getrange +type +time +scan
 //	+evalsha +script|load

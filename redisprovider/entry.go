@@ -7,7 +7,7 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// encode returns the frame of entry, as scripts take it. The error matches
+// encode returns the frame of entry for a script. The error matches
 // [provider.ErrUnencodable] or [provider.ErrTooLarge].
 func (p *Provider) encode(entry provider.Entry) ([]byte, error) {
 	f := headOf(entry)
@@ -21,11 +21,12 @@ func (p *Provider) encode(entry provider.Entry) ([]byte, error) {
 	return p.frameOf(f)
 }
 
-// encodeHead returns the frame that extends an entry, as the script takes it: that
-// of an absence.
+// encodeHead returns the frame that extends an entry. The script expects it as the
+// frame of an absence.
 func (p *Provider) encodeHead(entry provider.Entry) ([]byte, error) { return p.frameOf(headOf(entry)) }
 
-// headOf returns the frame of an absence with what an entry has besides a value.
+// headOf returns the frame of an absence with the fields of entry other than its
+// value.
 func headOf(entry provider.Entry) frame {
 	return frame{
 		kind: kindAbsent, freshUntil: entry.FreshUntil, loadedAt: entry.LoadedAt, loadTime: entry.LoadTime,
@@ -33,7 +34,7 @@ func headOf(entry provider.Entry) frame {
 	}
 }
 
-// frameOf returns the bytes of f if it is not too large.
+// frameOf returns the bytes of f. The error matches [provider.ErrTooLarge].
 func (p *Provider) frameOf(f frame) ([]byte, error) {
 	if n := len(f.payload) + len(f.validator); n > p.maxValueBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are stored", provider.ErrTooLarge, n, p.maxValueBytes)
@@ -41,7 +42,7 @@ func (p *Provider) frameOf(f frame) ([]byte, error) {
 	return p.bound(encodeFrame(f)), nil
 }
 
-// bound prepares a frame for the scripts of a store with a fence.
+// bound marks a frame for the scripts of a store with a fence.
 func (p *Provider) bound(data []byte) []byte {
 	if p.fence {
 		return bind(data)
@@ -49,14 +50,14 @@ func (p *Provider) bound(data []byte) []byte {
 	return data
 }
 
-// decodeAnswer is decode for the answer of a server, which it does not copy: nobody
-// else has it.
+// decodeAnswer decodes the answer of a server without copying it. Nothing else
+// refers to the answer.
 func (p *Provider) decodeAnswer(data string) (entry provider.Entry, found bool, err error) {
 	return p.decode(unsafe.Slice(unsafe.StringData(data), len(data)))
 }
 
-// decode returns the entry in data, which it keeps, and whether there is one: a
-// lease is none. The error matches [provider.ErrUndecodable].
+// decode returns the entry in data, and whether there is one; a lease is not an
+// entry. The entry keeps data. The error matches [provider.ErrUndecodable].
 func (p *Provider) decode(data []byte) (entry provider.Entry, found bool, err error) {
 	f, err := decodeFrame(data)
 	if err != nil {

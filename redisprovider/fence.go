@@ -8,8 +8,8 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// fencedGet asks for keys by a script that passes over what another run of the
-// server has stored: one script for all keys of a bucket, all in one round trip.
+// fencedGet reads keys by a script that ignores frames of another run of the
+// server. It sends one script per bucket, all in one round trip.
 func (p *Provider) fencedGet(ctx context.Context, keys []string) []provider.Result {
 	groups := p.groupBySlot(keys)
 	answers := p.run(ctx, len(groups), func(i int) call {
@@ -38,7 +38,7 @@ func (p *Provider) fencedGet(ctx context.Context, keys []string) []provider.Resu
 	return results
 }
 
-// readFenced interprets the answer to one key.
+// readFenced interprets the answer for one key.
 func (p *Provider) readFenced(frame any) (provider.Entry, bool, error) {
 	switch frame := frame.(type) {
 	case string:

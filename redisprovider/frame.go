@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// A frame is what a Redis key holds. All numbers are big-endian. It begins with
+// A frame is the content of a Redis key. All numbers are big-endian. It begins with
 //
 //	magic      2 bytes, 0xC1 'r'; 0xC1 begins no UTF-8 text, and no JSON
 //	version    1 byte, 2
 //	kind       1 byte
 //	flags      1 byte; bit 0: the frame is bound to a master; bit 1: the entry is
 //	           leased; the others are zero
-//	run        if bit 0 is set: 16 bytes of that one's identity, which the server's
-//	           side puts in and takes account of, see lua/fence_on.lua
+//	run        if bit 0 is set: 16 bytes of the identity of that master; the scripts
+//	           write and compare it, see lua/fence_on.lua
 //
-// A lease has its token behind that, 32 bytes, and nothing else. An entry, which is
-// a value or an absence, has
+// In a lease, 32 bytes of its token follow, and nothing else. In an entry, which is a
+// value or an absence, these follow:
 //
-//	lease      if bit 1 is set: the token of the lease of who refreshes the entry, 32
+//	lease      if bit 1 is set: the token of the lease that refreshes the entry, 32
 //	           bytes, and its end, 16 digits: milliseconds on the clock of the server
 //	freshUntil 12 bytes, a time
 //	loadedAt   12 bytes, a time
@@ -35,34 +35,34 @@ import (
 //	           the codec's name, the name of the value's type, the encoded value
 //
 // A time is 8 bytes, signed, of the seconds since 1970, and 4 bytes of the
-// nanoseconds; the zero time is year 1, as in package time.
+// nanoseconds. The zero time is year 1, as in package time.
 //
-// Scripts tell frames apart by their first bytes, and lease, refresh and extend an
-// entry by its offsets, see lua/frame.lua: no length of variable size comes before
-// the validator, and what an extension keeps, the value, is what follows the
-// validator. Other kinds may come, and readers that do not know them take them for
-// undecodable; so may versions. Every frame has exactly one form, and whatever is
-// not that form is refused: nothing follows the last field.
+// Scripts tell frames apart by their first bytes. They lease, refresh and extend an
+// entry by its offsets, see lua/frame.lua. Only the validator and the fields behind it
+// have variable sizes, and an extension keeps all bytes behind the validator. Later
+// versions may add kinds and versions; a reader that does not know them treats the
+// frame as undecodable. Every frame has exactly one encoding: any other form is
+// refused, and so are bytes after the last field.
 type frame struct {
 	kind       kind
-	run        string // that it is bound to; empty: none
-	lease      string // of an entry that is being refreshed: token and end
+	run        string // the run that the frame is bound to; empty: none
+	lease      string // of an entry that is being refreshed: the token of the lease and its end
 	freshUntil time.Time
 	loadedAt   time.Time
 	loadTime   time.Duration
 	validator  string
 	codec      string
 	typeName   string
-	payload    []byte // of a lease: its token
+	payload    []byte // of a value: the encoded value; of a lease: its token
 }
 
-// kind says what a frame is. Zero is none.
+// kind says what a frame is. Zero is not a kind.
 type kind byte
 
 const (
 	kindValue  kind = 1 // an entry with a value
-	kindAbsent kind = 2 // an entry without one: the source has nothing
-	kindLease  kind = 3 // no entry, but the right to store one
+	kindAbsent kind = 2 // an entry without a value: the source has nothing
+	kindLease  kind = 3 // not an entry: the right to store one
 )
 
 const (
@@ -79,12 +79,13 @@ const (
 	endBytes   = 16
 	timeBytes  = 12
 
-	// frameOverhead is at least what a frame adds to its texts and payload.
+	// frameOverhead is the most that a frame needs besides its validator, codec, type
+	// and payload.
 	frameOverhead = frameHead + runBytes + tokenBytes + endBytes + 2*timeBytes + 8 + 4 + 1 + 4 + 4
 )
 
-// appendFrame appends the bytes of f to dst. A codec's name that is longer than
-// allowed was refused by [New].
+// appendFrame appends the bytes of f to dst. [New] has checked the length of the
+// codec's name.
 func appendFrame(dst []byte, f frame) []byte {
 	var flags byte
 	if f.run != "" {
@@ -115,14 +116,13 @@ func appendFrame(dst []byte, f frame) []byte {
 	return append(dst, f.payload...)
 }
 
-// appendTime appends a time, as a frame has it.
+// appendTime appends a time in the form of a frame.
 func appendTime(dst []byte, t time.Time) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(t.Unix()))        //nolint:gosec // reinterprets the bits
 	return binary.BigEndian.AppendUint32(dst, uint32(t.Nanosecond())) //nolint:gosec // below a second
 }
 
-// appendLength appends the length of something that [Provider.encode] has found
-// small enough.
+// appendLength appends a length. [Provider.frameOf] has checked it.
 func appendLength(dst []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(n)) //nolint:gosec // at most limitValueBytes
 }
@@ -133,8 +133,8 @@ func encodeFrame(f frame) []byte {
 	return appendFrame(make([]byte, 0, size), f)
 }
 
-// decodeFrame is the inverse of encodeFrame. The payload is a part of data. It
-// never panics, whatever data is.
+// decodeFrame is the inverse of encodeFrame. The payload is a part of data.
+// decodeFrame never panics, whatever data holds.
 func decodeFrame(data []byte) (frame, error) {
 	if len(data) < frameHead || data[0] != frameMagic0 || data[1] != frameMagic1 {
 		return frame{}, errors.New("not a frame")
@@ -163,14 +163,14 @@ func decodeFrame(data []byte) (frame, error) {
 	return f, nil
 }
 
-// A frameReader takes fields off the beginning of rest. After the first one that
-// is not there it is bad, and all further fields are zero.
+// A frameReader takes fields from the front of rest. Once a field is missing, bad is
+// set, and all later fields are zero.
 type frameReader struct {
 	rest []byte
 	bad  bool
 }
 
-// entry reads what an entry has behind its run.
+// entry reads the fields of an entry that follow the run.
 func (r *frameReader) entry(f *frame, flags byte) {
 	if flags&flagLeased != 0 {
 		f.lease = r.lease()
@@ -236,7 +236,7 @@ func (r *frameReader) uint64() uint64 {
 	return 0
 }
 
-// bytes reads n bytes. On a machine of 32 bits a length may have become negative.
+// bytes reads n bytes. Where int has 32 bits, a length may be negative.
 func (r *frameReader) bytes(n int) []byte {
 	if r.bad || n < 0 || n > len(r.rest) {
 		r.bad = true
@@ -252,8 +252,8 @@ func leaseFrame(token string) []byte {
 	return encodeFrame(frame{kind: kindLease, payload: []byte(token)})
 }
 
-// bind announces that data, a frame, will be bound to a run of a server. The
-// scripts put in which.
+// bind sets the flag of data, a frame, that says that it is bound to a run of a
+// server. The scripts insert the run.
 func bind(data []byte) []byte {
 	data[frameHead-1] |= flagBound
 	return data

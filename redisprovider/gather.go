@@ -10,46 +10,48 @@ import (
 )
 
 const (
-	// gatherAbove is how many single reads go each their own way at the same time;
-	// those above are gathered. Fewer make larger batches, which cost less, and
-	// let a read wait longer for its turn: up to the part 1/gatherAbove of a round
-	// trip, on average half of that.
+	// gatherAbove is the number of round trips at the same time from which on
+	// single reads are gathered. A smaller number makes batches larger and
+	// cheaper, but a read waits longer for its turn: up to 1/gatherAbove of a
+	// round trip, half of that on average.
 	gatherAbove = 4
 
-	// gatherMost is how many reads are gathered in one round trip at the most.
+	// gatherMost is the most reads that one round trip gathers.
 	gatherMost = 128
 )
 
-// gather sends single reads that come while others are under way together: one
-// round trip for all that have come by the time when one of those under way
-// returns. Who is alone never waits, and where many read at once, they share the
-// cost of a round trip, which is most of that of a read.
+// gather sends single reads together if other reads are under way. A batch is sent
+// when one of the round trips under way returns, with all reads that have come
+// until then, or when it is full. A single reader never waits. Many readers share
+// the cost of a round trip, which is most of the cost of a read.
 //
-// That keeps what a read owes its caller: it is sent after it was asked for. So
-// what it finds was there after the caller began.
+// Invariant: a read is sent after its caller asked for it, so it finds what the
+// store had after the caller began. Nobody joins a batch that was sent.
 type gather struct {
 	fetch    func(ctx context.Context, names []string) []provider.Result
 	fetchOne func(ctx context.Context, name string) provider.Result
 
 	mu     sync.Mutex // guards following
 	flying int        // round trips under way
-	next   *gathered  // the reads that wait; nil: none
+	next   *gathered  // the batch that waits; nil: none
 }
 
-// gathered are reads that go together.
+// gathered is a batch of reads. It waits in gather.next, then it is sent, then it
+// is done. Its fields except results are written under gather.mu, until it is
+// sent.
 type gathered struct {
-	// ctx has the values of the first reader's context, and neither its
+	// ctx has the values of the first reader's context, but neither its
 	// cancellation nor its deadline.
 	ctx     context.Context //nolint:containedctx // of a call that is made later
-	names   []string        // guarded by gather.mu until the batch is sent
-	patient bool            // some reader has no deadline
-	until   time.Time       // the latest deadline, unless patient
+	names   []string        // the Redis keys
+	patient bool            // some reader has no deadline, so the batch has none
+	until   time.Time       // the latest deadline of the readers
 
-	results []provider.Result // written before done is closed
+	results []provider.Result // written by fly before it closes done, read after that
 	done    chan struct{}
 }
 
-// get reads the key that is called name, alone or with others.
+// get reads the key called name, alone or in a batch.
 func (g *gather) get(ctx context.Context, name string) provider.Result {
 	g.mu.Lock()
 	if g.flying < gatherAbove {
@@ -68,8 +70,8 @@ func (g *gather) get(ctx context.Context, name string) provider.Result {
 	}
 }
 
-// joinLocked adds a read to those that wait. It returns its batch, and its place
-// there. A batch that is full goes at once.
+// joinLocked adds a read to the batch that waits. It returns the batch and the
+// read's index in it. A full batch is sent at once.
 func (g *gather) joinLocked(ctx context.Context, name string) (b *gathered, i int) {
 	if g.next == nil {
 		g.next = &gathered{ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
@@ -89,7 +91,7 @@ func (g *gather) joinLocked(ctx context.Context, name string) (b *gathered, i in
 	return b, i
 }
 
-// landed ends a round trip, and begins that of the reads that wait.
+// landed ends a round trip. If a batch waits, landed sends it.
 func (g *gather) landed() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -101,8 +103,8 @@ func (g *gather) landed() {
 	g.flying--
 }
 
-// fly sends a batch. Its readers get an answer even if a hook of the client
-// panics, which would end the process here, where there is no caller.
+// fly sends a batch. If a hook of the client panics, the readers of the batch get
+// an error: this goroutine has no caller, so the panic would end the process.
 func (g *gather) fly(b *gathered) {
 	defer g.landed()
 	defer close(b.done)

@@ -10,10 +10,10 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Hold implements [provider.Holder]. All holds are placed in one round trip;
-// those on keys remove what is there in the same step. What lies under prefixes
-// is deleted afterwards: nobody gets a lease for it any more, and what is filled
-// under an older one is deleted with it.
+// Hold implements [provider.Holder]. It places all holds in one round trip; a
+// hold on a key removes the entry or lease in the same step. Then it deletes
+// what is under the prefixes: no new lease is granted there any more, and an
+// entry that is filled under an older lease is deleted too.
 func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
 	if err := p.usable(); err != nil {
 		return err
@@ -82,7 +82,8 @@ func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, tok
 	return nil
 }
 
-// runAll makes calls of which all must succeed.
+// runAll makes calls that all have to succeed. It returns their distinct errors,
+// joined.
 func (p *Provider) runAll(ctx context.Context, calls []call) error {
 	var failures failureGroups
 	for i, answer := range p.runConfirmed(ctx, len(calls), func(i int) call { return calls[i] }) {
@@ -97,8 +98,9 @@ func (p *Provider) runAll(ctx context.Context, calls []call) error {
 	return errors.Join(errs...)
 }
 
-// prefixMember is what a hold on a prefix is listed as. Token and prefix may be
-// any bytes, so the length of the token comes first.
+// prefixMember returns the member of the sorted set for a hold on a prefix.
+// Token and prefix may contain any bytes, so the length of the token comes
+// first.
 func prefixMember(token, prefix string) string {
 	return strconv.Itoa(len(token)) + ":" + token + prefix
 }

@@ -7,27 +7,27 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// A bucket is what the Redis keys of a part of a scope begin with: the prefix of
-// the store, and a hash tag that keeps the part together in one slot of a
-// cluster. All that a script touches lies in one bucket.
+// A bucket is the beginning of the Redis keys of a part of a scope: the prefix of
+// the store and a hash tag, which keeps the part in one slot of a cluster. All
+// keys of one script are in one bucket.
 type bucket string
 
-// value is the key of an entry or a lease.
+// value returns the key of an entry or a lease.
 func (b bucket) value(name string) string { return string(b) + valueMark + name }
 
-// holds is the key of the holds on a name.
+// holds returns the key of the holds on a name.
 func (b bucket) holds(name string) string { return string(b) + "h:" + name }
 
-// prefixHolds is the key of the holds on prefixes.
+// prefixHolds returns the key of the holds on prefixes.
 func (b bucket) prefixHolds() string { return string(b) + "p" }
 
-// index is the key of the list of values and leases.
+// index returns the key of the index, which lists entries and leases.
 func (b bucket) index() string { return string(b) + "i" }
 
-// nothing is a key that never exists.
+// nothing returns a key that never exists.
 func (b bucket) nothing() string { return string(b) + "-" }
 
-// valueMark begins what follows the bucket in the key of an entry or a lease.
+// valueMark follows the bucket in the key of an entry or a lease.
 const valueMark = "v:"
 
 // bucketOf returns the bucket of key.
@@ -54,8 +54,8 @@ func (p *Provider) numbered(scope string, i int) bucket {
 	return bucket(p.prefix + "{" + escapeScope(scope) + "#" + strconv.Itoa(i) + "}:")
 }
 
-// hashName spreads names over buckets: FNV-1a. Processes that share a store have
-// to agree on it, so it never changes.
+// hashName spreads names over buckets by FNV-1a. It must never change: processes
+// that share a store have to agree on it.
 func hashName(name string) uint32 {
 	hash := uint32(2166136261)
 	for i := range len(name) {
@@ -67,7 +67,7 @@ func hashName(name string) uint32 {
 // keyOf returns the Redis key of key.
 func (p *Provider) keyOf(key provider.Key) string {
 	if p.buckets == 0 {
-		return p.prefix + "{" + escapeScope(key.Scope) + "}:" + valueMark + key.Name // in one allocation
+		return p.prefix + "{" + escapeScope(key.Scope) + "}:" + valueMark + key.Name // one allocation
 	}
 	return p.bucketOf(key).value(key.Name)
 }
@@ -81,14 +81,14 @@ func (p *Provider) keysOf(keys []provider.Key) []string {
 	return names
 }
 
-// cutValue takes the key of an entry or a lease apart.
+// cutValue splits the key of an entry or a lease.
 func cutValue(key string) (b bucket, name string) {
 	i := strings.Index(key, "}:"+valueMark) + len("}:") // prefix and scope contain no braces
 	return bucket(key[:i]), key[i+len(valueMark):]
 }
 
-// groupBySlot returns the indices of keys of values that one command or script can
-// name together: on one server all of them, on a cluster those of each bucket.
+// groupBySlot groups the indices of keys so that one command or script can name
+// the keys of a group: one group on one server, one per bucket on a cluster.
 func (p *Provider) groupBySlot(keys []string) [][]int {
 	groups := make(map[bucket]int)
 	var indices [][]int
@@ -107,8 +107,8 @@ func (p *Provider) groupBySlot(keys []string) [][]int {
 	return indices
 }
 
-// escapeScope escapes what would end the hash tag of a bucket early, and ':',
-// which keeps keys readable. It is injective, because '%' is escaped too.
+// escapeScope escapes the bytes that would end the hash tag of a bucket early, and
+// ':', so that keys stay readable. It is injective because it escapes '%' too.
 func escapeScope(scope string) string {
 	const special, hex = ":%{}#", "0123456789ABCDEF"
 	if !strings.ContainsAny(scope, special) {
@@ -128,9 +128,9 @@ func escapeScope(scope string) string {
 	return b.String()
 }
 
-// matchPrefix returns the pattern for SCAN that matches exactly the keys that
-// begin with prefix. Outside of brackets, which are escaped, no other byte is
-// special to Redis; ']', '^' and '-' mean something inside of them only.
+// matchPrefix returns the SCAN pattern that matches exactly the keys that begin
+// with prefix. Redis treats ']', '^' and '-' as special only inside brackets, and
+// '[' is escaped.
 func matchPrefix(prefix string) string {
 	var b strings.Builder
 	for i := range len(prefix) {
@@ -146,7 +146,7 @@ func matchPrefix(prefix string) string {
 	return b.String()
 }
 
-// quote prints a Redis key for a message, cut if it is long.
+// quote quotes a Redis key for a message, and cuts a long one.
 func quote(key string) string {
 	const most = 80
 	if len(key) <= most {

@@ -10,25 +10,26 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// What the scripts that grant leases answer where there is no entry.
+// The answers of acquire.lua and refresh.lua if they return neither an entry nor a
+// lease.
 const (
 	acquireBusy = 0
 	acquireHeld = 1
 )
 
-// nonceBytes is how many bytes at the end of a token the server decides.
+// nonceBytes is the length of the end of a token that the server generates.
 const nonceBytes = 16
 
-// Acquire implements [provider.Leaser]: one script for each key, all in one round
-// trip. Every transmission has a token of its own, and none is sent twice, so a
-// request that arrives late plants a lease that nobody can fill.
+// Acquire implements [provider.Leaser]: one script per key, all in one round trip.
+// Each transmission has its own token and is sent once, so a request that arrives
+// late stores a lease that nobody can fill.
 func (p *Provider) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
 	return p.grant(ctx, "acquire", keys, ttl, func(_ int, c *call) { c.script = p.scripts.acquire })
 }
 
-// Refresh implements [provider.Refresher], as Acquire does its part. The lease of a
-// key with an entry is a part of the entry's frame, so whatever removes the one
-// removes the other.
+// Refresh implements [provider.Refresher], in the same way as Acquire. The lease of
+// a key with an entry is a part of the entry's frame, so whatever removes the entry
+// removes the lease.
 func (p *Provider) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
 	keys := make([]provider.Key, len(requests))
 	for i := range requests {
@@ -44,8 +45,8 @@ func (p *Provider) Refresh(ctx context.Context, requests []provider.RefreshReque
 	})
 }
 
-// grant asks for leases of keys. complete makes the call of an operation out of the
-// one that it is given.
+// grant asks for leases of keys. complete turns the call that all operations share
+// into the call of this one.
 func (p *Provider) grant(ctx context.Context, op string, keys []provider.Key, ttl time.Duration, complete func(i int, c *call)) ([]provider.Grant, error) {
 	grants := make([]provider.Grant, len(keys))
 	if err := p.usable(); err != nil {
@@ -54,7 +55,7 @@ func (p *Provider) grant(ctx context.Context, op string, keys []provider.Key, tt
 	if err := provider.CheckTTL(ttl); err != nil {
 		return failGrants(grants, fmt.Errorf("redisprovider: %s: %w", op, err))
 	}
-	px, _ := pxOf(min(ttl, maxTTL)) // a lease always ends
+	px, _ := pxOf(min(ttl, maxTTL)) // a lease always has an end
 	answers := p.run(ctx, len(keys), func(i int) call {
 		token := newToken()
 		grants[i].Lease = provider.Lease{Key: keys[i], Token: token}
@@ -75,7 +76,7 @@ func (p *Provider) grant(ctx context.Context, op string, keys []provider.Key, tt
 	return grants, wholeGrantError(grants)
 }
 
-// readGrant completes a grant, whose lease is set, by the answer of the server.
+// readGrant fills in g from the answer of the server. On entry, only g.Lease is set.
 func (p *Provider) readGrant(g *provider.Grant, answer once) {
 	lease := g.Lease
 	*g = provider.Grant{State: provider.LeaseFailed}
@@ -104,10 +105,10 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 	}
 }
 
-// readLeased completes a grant by an answer that has the end of the token of a
-// lease, empty for that of somebody else, and maybe an entry. An entry that cannot
-// be read is not refreshed: what may have been put into it goes with it when the key
-// is deleted.
+// readLeased fills in g from an answer with a nonce and possibly an entry. The nonce
+// is the end of the granted lease's token; it is empty if another caller has the
+// lease. An entry that cannot be read is not refreshed: the lease that the script
+// may have added goes when the key is deleted.
 func (p *Provider) readLeased(g *provider.Grant, lease provider.Lease, answer []any) {
 	if len(answer) < 1 || len(answer) > 2 {
 		return
@@ -132,10 +133,11 @@ func (p *Provider) readLeased(g *provider.Grant, lease provider.Lease, answer []
 	}
 }
 
-// errAnswer is the error of an answer that no script of this package gives.
+// errAnswer is the error of an answer that no script of this package returns.
 var errAnswer = errors.New("an answer that makes no sense")
 
-// wholeGrantError returns the error of a call in which no key could be asked for.
+// wholeGrantError returns the error of a call that could not ask for any key, nil
+// for any other call.
 func wholeGrantError(grants []provider.Grant) error {
 	for i := range grants {
 		if err := grants[i].Err; err == nil || errors.Is(err, provider.ErrUndecodable) {
@@ -155,8 +157,8 @@ func failGrants(grants []provider.Grant, err error) ([]provider.Grant, error) {
 	return grants, err
 }
 
-// Fill implements [provider.Leaser]: one script for each entry, all in one round
-// trip, each sent once.
+// Fill implements [provider.Leaser]: one script per entry, all in one round trip,
+// each sent once.
 func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
 	if err := p.usable(); err != nil {
 		return make([]provider.Filled, len(fills)), err
@@ -187,8 +189,8 @@ func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.
 	return filled, whole
 }
 
-// fillCall returns the call that stores an entry, and if that is refused, why,
-// and the call that gives the lease back.
+// fillCall returns the call that stores an entry. If the entry is refused, it
+// returns the reason and the call that releases the lease.
 func (p *Provider) fillCall(f provider.Fill) (call, error) {
 	if err := provider.CheckTTL(f.TTL); err != nil {
 		return p.releaseCall(f.Lease), err
@@ -211,8 +213,7 @@ func (p *Provider) fillCall(f provider.Fill) (call, error) {
 	}, nil
 }
 
-// Release implements [provider.Leaser]: one script for each lease, all in one
-// round trip.
+// Release implements [provider.Leaser]: one script per lease, all in one round trip.
 func (p *Provider) Release(ctx context.Context, leases []provider.Lease) error {
 	if err := p.usable(); err != nil {
 		return err
@@ -235,7 +236,7 @@ func (p *Provider) releaseCall(l provider.Lease) call {
 	}
 }
 
-// newToken returns a token that no other transmission has: 32 bytes of text.
+// newToken returns a token of 32 bytes of text. No other transmission has it.
 func newToken() string {
 	const hex = "0123456789abcdef"
 	var token [32]byte

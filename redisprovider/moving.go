@@ -10,25 +10,26 @@ import (
 	"sync"
 )
 
-// While a slot of a cluster moves, its keys are on two nodes, and neither can see
-// what the other has. Single keys are no problem: a node that does not have one
-// says who does. But a script that runs on the new node, because its first key is
-// there, takes keys that are still on the old one for missing: it would strike
-// them off the index, and they would outlive the next prefix delete. Therefore:
+// While a slot of a cluster moves, its keys are on two nodes, and neither node
+// sees the keys of the other. Commands on single keys are safe: a node without
+// the key redirects the client. But a script that runs on the new node, because
+// its first key is there, would treat keys on the old node as missing: it would
+// drop them from the index, and they would survive the next prefix delete.
+// Therefore:
 //
-//   - Every script that looks at keys besides those it is given names one more
-//     that never exists. A node runs a script on a slot that is moving only if it
-//     has all of the keys that the script names, so it never runs those. Until
-//     the slot has moved, its misses are loaded and not stored.
-//   - DeletePrefix then takes names off the index, which has the names of keys on
-//     either node, and removes the keys one by one.
+//   - Every script that looks at keys besides those it is given also names a key
+//     that never exists. A node runs a script on a moving slot only if it has all
+//     named keys, so it never runs such a script. Until the slot has moved, its
+//     misses are loaded and not stored.
+//   - DeletePrefix then reads names from the index, which lists the keys on both
+//     nodes, and removes the keys one by one.
 //   - A scan may miss keys that move while it runs. It counts only if no slot of
 //     the scope moved.
 
-// errSlotMoving is the error of a scan that may have missed something.
+// errSlotMoving is the error of a scan that may have missed keys.
 var errSlotMoving = errors.New("a slot of the scope is moving to another node")
 
-// scriptKeys returns the keys that a script names, which looks at others too.
+// scriptKeys returns the keys to name in a script that also looks at other keys.
 func (p *Provider) scriptKeys(b bucket, keys ...string) []string {
 	if p.cluster == nil {
 		return keys
@@ -36,8 +37,8 @@ func (p *Provider) scriptKeys(b bucket, keys ...string) []string {
 	return append(keys, b.nothing())
 }
 
-// deleteMoving removes what the index of a bucket lists under the prefix, key by
-// key.
+// deleteMoving removes the keys that the index of a bucket lists under the
+// prefix, one by one.
 func (p *Provider) deleteMoving(ctx context.Context, b bucket, prefix string) (removed int, err error) {
 	least, beyond := lexRange(prefix)
 	for {
@@ -71,7 +72,7 @@ func (p *Provider) deleteMoving(ctx context.Context, b bucket, prefix string) (r
 	}
 }
 
-// steady returns an error if a slot of the scope moved while do ran.
+// steady runs do. It returns an error if a slot of the scope moved meanwhile.
 func (p *Provider) steady(ctx context.Context, scope string, do func() error) error {
 	if p.cluster == nil {
 		return do()
@@ -90,14 +91,14 @@ func (p *Provider) steady(ctx context.Context, scope string, do func() error) er
 	return err
 }
 
-// slotMap describes which master has which slots, and since which configuration.
-// It returns errSlotMoving if a slot of the scope is moving.
+// slotMap returns a text with the slots and the configuration epoch of every
+// master. It returns errSlotMoving if a slot of the scope is moving.
 func (p *Provider) slotMap(ctx context.Context, scope string) (string, error) {
 	ours := make(map[string]bool)
 	for _, b := range p.bucketsOf(scope) {
 		ours[strconv.Itoa(slotOf(b))] = true
 	}
-	var mu sync.Mutex // guards following
+	var mu sync.Mutex // guards masters
 	var masters []string
 	err := p.onMasters(ctx, func(ctx context.Context, master server) error {
 		nodes, err := master.ClusterNodes(ctx).Result()
@@ -120,8 +121,8 @@ func (p *Provider) slotMap(ctx context.Context, scope string) (string, error) {
 	return strings.Join(masters, "\n"), err
 }
 
-// readOwnSlots reads, from what a node answers to CLUSTER NODES, its identity,
-// epoch and slots, and the slots that it is giving away or taking.
+// readOwnSlots parses the answer of a node to CLUSTER NODES. own has the node's
+// identity, epoch and slots; moving has the slots that it imports or migrates.
 func readOwnSlots(nodes string) (own string, moving []string, err error) {
 	const flags, epoch, slots = 2, 6, 8 // fields of a line
 	for line := range strings.Lines(nodes) {
@@ -143,7 +144,7 @@ func readOwnSlots(nodes string) (own string, moving []string, err error) {
 	return "", nil, fmt.Errorf("a node of the cluster does not know itself: %.200q", nodes)
 }
 
-// slotOf returns the slot of a bucket: CRC16 of its hash tag, modulo 16384.
+// slotOf returns the slot of a bucket: the CRC16 of its hash tag, modulo 16384.
 func slotOf(b bucket) int {
 	const slots, polynomial, top = 16384, 0x1021, 0x8000
 	_, tag, _ := strings.Cut(string(b), "{")

@@ -11,27 +11,25 @@ import (
 
 // Defaults and limits of [Options].
 const (
-	// DefaultKeyPrefix is the prefix of all keys where none is given.
+	// DefaultKeyPrefix is the default of [Options.KeyPrefix].
 	DefaultKeyPrefix = "rt:"
-	// DefaultMaxValueBytes is the size of the largest encoded value where none
-	// is given: 8 MiB.
+	// DefaultMaxValueBytes is the default of [Options.MaxValueBytes], 8 MiB.
 	DefaultMaxValueBytes = 8 << 20
-	// DefaultScanCount is how many keys a step of a scan looks at where
-	// no number is given. A step of a thousand keys takes Redis a fraction of a
-	// millisecond, during which it serves nobody else.
+	// DefaultScanCount is the default of [Options.ScanCount]. A step over a
+	// thousand keys takes Redis a fraction of a millisecond, during which it serves
+	// no other client.
 	DefaultScanCount = 1000
 
-	// DefaultWaitTimeout is the longest wait for replicas where none is given.
+	// DefaultWaitTimeout is the default of [Options.WaitTimeout].
 	DefaultWaitTimeout = 100 * time.Millisecond
-	// DefaultBuckets is the number of buckets of a scope on a cluster where none is
-	// given.
+	// DefaultBuckets is the default of [Options.Buckets].
 	DefaultBuckets = 16
 
 	maxKeyPrefix      = 128
 	limitBuckets      = 1024
 	limitWaitReplicas = 100
 	maxCodecName      = 32
-	limitValueBytes   = 500 << 20 // Redis keeps strings of up to 512 MiB
+	limitValueBytes   = 500 << 20 // Redis stores strings of up to 512 MiB
 	limitScanCount    = 100_000
 	firstGraphicByte  = 0x21
 	lastGraphicByte   = 0x7e
@@ -39,60 +37,63 @@ const (
 
 // Options configure a [Provider]. The zero value is useful.
 type Options struct {
-	// KeyPrefix begins every key, so that a server can be shared; empty means
-	// [DefaultKeyPrefix]. It has up to 128 bytes of printable ASCII without
-	// spaces and braces. Stores with different prefixes never meet.
+	// KeyPrefix is the beginning of every key, such as "shop:". Empty means
+	// [DefaultKeyPrefix]. It has at most 128 bytes of printable ASCII without
+	// spaces and braces. Stores with different prefixes can share a server: their
+	// keys never collide.
 	KeyPrefix string
 
-	// Codec turns values into bytes; nil means [provider.JSON]. Its name is
-	// asked for once and has 1 to 32 bytes. Processes that share entries use the
-	// same codec: for each other's they are undecodable.
+	// Codec encodes values, for example one for protocol buffers. nil means
+	// [provider.JSON]. New reads its name, 1 to 32 bytes, which must not change.
+	// Processes that share entries must use the same codec: entries of another
+	// codec are undecodable.
 	Codec provider.Codec
 
-	// MaxValueBytes is the size of the largest encoded value that is stored, in
-	// bytes; zero means [DefaultMaxValueBytes]. Negative values and more than
-	// 500 MiB are errors.
+	// MaxValueBytes is the most bytes that an encoded value and its validator may
+	// have together, such as 1<<20. Zero means [DefaultMaxValueBytes]. Negative
+	// values and more than 500 MiB are errors.
 	MaxValueBytes int
 
-	// ScanCount is how many keys of the server a step of a scan looks at, which
-	// DeletePrefix needs to rebuild an index; zero means [DefaultScanCount]. More means fewer round trips, and longer
-	// pauses for other clients of the server. Negative values and more than
-	// 100,000 are errors.
+	// ScanCount is the number of keys that one step of a scan looks at, such as
+	// 5000. DeletePrefix scans the server to rebuild an index. Zero means
+	// [DefaultScanCount]. A larger number means fewer round trips, and longer
+	// pauses for other clients of the server. Negative values and more than 100,000
+	// are errors.
 	ScanCount int
 
-	// Buckets is over how many slots of a cluster each scope is spread; zero means
-	// [DefaultBuckets]. Deleting by prefix asks all of them. Processes that share a
-	// cluster must agree on it: otherwise they do not see each other's entries and
-	// invalidations. One server has one bucket, whatever this says. Negative values
-	// and more than 1,024 are errors.
+	// Buckets is the number of parts of each scope on a cluster, such as 64; each
+	// part has its own slot. Zero means [DefaultBuckets]. DeletePrefix asks all
+	// buckets. Processes that share a cluster must use the same number: otherwise
+	// they do not see each other's entries and invalidations. On one server there
+	// is always one bucket. Negative values and more than 1,024 are errors.
 	Buckets int
 
-	// FenceByServer binds entries and leases to the server that stored them, for as
-	// long as it is the master: after a failover or a restart they are misses.
-	// Without it a replica that is promoted, or a server that starts from an old
-	// snapshot, may bring back what was invalidated, until its TTL ends. Every hit
-	// is then read by a script instead of a GET. Processes that share entries
-	// should agree on it: one with the fence takes nothing that one without it has
-	// stored.
+	// FenceByServer binds entries and leases to the server that stored them, while
+	// it is the master: after a failover or a restart they are misses. Without it,
+	// a promoted replica, or a server that starts from an old snapshot, may bring
+	// back invalidated entries until their TTL ends. With it, every hit runs a
+	// script instead of a GET. Processes that share entries should agree on it: a
+	// process with the fence ignores what a process without it has stored.
 	FenceByServer bool
 
-	// WaitReplicas is how many replicas must have a removal or a hold before it
-	// counts, on a cluster of each master that is concerned. If fewer have it
-	// after WaitTimeout, the call returns an error, though the master has done it.
-	// A failover to one of those replicas then brings back nothing that was
-	// removed; which replica is promoted is not the store's choice. Zero waits for
-	// none; negative values are errors.
+	// WaitReplicas is the number of replicas that have to confirm a removal or a
+	// hold, such as 1; on a cluster, of each master that the call concerns. If
+	// fewer confirm it within WaitTimeout, the call returns an error, although the
+	// master has done it. A failover to a replica that confirmed brings back no
+	// removed entry; the store does not choose which replica is promoted. Zero
+	// waits for none. Negative values and more than 100 are errors.
 	WaitReplicas int
 
-	// WaitTimeout bounds the wait for replicas; zero means [DefaultWaitTimeout].
-	// It should be shorter than the ReadTimeout of the client. Negative values, and
-	// a fraction of a millisecond, are errors.
+	// WaitTimeout is the longest wait for replicas, in whole milliseconds, such as
+	// 200*time.Millisecond. Zero means [DefaultWaitTimeout]. It should be shorter
+	// than the ReadTimeout of the client. Other values below one millisecond are
+	// errors, negative ones too.
 	WaitTimeout time.Duration
 
 	_ struct{}
 }
 
-// withDefaults returns the options with their zero fields filled in.
+// withDefaults returns the options with defaults in place of zero values.
 func (o Options) withDefaults() Options {
 	if o.KeyPrefix == "" {
 		o.KeyPrefix = DefaultKeyPrefix
@@ -115,8 +116,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// validate reports everything that is wrong with options that have their
-// defaults.
+// validate returns all errors of options, joined. Defaults are already set.
 func (o Options) validate() error {
 	return errors.Join(
 		validateKeyPrefix(o.KeyPrefix),
@@ -169,7 +169,7 @@ func validateRange(field string, n, most int) error {
 	return nil
 }
 
-// isNil reports whether v is nil or an interface that holds a nil pointer.
+// isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {
 	if v == nil {
 		return true

@@ -8,25 +8,26 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// prefixChunk is how many members of an index one run of a script removes. The
-// server serves nobody else meanwhile, about two milliseconds.
+// prefixChunk is the number of index members that one run of a script removes. It
+// takes about two milliseconds, during which the server serves no other client.
 const prefixChunk = 1000
 
-// errIncomplete is the error of an index that may lack something.
+// errIncomplete is the error of an index that may lack members.
 var errIncomplete = errors.New("the index is not complete")
 
-// DeletePrefix implements [provider.CacheProvider]. It removes what the index of
-// the scope lists under the prefix, entries and leases, a thousand in a round
-// trip: its cost is that of what it removes. The prefix is taken literally.
+// DeletePrefix implements [provider.CacheProvider]. It removes the entries and
+// leases that the index of the scope lists under the prefix, a thousand per round
+// trip. Its cost depends only on how many it removes. The prefix is taken
+// literally.
 //
 // If the index is not complete, because the scope is new or the server has lost
-// it, it is rebuilt first, which looks at every key of the server, on a cluster of
-// every master, with SCAN. A rebuild goes on when the context of the call that
-// began it ends, and later calls join it.
+// it, DeletePrefix rebuilds it first. A rebuild looks at every key of the server
+// with SCAN; on a cluster, of every master. It continues when the context of its
+// caller ends, and later calls join it.
 //
-// The context is looked at between steps. If the error is nil, the count is
-// exact; with an error it is what was confirmed, and calling again goes on from
-// there.
+// DeletePrefix checks the context between steps. If the error is nil, the count is
+// exact. With an error, the count is what was confirmed, and another call
+// continues from there.
 func (p *Provider) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
 	if err := p.usable(); err != nil {
 		return 0, err
@@ -55,14 +56,14 @@ func (p *Provider) deletePrefix(ctx context.Context, scope, prefix string) (remo
 	return removed + n, err
 }
 
-// hopeless reports whether a rebuild failed in a way in which the next one will
-// fail too, though keys can still be removed.
+// hopeless reports whether another rebuild would fail in the same way, although
+// keys can still be removed.
 func hopeless(err error) bool {
 	return errors.Is(err, errIndexLost) || serverSays(err, "OOM")
 }
 
 // deleteListed removes what the indices list under the prefix, in all buckets at
-// the same time. Some may have been removed if the error is errIncomplete.
+// the same time. If it returns errIncomplete, some keys may be removed.
 func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (removed int, err error) {
 	least, beyond := lexRange(prefix)
 	for open := p.bucketsOf(scope); len(open) > 0; {
@@ -97,8 +98,8 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (remo
 	return removed, nil
 }
 
-// readRemoved interprets the answer of the prefix script. That the index is not
-// complete counts even if too few replicas have confirmed it.
+// readRemoved interprets the answer of prefix.lua. An incomplete index is reported
+// even if too few replicas have confirmed the call.
 func readRemoved(answer once) (members, entries int, err error) {
 	if numbers, ok := answer.Val().([]any); ok && len(numbers) > 0 && numbers[0] == int64(-1) {
 		return 0, 0, errIncomplete
@@ -113,8 +114,8 @@ func readRemoved(answer once) (members, entries int, err error) {
 	return int(numbers[0]), int(numbers[1]), nil
 }
 
-// firstOf returns errIncomplete if it is among errs, as then something can be done
-// about it, and otherwise the first of them.
+// firstOf returns errIncomplete if errs has it, because the caller can then
+// rebuild the index, and otherwise the first error.
 func firstOf(errs []error) error {
 	var first error
 	for _, err := range errs {
@@ -128,12 +129,12 @@ func firstOf(errs []error) error {
 	return first
 }
 
-// lexRange returns the range of the members of an index whose names begin with
-// prefix, as ZRANGEBYLEX takes it. Members are compared byte by byte.
+// lexRange returns the range, in the syntax of ZRANGEBYLEX, of the index members
+// whose names begin with prefix. Redis compares members byte by byte.
 func lexRange(prefix string) (least, beyond string) {
 	member := []byte("n" + prefix)
 	for i, c := range slices.Backward(member) {
-		if c < 0xff { // the first byte is
+		if c < 0xff { // the first byte, 'n', always is
 			end := slices.Clone(member[:i+1])
 			end[i]++
 			return "[" + string(member), "(" + string(end)

@@ -13,14 +13,14 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Provider is a store in Redis. It keeps no state of its own but its options and
-// the rebuilds of indices that are under way, which [Provider.Close] ends; the
-// client stays the caller's. All methods are safe for concurrent
-// use. It implements [provider.CacheProvider], [provider.Batcher],
-// [provider.Leaser], [provider.Refresher], [provider.Holder] and [provider.Punctual].
+// Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
+// use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Leaser],
+// [provider.Refresher], [provider.Holder] and [provider.Punctual]. Errors name the
+// Redis key that they concern, and wrap the error of the client.
 //
-// Errors of its methods name the Redis key that they concern and wrap the
-// client's error.
+// All fields but the last three are written by New and only read after that. gather
+// and rebuilds have their own locks. closed is set once, by [Provider.Close], which
+// also ends the rebuilds. The client belongs to the caller.
 type Provider struct {
 	deployment
 
@@ -30,7 +30,7 @@ type Provider struct {
 	codecName     string
 	maxValueBytes int
 	scanCount     int
-	buckets       int // of a scope; 0: the only one has no number
+	buckets       int // the number of buckets of a scope; 0: one server, where the only bucket has no number
 	fence         bool
 	waitReplicas  int
 	waitTimeout   time.Duration
@@ -51,15 +51,15 @@ var (
 	_ io.Closer              = (*Provider)(nil)
 )
 
-// New returns a store over client: a [*redis.Client], Sentinel or not, a
-// [*redis.ClusterClient], or something that embeds one of them. It makes no round
-// trip, so the server need not be up. The caller owns the client, and closes it
-// when the store is not used any more.
+// New returns a store over client: a [*redis.Client], with or without Sentinel, a
+// [*redis.ClusterClient], or a type that embeds one of them. It makes no round trip,
+// so the server need not be running. The caller owns the client, and closes it after
+// the store is no longer used.
 //
-// It refuses, with an error that names the client or the option and the problem:
-// a nil client; a [*redis.Ring] and types it does not know; a client that may
-// read what was deleted, because it reads from replicas or has a client-side
-// cache; and options out of their limits.
+// New returns an error that names the client or the option for: a nil client; a
+// [*redis.Ring] or a type that it does not know; a client that may read deleted
+// entries, because it reads from replicas or has a client-side cache; and options out
+// of their limits.
 func New(client redis.UniversalClient, options Options) (*Provider, error) {
 	where, clientErr := deploymentOf(client)
 	options = options.withDefaults()
@@ -92,12 +92,12 @@ func bucketsFor(where deployment, options Options) int {
 	return options.Buckets
 }
 
-// Punctual implements [provider.Punctual]: the store is, if its client has the option
-// ContextTimeoutEnabled. See "Deadlines and late commands".
+// Punctual implements [provider.Punctual]. It reports whether the option
+// ContextTimeoutEnabled of the client is set. See "Deadlines and late commands".
 func (p *Provider) Punctual() bool { return p.punctual() }
 
-// Get implements [provider.CacheProvider]: one GET, with a fence one script. On one
-// server, reads that come while several others are under way share a round trip.
+// Get implements [provider.CacheProvider]: one GET, or one script with a fence. On
+// one server, reads that come while several others are under way share a round trip.
 func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
 	if err := p.usable(); err != nil {
 		return provider.Entry{}, false, err
@@ -112,7 +112,7 @@ func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, b
 	return result.Entry, result.Found, result.Err
 }
 
-// fetch reads keys in one round trip, on a cluster in one for each node.
+// fetch reads keys in one round trip; on a cluster, in one per node.
 func (p *Provider) fetch(ctx context.Context, keys []string) []provider.Result {
 	switch {
 	case p.fence:
@@ -126,7 +126,7 @@ func (p *Provider) fetch(ctx context.Context, keys []string) []provider.Result {
 	}
 }
 
-// fetchOne reads a key.
+// fetchOne reads one key.
 func (p *Provider) fetchOne(ctx context.Context, key string) provider.Result {
 	if p.fence {
 		return p.fencedGet(ctx, []string{key})[0]
@@ -138,7 +138,7 @@ func (p *Provider) fetchOne(ctx context.Context, key string) provider.Result {
 	return provider.Result{Entry: entry, Found: found}
 }
 
-// read interprets the answer to a GET.
+// read interprets the answer of a GET.
 func (p *Provider) read(answer *redis.StringCmd) (provider.Entry, bool, error) {
 	data, err := answer.Bytes()
 	switch {
@@ -152,20 +152,19 @@ func (p *Provider) read(answer *redis.StringCmd) (provider.Entry, bool, error) {
 	return p.decode(data)
 }
 
-// Set implements [provider.CacheProvider]: one script, which is sent once even if
-// the client is configured to retry. An entry that is too large or that cannot
-// be encoded is refused with an error that matches [provider.ErrTooLarge] or
-// [provider.ErrUnencodable], and what was under key is removed; if that could not
-// be confirmed, the error is that of the removal and matches neither. Under a
-// key that is held nothing is stored, and what was there is removed.
+// Set implements [provider.CacheProvider] with one script, which is sent once even if
+// the client is configured to retry. If the entry is too large or cannot be encoded,
+// Set removes the old entry and returns an error that matches [provider.ErrTooLarge]
+// or [provider.ErrUnencodable]. If that removal is not confirmed, the error matches
+// neither. If the key is held, Set stores nothing and removes the old entry.
 //
 // The value of an absent entry is not stored.
 func (p *Provider) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 	return p.SetMany(ctx, []provider.Item{{Key: key, Entry: entry, TTL: ttl}})
 }
 
-// setCall returns the call that stores an item, and if that is refused, why, and
-// the call that removes what is there.
+// setCall returns the call that stores an item. If the item is refused, it returns
+// the reason and the call that removes the old entry.
 func (p *Provider) setCall(item provider.Item) (call, error) {
 	b, name := p.bucketOf(item.Key), item.Key.Name
 	data, err := p.encode(item.Entry)
@@ -181,9 +180,9 @@ func (p *Provider) setCall(item provider.Item) (call, error) {
 	}, nil
 }
 
-// refused is the error of an entry that is not stored for reason, and of the
-// removal of what was under its key. The promise that nothing is there holds only
-// if the removal was confirmed.
+// refused returns the error of an entry that was refused for reason. removal is the
+// error of removing the old entry. If the removal failed, the error does not match
+// reason: a caller could conclude from it that the key is empty.
 func refused(reason, removal error) error {
 	if removal == nil {
 		return reason
@@ -191,7 +190,7 @@ func refused(reason, removal error) error {
 	return fmt.Errorf("not stored (%v), and what was there is not removed: %w", reason, removal) //nolint:errorlint // must not match reason
 }
 
-// failed is the error of a call on one key.
+// failed returns the error of a call on one key.
 func failed(op, key string, err error) error {
 	return fmt.Errorf("redisprovider: %s %s: %w", op, quote(key), err)
 }

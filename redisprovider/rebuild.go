@@ -15,25 +15,27 @@ import (
 )
 
 const (
-	// rebuildAttempts is how often a rebuild begins again after its index was
-	// lost.
+	// rebuildAttempts is how often a rebuild is tried if the index is lost or a
+	// slot moves.
 	rebuildAttempts = 3
-	// rebuildTimeout bounds a rebuild that its caller has left. A scan takes about
-	// a second for a million keys.
+	// rebuildTimeout bounds a rebuild, which continues without its caller. A scan
+	// takes about a second for a million keys.
 	rebuildTimeout = 10 * time.Minute
 )
 
-// errIndexLost is the error of a rebuild whose index was lost again and again.
+// errIndexLost is the error of a rebuild whose index the server has lost.
 var errIndexLost = errors.New("the index was lost while it was being rebuilt")
 
-// rebuilds are the rebuilds that are under way in this process.
+// rebuilds are the rebuilds under way in this process, at most one per scope.
+// startRebuild adds a rebuild, endRebuild removes it, and stop ends all of them
+// for good.
 type rebuilds struct {
 	mu      sync.Mutex // guards following
 	running map[string]*rebuild
-	stopped bool // no more may begin
+	stopped bool // by Close: no rebuild may begin
 }
 
-// stop cancels the rebuilds and returns them.
+// stop cancels all rebuilds, lets no other begin, and returns those under way.
 func (r *rebuilds) stop() []*rebuild {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,16 +48,17 @@ func (r *rebuilds) stop() []*rebuild {
 	return running
 }
 
-// A rebuild completes the index of a scope. Its error is read after it is done.
+// A rebuild completes the index of a scope. Its goroutine writes err before it
+// closes done; others read err after that.
 type rebuild struct {
 	done   chan struct{}
 	cancel context.CancelFunc
 	err    error
 }
 
-// rebuild completes the index of a scope, or waits for the rebuild that is under
-// way. That goes on when ctx ends: a scan may take longer than any one caller
-// waits, and would otherwise never come to its end.
+// rebuild completes the index of a scope, or waits for the rebuild under way. The
+// rebuild continues when ctx ends: a scan may take longer than any caller waits,
+// and would otherwise never finish.
 func (p *Provider) rebuild(ctx context.Context, scope string) error {
 	r, err := p.startRebuild(ctx, scope)
 	if err != nil {
@@ -108,18 +111,18 @@ func (p *Provider) runRebuild(ctx context.Context, scope string) (err error) {
 	return err
 }
 
-// rebuildOnce completes the index. It is complete at the end, because
+// rebuildOnce completes the index. At the end the index is complete, because
 //
-//  1. it puts a token into the index of each bucket, which the server makes
-//     different each time: requests that arrive late and twice, however many, do
-//     not make a rebuild;
-//  2. a scan of the server finds what was stored before that and is there until
-//     the scan is over, and it is added;
-//  3. what is stored after the first step is added by the script that stores it;
-//  4. if the token is still there, the index was never lost in between, and with
-//     it what was added.
+//  1. rebuildOnce puts a token into the index of each bucket. The server makes
+//     every token unique, so requests that arrive late or twice cannot complete a
+//     rebuild;
+//  2. a scan of the server finds every key that was stored before that and still
+//     exists when the scan ends, and rebuildOnce adds it;
+//  3. the script that stores a key after the first step adds it;
+//  4. if the token is still there, the index was not lost in between, nor what
+//     was added to it.
 //
-// Others may do the same at the same time, with tokens of their own.
+// Several processes may do this at the same time, each with its own token.
 func (p *Provider) rebuildOnce(ctx context.Context, scope string) error {
 	tokens, err := p.beginRebuild(ctx, scope)
 	if err != nil || len(tokens) == 0 {
@@ -137,7 +140,7 @@ func (p *Provider) rebuildOnce(ctx context.Context, scope string) error {
 	}))
 }
 
-// beginRebuild returns the tokens of the buckets whose indices are not complete.
+// beginRebuild returns the tokens of those buckets whose indices are not complete.
 func (p *Provider) beginRebuild(ctx context.Context, scope string) (map[bucket]string, error) {
 	buckets, token := p.bucketsOf(scope), newToken()
 	answers := p.run(ctx, len(buckets), func(i int) call {
@@ -155,7 +158,7 @@ func (p *Provider) beginRebuild(ctx context.Context, scope string) (map[bucket]s
 	return tokens, nil
 }
 
-// addToIndex adds what a scan has found.
+// addToIndex adds keys that a scan has found. It skips buckets without a token.
 func (p *Provider) addToIndex(ctx context.Context, conn *redis.Conn, keys []string, tokens map[bucket]string) error {
 	names := make(map[bucket][]any)
 	var order []bucket
@@ -176,7 +179,7 @@ func (p *Provider) addToIndex(ctx context.Context, conn *redis.Conn, keys []stri
 	}))
 }
 
-// readRebuild interprets the answers of a step of a rebuild.
+// readRebuild interprets the answers of one step of a rebuild.
 func (p *Provider) readRebuild(answers []once) error {
 	for _, answer := range answers {
 		n, err := answer.Int()

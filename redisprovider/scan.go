@@ -9,14 +9,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A pageFunc is called with keys that a scan has found, and the connection of the
-// scan.
+// A pageFunc handles a page of keys that a scan has found. conn is the connection
+// of the scan.
 type pageFunc func(ctx context.Context, conn *redis.Conn, keys []string) error
 
-// scan calls found with the keys of values and leases of a scope whose names
-// begin with prefix, page by page; on a cluster it may be called by several
-// goroutines at the same time. What is there from the beginning to the end is
-// found at least once.
+// scan calls found, page by page, with the keys of entries and leases of a scope
+// whose names begin with prefix. On a cluster, several goroutines may call found
+// at the same time. A key that exists from the beginning to the end is found at
+// least once.
 func (p *Provider) scan(ctx context.Context, scope, prefix string, found pageFunc) error {
 	root := p.prefix + "{" + escapeScope(scope)
 	match := matchPrefix(root + "}:" + valueMark + prefix)
@@ -27,8 +27,8 @@ func (p *Provider) scan(ctx context.Context, scope, prefix string, found pageFun
 	for _, b := range p.bucketsOf(scope) {
 		wanted[b] = true
 	}
-	// MATCH has chosen the keys already; but what it means is the server's matter,
-	// and what is removed is ours.
+	// MATCH has already selected the keys. This check does not rely on it: the
+	// keys are going to be removed.
 	ours := func(key string) bool {
 		if !strings.HasPrefix(key, root) || !strings.Contains(key[len(root):], "}:"+valueMark) {
 			return false
@@ -52,12 +52,12 @@ func (p *Provider) scan(ctx context.Context, scope, prefix string, found pageFun
 
 // scanServer scans one server.
 //
-// It uses one connection from beginning to end, and repeats nothing. A cursor
-// belongs to one run of one server: if the server is restarted or replaced in
-// between, its successor would accept the cursor and leave keys out. The
-// connection breaks then, and with it the scan.
+// It uses one connection from beginning to end, and never retries. A cursor
+// belongs to one run of one server. If the server is restarted or replaced, its
+// successor would accept the cursor and skip keys. In that case the connection
+// breaks, and the scan fails.
 //
-// The context is looked at here, because the client does so only when it takes a
+// The loop checks the context, because the client checks it only when it takes a
 // connection from its pool.
 func (p *Provider) scanServer(ctx context.Context, master server, match string, page pageFunc) (err error) {
 	conn := master.Conn()

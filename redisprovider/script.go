@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The sources of the scripts. Parts come before the scripts that use them.
+// The sources of the scripts. Shared parts come before the scripts that use them.
 var (
 	//go:embed lua/fence_off.lua
 	fenceOffPart string
@@ -64,9 +64,8 @@ var (
 	rebuildEndSource string
 )
 
-// A script runs on the server, all of it at once. It is of the kind without a
-// first line "#!lua": the server lets those pass when it is out of memory as long
-// as they only remove.
+// A script runs on the server as one step. It has no first line "#!lua": a server
+// that is out of memory runs such scripts as long as they only remove.
 type script struct{ text, sha string }
 
 func newScript(parts ...string) *script {
@@ -75,7 +74,7 @@ func newScript(parts ...string) *script {
 	return &script{text: text, sha: hex.EncodeToString(sum[:])}
 }
 
-// scripts are those of a store.
+// scripts are the scripts of a store.
 type scripts struct {
 	acquire, refresh                     *script
 	fill, extend, release, set, get      *script
@@ -114,17 +113,17 @@ func (s *scripts) all() []*script {
 	}
 }
 
-// A call is what is to be sent: a run of a script, or a command without one.
+// A call is what is to be sent: a script, or a command without one.
 type call struct {
 	script *script
 	keys   []string
-	args   []any // of a command: all of it
+	args   []any // of a command: its name and all arguments
 
-	bytes int // of the largest argument, about
+	bytes int // the size of the largest argument, approximately
 }
 
-// cmd returns the call as it is sent, once: when its answer does not come, it may
-// still be under way, and most scripts do no good a second time.
+// cmd returns the call as a command that is sent once. If the answer does not
+// come, the command may still be on its way, and most scripts must not run twice.
 func (c call) cmd(ctx context.Context) once {
 	if c.script == nil {
 		return once{redis.NewCmd(ctx, c.args...)}
@@ -139,8 +138,8 @@ func (c call) cmd(ctx context.Context) once {
 	return once{cmd}
 }
 
-// firstKey returns the first key that the call names. Commands without a script
-// have it behind their name.
+// firstKey returns the first key of the call. In a command without a script, it
+// follows the name.
 func (c call) firstKey() string {
 	if c.script != nil {
 		return c.keys[0]
@@ -148,21 +147,21 @@ func (c call) firstKey() string {
 	return fmt.Sprint(c.args[1])
 }
 
-// run makes n calls in as few round trips as it can, on a cluster to all nodes at
-// the same time, and returns their answers. next returns the call of an index. It
-// is asked again for calls that the server has not run because it does not know
-// their script, after the script was loaded: so whatever must not be sent twice
-// is made by next.
+// run makes n calls in as few round trips as possible, on a cluster to all nodes
+// at the same time, and returns their answers. next returns call i. If a server
+// does not know a script, run loads the scripts and asks next again for the calls
+// that did not run: next therefore creates whatever must not be sent twice, such
+// as tokens.
 func (p *Provider) run(ctx context.Context, n int, next func(i int) call) []once {
 	return p.runBy(ctx, route{send: p.send, load: p.load}, n, next)
 }
 
-// A route is a way to servers.
+// A route is a way to reach servers.
 type route struct {
-	// send sends calls as commands, of which there are some. Each has its own error
-	// afterwards.
+	// send sends calls as commands. There is at least one. Afterwards each
+	// command has its own answer or error.
 	send func(ctx context.Context, calls []call, commands []once)
-	// load makes all scripts known.
+	// load loads all scripts into the servers.
 	load func(ctx context.Context) error
 }
 
@@ -194,7 +193,7 @@ func (p *Provider) runPart(ctx context.Context, way route, calls []call, answers
 	}
 	loadErr := way.load(ctx)
 	// Commands without a script are sent again too, so that calls on the same key
-	// stay in order: they only remove.
+	// stay in order. That is safe: they only remove.
 	var again []call
 	var at []int
 	var commands []once
@@ -216,7 +215,7 @@ func (p *Provider) runPart(ctx context.Context, way route, calls []call, answers
 // isUnknown reports whether the server does not know the script.
 func isUnknown(answer once) bool { return redis.HasErrorPrefix(answer.Err(), "NOSCRIPT") }
 
-// send is the sender that leaves it to the client which node has a key.
+// send lets the client choose the node of each key.
 func (p *Provider) send(ctx context.Context, _ []call, commands []once) {
 	if len(commands) > 1 {
 		sendAll(ctx, p.client, commands)
@@ -227,7 +226,7 @@ func (p *Provider) send(ctx context.Context, _ []call, commands []once) {
 	}
 }
 
-// A pipeliner is a client, or one of its connections.
+// A pipeliner is a client or one of its connections.
 type pipeliner interface{ Pipeline() redis.Pipeliner }
 
 // sendAll sends commands in a pipeline.
@@ -245,17 +244,17 @@ func sendAll(ctx context.Context, client pipeliner, commands []once) {
 			return
 		}
 	}
-	for _, command := range commands { // the batch was not sent, or a hook of the client ended it
+	for _, command := range commands { // the pipeline was not sent, or a hook of the client ended it
 		command.SetErr(err)
 	}
 }
 
-// load makes the scripts known to every master that answers.
+// load loads the scripts into every master that answers.
 func (p *Provider) load(ctx context.Context) error {
 	return p.onMasters(ctx, func(ctx context.Context, master server) error { return p.loadBy(ctx, master) })
 }
 
-// loadBy makes the scripts known to a server.
+// loadBy loads the scripts into one server.
 func (p *Provider) loadBy(ctx context.Context, client pipeliner) error {
 	pipe := client.Pipeline()
 	for _, s := range p.scripts.all() {
@@ -265,7 +264,7 @@ func (p *Provider) loadBy(ctx context.Context, client pipeliner) error {
 	return err
 }
 
-// onMasters calls f with the client of each master, at the same time.
+// onMasters calls f for the client of each master, at the same time.
 func (p *Provider) onMasters(ctx context.Context, f func(ctx context.Context, master server) error) error {
 	if p.server != nil {
 		return f(ctx, p.server)
@@ -273,8 +272,9 @@ func (p *Provider) onMasters(ctx context.Context, f func(ctx context.Context, ma
 	return p.cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return f(ctx, master) })
 }
 
-// serverSays reports whether err is an error of the server of the kind that word
-// names. Before Redis 7 that of a command in a script is wrapped in another.
+// serverSays reports whether err is an error of the server of the kind word, such
+// as "OOM". Before Redis 7, the error of a command in a script is wrapped in
+// another one, so word need not come first.
 func serverSays(err error, word string) bool {
 	var answer redis.Error
 	return errors.As(err, &answer) && strings.Contains(answer.Error(), word)

@@ -8,9 +8,9 @@ import (
 )
 
 // sweep removes the entries and leases under a prefix without an index: with SCAN
-// and commands that the server takes even when it is out of memory. It returns
-// how many entries that were; one that is stored between the look at a key and its
-// removal may be missing.
+// and with commands that work even if the server is out of memory. It returns how
+// many entries it removed. An entry that is stored between the look at its key and
+// the removal may not be counted.
 func (p *Provider) sweep(ctx context.Context, scope, prefix string) (int, error) {
 	var removed atomic.Int64
 	err := p.scan(ctx, scope, prefix, func(ctx context.Context, conn *redis.Conn, keys []string) error {
@@ -21,9 +21,9 @@ func (p *Provider) sweep(ctx context.Context, scope, prefix string) (int, error)
 	return int(removed.Load()), err
 }
 
-// removeEach removes keys and returns how many entries were among them.
+// removeEach removes keys, and returns how many of them were entries.
 func removeEach(keys []string, run func(n int, next func(i int) call) []once) (removed int, err error) {
-	// Each key is looked at and then removed, on the same connection.
+	// For each key: read its head, then remove it, on the same connection.
 	answers := run(2*len(keys), func(i int) call {
 		key := keys[i/2]
 		if i%2 == 0 {
@@ -38,7 +38,7 @@ func removeEach(keys []string, run func(n int, next func(i int) call) []once) (r
 			errs = append(errs, err)
 			continue
 		}
-		// What is no text is no entry.
+		// A value that is not a string is not an entry.
 		if head, ok := answers[i].Val().(string); ok && gone == 1 && isEntry(head) {
 			removed++
 		}
@@ -49,7 +49,7 @@ func removeEach(keys []string, run func(n int, next func(i int) call) []once) (r
 	return removed, nil
 }
 
-// isEntry reports whether head is the beginning of the frame of an entry.
+// isEntry reports whether head is the head of an entry's frame.
 func isEntry(head string) bool {
 	if len(head) < frameHead || head[0] != frameMagic0 || head[1] != frameMagic1 || head[2] != frameVersion {
 		return false

@@ -9,12 +9,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// touch is a write that always happens, even on a server that is out of memory:
-// after a script has removed something, or tried to, it may store.
+// touch is a write that always succeeds, even on a server that is out of memory: a
+// script may store after it has removed something, or has tried to.
 const touch = "redis.call('UNLINK', KEYS[1]) redis.call('SET', KEYS[1], '', 'PX', 1000) return 1"
 
-// runConfirmed is run for removals and holds. With [Options.WaitReplicas] a call
-// succeeds only if so many replicas have it.
+// runConfirmed is run for removals and holds. With [Options.WaitReplicas], a call
+// fails unless so many replicas have confirmed it.
 func (p *Provider) runConfirmed(ctx context.Context, n int, next func(i int) call) []once {
 	if p.waitReplicas == 0 {
 		return p.run(ctx, n, next)
@@ -22,13 +22,13 @@ func (p *Provider) runConfirmed(ctx context.Context, n int, next func(i int) cal
 	return p.runBy(ctx, route{send: p.sendConfirmed, load: p.load}, n, next)
 }
 
-// sendConfirmed sends the calls of each master on one connection, with WAIT behind
-// them: a failover in between breaks the connection, so no other master answers
-// for a removal that it does not have.
+// sendConfirmed sends the calls of each master on one connection, followed by
+// WAIT. A failover in between breaks the connection, so no other master can
+// confirm a removal that it does not have.
 //
-// Redis waits for the last write of the connection, and a removal that removes
-// nothing is none, as is one that is repeated because the first time too few
-// replicas had it. Therefore a write goes before WAIT.
+// Redis waits for the last write of the connection. A removal that removes nothing
+// is not a write; nor is the retry of a removal that too few replicas had
+// confirmed. Therefore another write goes before WAIT.
 func (p *Provider) sendConfirmed(ctx context.Context, calls []call, commands []once) {
 	if p.server != nil {
 		p.sendAndWait(ctx, p.server, calls[0].firstKey(), commands)
@@ -63,8 +63,8 @@ func (p *Provider) sendConfirmed(ctx context.Context, calls []call, commands []o
 	}
 }
 
-// sendAndWait sends commands to a master and waits for its replicas. key is one
-// that the master has the slot of.
+// sendAndWait sends commands to a master and waits for its replicas. The master
+// has the slot of key.
 func (p *Provider) sendAndWait(ctx context.Context, client pipeliner, key string, commands []once) {
 	wait := once{redis.NewCmd(ctx, "wait", p.waitReplicas, p.waitTimeout.Milliseconds())}
 	bucket := key[:strings.Index(key, "}:")+len("}:")]
@@ -87,9 +87,9 @@ func (p *Provider) sendAndWait(ctx context.Context, client pipeliner, key string
 	}
 }
 
-// runOn is run, or with confirm runConfirmed, for the keys of the master that conn
-// is a connection to. It takes no other connection: with conn in use, a small pool
-// might have none.
+// runOn is run, or runConfirmed if confirm is set, for keys of the master behind
+// conn. It uses no other connection: a small pool may have none while conn is in
+// use.
 func (p *Provider) runOn(ctx context.Context, conn *redis.Conn, confirm bool, n int, next func(i int) call) []once {
 	way := route{
 		send: func(ctx context.Context, calls []call, commands []once) {

@@ -21,10 +21,10 @@ type app struct {
 	handler http.Handler
 	signals *signals.Hub
 	load    *load.Generator
-	closers []func() error // run from the last to the first
+	closers []func() error // run from last to first
 }
 
-// newApp opens what the configuration names and connects the layers.
+// newApp opens what the configuration names, and connects the layers.
 func newApp(ctx context.Context, c config) (*app, error) {
 	a := &app{}
 	database, err := a.openDatabase(ctx, c)
@@ -51,12 +51,12 @@ func (a *app) openDatabase(ctx context.Context, c config) (*service.Service, err
 	return database, database.Seed(ctx)
 }
 
-// connect puts the layers on top of each other: the service under the cache under
-// the router.
+// connect stacks the layers: the service, the cache on top of it, and the router
+// on top of the cache.
 func (a *app) connect(ctx context.Context, c config, database *service.Service, s store) error {
 	readThrough, err := readthrough.New(s.CacheProvider, readthrough.Options{
 		ProviderTimeout: c.storeTimeout,
-		LeaseWait:       c.storeTimeout, // another process that loads has to get as much done
+		LeaseWait:       c.storeTimeout, // another process that loads needs as much time
 	})
 	if err != nil {
 		return err
@@ -89,8 +89,8 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	return nil
 }
 
-// cached returns the maintenances of the database behind the cache. With a store
-// that processes share, signals go to the clients of all of them.
+// cached returns the maintenances of the database behind the cache. With a shared
+// store, signals reach the clients of all processes.
 func (a *app) cached(
 	ctx context.Context, c config, readThrough *readthrough.Cache, database *service.Service, s store,
 ) (maintenances *cache.Maintenances, err error) {

@@ -11,17 +11,18 @@ import (
 )
 
 const (
-	// demoLatency makes the embedded database as slow as one across a continent,
-	// so that a stampede has something to wait for.
+	// demoLatency makes the embedded database as slow as one across a continent, so
+	// that a stampede has something to wait for.
 	demoLatency = 40 * time.Millisecond
-	// demoStoreTimeout is long, because the tour, the service, and perhaps Redis
-	// share one machine, and the tour counts the queries of a cache that works.
-	// What the cache does when its store is slow is another matter.
+	// demoStoreTimeout is long, because the tour, the service and possibly Redis
+	// share one machine, and the tour counts the queries of a working cache. A slow
+	// store is not a subject of the tour.
 	demoStoreTimeout = 10 * time.Second
 	demoTimeout      = 5 * time.Minute
 )
 
-// runDemo serves on a free port and takes the tour, and then that of two processes.
+// runDemo serves on a free port and takes the tour of one process, then that of
+// two.
 func runDemo(ctx context.Context, c config, stdout io.Writer) error {
 	if c.latency == 0 {
 		c.latency = demoLatency
@@ -39,7 +40,7 @@ func runDemo(ctx context.Context, c config, stdout io.Writer) error {
 	return nil
 }
 
-// demoOne is the demo of a service in this process.
+// demoOne runs the tour of a service in this process.
 func demoOne(ctx context.Context, c config, stdout io.Writer) (err error) {
 	a, err := newApp(ctx, c)
 	if err != nil {
@@ -49,7 +50,7 @@ func demoOne(ctx context.Context, c config, stdout io.Writer) (err error) {
 	return a.demo(ctx, c, stdout)
 }
 
-// demo takes the tour of a.
+// demo serves a and takes the tour of it.
 func (a *app) demo(ctx context.Context, c config, stdout io.Writer) error {
 	listener, err := listen(ctx, "127.0.0.1:0")
 	if err != nil {
@@ -67,7 +68,7 @@ func (a *app) demo(ctx context.Context, c config, stdout io.Writer) error {
 	return errors.Join(err, <-served)
 }
 
-// describe says what the tour runs on.
+// describe says which store and which database the tour runs on.
 func (c config) describe() string {
 	store, database := "in memory", "in memory"
 	if c.redisURL != "" {

@@ -1,5 +1,5 @@
-// Command maintenance is a small maintenance-window service that reads its
-// database through a cache. See README.md beside this file.
+// Command maintenance is a small maintenance-window service. It reads its database
+// through a cache. See README.md beside this file.
 package main
 
 import (
@@ -18,8 +18,8 @@ import (
 
 // The exit codes.
 const (
-	exitFailed  = 1 // something went wrong, or the demo found a broken promise
-	exitBadCall = 2 // the command line makes no sense
+	exitFailed  = 1 // an error, or the demo found a broken promise
+	exitBadCall = 2 // the command line is not valid
 )
 
 func main() {
@@ -29,12 +29,13 @@ func main() {
 	os.Exit(code)
 }
 
-// storeTimeout is how long a read waits for Redis at most. The default of the cache,
-// 50 ms, is for services on machines of their own. Here a thousand readers, the
-// service and Redis share one, and a storm must not pass for a Redis that hangs.
+// storeTimeout is the longest that a read waits for Redis. The default of the cache,
+// 50 ms, suits services on machines of their own. Here a thousand readers, the
+// service and Redis share one machine, and a storm must not look like a Redis that
+// hangs.
 const storeTimeout = time.Second
 
-// config is what the command line says.
+// config is the parsed command line.
 type config struct {
 	addr     string
 	redisURL string
@@ -42,20 +43,21 @@ type config struct {
 	latency  time.Duration
 	noCache  bool
 	demo     bool
-	// storeTimeout bounds reads and fills of the store; zero: the cache's default.
+	// storeTimeout bounds reads and fills of the store; zero means the default of
+	// the cache.
 	storeTimeout time.Duration
-	// tour is the tour of the demo; zero: the whole.
+	// tour configures the tour of the demo; zero means the whole tour.
 	tour tour.Options
 }
 
-// run runs the command until ctx ends and returns its exit code.
+// run runs the command until ctx ends, and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
 	if err != nil {
-		return exitBadCall // parse has said why
+		return exitBadCall // parse has printed the reason
 	}
 	command := runServer
 	if c.demo {
@@ -68,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// parse returns what args say. It tells stderr what is wrong with them.
+// parse parses args. It prints errors to stderr.
 func parse(args []string, stderr io.Writer) (config, error) {
 	var c config
 	flags := flag.NewFlagSet("maintenance", flag.ContinueOnError)
@@ -106,7 +108,7 @@ func (c config) check(rest []string) error {
 	return nil
 }
 
-// say prints to w. If nobody listens any more, that is no reason to stop.
+// say prints to w. It ignores errors: a closed output is no reason to stop.
 func say(w io.Writer, format string, args ...any) {
 	if _, err := fmt.Fprintf(w, format, args...); err != nil {
 		return

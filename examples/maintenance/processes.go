@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// childTimeout bounds how long a process takes to start, and to end.
+	// childTimeout bounds how long a process takes to start and to end.
 	childTimeout = 20 * time.Second
-	// tryEvery is the time between attempts to reach what was started.
+	// tryEvery is the time between attempts to reach a started process.
 	tryEvery = 20 * time.Millisecond
 )
 
-// demoTwo takes the tour of two processes on one Redis and one database. It starts
-// a Redis of its own where none is given, if there is one to start.
+// demoTwo takes the tour of two processes with one Redis and one database. If the
+// configuration has no Redis, it starts one, if redis-server is installed.
 func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 	p := &processes{ended: make(chan error)}
 	defer func() { err = errors.Join(err, p.stop()) }()
@@ -55,16 +55,16 @@ func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 	return tour.RunTwo(ctx, urls[0], urls[1], func(line string) { say(stdout, "%s\n", line) }, c.tour)
 }
 
-// processes are what the demo has started.
+// processes are the processes that the demo has started.
 type processes struct {
-	dir     string // theirs, removed in the end
+	dir     string // their files; removed at the end
 	cancel  context.CancelFunc
 	started int
-	ended   chan error // how each of them ended
+	ended   chan error // the result of each process
 }
 
-// start starts a process that ends with ctx. It is asked to end before it is made
-// to.
+// start starts a process that ends with ctx. The process is interrupted first, and
+// killed after childTimeout.
 func (p *processes) start(ctx context.Context, stdout io.Writer, path string, args ...string) error {
 	command := exec.CommandContext(ctx, path, args...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
@@ -78,7 +78,7 @@ func (p *processes) start(ctx context.Context, stdout io.Writer, path string, ar
 	go func() {
 		err := command.Wait()
 		if ctx.Err() != nil && command.ProcessState.Success() {
-			err = nil // it ended as it was asked to
+			err = nil // it ended because it was interrupted
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w\n%s", filepath.Base(path), err, &complaints)
@@ -88,7 +88,7 @@ func (p *processes) start(ctx context.Context, stdout io.Writer, path string, ar
 	return nil
 }
 
-// stop ends all processes and removes what they had.
+// stop ends all processes and removes their files.
 func (p *processes) stop() error {
 	var errs []error
 	if p.cancel != nil {
@@ -100,7 +100,7 @@ func (p *processes) stop() error {
 	return errors.Join(append(errs, os.RemoveAll(p.dir))...)
 }
 
-// startRedis starts a Redis without a port and returns its URL.
+// startRedis starts a Redis without a TCP port and returns its URL.
 func (p *processes) startRedis(ctx context.Context, path string) (url string, err error) {
 	socket := filepath.Join(p.dir, "redis.sock")
 	err = p.start(ctx, nil, path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", p.dir)
@@ -152,13 +152,13 @@ func (p *processes) startService(ctx context.Context, c config) (url string, err
 	}
 }
 
-// greeting finds in what a process prints where it serves.
+// greeting finds the URL of a service in what it prints.
 type greeting struct {
 	printed bytes.Buffer
-	url     chan string // gets the first one
+	url     chan string // gets the first URL
 }
 
-// Write takes what was printed.
+// Write implements [io.Writer].
 func (g *greeting) Write(text []byte) (int, error) {
 	g.printed.Write(text)
 	if found := serving.FindSubmatch(g.printed.Bytes()); found != nil {
@@ -170,5 +170,5 @@ func (g *greeting) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// serving is where a service says that it is, up to the space after the port.
+// serving matches the URL of a service and the space after the port.
 var serving = regexp.MustCompile(`(http://[0-9.]+:[0-9]+) `)

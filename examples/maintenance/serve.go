@@ -49,17 +49,18 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-// serve answers requests until ctx ends, and then those that have begun.
+// serve answers requests until ctx ends, and then finishes those that have
+// begun.
 func (a *app) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           a.handler,
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout, // streams of signals have one for each write instead
+		WriteTimeout:      writeTimeout, // a stream of signals sets a deadline for each write instead
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
-	server.RegisterOnShutdown(a.signals.Close) // streams would never end by themselves
+	server.RegisterOnShutdown(a.signals.Close) // a stream does not end by itself
 	server.RegisterOnShutdown(a.load.Close)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

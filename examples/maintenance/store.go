@@ -19,23 +19,23 @@ const (
 	maxEntries = 10_000
 	// redisPool is the number of connections to Redis.
 	redisPool = 64
-	// startTimeout bounds the first contact with Redis.
+	// startTimeout bounds the first connection to Redis.
 	startTimeout = 3 * time.Second
-	// pingTimeout bounds the question whether Redis answers.
+	// pingTimeout bounds a ping of Redis.
 	pingTimeout = 250 * time.Millisecond
 )
 
-// store is where the cache keeps its entries.
+// store is the store of the cache.
 type store struct {
 	provider.CacheProvider
 
 	kind   string
-	client *redis.Client // nil unless it is Redis
-	prefix string        // of everything of this service in Redis
-	link   *link.Link    // to Redis
+	client *redis.Client // nil unless the store is Redis
+	prefix string        // of all keys and channels of this service in Redis
+	link   *link.Link    // to Redis; nil otherwise
 }
 
-// openStore opens where the cache keeps its entries: in memory, or in Redis.
+// openStore opens the store of the cache: in memory or in Redis.
 func (a *app) openStore(ctx context.Context, c config, databaseID string) (store, error) {
 	if c.noCache {
 		return store{CacheProvider: provider.Null(), kind: "none"}, nil
@@ -44,8 +44,8 @@ func (a *app) openStore(ctx context.Context, c config, databaseID string) (store
 		entries, err := memory.New(memory.Options{MaxEntries: maxEntries})
 		return store{CacheProvider: entries, kind: "memory"}, err
 	}
-	// Entries belong to a database: processes that share it share them, and a
-	// new database never sees those of another.
+	// Entries belong to a database: processes with the same database share
+	// them, and a new database does not see those of another one.
 	s := store{kind: "redis", prefix: "maintenance-" + databaseID + ":"}
 	if err := a.openRedis(ctx, c, &s); err != nil {
 		return store{}, err
@@ -63,8 +63,8 @@ func (a *app) openRedis(ctx context.Context, c config, s *store) error {
 	}
 	options.ContextTimeoutEnabled = true
 	options.PoolSize = redisPool
-	// The cache would do without Redis. A wrong address is still better found
-	// out now than by slow reads.
+	// The cache works without Redis. A wrong address is still better reported
+	// now than noticed by slow reads.
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	addr := options.Addr
@@ -81,7 +81,7 @@ func (a *app) openRedis(ctx context.Context, c config, s *store) error {
 	return nil
 }
 
-// state says how the store is.
+// state describes the store and its state.
 func (s store) state(ctx context.Context) router.ProviderState {
 	state := router.ProviderState{Kind: s.kind, Answers: true}
 	if s.client == nil {

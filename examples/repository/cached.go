@@ -8,14 +8,14 @@ import (
 	"github.com/readthrough/readthrough"
 )
 
-// cached is a Repository in front of another one: the pattern to copy. Whoever
-// used the other one uses this, and nothing else changes.
+// cached is a Repository in front of another Repository: the pattern to copy. A
+// program uses it in place of the other one, and nothing else changes.
 type cached struct {
 	next  Repository
 	scope *readthrough.CachedScope
 
-	// The reads, wrapped once. Each is a function of the shape of the method that
-	// it wraps, so the methods below have nothing left to do.
+	// The reads, wrapped once. Each has the signature of the method that it
+	// wraps, so the methods below only call it.
 	get      func(context.Context, string) (Product, error)
 	getMany  func(context.Context, []string) (map[string]Product, error)
 	cheapest func(context.Context, int) ([]Product, error)
@@ -24,11 +24,11 @@ type cached struct {
 // newCached returns next behind cache.
 func newCached(cache *readthrough.Cache, next Repository) (*cached, error) {
 	scope, err := cache.Scope("product", readthrough.ScopeOptions{
-		// The TTL bounds how long a change is not seen that came past this
-		// program. Its own changes are seen at once: they invalidate.
+		// The TTL bounds how long a change stays unseen if another program makes
+		// it. Changes of this program are seen at once, because they invalidate.
 		TTL: time.Minute,
-		// The repository's own error for "there is none". The cache remembers the
-		// absence, too, and returns this error for it.
+		// The repository's error for a missing product. The cache also remembers
+		// the absence, and returns this error for it.
 		NotFound: ErrNoProduct,
 	})
 	if err != nil {
@@ -38,15 +38,15 @@ func newCached(cache *readthrough.Cache, next Repository) (*cached, error) {
 		next:  next,
 		scope: scope,
 		get:   readthrough.Memoize(scope, productKey, next.Get),
-		// The same keys as get: what a bulk read has loaded, a single read finds,
-		// and the other way round. A bulk read asks only for what is missing.
+		// getMany has the same keys as get: a single read finds what a bulk read
+		// has loaded, and the reverse. A bulk read loads only missing keys.
 		getMany:  readthrough.MemoizeMany(scope, productKey, next.GetMany),
 		cheapest: readthrough.Memoize(scope, cheapestKey, next.Cheapest),
 	}, nil
 }
 
-// The keys, and nothing else in the program builds one. A family has a prefix, so
-// that it can be invalidated as a whole.
+// Only these functions build keys. A family has a prefix, so that it can be
+// invalidated as a whole.
 func productKey(id string) string { return "product:" + id }
 
 func cheapestKey(n int) string { return "cheapest:" + strconv.Itoa(n) }
@@ -59,21 +59,22 @@ func (c *cached) GetMany(ctx context.Context, ids []string) (map[string]Product,
 	return c.getMany(ctx, ids)
 }
 
-// Cheapest implements Repository. The slice is shared with everybody who reads
-// it: nobody may sort or change it.
+// Cheapest implements Repository. All readers share the slice: nobody may sort or
+// change it.
 func (c *cached) Cheapest(ctx context.Context, n int) ([]Product, error) { return c.cheapest(ctx, n) }
 
-// Save implements Repository. Mutate keeps the order that is right: first write,
-// then invalidate and wait for it, then tell others (nobody here: Emit is nil).
+// Save implements Repository. Mutate keeps the right order: it writes, then
+// invalidates and waits for that, then tells others (here nobody: Emit is nil).
 //
-// The other way round, a reader between invalidation and write would fill the
-// cache with the old product again.
+// In the reverse order, a reader between the invalidation and the write would
+// fill the cache with the old product again.
 func (c *cached) Save(ctx context.Context, p Product) error {
 	_, err := readthrough.Mutate(ctx, c.scope, readthrough.Mutation[Product]{
 		Write: func(ctx context.Context) (Product, error) { return p, c.next.Save(ctx, p) },
 		Invalidate: func(p Product) readthrough.Targets {
-			// What the change makes untrue: the product, be it a value or an
-			// absence, and every list, because any may gain, lose or reorder it.
+			// What the change makes obsolete: the product, whether a value or an
+			// absence is cached, and every list, because the product may enter,
+			// leave or move in any of them.
 			return readthrough.Targets{Keys: []string{productKey(p.ID)}, Prefixes: []string{"cheapest:"}}
 		},
 	})

@@ -1,6 +1,5 @@
-// Command repository puts a cache around a repository that exists already: the
-// interface stays, and so does all code that uses it. The pattern is in
-// cached.go.
+// Command repository puts a cache around an existing repository: the interface
+// stays, and so does all code that uses it. The pattern is in cached.go.
 package main
 
 import (
@@ -40,7 +39,7 @@ func run(ctx context.Context) error {
 	return cache.Close()
 }
 
-// shop uses a Repository, and does not know that it is cached.
+// shop uses a Repository and does not know that it is cached.
 func shop(ctx context.Context, products Repository) {
 	get := func(id string) {
 		p, err := products.Get(ctx, id)
@@ -68,7 +67,7 @@ func shop(ctx context.Context, products Repository) {
 	fmt.Println(products.Save(ctx, Product{"jar", "Jar", 250}))
 	list()
 	get("jar")
-	get("cup") // not touched by the change
+	get("cup") // the change did not touch it
 }
 
 // cheapest returns the n cheapest of products.

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Product is what the shop sells.
+// Product is a product of the shop.
 type Product struct {
 	ID    string
 	Name  string
@@ -17,8 +17,8 @@ type Product struct {
 // ErrNoProduct is the error for a product that does not exist.
 var ErrNoProduct = errors.New("no such product")
 
-// Repository is the interface that a service has already. Nothing in it knows of
-// a cache, and nothing has to change for one.
+// Repository is the interface that a service already has. It does not know of a
+// cache, and does not change for one.
 type Repository interface {
 	// Get returns a product, or ErrNoProduct.
 	Get(ctx context.Context, id string) (Product, error)
@@ -30,10 +30,10 @@ type Repository interface {
 	Save(ctx context.Context, p Product) error
 }
 
-// database is the repository that was there before: it stands for the one of
-// yours that speaks SQL. It says what it is asked.
+// database is the existing repository: it stands for yours, with SQL. It prints
+// what it is asked.
 type database struct {
-	mu       sync.Mutex // guards following
+	mu       sync.Mutex // guards products
 	products map[string]Product
 }
 

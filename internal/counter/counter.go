@@ -8,27 +8,28 @@ import (
 )
 
 const (
-	cells    = 64 // more than goroutines run at once, on most machines
+	cells    = 64 // usually more than goroutines run at the same time
 	slotBits = 9
 	line     = 128 // two cache lines: processors fetch them in pairs
 )
 
-// Counter counts on several cache lines, so that goroutines that count at the
-// same time seldom write to the same one. Its zero value is ready, and it is
-// safe for concurrent use.
+// Counter counts on several cache lines, so that goroutines that count at the same time
+// rarely write to the same line. The zero value is ready to use. It is safe for
+// concurrent use.
 //
-// Where the stack of a goroutine is decides on its slot: that costs next to nothing
-// and stays the same from call to call. The slot says on which cell it counts, so that
-// its line stays in the cache of one processor. Who meets somebody else on a cell gives
-// the slot another one (as Striped64 of java.util.concurrent does with its threads).
-// Nothing depends on slots and cells but speed.
+// The address of a goroutine's stack selects its slot: that costs almost nothing and is
+// stable from call to call. The slot holds the number of the cell to count on, so the
+// line of that cell stays in the cache of one processor. When two goroutines collide on
+// a cell, one of them moves its slot to another cell, as Striped64 of
+// java.util.concurrent does with its threads. Slots and cells only affect speed: the
+// sum is right wherever a goroutine counts.
 type Counter struct {
-	slots [1 << slotBits]atomic.Uint32 // read all the time, and seldom written
+	slots [1 << slotBits]atomic.Uint32 // read by every Add, rarely written
 	cells [cells]struct {
 		_ [line - 8]byte
 		n atomic.Int64
 	}
-	_ [line - 8]byte // whatever comes next is read by others
+	_ [line - 8]byte // keeps the field that follows a Counter on other lines
 }
 
 // Add adds n.
@@ -43,15 +44,15 @@ func (c *Counter) Add(n int64) {
 	}
 }
 
-// move adds n on another cell, which becomes that of slot.
+// move adds n to a random cell, which becomes the cell of slot.
 func (c *Counter) move(slot *atomic.Uint32, n int64) {
 	cell := rand.Uint32N(cells)
 	slot.Store(cell)
 	c.cells[cell].n.Add(n)
 }
 
-// Load returns the sum. While others add, it is a value that the counter had, or
-// would have had if their additions had come in another order.
+// Load returns the sum. While other goroutines add, the result is a value that the
+// counter had, or would have had if their additions had come in another order.
 func (c *Counter) Load() int64 {
 	var sum int64
 	for i := range c.cells {

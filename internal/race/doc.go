@@ -1,3 +1,3 @@
-// Package race tells tests whether the race detector is on. It allocates, and makes
-// what is interpreted some twenty times as slow.
+// Package race tells tests whether the race detector is on. The race detector
+// allocates memory, and makes interpreted code about twenty times slower.
 package race

@@ -17,8 +17,8 @@ type Cluster struct {
 	Nodes []*Server
 }
 
-// StartCluster starts a cluster and waits until all of its nodes agree that it
-// is complete.
+// StartCluster starts a cluster, and waits until all nodes agree that it is
+// complete.
 func StartCluster(tb testing.TB, options Options) *Cluster {
 	tb.Helper()
 	Require(tb)
@@ -47,7 +47,7 @@ func StartCluster(tb testing.TB, options Options) *Cluster {
 }
 
 // WaitComplete waits until all nodes agree that the cluster is complete, for
-// instance after one was restarted.
+// example after a node was restarted.
 func (c *Cluster) WaitComplete() {
 	tb := c.Nodes[0].tb
 	tb.Helper()
@@ -56,7 +56,8 @@ func (c *Cluster) WaitComplete() {
 	}
 }
 
-// addSlots is the command that gives node i its third of the slots.
+// addSlots returns the command that assigns the i-th third of the slots to node
+// i.
 func addSlots(i int) []string {
 	args := []string{"CLUSTER", "ADDSLOTS"}
 	for slot := clusterSlots * i / clusterMasters; slot < clusterSlots*(i+1)/clusterMasters; slot++ {
@@ -65,8 +66,8 @@ func addSlots(i int) []string {
 	return args
 }
 
-// clusterComplete reports whether the node knows owners of all slots and can
-// name them.
+// clusterComplete reports whether the node knows the owners of all slots and
+// can list them.
 func (s *Server) clusterComplete() bool {
 	info, err := s.do(doTimeout, "CLUSTER", "INFO")
 	if err != nil || infoField(info, "cluster_state") != "ok" ||
@@ -87,7 +88,7 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// NodeOf returns the index of the node whose slots have the key.
+// NodeOf returns the index of the node that owns the slot of key.
 func (c *Cluster) NodeOf(key string) int {
 	node := c.Nodes[0]
 	node.tb.Helper()

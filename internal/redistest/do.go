@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// loopback is the address of everything here.
+// loopback is the address of all servers and proxies of this package.
 const loopback = "127.0.0.1"
 
-// do sends a request on a connection of its own and returns the answer, within
-// timeout.
+// do sends a request on its own connection and returns the answer. It fails
+// after timeout.
 func do(ctx context.Context, addr string, timeout time.Duration, request []byte) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -33,7 +33,8 @@ func do(ctx context.Context, addr string, timeout time.Duration, request []byte)
 	return readReply(bufio.NewReader(conn))
 }
 
-// infoField returns the value of a field in an answer to INFO or CLUSTER INFO.
+// infoField returns the value of a field in an answer to INFO or CLUSTER INFO,
+// empty if there is none.
 func infoField(info any, field string) string {
 	text, ok := info.(string)
 	if !ok {
@@ -47,8 +48,8 @@ func infoField(info any, field string) string {
 	return ""
 }
 
-// parseCommandStats returns the calls per command in an answer to
-// INFO commandstats, by name in upper case.
+// parseCommandStats returns the number of calls per command, in upper case,
+// from an answer to INFO commandstats.
 func parseCommandStats(info string) (map[string]int, error) {
 	calls := make(map[string]int)
 	for line := range strings.Lines(info) {

@@ -12,18 +12,18 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// imitationTick is how exactly an imitation keeps time.
+// imitationTick is the precision of an imitation's clock.
 const imitationTick = 10 * time.Millisecond
 
-// An imitation is a server in this process.
+// An imitation is a server inside this process.
 type imitation struct {
 	redis *miniredis.Miniredis
-	stopT chan struct{} // ends the clock
+	stopT chan struct{} // closed to stop the clock
 	clock sync.WaitGroup
 }
 
-// StartImitation starts the embedded imitation of a server that [Start] falls back
-// on, and stops it when the test ends.
+// StartImitation starts the embedded imitation that [Start] uses without
+// redis-server. It stops when the test ends.
 func StartImitation(tb testing.TB) *Server {
 	tb.Helper()
 	m := &imitation{redis: miniredis.NewMiniRedis(), stopT: make(chan struct{})}
@@ -40,9 +40,9 @@ func StartImitation(tb testing.TB) *Server {
 	return &Server{tb: tb, addr: m.redis.Addr(), mini: m}
 }
 
-// tick makes time pass, which it does not by itself in the embedded server. It
-// never jumps by more than a tick, which would end an entry early that was stored
-// a moment ago: on a machine that is too busy, entries end late instead.
+// tick advances the clock of the embedded server, which does not run by itself. It
+// never advances by more than a tick: a longer jump could end an entry early that
+// was stored a moment ago. On a busy machine, entries therefore end late.
 func (m *imitation) tick() {
 	ticker := time.NewTicker(imitationTick)
 	defer ticker.Stop()
@@ -58,7 +58,7 @@ func (m *imitation) tick() {
 
 func (m *imitation) stop() { m.redis.Close() }
 
-// restart starts the server empty, as a process without persistence would.
+// restart starts the server empty, like a process without persistence.
 func (m *imitation) restart(tb testing.TB) {
 	tb.Helper()
 	m.redis.FlushAll()
@@ -68,8 +68,8 @@ func (m *imitation) restart(tb testing.TB) {
 	m.redis.Server().SetPreHook(m.scanBytes)
 }
 
-// scanBytes answers a SCAN for keys that begin with bytes that are no UTF-8. The
-// embedded server makes a regular expression of the pattern and panics. It
+// scanBytes answers a SCAN for a prefix that is not valid UTF-8. The embedded
+// server would turn the pattern into a regular expression and panic. scanBytes
 // reports whether it answered.
 func (m *imitation) scanBytes(peer *server.Peer, cmd string, args ...string) bool {
 	i := slices.IndexFunc(args, func(arg string) bool { return strings.EqualFold(arg, "match") })
@@ -83,7 +83,7 @@ func (m *imitation) scanBytes(peer *server.Peer, cmd string, args ...string) boo
 	}
 	keys := slices.DeleteFunc(m.redis.Keys(), func(key string) bool { return !strings.HasPrefix(key, prefix) })
 	peer.WriteLen(2)
-	peer.WriteBulk("0") // all at once
+	peer.WriteBulk("0") // all in one page
 	peer.WriteLen(len(keys))
 	for _, key := range keys {
 		peer.WriteBulk(key)
@@ -91,8 +91,8 @@ func (m *imitation) scanBytes(peer *server.Peer, cmd string, args ...string) boo
 	return true
 }
 
-// literalPrefix returns the prefix that a pattern of the form prefix* stands for,
-// and whether it has that form.
+// literalPrefix returns the prefix in a pattern of the form prefix*, and whether
+// the pattern has that form.
 func literalPrefix(pattern string) (string, bool) {
 	pattern, ok := strings.CutSuffix(pattern, "*")
 	var prefix strings.Builder

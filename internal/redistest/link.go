@@ -9,31 +9,33 @@ import (
 )
 
 const (
-	// linkQueue is how many packets of a link may be under way in a direction.
+	// linkQueue is the most packets of a link in one direction at the same
+	// time.
 	linkQueue = 1024
 	// linkChunk is the size of the largest packet of answers.
 	linkChunk = 64 << 10
 )
 
-// A link is a client's connection and the one to the server.
+// A link is the connection of a client and the one to the server for it. It
+// runs until cut, which may be called by any of its goroutines or by the proxy.
 type link struct {
 	proxy  *Proxy
 	client net.Conn
 
-	answered atomic.Bool   // the last thing forwarded was an answer
-	gone     chan struct{} // closed when the link is cut
+	answered atomic.Bool   // the last packet that was delivered is an answer; deliver sets it, readRequests clears it
+	gone     chan struct{} // closed by cut; ends all goroutines of the link
 	once     sync.Once     // closes gone
 }
 
-// A packet is data that may go on from a time on.
+// A packet is data to deliver at due or later.
 type packet struct {
 	data []byte
 	due  time.Time
 }
 
-// run forwards in both directions until an end is gone. Each direction has a
-// goroutine that reads and one that writes, so that a delay does not limit how
-// much is under way.
+// run forwards in both directions until one end is gone. Each direction has a
+// goroutine that reads and one that writes, so a delay does not limit how much
+// is on the way.
 func (l *link) run(server net.Conn) {
 	l.answered.Store(true)
 	requests, answers := make(chan packet, linkQueue), make(chan packet, linkQueue)
@@ -60,7 +62,8 @@ func (l *link) cut() {
 	_ = l.client.Close() //nolint:errcheck // it is gone in any case
 }
 
-// readRequests reads commands, one packet each. It ends at bytes that are none.
+// readRequests reads commands, one per packet. It ends at bytes that are not a
+// command.
 func (l *link) readRequests(out chan<- packet) {
 	r := bufio.NewReader(l.client)
 	for {
@@ -77,7 +80,7 @@ func (l *link) readRequests(out chan<- packet) {
 	}
 }
 
-// readAnswers reads whatever the server says.
+// readAnswers reads what the server sends.
 func (l *link) readAnswers(server net.Conn, out chan<- packet) {
 	buf := make([]byte, linkChunk)
 	for {
@@ -86,14 +89,14 @@ func (l *link) readAnswers(server net.Conn, out chan<- packet) {
 			return
 		}
 		if err != nil {
-			close(out) // what came before the end still goes on
+			close(out) // what came before the end is still delivered
 			<-l.gone
 			return
 		}
 	}
 }
 
-// queue hands a packet on and reports whether the link is still there.
+// queue adds a packet, and reports whether the link still exists.
 func (l *link) queue(out chan<- packet, p packet) bool {
 	select {
 	case out <- p:
@@ -103,7 +106,7 @@ func (l *link) queue(out chan<- packet, p packet) bool {
 	}
 }
 
-// forward writes packets to conn when the faults of direction d permit.
+// forward writes packets to conn as the faults of direction d permit.
 func (l *link) forward(d Direction, conn net.Conn, in <-chan packet) {
 	for {
 		select {
@@ -117,8 +120,8 @@ func (l *link) forward(d Direction, conn net.Conn, in <-chan packet) {
 	}
 }
 
-// deliver writes a packet to conn in due time, or drops it. It reports whether
-// the link is still there.
+// deliver writes a packet to conn when it is due, or drops it. It reports
+// whether the link still exists.
 func (l *link) deliver(d Direction, conn net.Conn, p packet) bool {
 	if !l.sleep(time.Until(p.due)) {
 		return false
@@ -144,7 +147,7 @@ func (l *link) deliver(d Direction, conn net.Conn, p packet) bool {
 	return err == nil
 }
 
-// sleep waits and reports whether the link is still there.
+// sleep waits for d, and reports whether the link still exists.
 func (l *link) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return true

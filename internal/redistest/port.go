@@ -7,16 +7,16 @@ import (
 	"testing"
 )
 
-// Ports of servers are below those that the system gives to outgoing
-// connections, so that none of these takes the port of a server that is being
-// restarted.
+// Servers use ports below those that the system assigns to outgoing
+// connections. An outgoing connection therefore cannot take the port of a
+// server that is being restarted.
 const (
 	firstPort = 12_000
 	lastPort  = 31_999
 )
 
-// freePort returns a port that is free now. It may be taken a moment later:
-// who uses it tries again with another one.
+// freePort returns a port that is free now. Another process may take it a
+// moment later; the caller then tries another port.
 func freePort(tb testing.TB) int {
 	tb.Helper()
 	var listen net.ListenConfig

@@ -10,15 +10,16 @@ import (
 	"sync"
 )
 
-// A process is a running redis-server.
+// A process is a running redis-server. handle is set before startProcess
+// returns, and only read after that.
 type process struct {
 	handle *os.Process
 	ended  chan struct{} // closed when the process has ended
 	output *tail
 }
 
-// startProcess starts the program at path. The process ends when the test binary
-// does, on systems that support this, however that ends.
+// startProcess starts the program at path. If the system supports it, the
+// process ends when the test binary ends, even by a crash.
 func startProcess(ctx context.Context, path, dir string, args []string) (*process, error) {
 	//nolint:gosec // the program is redis-server
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -28,8 +29,8 @@ func startProcess(ctx context.Context, path, dir string, args []string) (*proces
 
 	started := make(chan error)
 	go func() {
-		// The system ties the process to the thread that started it, so this
-		// thread stays until the process has ended.
+		// The system ties the process to the thread that started it. This thread
+		// therefore stays until the process has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -53,8 +54,8 @@ func (p *process) running() bool {
 	}
 }
 
-// kill ends the process without giving it a chance to do anything, and waits
-// until it has ended.
+// kill ends the process at once, without a chance to save, and waits until it
+// has ended.
 func (p *process) kill() error {
 	if err := p.handle.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -63,9 +64,9 @@ func (p *process) kill() error {
 	return nil
 }
 
-// tail keeps the end of what a process prints.
+// tail keeps the last tailBytes bytes that a process prints.
 type tail struct {
-	mu  sync.Mutex // guards following
+	mu  sync.Mutex // guards buf
 	buf bytes.Buffer
 }
 
@@ -82,7 +83,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns what is kept.
+// String returns the bytes that tail has kept.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

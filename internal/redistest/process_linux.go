@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent makes the system kill the process when the thread ends that
-// started it.
+// dieWithParent makes the system kill the process when the thread that started
+// it ends.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package redistest
 
 import "os/exec"
 
-// dieWithParent does nothing where the system has no means for it.
+// dieWithParent does nothing: the system does not support it.
 func dieWithParent(*exec.Cmd) {}

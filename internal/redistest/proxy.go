@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// A Direction is that of data through a [Proxy].
+// A Direction is a direction of data through a [Proxy].
 type Direction int
 
-// Directions of data.
+// The directions of data.
 const (
 	// ToServer is the direction of requests.
 	ToServer Direction = iota
@@ -25,11 +25,11 @@ const (
 	directions
 )
 
-// A Proxy stands between clients and one server and forwards what they say, with
-// the faults that it is told to have. Its methods are safe for concurrent use and
-// take effect at once, also on connections that exist.
+// A Proxy forwards data between clients and one server, with the faults that a
+// test chooses. Its methods are safe for concurrent use. They take effect at
+// once, also on existing connections.
 //
-// Faults of a direction are undergone in this order: delay, hold, drop.
+// Each direction has its faults, applied in this order: delay, hold, drop.
 type Proxy struct {
 	target   string
 	listener net.Listener
@@ -45,15 +45,15 @@ type Proxy struct {
 	taps     []*Tap
 }
 
-// A lane is the state of a direction.
+// A lane is the state of one direction.
 type lane struct {
-	delay   func() time.Duration // nil: none
-	held    chan struct{}        // closed when released; nil: not held
+	delay   func() time.Duration // returns the delay of the next packet; nil: no delay. Called under Proxy.mu
+	held    chan struct{}        // closed by Release; nil: not held
 	dropped bool
 }
 
-// NewProxy starts a proxy in front of the server at target, and stops it when
-// the test ends. Both ends of all its connections are closed then.
+// NewProxy starts a proxy for the server at target. When the test ends, the
+// proxy stops and closes both ends of its connections.
 func NewProxy(tb testing.TB, target string) *Proxy {
 	tb.Helper()
 	var config net.ListenConfig
@@ -81,20 +81,20 @@ func NewProxy(tb testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr returns the address to connect to.
+// Addr returns the address for clients.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Target returns the address of the server.
 func (p *Proxy) Target() string { return p.target }
 
-// Delay delays everything in direction d by delay, without changing its order or
-// how much can be under way. Zero ends that.
+// Delay delays all data in direction d by delay. It changes neither the order
+// nor how much can be on the way. Zero means no delay.
 func (p *Proxy) Delay(d Direction, delay time.Duration) {
 	p.setDelay(d, func() time.Duration { return delay })
 }
 
-// Jitter delays everything in direction d by a random time from least to most,
-// which the seed determines, without changing its order.
+// Jitter delays all data in direction d by a random time from least to most,
+// which seed determines. It does not change the order.
 func (p *Proxy) Jitter(d Direction, least, most time.Duration, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, uint64(d))) //nolint:gosec // to be repeatable
 	p.setDelay(d, func() time.Duration {
@@ -108,7 +108,7 @@ func (p *Proxy) setDelay(d Direction, delay func() time.Duration) {
 	p.lanes[d].delay = delay
 }
 
-// Hold stops everything in direction d until [Proxy.Release]. Connections stay
+// Hold stops all data in direction d until [Proxy.Release]. Connections stay
 // open.
 func (p *Proxy) Hold(d Direction) {
 	p.mu.Lock()
@@ -118,7 +118,7 @@ func (p *Proxy) Hold(d Direction) {
 	}
 }
 
-// Release lets what was held go on, in its order.
+// Release delivers the data that was held, in its order, and ends the hold.
 func (p *Proxy) Release(d Direction) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,23 +128,22 @@ func (p *Proxy) Release(d Direction) {
 	}
 }
 
-// Drop swallows everything in direction d, or no longer does. Connections stay
-// open; what was swallowed is lost.
+// Drop starts or stops dropping all data in direction d. Connections stay open.
+// Dropped data is lost.
 func (p *Proxy) Drop(d Direction, drop bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lanes[d].dropped = drop
 }
 
-// Refuse resets new connections as soon as they are made, or no longer does.
+// Refuse starts or stops resetting new connections as soon as they are made.
 func (p *Proxy) Refuse(refuse bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refusing = refuse
 }
 
-// CutAll closes all connections. What they had under way is lost, and what is
-// held of them.
+// CutAll closes all connections. Data on the way is lost, held data too.
 func (p *Proxy) CutAll() {
 	p.mu.Lock()
 	links := maps.Clone(p.links)
@@ -154,7 +153,7 @@ func (p *Proxy) CutAll() {
 	}
 }
 
-// Connections returns how many connections there are.
+// Connections returns the number of connections.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,24 +161,24 @@ func (p *Proxy) Connections() int {
 }
 
 // Count returns how many commands of that name, in upper case, clients have sent
-// since the beginning or [Proxy.ResetCounts].
+// since the start or the last [Proxy.ResetCounts].
 func (p *Proxy) Count(name string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.counts[name]
 }
 
-// Counts returns Count of every command.
+// Counts returns the Count of every command.
 func (p *Proxy) Counts() map[string]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.counts)
 }
 
-// Trips returns how many round trips clients have begun: how often a connection
-// saw a command that was its first or that followed an answer. The commands of a
-// pipeline make one trip if no answer comes back before the last of them is
-// sent, which a delay of the answers ensures.
+// Trips returns the number of round trips that clients have begun. A round trip
+// begins when a connection gets its first command, or a command after an answer.
+// The commands of a pipeline are one round trip if no answer returns before the
+// last command is sent; a delay of the answers ensures that.
 func (p *Proxy) Trips() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -202,13 +201,14 @@ func (p *Proxy) serve(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			continue // the client has gone already
+			continue // the client has already gone
 		}
 		p.serving.Go(func() { p.connect(ctx, conn) })
 	}
 }
 
-// connect connects a client to the server and forwards until either is gone.
+// connect connects a client to the server, and forwards until one of them is
+// gone.
 func (p *Proxy) connect(ctx context.Context, client net.Conn) {
 	l := &link{proxy: p, client: client, gone: make(chan struct{})}
 	if !p.add(l) {
@@ -226,7 +226,7 @@ func (p *Proxy) connect(ctx context.Context, client net.Conn) {
 	l.run(server)
 }
 
-// add registers a link unless it is to be refused.
+// add registers a link. It returns false if the link is to be refused.
 func (p *Proxy) add(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -243,7 +243,7 @@ func (p *Proxy) remove(l *link) {
 	delete(p.links, l)
 }
 
-// reset closes a connection with a reset instead of an end.
+// reset closes a connection with a TCP reset.
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) //nolint:errcheck // it is closed already, or will be
@@ -251,7 +251,7 @@ func reset(conn net.Conn) {
 	_ = conn.Close() //nolint:errcheck // it is gone in any case
 }
 
-// due returns when something that arrived now may go on.
+// due returns the time from which data that arrives now may be delivered.
 func (p *Proxy) due(d Direction) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -262,8 +262,8 @@ func (p *Proxy) due(d Direction) time.Time {
 	return now
 }
 
-// gate returns what to wait for before something goes on in direction d; nil if
-// nothing, and then whether it is swallowed.
+// gate returns a channel to wait for before data in direction d may be
+// delivered. If there is none, gate reports whether to drop the data.
 func (p *Proxy) gate(d Direction) (wait <-chan struct{}, dropped bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -274,8 +274,8 @@ func (p *Proxy) gate(d Direction) (wait <-chan struct{}, dropped bool) {
 	return nil, lane.dropped
 }
 
-// saw counts a command and shows it to the taps. It reports whether it may go on
-// to the server.
+// saw counts a command and passes it to the taps. It reports whether to send it
+// to the server. begins says that the command begins a round trip.
 func (p *Proxy) saw(command Command, begins bool) bool {
 	p.mu.Lock()
 	p.counts[command.Name()]++
@@ -291,9 +291,9 @@ func (p *Proxy) saw(command Command, begins bool) bool {
 	return pass
 }
 
-// Dialer connects to the proxy of each server instead of to the server: it fits
-// the option Dialer of a client of a [Cluster], whose nodes tell their own
-// addresses.
+// Dialer returns a function that connects to the proxy of a server instead of
+// the server. It suits the option Dialer of the client of a [Cluster], because
+// the nodes of a cluster announce their own addresses.
 func Dialer(proxies ...*Proxy) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		for _, p := range proxies {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// StartReplica starts a replica of primary and waits until it has its data.
+// StartReplica starts a replica of primary, and waits until the replica has its
+// data.
 func StartReplica(tb testing.TB, primary *Server, options Options) *Server {
 	tb.Helper()
 	Require(tb)
@@ -19,8 +20,8 @@ func StartReplica(tb testing.TB, primary *Server, options Options) *Server {
 	return replica
 }
 
-// Promote makes a replica a primary, as a failover would. The old primary is left
-// as it is.
+// Promote makes a replica a primary, as a failover does. It does not change the
+// old primary.
 func (s *Server) Promote() {
 	s.tb.Helper()
 	s.needProcess("a promotion")

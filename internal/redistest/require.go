@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// requireEnv makes a missing redis-server a failure.
+// requireEnv is the environment variable that makes a missing redis-server a
+// failure.
 const requireEnv = "READTHROUGH_REQUIRE_REDIS"
 
 // required reports whether a missing redis-server is a failure.
@@ -17,14 +18,14 @@ func required() bool {
 // Installed reports whether there is a redis-server on PATH.
 func Installed() bool { return binary() != "" }
 
-// Require skips the test if there is no redis-server on PATH, or fails it where
-// that is an error.
+// Require skips the test if there is no redis-server on PATH. If
+// READTHROUGH_REQUIRE_REDIS is 1, it fails the test.
 func Require(tb testing.TB) {
 	tb.Helper()
 	require(tb, binary())
 }
 
-// require is Require for a server that was found at path, or was not.
+// require is Require for a server at path, empty if there is none.
 func require(tb testing.TB, path string) {
 	tb.Helper()
 	if path != "" {
@@ -37,7 +38,7 @@ func require(tb testing.TB, path string) {
 	tb.Skip(hint)
 }
 
-// binary is the path of redis-server, or empty.
+// binary returns the path of redis-server, empty if there is none.
 func binary() string {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// A Command is a request as a client sent it.
+// A Command is a request of a client.
 type Command struct {
-	// Args are the command's name and its arguments.
+	// Args are the name of the command and its arguments.
 	Args []string
-	// Raw is the request's bytes.
+	// Raw has the bytes of the request.
 	Raw []byte
 }
 
-// Name returns the command's name in upper case; empty if there is none.
+// Name returns the name of the command in upper case, empty if there is none.
 func (c Command) Name() string {
 	if len(c.Args) == 0 {
 		return ""
@@ -26,7 +26,7 @@ func (c Command) Name() string {
 	return strings.ToUpper(c.Args[0])
 }
 
-// Limits on what is read, so that garbage does not allocate gigabytes.
+// Limits on what is read, so that invalid data does not allocate gigabytes.
 const (
 	maxArgs = 1 << 20
 	maxBulk = 512 << 20
@@ -35,7 +35,7 @@ const (
 var errProtocol = errors.New("redistest: not the Redis protocol")
 
 // ReadCommand reads a request of the Redis protocol: an array of bulk strings or
-// an inline command. Bytes that are neither are an error.
+// an inline command. Other bytes are an error.
 func ReadCommand(r *bufio.Reader) (Command, error) {
 	var raw bytes.Buffer
 	line, err := readLine(r, &raw)
@@ -60,7 +60,7 @@ func ReadCommand(r *bufio.Reader) (Command, error) {
 	return Command{Args: args, Raw: raw.Bytes()}, nil
 }
 
-// readBulk reads a bulk string and copies its bytes to raw.
+// readBulk reads a bulk string, and appends its bytes to raw.
 func readBulk(r *bufio.Reader, raw *bytes.Buffer) (string, error) {
 	line, err := readLine(r, raw)
 	if err != nil {
@@ -84,7 +84,7 @@ func readBulk(r *bufio.Reader, raw *bytes.Buffer) (string, error) {
 	return string(data[:n]), nil
 }
 
-// readLine reads a line, copies it to raw and returns it without its end.
+// readLine reads a line, appends it to raw, and returns it without its end.
 func readLine(r *bufio.Reader, raw *bytes.Buffer) (string, error) {
 	line, err := r.ReadString('\n')
 	raw.WriteString(line)
@@ -97,7 +97,7 @@ func readLine(r *bufio.Reader, raw *bytes.Buffer) (string, error) {
 	return strings.TrimRight(line, "\r\n"), nil
 }
 
-// readCount parses a length.
+// readCount parses a length from 0 to most.
 func readCount(digits string, most int) (int, error) {
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || n > most {
@@ -106,7 +106,7 @@ func readCount(digits string, most int) (int, error) {
 	return n, nil
 }
 
-// noEOF makes an end in the middle an error of its own.
+// noEOF turns io.EOF into io.ErrUnexpectedEOF.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -123,14 +123,14 @@ func appendCommand(dst []byte, args ...string) []byte {
 	return dst
 }
 
-// A replyError is an error that the server answered.
+// A replyError is an error in an answer of the server.
 type replyError string
 
 // Error implements error.
 func (e replyError) Error() string { return string(e) }
 
-// readReply reads an answer in version 2 of the protocol: a string, an int64,
-// nil, a []any, or an error that the server answered.
+// readReply reads an answer of protocol version 2: a string, an int64, nil, a
+// []any, or an error.
 func readReply(r *bufio.Reader) (any, error) {
 	line, err := readLine(r, &bytes.Buffer{})
 	if err != nil {

@@ -12,29 +12,30 @@ import (
 )
 
 const (
-	// startPatience is how long a server may take until it answers. A server
-	// needs milliseconds; a loaded machine may need longer.
+	// startPatience is how long a server may take to answer. A server needs
+	// milliseconds; on a loaded machine it may need much longer.
 	startPatience = 30 * time.Second
-	// pollEvery is the pause between two looks at a server.
+	// pollEvery is the pause between two checks of a server.
 	pollEvery = 10 * time.Millisecond
-	// doTimeout bounds a request of this package.
+	// doTimeout bounds one request of this package.
 	doTimeout = 10 * time.Second
-	// startAttempts is how many ports are tried.
+	// startAttempts is the number of ports to try.
 	startAttempts = 5
 )
 
 // Options configure a server.
 type Options struct {
-	// Args are further arguments of redis-server, such as "--maxmemory", "1mb".
-	// Later ones win over those that this package gives.
+	// Args are additional arguments of redis-server, such as "--maxmemory",
+	// "1mb". They override those of this package.
 	Args []string
 
 	_ struct{}
 }
 
-// A Server is a Redis server on the loopback interface. Its methods are called
-// by one goroutine at a time, except for Addr and Do, and fail the test if they
-// do not succeed.
+// A Server is a Redis server on the loopback interface. It runs, is frozen by
+// Pause until Resume, or is stopped by Stop until Restart. Its address does not
+// change. Only Addr and Do may be called by several goroutines at the same time.
+// A method that does not succeed fails the test.
 type Server struct {
 	tb   testing.TB
 	addr string
@@ -42,13 +43,13 @@ type Server struct {
 	port int
 	args []string
 
-	mu   sync.Mutex // guards following
-	proc *process   // nil if stopped or not a process
-	mini *imitation // nil if this is a process
+	mu   sync.Mutex // guards proc
+	proc *process   // nil if the server is stopped, or an imitation
+	mini *imitation // nil if the server is a process; does not change
 }
 
-// Start starts a server, waits until it answers, and kills it when the test
-// ends.
+// Start starts a server, and waits until it answers. The server is killed when
+// the test ends.
 func Start(tb testing.TB, options Options) *Server {
 	tb.Helper()
 	if !Installed() {
@@ -67,7 +68,7 @@ func StartReal(tb testing.TB, options Options) *Server {
 	return startServer(tb, options.Args)
 }
 
-// startServer starts a redis-server on a port that is free.
+// startServer starts a redis-server on a free port.
 func startServer(tb testing.TB, args []string) *Server {
 	tb.Helper()
 	var output string
@@ -85,14 +86,14 @@ func startServer(tb testing.TB, args []string) *Server {
 			tb.Cleanup(s.kill)
 			return s
 		}
-		output = printed // most likely, somebody else took the port
+		output = printed // most likely, another process took the port
 	}
 	tb.Fatalf("redistest: redis-server does not start; the last one printed:\n%s", output)
 	return nil
 }
 
-// launch starts the process and waits until it answers. It returns false and
-// what the process printed if it ended instead.
+// launch starts the process, and waits until it answers. If the process ends
+// instead, launch returns false and what it printed.
 func (s *Server) launch() (ok bool, printed string) {
 	s.tb.Helper()
 	args := append([]string{
@@ -105,8 +106,8 @@ func (s *Server) launch() (ok bool, printed string) {
 		s.tb.Fatalf("redistest: starting redis-server: %v", err)
 	}
 	for deadline := time.Now().Add(startPatience); ; time.Sleep(pollEvery) {
-		// The port is asked only while our own process runs, and the process ends
-		// if somebody else has the port; a stranger's answer must not count.
+		// Only this process counts, not another server on the same port: compare
+		// the process id. If another server has the port, the process ends.
 		pid := strconv.Itoa(proc.handle.Pid)
 		info, err := s.do(doTimeout, "INFO", "server")
 		if err == nil && infoField(info, "process_id") == pid && s.ready() {
@@ -126,28 +127,27 @@ func (s *Server) launch() (ok bool, printed string) {
 	return true, ""
 }
 
-// ready reports whether the server answers PING; while it loads a snapshot, it
-// answers INFO only.
+// ready reports whether the server answers PING. While it loads a snapshot, it
+// answers only INFO.
 func (s *Server) ready() bool {
 	answer, err := s.do(doTimeout, "PING")
 	return err == nil && answer == "PONG"
 }
 
-// Real reports whether this is a redis-server and not an imitation.
+// Real reports whether the server is a redis-server, not an imitation.
 func (s *Server) Real() bool { return s.mini == nil }
 
 // Addr returns the address of the server. It does not change.
 func (s *Server) Addr() string { return s.addr }
 
-// Dir returns the working directory of a real server, where it puts snapshots.
+// Dir returns the working directory of a real server, which has its snapshots.
 func (s *Server) Dir() string { return s.dir }
 
 // Port returns the port of the server.
 func (s *Server) Port() int { return s.port }
 
-// Do sends a command on a connection of its own and returns the answer: a
-// string, an int64, nil, or a []any. An error that the server answers fails the
-// test.
+// Do sends a command on its own connection, and returns the answer: a string, an
+// int64, nil, or a []any. An error fails the test.
 func (s *Server) Do(args ...string) any {
 	s.tb.Helper()
 	answer, err := s.do(doTimeout, args...)
@@ -157,14 +157,14 @@ func (s *Server) Do(args ...string) any {
 	return answer
 }
 
-// do is Do without failing.
+// do is Do without failing the test.
 func (s *Server) do(timeout time.Duration, args ...string) (any, error) {
 	return do(context.WithoutCancel(s.tb.Context()), s.addr, timeout, appendCommand(nil, args...))
 }
 
-// CommandStats returns how often each command was called since the server
-// started or [Server.ResetStats], by name in upper case. It skips the test for an
-// imitation.
+// CommandStats returns how often each command, in upper case, was called since
+// the server started or [Server.ResetStats]. With an imitation, it skips the
+// test.
 func (s *Server) CommandStats() map[string]int {
 	s.tb.Helper()
 	s.needProcess("command statistics")
@@ -179,15 +179,15 @@ func (s *Server) CommandStats() map[string]int {
 	return calls
 }
 
-// ResetStats sets the statistics of the server to zero.
+// ResetStats resets the statistics of the server.
 func (s *Server) ResetStats() {
 	s.tb.Helper()
 	s.needProcess("command statistics")
 	s.Do("CONFIG", "RESETSTAT")
 }
 
-// Stop kills the server, as a crash would, and waits until it has ended. Without
-// persistence everything in it is lost.
+// Stop kills the server, like a crash, and waits until it has ended. Without
+// persistence, all data is lost.
 func (s *Server) Stop() {
 	s.tb.Helper()
 	if s.mini != nil {
@@ -197,7 +197,7 @@ func (s *Server) Stop() {
 	s.kill()
 }
 
-// kill ends the process, if there is one.
+// kill kills the process, if there is one.
 func (s *Server) kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,8 +210,8 @@ func (s *Server) kill() {
 	s.proc = nil
 }
 
-// Restart starts the server again on the same address, with the snapshot that is
-// in its directory, if there is one. A server that runs is killed first.
+// Restart starts the server again on the same address, from the snapshot in its
+// directory if there is one. It first kills a running server.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Stop()
@@ -230,8 +230,7 @@ func (s *Server) Restart() {
 	s.tb.Fatalf("redistest: redis-server does not restart; the last one printed:\n%s", output)
 }
 
-// Snapshot writes the server's data to its directory, where [Server.Restart]
-// finds it.
+// Snapshot writes the data of the server to its directory, for [Server.Restart].
 func (s *Server) Snapshot() {
 	s.tb.Helper()
 	s.needProcess("a snapshot")
@@ -241,14 +240,14 @@ func (s *Server) Snapshot() {
 // SnapshotFile returns the path of the snapshot.
 func (s *Server) SnapshotFile() string { return filepath.Join(s.dir, "dump.rdb") }
 
-// Pause freezes the server: connections stay open and can be made, and nothing
-// answers.
+// Pause freezes the server: connections stay open and new ones are possible, but
+// nothing answers.
 func (s *Server) Pause() {
 	s.tb.Helper()
 	s.signal("pausing", (*process).stop)
 }
 
-// Resume lets a frozen server go on. It answers what it was sent meanwhile.
+// Resume lets a frozen server continue. It answers what it received meanwhile.
 func (s *Server) Resume() {
 	s.tb.Helper()
 	s.signal("resuming", (*process).cont)
@@ -267,7 +266,7 @@ func (s *Server) signal(what string, send func(*process) error) {
 	}
 }
 
-// needProcess skips the test, or fails it, for an imitation.
+// needProcess skips or fails the test if the server is an imitation.
 func (s *Server) needProcess(what string) {
 	s.tb.Helper()
 	if s.mini != nil {
@@ -276,7 +275,7 @@ func (s *Server) needProcess(what string) {
 	}
 }
 
-// waitFor polls until ok or fails the test.
+// waitFor polls until ok returns true. It fails the test after startPatience.
 func waitFor(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(startPatience); !ok(); time.Sleep(pollEvery) {

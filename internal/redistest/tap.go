@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A Tap records requests that pass a [Proxy], so that copies of them can be
-// delivered late. Its methods are safe for concurrent use.
+// A Tap records requests that pass a [Proxy], so that a test can deliver copies
+// of them late. Its methods are safe for concurrent use.
 type Tap struct {
 	target   string
 	match    func(Command) bool
@@ -22,13 +22,13 @@ type Tap struct {
 	changed  chan struct{} // closed and replaced with each capture
 }
 
-// Record records the requests for which match returns true; they go on to the
-// server as ever. match is called by several goroutines at once.
+// Record records the requests for which match returns true, and sends them to the
+// server as usual. Several goroutines may call match at the same time.
 func (p *Proxy) Record(match func(Command) bool) *Tap { return p.tap(match, false) }
 
-// Withhold records the requests for which match returns true and keeps them from
-// the server, as a network does that loses them, or delivers them late. Their
-// clients get no answer. match is called by several goroutines at once.
+// Withhold records the requests for which match returns true, and does not send
+// them to the server, like a network that loses them or delivers them late. Their
+// clients get no answer. Several goroutines may call match at the same time.
 func (p *Proxy) Withhold(match func(Command) bool) *Tap { return p.tap(match, true) }
 
 func (p *Proxy) tap(match func(Command) bool, withhold bool) *Tap {
@@ -39,14 +39,15 @@ func (p *Proxy) tap(match func(Command) bool, withhold bool) *Tap {
 	return t
 }
 
-// Stop makes the tap record and withhold nothing more. It keeps what it has.
+// Stop ends recording and withholding. The tap keeps what it has recorded.
 func (t *Tap) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopped = true
 }
 
-// saw records a command that matches and reports whether it may go on.
+// saw records a command that matches, and reports whether to send it to the
+// server.
 func (t *Tap) saw(command Command) bool {
 	if !t.match(command) {
 		return true
@@ -62,14 +63,14 @@ func (t *Tap) saw(command Command) bool {
 	return !t.withhold
 }
 
-// Captured returns what was recorded so far, in its order.
+// Captured returns the requests recorded so far, in order.
 func (t *Tap) Captured() []Command {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.captured)
 }
 
-// Wait waits until n requests were recorded, and returns them.
+// Wait waits until n requests are recorded, and returns them.
 func (t *Tap) Wait(tb testing.TB, n int) []Command {
 	tb.Helper()
 	timeout := time.NewTimer(startPatience)
@@ -89,9 +90,9 @@ func (t *Tap) Wait(tb testing.TB, n int) []Command {
 	}
 }
 
-// Replay delivers a copy of every recorded request to the server, each on a
-// connection of its own that does not pass the proxy, and returns the answers. An
-// error that the server answers is an error here.
+// Replay sends a copy of every recorded request to the server and returns the
+// answers. Each copy has its own connection, which does not pass the proxy. An
+// error that the server answers fails the test.
 func (t *Tap) Replay(tb testing.TB) []any {
 	tb.Helper()
 	var answers []any
@@ -105,5 +106,5 @@ func (t *Tap) Replay(tb testing.TB) []any {
 	return answers
 }
 
-// String returns the command, shortened, for messages.
+// String returns the command for messages, shortened.
 func (c Command) String() string { return fmt.Sprintf("%.200q", c.Args) }

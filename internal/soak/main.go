@@ -1,8 +1,8 @@
-// Command soak runs, for as long as it is told, everything that looks for
-// violations of the guarantees: the model, the explorer, histories, processes on
-// real servers, linearizability, fuzzing, and the mutants. For each step it prints
-// the command, with its seed, and what it ran. It ends with a table of that, and
-// with an error if a step failed.
+// Command soak runs everything that looks for violations of the guarantees: the
+// model, the explorer, histories, processes on real servers, linearizability,
+// fuzzing, and the mutants. The option -for sets how long the explorer runs. For
+// each step, soak prints the command with its seed and the totals. At the end it
+// prints a table of all steps. It exits with status 1 if a step failed.
 //
 //	go run ./internal/soak -for 10m
 package main
@@ -42,7 +42,7 @@ func main() {
 	}
 }
 
-// soak runs the steps, one after the other, and reports whether all succeeded.
+// soak runs the steps one after the other, and reports whether all succeeded.
 func soak(ctx context.Context, out *log.Logger, seed uint64, steps []step) bool {
 	began, good := time.Now(), true
 	var table strings.Builder
@@ -62,8 +62,8 @@ func soak(ctx context.Context, out *log.Logger, seed uint64, steps []step) bool 
 	return good
 }
 
-// run runs the command of a step and returns its totals. If it fails, all that the
-// command has said is printed.
+// run runs the command of a step and returns its totals. If the command fails, run
+// prints its output.
 func (s *step) run(ctx context.Context, out *log.Logger) (totals string, err error) {
 	out.Printf("\n%s: %s", s.name, strings.Join(s.args, " "))
 	output, err := exec.CommandContext(ctx, s.args[0], s.args[1:]...).CombinedOutput()

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// step is one command, and what it prints of what it did.
+// step is one command, and the totals to find in its output.
 type step struct {
 	name   string
 	totals []total
 	args   []string
 }
 
-// steps are those of a soak. The explorer takes explore, and each fuzz target is run
-// fuzz times: a number and not a time, at the end of which the go command of 1.26
-// may report its own deadline as a failure (https://go.dev/issue/75804).
+// steps returns the steps of a soak. The explorer runs for about explore. Each fuzz
+// target runs fuzz executions: a count, because at the end of a time the go command
+// of 1.26 may report its own deadline as a failure (https://go.dev/issue/75804).
 func steps(seed uint64, explore time.Duration, fuzz int) []step {
 	seeded := func(name string) string { return fmt.Sprintf("-%s.seed=%d", name, seed) }
 	plainSeed := fmt.Sprintf("-seed=%d", seed)
 	test := func(args ...string) []string {
 		return append([]string{"go", "test", "-count=1", "-v", "-timeout=2h"}, args...)
 	}
-	// The explorer has some 40 programs.
+	// The explorer has about 40 programs.
 	each := max(explore/40, 100*time.Millisecond)
 	all := []step{
 		{
@@ -75,10 +75,10 @@ func steps(seed uint64, explore time.Duration, fuzz int) []step {
 	return all
 }
 
-// fuzzTarget is a function of a package.
+// fuzzTarget is a fuzz function and its package.
 type fuzzTarget struct{ pkg, name string }
 
-// fuzzTargets are all that the module has.
+// fuzzTargets returns all fuzz targets of the module.
 func fuzzTargets() []fuzzTarget {
 	return []fuzzTarget{
 		{".", "FuzzOptions"},

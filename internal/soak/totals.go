@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// total is a number that a step prints in parts.
+// total is a sum of numbers in the output of a step.
 type total struct {
 	of string // what is counted
-	// pattern finds the parts: what its group matches are numbers; without a group,
-	// each match counts as one.
+	// pattern finds the parts. If it has a group, the group matches a number;
+	// without a group, each match counts as one.
 	pattern string
-	// last says that each number says more than the one before.
+	// last means that each number replaces the one before.
 	last bool
 }
 
-// in returns the total in what a step has printed.
+// in returns the total in the output of a step.
 func (t *total) in(output string) int {
 	sum := 0
 	for _, match := range regexp.MustCompile("(?m)"+t.pattern).FindAllStringSubmatch(output, -1) {
@@ -33,7 +33,7 @@ func (t *total) in(output string) int {
 	return sum
 }
 
-// number reads a number, which spin prints as a floating-point one if it is large.
+// number parses a number. Spin prints a large number as a floating-point one.
 func number(text string) int {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil {
@@ -42,8 +42,8 @@ func number(text string) int {
 	return int(n)
 }
 
-// sums returns the totals of a step as a text. It is an error if one of them is
-// nothing: either the step has done nothing, or what it prints has changed.
+// sums returns the totals of a step as text. A total of zero is an error: the step
+// did nothing, or its output has changed.
 func (s *step) sums(output string) (text string, err error) {
 	var parts []string
 	for _, t := range s.totals {
@@ -56,7 +56,7 @@ func (s *step) sums(output string) (text string, err error) {
 	return strings.Join(parts, ", "), err
 }
 
-// commas writes a number with a comma before each three digits.
+// commas formats a number with a comma before every three digits.
 func commas(n int) string {
 	text := strconv.Itoa(n)
 	for at := len(text) - 3; at > 0; at -= 3 {

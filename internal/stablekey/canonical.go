@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// canonical writes output, the result of a MarshalJSON, in the stable form.
+// canonical writes output, the result of MarshalJSON, in the stable form.
 func (e *encoder) canonical(output []byte) error {
 	if !json.Valid(output) {
 		return fail("MarshalJSON returned %s, which is not JSON", quote(string(output)))
@@ -16,13 +16,13 @@ func (e *encoder) canonical(output []byte) error {
 	return e.json(&source{text: string(output)})
 }
 
-// source is valid JSON that is being read.
+// source reads JSON that is known to be valid.
 type source struct {
 	text string
 	pos  int
 }
 
-// peek skips space and returns the next byte, or zero at the end.
+// peek skips white space and returns the next byte, zero at the end.
 func (s *source) peek() byte {
 	for s.pos < len(s.text) {
 		switch c := s.text[s.pos]; c {
@@ -35,7 +35,7 @@ func (s *source) peek() byte {
 	return 0
 }
 
-// accept skips space, and then c if it comes next.
+// accept skips white space, and consumes c if it is next.
 func (s *source) accept(c byte) bool {
 	if s.peek() != c {
 		return false
@@ -54,9 +54,9 @@ func (s *source) word() string {
 	return rest
 }
 
-// str reads a string and returns what it stands for, see [unescape].
+// str reads a string and returns it without escapes, see [unescape].
 func (s *source) str() string {
-	s.pos++ // the quote
+	s.pos++ // the opening quote
 	from := s.pos
 	for s.text[s.pos] != '"' {
 		if s.text[s.pos] == '\\' {
@@ -69,9 +69,10 @@ func (s *source) str() string {
 	return unescape(raw)
 }
 
-// unescape resolves the escapes of a valid JSON string. A surrogate without its
-// partner becomes the three bytes that UTF-8 would have for it: not valid, but
-// different from every other string. Bytes that are not valid stay.
+// unescape resolves the escapes of a valid JSON string. An unpaired surrogate
+// becomes the three bytes that UTF-8 would use for it: they are not valid
+// UTF-8, but differ from every other string. Bytes that are not valid UTF-8
+// stay unchanged.
 func unescape(raw string) string {
 	i := strings.IndexByte(raw, '\\')
 	if i < 0 {
@@ -104,7 +105,7 @@ func unescape(raw string) string {
 	return string(append(text, raw...))
 }
 
-// unescaped is the character that the escape of one letter stands for.
+// unescaped returns the character of a single-letter escape.
 func unescaped(letter byte) byte {
 	switch letter {
 	case 'b':
@@ -118,10 +119,11 @@ func unescaped(letter byte) byte {
 	case 't':
 		return '\t'
 	}
-	return letter // quote, backslash, slash
+	return letter // quote, backslash or slash
 }
 
-// codeUnit reads four hexadecimal digits, which are there: the JSON is valid.
+// codeUnit parses four hexadecimal digits. The JSON is valid, so they are
+// there.
 func codeUnit(text string) rune {
 	unit, err := strconv.ParseUint(text[:4], 16, 16)
 	if err != nil {
@@ -130,7 +132,7 @@ func codeUnit(text string) rune {
 	return rune(unit)
 }
 
-// json writes the value that comes next in s.
+// json writes the next value of s.
 func (e *encoder) json(s *source) error {
 	if err := e.enter(); err != nil {
 		return err

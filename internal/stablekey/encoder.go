@@ -7,18 +7,21 @@ import (
 	"time"
 )
 
-// encoder writes values to a buffer.
+// encoder writes one value to a buffer. One goroutine uses it, once. Between two
+// calls of its methods, buf holds complete JSON values and the beginning of
+// those that enclose them, and depth is the number of enclosing values. After an
+// error, the content of buf is undefined.
 type encoder struct {
 	buf   []byte
-	start int // what was in buf before
+	start int // the length of buf before the encoding
 	depth int
-	// scratch is for sortMembers. The objects inside an object are sorted before
-	// it, so one is enough.
+	// scratch is the buffer of sortMembers. Inner objects are sorted before
+	// outer ones, so one is enough.
 	scratch []byte
 }
 
-// enter begins a value, leave ends it. All values go through them, those of Go
-// and those in the output of marshalers.
+// enter begins a value, and leave ends it. All values pass through them: Go
+// values, and values in the output of marshalers.
 func (e *encoder) enter() error {
 	if e.depth == maxDepth {
 		return fail("nested deeper than %d levels, or a cycle", maxDepth)
@@ -39,7 +42,7 @@ func (e *encoder) checkLength() error {
 	return nil
 }
 
-// value writes v. On an error the buffer holds rubbish.
+// value writes v.
 func (e *encoder) value(v reflect.Value) error {
 	if !v.IsValid() { // a nil interface
 		e.null()
@@ -86,7 +89,7 @@ func (e *encoder) encode(v reflect.Value, p *plan) (err error) {
 	return err
 }
 
-// special writes what is encoded by its type, not by its kind.
+// special writes a value whose type, not its kind, determines the encoding.
 func (e *encoder) special(v reflect.Value, p *plan) error {
 	switch p.how {
 	case asNumber:
@@ -116,8 +119,8 @@ func (e *encoder) special(v reflect.Value, p *plan) error {
 	}
 }
 
-// number writes a json.Number. The empty one, its zero value, is no number: it
-// becomes the empty string, which no other json.Number is encoded as.
+// number writes a json.Number. The empty json.Number, its zero value, is not a
+// number. It becomes the empty string, which no other json.Number is encoded as.
 func (e *encoder) number(text string) (err error) {
 	if text == "" {
 		e.buf = append(e.buf, `""`...)
@@ -130,7 +133,7 @@ func (e *encoder) number(text string) (err error) {
 	return err
 }
 
-// timeText returns the instant of v, which holds a time.Time.
+// timeText returns the text of v, a time.Time, in UTC.
 func timeText(v reflect.Value) (string, error) {
 	r, err := receiver(v, false)
 	if err != nil {
@@ -147,7 +150,7 @@ func timeText(v reflect.Value) (string, error) {
 	return t.Format(time.RFC3339Nano), nil
 }
 
-// bytes writes a slice of bytes.
+// bytes writes a []byte.
 func (e *encoder) bytes(v reflect.Value) {
 	if v.IsNil() {
 		e.null()
@@ -177,10 +180,10 @@ func (e *encoder) list(v reflect.Value) error {
 	return nil
 }
 
-// structure writes a struct. Its fields are sorted in the plan.
+// structure writes a struct. The fields are already sorted in the plan.
 func (e *encoder) structure(v reflect.Value, p *plan) error {
 	if p.err != nil {
-		return fail("%w", p.err) // a new one: the path is added to it
+		return fail("%w", p.err) // a new error: the path is added to it
 	}
 	e.buf = append(e.buf, '{')
 	first := true
@@ -210,8 +213,8 @@ func (e *encoder) structure(v reflect.Value, p *plan) error {
 	return nil
 }
 
-// field writes the value of a field; with the tag's string option, as a string
-// that holds what it would have been.
+// field writes the value of a field. With the string option of the tag, the
+// encoding is written as a string.
 func (e *encoder) field(v reflect.Value, quoted bool) error {
 	from := len(e.buf)
 	err := e.value(v)

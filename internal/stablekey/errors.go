@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// encodeError is a problem and the place where it was found. The path is
-// collected while the encoder returns, so that success costs nothing.
+// encodeError is a problem and its place. The encoder collects the path while
+// it returns, so success costs nothing.
 type encodeError struct {
-	steps []string // from the inside out
+	steps []string // the path, innermost first
 	err   error
 }
 
@@ -20,12 +20,12 @@ func (e *encodeError) Error() string { return e.err.Error() }
 
 func (e *encodeError) Unwrap() error { return e.err }
 
-// fail returns an encodeError without a path yet.
+// fail returns an encodeError without a path.
 func fail(format string, args ...any) error {
 	return &encodeError{err: fmt.Errorf(format, args...)}
 }
 
-// at adds the step through which the encoder came to err.
+// at adds a step to the path of err.
 func at(err error, step string) error {
 	if e, ok := errors.AsType[*encodeError](err); ok {
 		e.steps = append(e.steps, step)
@@ -37,11 +37,11 @@ func atIndex(err error, i int) error { return at(err, "["+strconv.Itoa(i)+"]") }
 
 func atKey(err error, key string) error { return at(err, "["+quote(key)+"]") }
 
-// maxPath bounds the path in a message: the path into a cycle is long, and map
-// keys may be.
+// maxPath bounds the path in a message. The path into a cycle is long, and map
+// keys may be long.
 const maxPath = 200
 
-// located is the error that users see: package, path from the root, problem.
+// located returns the error for users: package, path from the root, problem.
 func located(err error, root any) error {
 	e, ok := errors.AsType[*encodeError](err)
 	if !ok {
@@ -59,7 +59,8 @@ func located(err error, root any) error {
 	return fmt.Errorf("stablekey: %s: %w", path.String(), e.err)
 }
 
-// rootName is the name of a named type, without the pointers to it.
+// rootName returns the name of a named type, without pointers, and "value" for
+// other types.
 func rootName(root any) string {
 	t := reflect.TypeOf(root)
 	for t != nil && t.Kind() == reflect.Pointer && t.Name() == "" {
@@ -71,7 +72,7 @@ func rootName(root any) string {
 	return t.String()
 }
 
-// quote makes text safe for a message, and short.
+// quote quotes text for a message and shortens it.
 func quote(text string) string {
 	const most = 40
 	if len(text) > most {

@@ -7,38 +7,39 @@ import (
 	"unicode"
 )
 
-// field is a field of a struct, its own or that of an embedded struct.
+// field is a field of a struct or of a struct that it embeds.
 type field struct {
 	name   string // in JSON
 	label  string // `"name":`
-	goName string // with those of the embedded structs, for errors
-	index  []int  // the way to it
-	tagged bool   // the tag gives the name
+	goName string // with the names of the embedded structs, for errors
+	index  []int  // the path to it
+	tagged bool   // the name is from the tag
 
 	omitEmpty bool
 	omitZero  bool
 	quoted    bool
-	// zeroer: the type has an IsZero method; zeroOnPointer: on its pointer.
+	// zeroer means that the type has an IsZero method, zeroOnPointer that it has
+	// a pointer receiver.
 	zeroer, zeroOnPointer bool
 }
 
-// embedded is a struct whose fields are still to be looked at.
+// embedded is a struct whose fields still have to be scanned.
 type embedded struct {
 	typ    reflect.Type
 	index  []int
 	goName string
 }
 
-// fieldsOf returns the fields of the struct t in the order of their names. It
-// follows encoding/json: breadth first through embedded structs, where a field
-// hides the deeper ones of the same name, and one that is named by its tag hides
-// others of the same depth.
+// fieldsOf returns the fields of the struct t, sorted by name. It follows
+// encoding/json: breadth first through embedded structs. A field hides deeper
+// fields of the same name. At the same depth, a field that is named by its tag
+// hides others.
 func fieldsOf(t reflect.Type) ([]field, error) {
 	var found []field
 	visited := map[reflect.Type]bool{}
 	for level := []embedded{{typ: t}}; len(level) > 0; {
-		// A struct that is embedded twice at the same depth hides its own fields:
-		// that they are found twice is what says so.
+		// A struct that is embedded twice at the same depth hides its own fields.
+		// It is scanned twice on purpose, so that dominant finds the duplicates.
 		var next []embedded
 		for _, here := range level {
 			if visited[here.typ] {
@@ -93,14 +94,14 @@ func scan(here embedded) (fields []field, deeper []embedded, err error) {
 	return fields, deeper, nil
 }
 
-// hidden reports whether JSON does not see the field: it is unexported, and no
+// hidden reports whether JSON ignores the field: it is unexported and not an
 // embedded struct, which may have exported fields.
 func hidden(sf reflect.StructField) bool {
 	return !sf.IsExported() && (!sf.Anonymous || pointed(sf.Type).Kind() != reflect.Struct)
 }
 
-// pointed returns what a field is looked at as: an unnamed pointer counts as
-// what it points to.
+// pointed returns the type that an unnamed pointer type points to, and any other
+// type unchanged.
 func pointed(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Pointer && t.Name() == "" {
 		return t.Elem()
@@ -132,7 +133,7 @@ func newField(sf reflect.StructField, tagName string, options []string) field {
 	return f
 }
 
-// validName reports whether encoding/json takes name from a tag.
+// validName reports whether encoding/json accepts a name from a tag.
 func validName(name string) bool {
 	for _, c := range name {
 		if !strings.ContainsRune("!#$%&()*+-./:;<=>?@[]^_{|}~ ", c) && !unicode.IsLetter(c) && !unicode.IsDigit(c) {
@@ -142,8 +143,9 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// dominant sorts the fields and leaves the one of each name that hides the
-// others. Where none does, encoding/json would leave out all of them: an error.
+// dominant sorts the fields, and keeps for each name the one that hides the
+// others. If none does, encoding/json would drop all of them; dominant returns an
+// error.
 func dominant(found []field) ([]field, error) {
 	slices.SortStableFunc(found, func(a, b field) int {
 		if c := strings.Compare(a.name, b.name); c != 0 {
@@ -174,8 +176,8 @@ func dominant(found []field) ([]field, error) {
 	return fields, nil
 }
 
-// find returns the field in v, or false if an embedded pointer on the way to it
-// is nil.
+// find returns the field in v. It returns false if an embedded pointer on the
+// path is nil.
 func (f *field) find(v reflect.Value) (reflect.Value, bool) {
 	if len(f.index) == 1 {
 		return v.Field(f.index[0]), true
@@ -192,7 +194,7 @@ func (f *field) find(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-// absent reports whether the field, with the value v, is left out.
+// absent reports whether a field with the value v is left out.
 func (f *field) absent(v reflect.Value) (bool, error) {
 	if f.omitEmpty && isEmpty(v) {
 		return true, nil
@@ -210,7 +212,7 @@ func (f *field) absent(v reflect.Value) (bool, error) {
 	return isNil(v), nil
 }
 
-// isEmpty is the test of omitempty.
+// isEmpty implements omitempty.
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
@@ -222,9 +224,9 @@ func isEmpty(v reflect.Value) bool {
 	}
 }
 
-// isNil reports whether v counts as nothing: a nil pointer, interface, map or
-// slice, or an interface that holds one. A map or slice with a marshaler decides
-// itself what it is when nil.
+// isNil reports whether v counts as nil: a nil pointer, interface, map or slice,
+// or an interface that holds one. A nil map or slice with a marshaler does not
+// count: its marshaler decides.
 func isNil(v reflect.Value) bool {
 	for v.Kind() == reflect.Interface {
 		if v.IsNil() {

@@ -6,9 +6,8 @@ import (
 	"reflect"
 )
 
-// receiver returns v as the receiver of a method of its type, or of the pointer
-// to it. A value that is not addressable is copied, so that the method is found
-// all the same.
+// receiver returns v, or a pointer to it, as the receiver of a method. For a
+// pointer, it copies a value that is not addressable.
 func receiver(v reflect.Value, pointer bool) (any, error) {
 	if !v.CanInterface() {
 		return nil, fail("the methods of an unexported field cannot be called")
@@ -24,7 +23,7 @@ func receiver(v reflect.Value, pointer bool) (any, error) {
 	return v.Addr().Interface(), nil
 }
 
-// marshalJSON returns what the MarshalJSON method of v returns.
+// marshalJSON returns the result of v's MarshalJSON.
 func marshalJSON(v reflect.Value, pointer bool) (output []byte, err error) {
 	r, err := receiver(v, pointer)
 	if err != nil {
@@ -42,7 +41,7 @@ func marshalJSON(v reflect.Value, pointer bool) (output []byte, err error) {
 	return output, nil
 }
 
-// marshalText returns what the MarshalText method of v returns.
+// marshalText returns the result of v's MarshalText.
 func marshalText(v reflect.Value, pointer bool) (text string, err error) {
 	r, err := receiver(v, pointer)
 	if err != nil {
@@ -62,8 +61,8 @@ func marshalText(v reflect.Value, pointer bool) (text string, err error) {
 
 type zeroer interface{ IsZero() bool }
 
-// callIsZero returns what the IsZero method of v returns. A nil pointer is zero
-// without being asked.
+// callIsZero returns the result of v's IsZero. A nil pointer is zero; the
+// method is not called.
 func callIsZero(v reflect.Value, pointer bool) (zero bool, err error) {
 	inner := v
 	if inner.Kind() == reflect.Interface {
@@ -84,7 +83,8 @@ func callIsZero(v reflect.Value, pointer bool) (zero bool, err error) {
 	return z.IsZero(), nil
 }
 
-// recovered turns a panic of the user's method into an error. Deferred.
+// recovered turns a panic of the user's method into an error. It must be
+// deferred.
 func recovered(err *error, method string) {
 	switch p := recover().(type) {
 	case nil:

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// member is a member of an object, written to the buffer at [start, end).
+// member is a member of an object. The buffer has it at [start, end).
 type member struct {
 	name       string
 	start, end int
 }
 
-// sortMembers puts the members that begin at from, written in any order and
-// without commas, in the order of their names, and separates them by commas. It
-// returns the name that occurs twice, if one does.
+// sortMembers sorts the members that begin at from by name and separates them
+// by commas. They were written in any order and without commas. If a name
+// occurs twice, sortMembers returns it and false.
 func (e *encoder) sortMembers(from int, members []member) (twice string, ok bool) {
 	if len(members) == 0 {
 		return "", true

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// The form of a number is that of ECMAScript: digits without exponent from
-// 0.000001 up to 21 digits before the point, with exponent beyond.
+// The form of a number is that of ECMAScript: without exponent from 0.000001 to
+// 21 digits before the point, with exponent otherwise.
 const (
 	plainDigits = 21
 	plainZeros  = 6
 )
 
-// appendFloat appends f, which has the given number of bits.
+// appendFloat appends f, a float of that many bits.
 func appendFloat(dst []byte, f float64, bits int) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return dst, fail("%v has no stable encoding", f)
@@ -25,14 +25,14 @@ func appendFloat(dst []byte, f float64, bits int) ([]byte, error) {
 	return appendNumber(dst, strconv.FormatFloat(f, 'e', -1, bits))
 }
 
-// appendNumber appends the canonical form of text, a valid JSON number: texts of
-// the same value, and no others, get the same form.
+// appendNumber appends the canonical form of text, a valid JSON number. Two
+// texts have the same form only if they have the same value.
 func appendNumber(dst []byte, text string) ([]byte, error) {
 	unsigned, negative := strings.CutPrefix(text, "-")
 	mantissa, exponent := unsigned, int64(0)
 	if i := strings.IndexAny(unsigned, "eE"); i >= 0 {
 		var err error
-		// The bound keeps the sums below far from overflowing.
+		// The bound of 48 bits keeps the sums below from overflowing.
 		if exponent, err = strconv.ParseInt(unsigned[i+1:], 10, 48); err != nil {
 			return dst, fail("the exponent of the number %s is too large", quote(text))
 		}
@@ -45,7 +45,7 @@ func appendNumber(dst []byte, text string) ([]byte, error) {
 	point := int64(len(whole)-(len(all)-len(digits))) + exponent
 	digits = strings.TrimRight(digits, "0")
 	if digits == "" {
-		return append(dst, '0'), nil // -0 too: -0 == 0
+		return append(dst, '0'), nil // also for -0, because -0 == 0
 	}
 	if negative {
 		dst = append(dst, '-')
@@ -53,8 +53,8 @@ func appendNumber(dst []byte, text string) ([]byte, error) {
 	return appendDecimal(dst, digits, point), nil
 }
 
-// appendDecimal appends 0.digits * 10^point. The digits neither begin nor end
-// with a zero.
+// appendDecimal appends 0.digits * 10^point. digits neither begins nor ends with
+// a zero.
 func appendDecimal(dst []byte, digits string, point int64) []byte {
 	count := int64(len(digits))
 	switch {
@@ -82,12 +82,12 @@ func appendDecimal(dst []byte, digits string, point int64) []byte {
 	return strconv.AppendInt(dst, point-1, 10)
 }
 
-// appendZeros appends at most plainDigits zeros.
+// appendZeros appends count zeros, at most plainDigits.
 func appendZeros(dst []byte, count int64) []byte {
 	return append(dst, "000000000000000000000"[:count]...)
 }
 
-// isNumber reports whether text is a JSON number and nothing else.
+// isNumber reports whether text is exactly a JSON number.
 func isNumber(text string) bool {
 	if text == "" || !isDigit(text[len(text)-1]) || text[0] != '-' && !isDigit(text[0]) {
 		return false

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// how says how the values of a type are encoded.
+// how is the way in which values of a type are encoded.
 type how int
 
 const (
@@ -30,23 +30,25 @@ const (
 	asText // by MarshalText
 )
 
-// plan is what is known of a type before any value is seen. It does not change.
+// plan is what the encoder knows of a type before it sees a value. It does not
+// change.
 type plan struct {
 	how how
-	// onPointer: the method of asJSON or asText has a pointer receiver.
+	// onPointer means that the method of asJSON or asText has a pointer
+	// receiver.
 	onPointer bool
-	// key is how the keys of a map are encoded: asString, asInt, asUint, asTime,
-	// asText or unsupported.
+	// key is the encoding of map keys: asString, asInt, asUint, asTime, asText
+	// or unsupported.
 	key how
-	// fields are those of a struct, in the order of their names; err is why the
-	// struct cannot be encoded.
+	// fields are the fields of a struct, sorted by name. err says why the struct
+	// cannot be encoded.
 	fields []field
 	err    error
 }
 
-// plans maps a reflect.Type to its *plan. An entry follows from the type alone,
-// and there is at most one for each type of the program: a cache of constants
-// that would be worth nothing if every call made its own.
+// plans maps a reflect.Type to its *plan. A plan depends on the type alone, and
+// there is at most one per type of the program. The cache is global because one
+// per call would be useless.
 var plans sync.Map //nolint:gochecknoglobals // See above: a memo of a pure function, no state.
 
 func planOf(t reflect.Type) *plan {
@@ -80,7 +82,8 @@ func howOf(t reflect.Type) (h how, onPointer bool) {
 	case t == reflect.TypeFor[json.Number]():
 		return asNumber, false
 	case t.Kind() == reflect.Pointer:
-		// Followed first: its methods include those of what it points to.
+		// Pointers come first: their method sets include those of the types that
+		// they point to.
 		return asPointer, false
 	case t.Kind() == reflect.Interface:
 		return asInterface, false
@@ -94,7 +97,7 @@ func howOf(t reflect.Type) (h how, onPointer bool) {
 	return howKind(t), false
 }
 
-// hasMethod reports whether t, or only the pointer to t, implements i.
+// hasMethod reports whether t implements i, or only the pointer to t does.
 func hasMethod(t, i reflect.Type) (has, onPointer bool) {
 	if t.Implements(i) {
 		return true, false
@@ -105,7 +108,7 @@ func hasMethod(t, i reflect.Type) (has, onPointer bool) {
 	return false, false
 }
 
-// howKind is how the values of a type without methods are encoded.
+// howKind returns the encoding of a type without marshaler, by its kind.
 func howKind(t reflect.Type) how {
 	switch t.Kind() {
 	case reflect.Bool:
@@ -136,8 +139,8 @@ func howKind(t reflect.Type) how {
 	}
 }
 
-// howKeyOf is how map keys are encoded: as in encoding/json, a string kind comes
-// before its MarshalText.
+// howKeyOf returns the encoding of map keys of type t. As in encoding/json, a
+// string kind takes precedence over MarshalText.
 func howKeyOf(t reflect.Type) how {
 	switch {
 	case t.Kind() == reflect.String:

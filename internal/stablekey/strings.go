@@ -6,11 +6,11 @@ const hex = "0123456789abcdef"
 
 // appendString appends s as a JSON string.
 //
-// Different strings give different text, because the escapes are not reachable
-// in two ways: each escaped ASCII character has one escape, every other valid
-// character stands for itself, and an invalid byte becomes a lone low surrogate,
-// which valid text cannot contain. No high surrogate is ever written, so a JSON
-// reader does not join that escape with what precedes it.
+// Different strings have different encodings. Each escaped ASCII character has
+// one escape. Every other valid character is itself. An invalid byte becomes a
+// lone low surrogate, which valid text cannot contain. appendString never writes
+// a high surrogate, so a JSON reader does not join the escape with the text
+// before it.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	done := 0 // s[:done] is written

@@ -73,7 +73,7 @@ func absentCases() []testCase {
 	}
 }
 
-// wantAbsent checks that there is an absence under key.
+// wantAbsent checks that key holds an absence.
 func (s *session) wantAbsent(key provider.Key) {
 	s.t.Helper()
 	entry, found := s.get(key)

@@ -142,7 +142,7 @@ func checkAcquireGrants(s leasing) {
 	}
 }
 
-// oddEntries are entries that a store may take for something else.
+// oddEntries returns entries that a store may mistake for something else.
 func oddEntries() map[string]provider.Entry {
 	return map[string]provider.Entry{
 		"full":    {Value: payload{Name: "n", Tags: []string{"a"}}, FreshUntil: time.Now().Add(time.Minute), LoadTime: 1234 * time.Microsecond, LoadedAt: time.Now(), Validator: "W/\"7\""},
@@ -208,11 +208,11 @@ func checkLeaseInvisible(s leasing) {
 		s.wantMiss(key)
 	}
 	s.wantNothingSeen(keys...)
-	s.fillValue(leases[0], "value") // what looked took nothing away
+	s.fillValue(leases[0], "value") // inspecting took no lease away
 	s.fillValue(leases[1], "value")
 }
 
-// wantNothingSeen checks that the capabilities of the store show no entry at all.
+// wantNothingSeen checks that no capability of the store shows an entry.
 func (s leasing) wantNothingSeen(keys ...provider.Key) {
 	s.t.Helper()
 	if b, ok := s.store.(provider.Batcher); ok {
@@ -340,8 +340,8 @@ func checkLeaseNone(s leasing) {
 	s.fillValue(lease, "value")
 }
 
-// checkLeaseKeys leases all keys, which are different, one after the other, fills
-// each, and then deletes every other one.
+// checkLeaseKeys leases keys one after the other, fills each, and then deletes
+// every other one. The keys are distinct.
 func (s leasing) checkLeaseKeys(keys []provider.Key) {
 	s.t.Helper()
 	leases := make([]provider.Lease, len(keys))

@@ -101,7 +101,8 @@ func batchCases() []capabilityCase[provider.Batcher] {
 	}
 }
 
-// getMany returns the results for keys; a wrong number of them ends the case.
+// getMany returns the results for keys. An error or a wrong number of results
+// ends the case.
 func (s *session) getMany(b provider.Batcher, keys []provider.Key) []provider.Result {
 	s.t.Helper()
 	results, err := b.GetMany(s.ctx(), keys)
@@ -114,7 +115,7 @@ func (s *session) getMany(b provider.Batcher, keys []provider.Key) []provider.Re
 	return results
 }
 
-// setMany stores items; an error ends the case.
+// setMany stores items. An error ends the case.
 func (s *session) setMany(b provider.Batcher, items []provider.Item) {
 	s.t.Helper()
 	if err := b.SetMany(s.ctx(), items); err != nil {
@@ -122,12 +123,12 @@ func (s *session) setMany(b provider.Batcher, items []provider.Item) {
 	}
 }
 
-// item is a value to be stored for an hour.
+// item returns a value to store for an hour.
 func item(key provider.Key, value any) provider.Item {
 	return provider.Item{Key: key, Entry: provider.Entry{Value: value}, TTL: time.Hour}
 }
 
-// wantResult checks that a result is the value.
+// wantResult checks that result has value.
 func (s *session) wantResult(key provider.Key, result provider.Result, value any) {
 	s.t.Helper()
 	if result.Err != nil || !result.Found {
@@ -137,7 +138,7 @@ func (s *session) wantResult(key provider.Key, result provider.Result, value any
 	s.wantEntry(key, result.Entry, provider.Entry{Value: value})
 }
 
-// wantNoResult checks that a result is a miss.
+// wantNoResult checks that result is a miss.
 func (s *session) wantNoResult(key provider.Key, result provider.Result) {
 	s.t.Helper()
 	if result.Err != nil || result.Found {
@@ -300,8 +301,8 @@ func checkSetManyRefusedTTL(s *session, b provider.Batcher) {
 	s.wantMiss(k("empty"))
 }
 
-// checkSetManyRefused stores value, which the store may refuse with an error that
-// matches sentinel, among others.
+// checkSetManyRefused stores value together with other values. The store may
+// refuse value with an error that matches sentinel.
 func (s *session) checkSetManyRefused(b provider.Batcher, value any, sentinel error) {
 	s.set(k("odd"), "what was there before", time.Hour)
 	err := b.SetMany(s.ctx(), []provider.Item{item(k("first"), "value"), item(k("odd"), value), item(k("last"), "value")})

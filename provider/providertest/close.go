@@ -81,7 +81,7 @@ func closeCases() []capabilityCase[io.Closer] {
 	}
 }
 
-// close closes the store; an error ends the case.
+// close closes the store. An error ends the case.
 func (s *session) close(c io.Closer) {
 	s.t.Helper()
 	if err := c.Close(); err != nil {
@@ -158,7 +158,8 @@ func checkCloseWhileUsed(s *session, c io.Closer) {
 	s.wantClosed("Get", err)
 }
 
-// wantNilOrClosed checks the error of a call that runs while the store is closed.
+// wantNilOrClosed checks the error of a call that runs while the store is being
+// closed.
 func (s *session) wantNilOrClosed(call string, err error) {
 	s.t.Helper()
 	if err != nil && !errors.Is(err, provider.ErrClosed) {

@@ -9,7 +9,7 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// rounds is how often a writer of a concurrent case writes.
+// rounds is the number of writes of a writer in a concurrent case.
 const rounds = 150
 
 func concurrentCases() []testCase {
@@ -56,8 +56,8 @@ func concurrentCases() []testCase {
 	}
 }
 
-// breathe lets the others run: in a bubble, where sleeping goroutines take turns
-// in the order of time, by a nanosecond.
+// breathe lets other goroutines run. In a bubble it sleeps a nanosecond, because
+// sleeping goroutines take turns in the order of their wake-up times.
 func (s *session) breathe() {
 	if s.exact() {
 		time.Sleep(time.Nanosecond)
@@ -66,8 +66,8 @@ func (s *session) breathe() {
 	runtime.Gosched()
 }
 
-// writeAndRead runs write for each of writers goroutines, and read, over and over,
-// in a few others until the writers are done.
+// writeAndRead runs write in writers goroutines. A few others run read in a loop
+// until the writers are done.
 func (s *session) writeAndRead(writers int, write func(i int), read func()) {
 	const readers = 3
 	var writing atomic.Int64
@@ -157,7 +157,7 @@ func checkSetSeen(s *session) {
 	})
 }
 
-// checkGoneSeen stores numbered entries and has remove remove them, while others
+// checkGoneSeen stores numbered entries and removes them with remove, while others
 // read.
 func (s *session) checkGoneSeen(remove func(key provider.Key)) {
 	key := k("family:7")

@@ -80,7 +80,7 @@ func contextCases() []testCase {
 	}
 }
 
-// cancelled returns a context that has ended.
+// cancelled returns a context that is cancelled.
 func (s *session) cancelled() context.Context {
 	ctx, cancel := context.WithCancel(s.ctx())
 	cancel()
@@ -101,8 +101,8 @@ func checkGetCancelled(s *session) {
 	}
 }
 
-// checkCancelledAnswer asks for key with a cancelled context. Only want may be
-// found, and the empty string means nothing.
+// checkCancelledAnswer calls Get with a cancelled context. Get may find want
+// only; if want is empty, it may find nothing.
 func (s *session) checkCancelledAnswer(key provider.Key, want string) {
 	s.t.Helper()
 	entry, found, err := s.store.Get(s.cancelled(), key)

@@ -131,7 +131,8 @@ func checkDeleteMany(s *session) {
 	}
 }
 
-// fill stores, under each name of a scope, a string made from that name.
+// fill stores a string for each of names in scope. The string is made from the
+// name.
 func (s *session) fill(scope string, names []string) {
 	s.t.Helper()
 	for _, name := range names {

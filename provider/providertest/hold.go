@@ -10,14 +10,15 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// A holding is a session on a store with leases and holds.
+// A holding is a session on a store with leases and holds. Its methods follow the
+// rules of leasing.
 type holding struct {
 	leasing
 
 	holder provider.Holder
 }
 
-// withHolds makes a case for a store with holds, which must have leases.
+// withHolds makes a case for a store with holds. Such a store must have leases.
 func withHolds(run func(s holding)) func(*session, provider.Holder) {
 	return func(s *session, h provider.Holder) {
 		l, ok := s.store.(provider.Leaser)
@@ -28,7 +29,7 @@ func withHolds(run func(s holding)) func(*session, provider.Holder) {
 	}
 }
 
-// holdFor places a hold; an error ends the case.
+// holdFor places a hold for ttl. An error ends the case.
 func (s holding) holdFor(targets provider.HoldTargets, token string, ttl time.Duration) {
 	s.t.Helper()
 	if err := s.holder.Hold(s.ctx(), targets, token, ttl); err != nil {
@@ -42,7 +43,7 @@ func (s holding) hold(targets provider.HoldTargets, token string) {
 	s.holdFor(targets, token, leaseTime)
 }
 
-// unhold gives a hold up; an error ends the case.
+// unhold ends a hold. An error ends the case.
 func (s holding) unhold(targets provider.HoldTargets, token string) {
 	s.t.Helper()
 	if err := s.holder.Unhold(s.ctx(), targets, token); err != nil {
@@ -50,7 +51,7 @@ func (s holding) unhold(targets provider.HoldTargets, token string) {
 	}
 }
 
-// wantHeld checks that keys are held and nothing is found under them.
+// wantHeld checks that keys are held and that no entry is found under them.
 func (s holding) wantHeld(keys ...provider.Key) {
 	s.t.Helper()
 	for i, grant := range s.acquireAll(keys...) {
@@ -61,23 +62,23 @@ func (s holding) wantHeld(keys ...provider.Key) {
 	}
 }
 
-// showTargets prints targets, shortened if they are many.
+// showTargets formats targets for a message, shortened if they are many.
 func showTargets(targets provider.HoldTargets) string {
 	return shorten(fmt.Sprintf("scope %q, keys %q, prefixes %q", targets.Scope, targets.Keys, targets.Prefixes))
 }
 
-// holdKeys are targets of keys of the scope that most cases use.
+// holdKeys returns keys of the scope that most cases use, as targets.
 func holdKeys(names ...string) provider.HoldTargets {
 	return provider.HoldTargets{Scope: "scope", Keys: names}
 }
 
-// holdPrefixes are targets of prefixes of the scope that most cases use.
+// holdPrefixes returns prefixes of the scope that most cases use, as targets.
 func holdPrefixes(prefixes ...string) provider.HoldTargets {
 	return provider.HoldTargets{Scope: "scope", Prefixes: prefixes}
 }
 
-// eachKind runs check for a key that is held by itself, and for one that is held
-// by a prefix.
+// eachKind runs check twice: for a key that is held itself, and for a key under a
+// held prefix.
 func eachKind(check func(s holding, key provider.Key, targets provider.HoldTargets)) func(*session, provider.Holder) {
 	return withHolds(func(s holding) {
 		check(s, k("key"), holdKeys("key"))
@@ -260,7 +261,7 @@ func checkUnholdFrees(s holding, key provider.Key, targets provider.HoldTargets)
 
 	old := s.lease(key)
 	s.hold(targets, "second")
-	s.wantHeld(key) // asking leaves no lease
+	s.wantHeld(key) // Acquire leaves no lease on a held key
 	s.unhold(targets, "second")
 	s.wantRefused(old, "the key was held since")
 	lease := s.lease(key)
@@ -603,7 +604,8 @@ func checkHoldPrefixBytes(s holding) {
 	}
 }
 
-// checkHeldPrefix holds prefix and checks which of names, some of them twice, are.
+// checkHeldPrefix holds prefix, and checks which of names are held. Names may
+// repeat.
 func (s holding) checkHeldPrefix(names []string, prefix string) {
 	s.t.Helper()
 	var keys []provider.Key

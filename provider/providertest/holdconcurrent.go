@@ -51,13 +51,14 @@ func checkOwnHolds(s holding) {
 	s.wantFree(k("p:1"))
 }
 
-// checkHoldOvertakes is checkOvertaken for holds: in addition, who asks while the
-// hold is there, from before his call until after it, finds and gets nothing.
+// checkHoldOvertakes is checkOvertaken for holds. It also checks that a call gets
+// neither an entry nor a lease if the hold exists from before the call until
+// after it.
 func (s holding) checkHoldOvertakes(targets provider.HoldTargets) {
 	s.t.Helper()
 	key := k("family:7")
 	var src source
-	var turn atomic.Int64 // odd while the hold is there for certain
+	var turn atomic.Int64 // odd while the hold certainly exists
 	held := func(before int64) bool { return before%2 == 1 && turn.Load() == before }
 	s.writeAndRead(4, func(i int) {
 		if i > 0 {
@@ -100,5 +101,5 @@ func (s holding) checkHoldOvertakes(targets provider.HoldTargets) {
 		}
 	})
 	s.remove(key)
-	s.wantFree(key) // no hold is left
+	s.wantFree(key) // no hold remains
 }

@@ -64,7 +64,7 @@ func inspectCases() []capabilityCase[provider.Inspector] {
 	}
 }
 
-// has returns what Has says; an error ends the case.
+// has returns the result of Has. An error ends the case.
 func (s *session) has(i provider.Inspector, key provider.Key) bool {
 	s.t.Helper()
 	found, err := i.Has(s.ctx(), key)
@@ -74,7 +74,7 @@ func (s *session) has(i provider.Inspector, key provider.Key) bool {
 	return found
 }
 
-// stats returns the statistics; an error ends the case.
+// stats returns the result of Stats. An error ends the case.
 func (s *session) stats(i provider.Inspector) provider.Stats {
 	s.t.Helper()
 	stats, err := i.Stats(s.ctx())
@@ -152,12 +152,12 @@ func checkStatsHits(s *session, i provider.Inspector) {
 	}
 }
 
-// known reports whether a store can tell the numbers.
+// known reports whether the store knows all numbers.
 func known(numbers ...int64) bool {
 	return !slices.Contains(numbers, provider.Unknown)
 }
 
-// wantSane checks the statistics against themselves.
+// wantSane checks that the statistics are consistent with each other.
 func (s *session) wantSane(stats provider.Stats) {
 	s.t.Helper()
 	for name, n := range map[string]int64{

@@ -51,7 +51,7 @@ func keyCases() []testCase {
 	}
 }
 
-// oddNames are names with which stores of all kinds have had trouble.
+// oddNames returns names that stores of various kinds handle wrongly.
 func oddNames() []string {
 	return []string{
 		"", " ", "  ", "a", "A", "a ", " a", "\n", "\r\n", "a\nb", "a\r\nb", "\t",
@@ -65,7 +65,7 @@ func oddNames() []string {
 	}
 }
 
-// checkNames stores under every name and then reads, and removes, each.
+// checkNames stores a value under each of names, then reads and removes each.
 func (s *session) checkNames(names []string) {
 	s.t.Helper()
 	keys := make([]provider.Key, len(names))
@@ -75,8 +75,8 @@ func (s *session) checkNames(names []string) {
 	s.checkKeys(keys)
 }
 
-// checkKeys stores under all keys, which are different, and reads each; then it
-// removes every other one and reads each again.
+// checkKeys stores a value under each of keys and reads each. Then it removes
+// every other key, and reads each again. The keys are distinct.
 func (s *session) checkKeys(keys []provider.Key) {
 	s.t.Helper()
 	for i, key := range keys {
@@ -97,9 +97,9 @@ func (s *session) checkKeys(keys []provider.Key) {
 	}
 }
 
-// valueNo is a string that differs for every i.
+// valueNo returns a string that differs for every i.
 func valueNo(i int) string { return fmt.Sprint("value no. ", i) }
 
-// valueOf is a string made from a name. It is UTF-8 whatever the name is,
-// because codecs may permit no other strings.
+// valueOf returns a string made from name. It is always valid UTF-8, because
+// codecs need not support other strings.
 func valueOf(name string) string { return fmt.Sprintf("value of %+q", name) }

@@ -97,22 +97,22 @@ func checkFillsOnce(s leasing) {
 	}
 }
 
-// A source is what a cache reads: numbered versions, and how far they have been
-// invalidated. One goroutine changes it.
+// A source stands for what a cache reads: numbered versions, and how far they are
+// invalidated. One goroutine writes both fields; others read them.
 type source struct {
-	version     atomic.Int64 // the newest there is
-	invalidated atomic.Int64 // the newest whose invalidation has returned
+	version     atomic.Int64 // the newest version
+	invalidated atomic.Int64 // the newest version whose invalidation has returned
 }
 
-// checkOvertaken has loaders fill what they read from a source, while it changes
-// and every change is invalidated, and checks
+// checkOvertaken runs loaders, which fill what they read from a source. Meanwhile
+// the source changes, and every change is invalidated. It checks
 //
-//   - every Fill: if an invalidation began after Acquire had returned, and
-//     returned before Fill began, it must be refused;
-//   - every answer: after an invalidation has returned, it is not older than what
-//     was invalidated.
+//   - every Fill: if an invalidation began after Acquire had returned and
+//     returned before Fill began, the store must refuse the fill;
+//   - every entry found: it must not be older than the version whose invalidation
+//     had returned before the call.
 //
-// through is what a loader does.
+// through is one turn of a loader.
 func (s leasing) checkOvertaken(invalidate func(key provider.Key), through func(key provider.Key, src *source, while int)) {
 	s.t.Helper()
 	key := k("family:7")
@@ -140,8 +140,8 @@ func (s leasing) checkOvertaken(invalidate func(key provider.Key), through func(
 	})
 }
 
-// readThrough is a reader: it asks, loads if it must, which takes a while, and
-// fills, or sometimes gives up.
+// readThrough is one turn of a reader: it acquires, loads if it has the lease,
+// which takes a while, and fills. Sometimes it releases the lease instead.
 func (s leasing) readThrough(key provider.Key, src *source, while int) {
 	least := src.invalidated.Load()
 	grant := s.acquire(key)
@@ -149,7 +149,7 @@ func (s leasing) readThrough(key provider.Key, src *source, while int) {
 	case provider.LeaseFound:
 		s.wantVersion("Acquire", grant.Entry, least)
 	case provider.LeaseGranted:
-		loaded := src.version.Load() // every later one is invalidated after this moment
+		loaded := src.version.Load() // every later version is invalidated after this moment
 		for range while {
 			s.breathe()
 		}
@@ -161,12 +161,12 @@ func (s leasing) readThrough(key provider.Key, src *source, while int) {
 		if filled := s.fillAll(fillOf(grant.Lease, int(loaded)))[0]; filled.Stored && overtaken {
 			s.fatalf("Fill stored version %d, although a later one was invalidated between Acquire and Fill", loaded)
 		}
-	default: // somebody else loads, or changes the source
+	default: // another goroutine loads, or changes the source
 	}
 }
 
-// wantVersion checks that an entry is not older than what was invalidated before
-// the call that found it began.
+// wantVersion checks that an entry is not older than least, the version whose
+// invalidation had returned before the call began.
 func (s leasing) wantVersion(call string, entry provider.Entry, least int64) {
 	s.t.Helper()
 	if version, ok := as[int](entry.Value); !ok || int64(version) < least {

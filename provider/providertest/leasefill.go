@@ -93,7 +93,7 @@ func checkFillTTL(s leasing) {
 	after := s.leaseFor(k("after the lease"), 5*time.Second)
 	before := s.lease(k("before the lease"))
 	forEver := s.lease(k("for ever"))
-	s.pause() // the load
+	s.pause() // stands for the load
 	s.fillEntry(provider.Fill{Lease: after, Entry: provider.Entry{Value: "value"}, TTL: time.Hour})
 	s.fillEntry(provider.Fill{Lease: forEver, Entry: provider.Entry{Value: "value"}, TTL: provider.NoExpiry})
 	began := now()
@@ -101,7 +101,7 @@ func checkFillTTL(s leasing) {
 	s.wantEnd(k("before the lease"), "value", ttl, began)
 	s.wantFree(k("before the lease"))
 	if s.exact() {
-		time.Sleep(30 * time.Minute) // the lease has ended long ago
+		time.Sleep(30 * time.Minute) // the lease ended long ago
 	}
 	s.want(k("after the lease"), "value")
 	if s.exact() {
@@ -204,14 +204,14 @@ func checkFillRefusedTTL(s leasing) {
 	}
 }
 
-// checkFillRefused fills value, which the store may refuse with an error that
-// matches sentinel, among others.
+// checkFillRefused fills value together with other values. The store may refuse
+// value with an error that matches sentinel.
 func (s leasing) checkFillRefused(value any, sentinel error) {
 	s.t.Helper()
 	leases := s.leases(k("first"), k("odd"), k("last"))
 	filled := s.fillAll(fillOf(leases[0], "value"), fillOf(leases[1], value), fillOf(leases[2], "value"))
 	switch odd := filled[1]; {
-	case odd.Stored: // a store that does not encode values, or keeps large ones
+	case odd.Stored: // the store does not encode values, or accepts large ones
 		if entry, found := s.get(k("odd")); found {
 			s.wantEntry(k("odd"), entry, provider.Entry{Value: value})
 		}

@@ -7,10 +7,12 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// leaseTime is the TTL of leases and holds that do not end during a case.
+// leaseTime is the TTL of leases and holds that must not end during a case.
 const leaseTime = time.Hour
 
-// A leasing is a session on a store with leases.
+// A leasing is a session on a store with leases. Its methods make calls and
+// check the answers. A method that needs a certain answer ends the case if it
+// gets another one; a method named want… only reports the difference.
 type leasing struct {
 	*session
 
@@ -22,8 +24,8 @@ func withLeases(run func(s leasing)) func(*session, provider.Leaser) {
 	return func(s *session, l provider.Leaser) { run(leasing{s, l}) }
 }
 
-// acquireFor returns what Acquire says of keys; an error, and a wrong number of
-// grants, end the case.
+// acquireFor returns the grants of Acquire for keys. An error or a wrong number
+// of grants ends the case.
 func (s leasing) acquireFor(ttl time.Duration, keys ...provider.Key) []provider.Grant {
 	s.t.Helper()
 	grants, err := s.leaser.Acquire(s.ctx(), keys, ttl)
@@ -39,7 +41,7 @@ func (s leasing) acquireFor(ttl time.Duration, keys ...provider.Key) []provider.
 	return grants
 }
 
-// checkGrant checks a grant against itself.
+// checkGrant checks that the fields of a grant are consistent.
 func (s leasing) checkGrant(key provider.Key, grant *provider.Grant) {
 	s.t.Helper()
 	switch {
@@ -52,25 +54,26 @@ func (s leasing) checkGrant(key provider.Key, grant *provider.Grant) {
 	}
 }
 
-// acquireAll asks for keys for leaseTime.
+// acquireAll acquires keys for leaseTime.
 func (s leasing) acquireAll(keys ...provider.Key) []provider.Grant {
 	s.t.Helper()
 	return s.acquireFor(leaseTime, keys...)
 }
 
-// acquire asks for one key for leaseTime.
+// acquire acquires one key for leaseTime.
 func (s leasing) acquire(key provider.Key) provider.Grant {
 	s.t.Helper()
 	return s.acquireAll(key)[0]
 }
 
-// lease returns the lease of a key that is free; any other answer ends the case.
+// lease returns a lease of key, which must be free. Any other answer ends the
+// case.
 func (s leasing) lease(key provider.Key) provider.Lease {
 	s.t.Helper()
 	return s.leaseFor(key, leaseTime)
 }
 
-// leaseFor is lease with a TTL.
+// leaseFor is lease with another TTL.
 func (s leasing) leaseFor(key provider.Key, ttl time.Duration) provider.Lease {
 	s.t.Helper()
 	grant := s.acquireFor(ttl, key)[0]
@@ -80,7 +83,7 @@ func (s leasing) leaseFor(key provider.Key, ttl time.Duration) provider.Lease {
 	return grant.Lease
 }
 
-// leases returns the leases of keys that are free.
+// leases returns leases of keys, which must be free.
 func (s leasing) leases(keys ...provider.Key) []provider.Lease {
 	s.t.Helper()
 	leases := make([]provider.Lease, len(keys))
@@ -93,8 +96,8 @@ func (s leasing) leases(keys ...provider.Key) []provider.Lease {
 	return leases
 }
 
-// wantState checks what Acquire says of key. It must not be granted: what is
-// granted to a look is not free any more.
+// wantState checks the answer of Acquire for key. want must not be LeaseGranted,
+// because a granted key is no longer free.
 func (s leasing) wantState(key provider.Key, want provider.GrantState) {
 	s.t.Helper()
 	if grant := s.acquire(key); grant.State != want {
@@ -102,14 +105,14 @@ func (s leasing) wantState(key provider.Key, want provider.GrantState) {
 	}
 }
 
-// wantFree checks that key is free, and leaves it free.
+// wantFree checks that key is free. It leaves it free.
 func (s leasing) wantFree(key provider.Key) {
 	s.t.Helper()
 	s.wantMiss(key)
 	s.release(s.lease(key))
 }
 
-// wantFoundBy checks that a grant is the entry.
+// wantFoundBy checks that a grant has found the entry want.
 func (s leasing) wantFoundBy(grant *provider.Grant, key provider.Key, want provider.Entry) {
 	s.t.Helper()
 	if grant.State != provider.LeaseFound {
@@ -119,8 +122,8 @@ func (s leasing) wantFoundBy(grant *provider.Grant, key provider.Key, want provi
 	s.wantEntry(key, grant.Entry, want)
 }
 
-// fillAll returns what Fill says; an error, and a wrong number of answers, end
-// the case.
+// fillAll returns the answers of Fill. An error or a wrong number of answers
+// ends the case.
 func (s leasing) fillAll(fills ...provider.Fill) []provider.Filled {
 	s.t.Helper()
 	filled, err := s.leaser.Fill(s.ctx(), fills)
@@ -138,12 +141,13 @@ func (s leasing) fillAll(fills ...provider.Fill) []provider.Filled {
 	return filled
 }
 
-// fillOf is a value to be stored for an hour.
+// fillOf returns a fill of value for an hour.
 func fillOf(lease provider.Lease, value any) provider.Fill {
 	return provider.Fill{Lease: lease, Entry: provider.Entry{Value: value}, TTL: time.Hour}
 }
 
-// fillEntry stores under a lease that is good; anything else ends the case.
+// fillEntry fills under a valid lease. If the entry is not stored, the case
+// ends.
 func (s leasing) fillEntry(fill provider.Fill) {
 	s.t.Helper()
 	if filled := s.fillAll(fill)[0]; !filled.Stored {
@@ -151,13 +155,13 @@ func (s leasing) fillEntry(fill provider.Fill) {
 	}
 }
 
-// fillValue stores value for an hour under a lease that is good.
+// fillValue fills value for an hour under a valid lease.
 func (s leasing) fillValue(lease provider.Lease, value any) {
 	s.t.Helper()
 	s.fillEntry(fillOf(lease, value))
 }
 
-// wantRefused tries to fill with a lease that the key does not hold.
+// wantRefused checks that a fill is refused. The key does not hold the lease.
 func (s leasing) wantRefused(lease provider.Lease, why string) {
 	s.t.Helper()
 	filled := s.fillAll(fillOf(lease, "must not be stored"))[0]
@@ -166,7 +170,7 @@ func (s leasing) wantRefused(lease provider.Lease, why string) {
 	}
 }
 
-// release gives leases back; an error ends the case.
+// release releases leases. An error ends the case.
 func (s leasing) release(leases ...provider.Lease) {
 	s.t.Helper()
 	if err := s.leaser.Release(s.ctx(), leases); err != nil {
@@ -174,15 +178,15 @@ func (s leasing) release(leases ...provider.Lease) {
 	}
 }
 
-// wantFreed checks that Acquire says state of key until ttl after began, and
-// grants it from then on. It asks all the time, so that a store that prolongs
-// what it is asked for is caught. It returns the lease.
+// wantFreed checks that Acquire answers state for key until ttl after began, and
+// grants a lease from then on. It asks repeatedly, to detect a store that
+// prolongs what it is asked for. It returns the lease.
 func (s leasing) wantFreed(key provider.Key, state provider.GrantState, ttl time.Duration, began stamp) provider.Lease {
 	s.t.Helper()
 	return s.wantFreedAsked(key, func() provider.Grant { return s.acquire(key) }, state, ttl, began)
 }
 
-// wantFreedAsked is wantFreed for another way to ask.
+// wantFreedAsked is wantFreed with another call than Acquire.
 func (s leasing) wantFreedAsked(key provider.Key, ask func() provider.Grant, state provider.GrantState, ttl time.Duration, began stamp) provider.Lease {
 	s.t.Helper()
 	if s.exact() {
@@ -206,7 +210,8 @@ func (s leasing) wantFreedAsked(key provider.Key, ask func() provider.Grant, sta
 	}
 }
 
-// wantExactlyFreed asks halfway, a nanosecond before the end, and at the end.
+// wantExactlyFreed asks at half of ttl, a nanosecond before its end, and at its
+// end.
 func (s leasing) wantExactlyFreed(key provider.Key, ask func() provider.Grant, state provider.GrantState, ttl time.Duration, began stamp) provider.Lease {
 	s.t.Helper()
 	for _, before := range []time.Duration{ttl / 2, 1} {
@@ -223,8 +228,8 @@ func (s leasing) wantExactlyFreed(key provider.Key, ask func() provider.Grant, s
 	return grant.Lease
 }
 
-// leaseSoon returns the lease of a key that is free by now, and in real time
-// waits a while: what ended may have ended on another clock.
+// leaseSoon returns a lease of key, which must be free by now. In real time it
+// retries for a while: the end may have passed on another clock only.
 func (s leasing) leaseSoon(key provider.Key) provider.Lease {
 	s.t.Helper()
 	if s.exact() {
@@ -241,7 +246,7 @@ func (s leasing) leaseSoon(key provider.Key) provider.Lease {
 	}
 }
 
-// stateOf names a state.
+// stateOf returns the name of a state.
 func stateOf(state provider.GrantState) string {
 	switch state {
 	case provider.LeaseFailed:

@@ -134,7 +134,7 @@ func listCases() []capabilityCase[provider.Inspector] {
 	}
 }
 
-// list returns a page; an error ends the case.
+// list returns a page. An error ends the case.
 func (s *session) list(i provider.Inspector, options provider.ListOptions) provider.Page {
 	s.t.Helper()
 	page, err := i.List(s.ctx(), options)
@@ -144,7 +144,7 @@ func (s *session) list(i provider.Inspector, options provider.ListOptions) provi
 	return page
 }
 
-// listed are the keys that fillForListing stores.
+// listed returns the keys that fillForListing stores.
 func listed() []provider.Key {
 	var keys []provider.Key
 	for _, scope := range []string{"b", "a", "", "ab", "*", "a\xff"} {
@@ -162,7 +162,7 @@ func (s *session) fillForListing() {
 	}
 }
 
-// wantListed checks that a listing has exactly the keys.
+// wantListed checks that a listing has exactly the keys want.
 func (s *session) wantListed(i provider.Inspector, options provider.ListOptions, want ...provider.Key) {
 	s.t.Helper()
 	page := s.list(i, options)
@@ -177,7 +177,7 @@ func (s *session) wantListed(i provider.Inspector, options provider.ListOptions,
 	}
 }
 
-// keysOf returns the keys of a page in its order.
+// keysOf returns the keys of a page, in its order.
 func keysOf(page provider.Page) []provider.Key {
 	keys := make([]provider.Key, 0, len(page.Entries))
 	for _, info := range page.Entries {
@@ -191,8 +191,8 @@ func compareKeys(a, b provider.Key) int {
 	return cmp.Or(strings.Compare(a.Scope, b.Scope), strings.Compare(a.Name, b.Name))
 }
 
-// wantSorted checks that a page is in order, and by scope and name where order
-// makes no difference.
+// wantSorted checks the order of a page. Entries that order does not
+// distinguish must be in the order of scope and name.
 func (s *session) wantSorted(page provider.Page, order func(a, b provider.Info) int) {
 	s.t.Helper()
 	if len(page.Entries) < 2 {
@@ -312,9 +312,9 @@ func checkListInfo(s *session, i provider.Inspector) {
 	}
 }
 
-// near reports whether a store may give got for the moment want: in a bubble it
-// is less than the pause after it, and in real time less than half the shortest
-// TTL that a listing is asked about.
+// near reports whether a store may return got for the time want. In a bubble,
+// the tolerance is less than the pause that follows; in real time, less than
+// half the shortest TTL that a listing case uses.
 func (s *session) near(got, want time.Time) bool {
 	tolerance := 30 * time.Second
 	if s.exact() {

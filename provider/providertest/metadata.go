@@ -183,13 +183,13 @@ func checkLoadedAtSame(s *session) {
 			same("Refresh", grants[0].Entry.LoadedAt)
 		}
 	}
-	s.setEntry(k("copy"), first, time.Hour) // what was read is written
+	s.setEntry(k("copy"), first, time.Hour) // what was read is written again
 	entry, _ := s.get(k("copy"))
 	same("Get of a copy", entry.LoadedAt)
 }
 
-// checkMetadata stores an entry, always under the same key, and compares what is
-// found.
+// checkMetadata stores an entry, always under the same key, and compares it with
+// what Get finds.
 func (s *session) checkMetadata(want provider.Entry) {
 	s.t.Helper()
 	s.setEntry(k("key"), want, time.Hour)
@@ -202,7 +202,7 @@ func (s *session) checkMetadata(want provider.Entry) {
 	s.wantMetadata(got, want)
 }
 
-// wantMetadata compares times to the microsecond, and validators.
+// wantMetadata compares times with a precision of a microsecond, and validators.
 func (s *session) wantMetadata(got, want provider.Entry) {
 	s.t.Helper()
 	if !sameMicrosecond(got.FreshUntil, want.FreshUntil) {
@@ -219,7 +219,8 @@ func (s *session) wantMetadata(got, want provider.Entry) {
 	}
 }
 
-// sameMicrosecond compares wall clock times, the zero one with itself only.
+// sameMicrosecond compares wall clock times with a precision of a microsecond.
+// The zero time equals only itself.
 func sameMicrosecond(a, b time.Time) bool {
 	if a.IsZero() || b.IsZero() {
 		return a.IsZero() == b.IsZero()

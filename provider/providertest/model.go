@@ -8,8 +8,8 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// modelSeed makes the random calls of the model case. It is the same in every
-// run; a failure names it together with the number of the call.
+// modelSeed determines the random calls of the model case. It is the same in
+// every run. A failure shows it and the number of the call.
 const modelSeed = 20261124
 
 func modelCases() []testCase {
@@ -29,8 +29,9 @@ func modelCases() []testCase {
 	}}
 }
 
-// A model is the dumbest store there is, driven by random calls together with
-// the store under test.
+// A model is the simplest possible store: a map. It and the store under test
+// get the same random calls, and must give the same answers. One goroutine uses
+// it. call is the number of the current call, for messages.
 type model struct {
 	*session
 
@@ -40,13 +41,13 @@ type model struct {
 	call    int
 }
 
-// modelEntry is an entry of a model; the zero time means no end.
+// modelEntry is an entry of a model. A zero ends means no end.
 type modelEntry struct {
 	value int
 	ends  time.Time
 }
 
-// run makes n calls, then looks at everything, and cleans up.
+// run makes n calls, compares all keys, and cleans up.
 func (m *model) run(n int) {
 	for m.call = range n {
 		switch m.random.IntN(10) {
@@ -72,8 +73,8 @@ func (m *model) run(n int) {
 
 func modelScopes() []string { return []string{"", "a", "a:", "*"} }
 
-// text returns a short text of few letters, so that texts often begin with one
-// another.
+// text returns a short text of few letters, so that one text is often a prefix
+// of another.
 func (m *model) text(most int) string {
 	letters := []string{"a", "b", ":", "*", "[", `\`, "\x00", "\xff"}
 	var text strings.Builder
@@ -97,7 +98,7 @@ func (m *model) live(key provider.Key) (modelEntry, bool) {
 	return entry, true
 }
 
-// set uses short TTLs in a bubble only.
+// set stores an entry. It uses short TTLs in a bubble only.
 func (m *model) set() {
 	key, ttl := m.key(), provider.NoExpiry
 	entry := modelEntry{value: m.call}
@@ -131,7 +132,7 @@ func (m *model) deletePrefix() {
 	m.wantCount(m.key().Scope, m.text(2))
 }
 
-// wantCount removes by prefix from both and compares the counts.
+// wantCount deletes by prefix from both stores and compares the counts.
 func (m *model) wantCount(scope, prefix string) {
 	want := 0
 	for key := range m.entries {
@@ -148,7 +149,7 @@ func (m *model) wantCount(scope, prefix string) {
 	}
 }
 
-// check compares what both hold under key.
+// check compares what both stores hold under key.
 func (m *model) check(key provider.Key) {
 	want, live := m.live(key)
 	entry, found := m.get(key)

@@ -123,8 +123,9 @@ func prefixCases() []testCase {
 	}
 }
 
-// checkPrefix stores all names afresh, and a few of those that match in two other
-// scopes; it removes by prefix, and checks the count and what is left.
+// checkPrefix stores all names again, and a few of the matching names in two
+// other scopes. It deletes by prefix, and checks the count and the entries that
+// remain.
 func (s *session) checkPrefix(names []string, prefix string) {
 	s.t.Helper()
 	hasPrefix := func(name string) bool { return strings.HasPrefix(name, prefix) }

@@ -1,6 +1,6 @@
 // Package providertest is the conformance suite of package provider. It checks
-// that a store keeps every promise that [provider.CacheProvider] and the
-// optional capabilities make, so that a cache on it keeps its own.
+// that a store keeps every promise of [provider.CacheProvider] and of its
+// optional capabilities. A cache on such a store can keep its own promises.
 //
 // The author of a store calls it from a test:
 //
@@ -15,17 +15,17 @@
 //		})
 //	}
 //
-// Every case is a subtest named "group/case", runs on a fresh store, and when it
-// fails says which rule was broken, why a cache needs that rule, and where in
-// this package the case stands.
+// Every case is a subtest with a name of the form "group/case" and runs on a
+// fresh store. A failure shows the broken rule, why a cache needs it, and the
+// position of the case in this package.
 //
-// Capabilities are found by type assertion, as the cache finds them. The cases
-// of a capability that the store lacks are skipped and say so.
+// The suite finds capabilities by type assertion, as the cache does. It skips
+// the cases of a capability that the store lacks, and says so.
 //
-// A store given to the suite is empty, shares nothing with the other stores that
-// the same function returned, and has room for 10,000 entries with small values;
-// a store that is bounded by weight should have room for 64 MiB. It may refuse
-// large values, as the contract permits.
+// A store under test must be empty, share nothing with other stores of the same
+// function, and have room for 10,000 entries with small values. A store that is
+// bounded by weight should have room for 64 MiB. It may refuse large values, as
+// the contract permits.
 package providertest
 
 import (
@@ -36,12 +36,12 @@ import (
 )
 
 // Run checks the store that newProvider returns, in real time. It calls
-// newProvider once for each case, with the t of the case's subtest; newProvider
+// newProvider once per case, with the t of the case's subtest; newProvider
 // cleans up with [testing.T.Cleanup]. Run uses no parallel subtests.
 //
-// Cases that wait for entries to expire take a few seconds together. A store
-// whose clock does not run by itself, such as a fake server, is no use here
-// unless newProvider makes it run.
+// Cases that wait for entries to expire take a few seconds in total. If the
+// clock of the store does not run by itself, as in a fake server, newProvider
+// has to advance it.
 func Run(t *testing.T, newProvider func(t *testing.T) provider.CacheProvider) {
 	t.Helper()
 	runGroups(t, func(t *testing.T, c testCase) string {
@@ -50,12 +50,12 @@ func Run(t *testing.T, newProvider func(t *testing.T) provider.CacheProvider) {
 	})
 }
 
-// RunSynctest checks the store that newProvider returns as [Run] does, but each
-// case runs in a bubble of package [testing/synctest], where nothing waits and
-// every TTL is checked to the nanosecond. It is meant for stores that live in
-// the process. newProvider is called inside the bubble: goroutines and timers
-// that a store starts must be made there, and must have ended when the functions
-// given to [testing.T.Cleanup] have returned.
+// RunSynctest is [Run], but each case runs in a bubble of package
+// [testing/synctest]: nothing waits in real time, and every TTL is checked to
+// the nanosecond. It is meant for stores in the process. RunSynctest calls
+// newProvider inside the bubble. The goroutines and timers of a store must be
+// made there, and must have ended when the functions given to
+// [testing.T.Cleanup] have returned.
 func RunSynctest(t *testing.T, newProvider func(t *testing.T) provider.CacheProvider) {
 	t.Helper()
 	runGroups(t, func(t *testing.T, c testCase) (skipped string) {
@@ -68,8 +68,8 @@ func RunSynctest(t *testing.T, newProvider func(t *testing.T) provider.CacheProv
 	})
 }
 
-// runGroups runs each case of each group as a subtest, and skips it if run returns
-// a reason.
+// runGroups runs each case of each group as a subtest, and skips it if run
+// returns a reason.
 func runGroups(t *testing.T, run func(t *testing.T, c testCase) (skipped string)) {
 	t.Helper()
 	for _, g := range groups() {

@@ -7,14 +7,16 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// A refreshing is a session on a store that leases keys with entries.
+// A refreshing is a session on a store that leases keys with entries. Its methods
+// follow the rules of leasing. Their entries have the fields of loadedEntry, so that
+// a request can name the entry that it knows.
 type refreshing struct {
 	leasing
 
 	refresher provider.Refresher
 }
 
-// withRefreshes makes a case for a store with refresh leases, which must have
+// withRefreshes makes a case for a store with refresh leases. Such a store must have
 // leases.
 func withRefreshes(run func(s refreshing)) func(*session, provider.Refresher) {
 	return func(s *session, r provider.Refresher) {
@@ -26,24 +28,24 @@ func withRefreshes(run func(s refreshing)) func(*session, provider.Refresher) {
 	}
 }
 
-// loadedAt is when the entries were loaded that cases refresh.
+// loadedAt returns the LoadedAt of the entries that cases refresh.
 func loadedAt() time.Time { return time.Date(2026, 11, 24, 1, 2, 3, 456_789_000, time.UTC) }
 
-// loadedEntry is an entry to be refreshed.
+// loadedEntry returns an entry to refresh.
 func loadedEntry(value any) provider.Entry {
 	return provider.Entry{
 		Value: value, FreshUntil: loadedAt().Add(time.Minute), LoadedAt: loadedAt(), LoadTime: time.Millisecond, Validator: `"v1"`,
 	}
 }
 
-// setLoaded stores an entry to be refreshed.
+// setLoaded stores an entry to refresh.
 func (s refreshing) setLoaded(key provider.Key, value any, ttl time.Duration) {
 	s.t.Helper()
 	s.setEntry(key, loadedEntry(value), ttl)
 }
 
-// refreshFor returns what Refresh says; an error, and a wrong number of grants, end
-// the case.
+// refreshFor returns the grants of Refresh. An error or a wrong number of grants
+// ends the case.
 func (s refreshing) refreshFor(ttl time.Duration, requests ...provider.RefreshRequest) []provider.Grant {
 	s.t.Helper()
 	grants, err := s.refresher.Refresh(s.ctx(), requests, ttl)
@@ -59,7 +61,7 @@ func (s refreshing) refreshFor(ttl time.Duration, requests ...provider.RefreshRe
 	return grants
 }
 
-// checkRefreshed checks a grant against itself.
+// checkRefreshed checks that the fields of a grant are consistent.
 func (s refreshing) checkRefreshed(key provider.Key, grant *provider.Grant) {
 	s.t.Helper()
 	switch {
@@ -72,13 +74,13 @@ func (s refreshing) checkRefreshed(key provider.Key, grant *provider.Grant) {
 	}
 }
 
-// refresh asks for one lease for leaseTime.
+// refresh requests one lease for leaseTime.
 func (s refreshing) refresh(request provider.RefreshRequest) provider.Grant {
 	s.t.Helper()
 	return s.refreshFor(leaseTime, request)[0]
 }
 
-// known is the request of a caller that has found the entry under key.
+// known returns the request of a caller that has found the entry under key.
 func (s refreshing) known(key provider.Key) provider.RefreshRequest {
 	s.t.Helper()
 	entry, found := s.get(key)
@@ -88,7 +90,7 @@ func (s refreshing) known(key provider.Key) provider.RefreshRequest {
 	return provider.RefreshRequest{Key: key, LoadedAt: entry.LoadedAt}
 }
 
-// beside returns the lease of a key that has an entry, which the caller knows.
+// beside returns a lease of a key with an entry that the caller knows.
 func (s refreshing) beside(key provider.Key) provider.Lease {
 	s.t.Helper()
 	return s.besideFor(key, leaseTime)
@@ -103,8 +105,8 @@ func (s refreshing) besideFor(key provider.Key, ttl time.Duration) provider.Leas
 	return grant.Lease
 }
 
-// besideSoon is beside for a key whose lease has ended by now, in real time after a
-// while: it may have ended on another clock.
+// besideSoon is beside for a key whose lease has ended by now. In real time it
+// retries for a while: the end may have passed on another clock only.
 func (s refreshing) besideSoon(key provider.Key) provider.Lease {
 	s.t.Helper()
 	if s.exact() {
@@ -118,17 +120,17 @@ func (s refreshing) besideSoon(key provider.Key) provider.Lease {
 	return s.beside(key)
 }
 
-// setAndLease stores an entry for an hour and returns a lease beside it.
+// setAndLease stores an entry for an hour, and returns a lease beside it.
 func (s refreshing) setAndLease(key provider.Key, value any) provider.Lease {
 	s.t.Helper()
 	s.setLoaded(key, value, time.Hour)
 	return s.beside(key)
 }
 
-// setAndLeaseFor stores an entry for ttl, leases it for leaseTTL and does more with
-// the lease, all before the entry ends. It returns when the entry was stored. In
-// real time a loaded machine may stop the case for longer than that: then it does
-// all of it again.
+// setAndLeaseFor stores an entry for ttl, leases it for leaseTTL and runs more with
+// the lease. It returns the time of storing. All this must happen before the entry
+// ends. In real time a loaded machine may delay the case for longer; setAndLeaseFor
+// then repeats all of it.
 func (s refreshing) setAndLeaseFor(key provider.Key, ttl, leaseTTL time.Duration, more func(lease provider.Lease) bool) stamp {
 	s.t.Helper()
 	for {
@@ -144,15 +146,15 @@ func (s refreshing) setAndLeaseFor(key provider.Key, ttl, leaseTTL time.Duration
 	}
 }
 
-// wantRefresh checks what Refresh says, and which entry it finds; nil: none. It must
-// not be granted.
+// wantRefresh checks the answer of Refresh and the entry in it; nil means none.
+// state must not be LeaseGranted.
 func (s refreshing) wantRefresh(request provider.RefreshRequest, state provider.GrantState, entry *provider.Entry) {
 	s.t.Helper()
 	grant := s.refresh(request)
 	s.wantGrant(request.Key, &grant, state, entry)
 }
 
-// wantGrant checks a grant of Refresh, and the entry in it; nil: none.
+// wantGrant checks a grant of Refresh and the entry in it; nil means none.
 func (s refreshing) wantGrant(key provider.Key, grant *provider.Grant, state provider.GrantState, entry *provider.Entry) {
 	s.t.Helper()
 	if grant.State != state {
@@ -169,15 +171,15 @@ func (s refreshing) wantGrant(key provider.Key, grant *provider.Grant, state pro
 	}
 }
 
-// wantBusy checks that somebody has the lease beside the entry under key.
+// wantBusy checks that another caller has the lease beside the entry under key.
 func (s refreshing) wantBusy(key provider.Key, value any) {
 	s.t.Helper()
 	entry := loadedEntry(value)
 	s.wantRefresh(provider.RefreshRequest{Key: key, LoadedAt: loadedAt()}, provider.LeaseBusy, &entry)
 }
 
-// wantUseless checks that a lease is good for nothing any more: neither a Fill nor
-// an extension nor a Release with it changes anything.
+// wantUseless checks that a lease is no longer valid: a Fill, an extension and a
+// Release with it change nothing.
 func (s refreshing) wantUseless(lease provider.Lease, why string) {
 	s.t.Helper()
 	s.wantRefused(lease, why)
@@ -185,7 +187,7 @@ func (s refreshing) wantUseless(lease provider.Lease, why string) {
 	s.release(lease)
 }
 
-// wantNotExtended tries to extend with a lease that permits it no more.
+// wantNotExtended checks that an extension is refused. The lease does not permit it.
 func (s refreshing) wantNotExtended(lease provider.Lease, why string) {
 	s.t.Helper()
 	filled := s.fillAll(extensionOf(lease))[0]
@@ -194,14 +196,15 @@ func (s refreshing) wantNotExtended(lease provider.Lease, why string) {
 	}
 }
 
-// extended is what an extension makes of a loadedEntry, besides the value.
+// extended returns the fields that an extension gives to a loadedEntry. The value
+// stays.
 func extended() provider.Entry {
 	return provider.Entry{
 		FreshUntil: loadedAt().Add(time.Hour), LoadedAt: loadedAt().Add(59 * time.Minute), LoadTime: time.Second, Validator: "v2\x00\xff",
 	}
 }
 
-// extensionOf extends an entry for an hour.
+// extensionOf returns a fill that extends an entry for an hour.
 func extensionOf(lease provider.Lease) provider.Fill {
 	return provider.Fill{Lease: lease, Entry: extended(), TTL: time.Hour, Extend: true}
 }
@@ -632,7 +635,7 @@ func checkRefreshNames(s refreshing) {
 	for _, name := range oddNames() {
 		keys = append(keys, k(name))
 	}
-	keys = append(keys, provider.Key{Scope: "scope:a", Name: "b"}, provider.Key{Name: "scope:a:b"}) // beside "a:b" of oddNames
+	keys = append(keys, provider.Key{Scope: "scope:a", Name: "b"}, provider.Key{Name: "scope:a:b"}) // collide with "a:b" of oddNames in a store that joins the parts
 	leases := make([]provider.Lease, len(keys))
 	for i, key := range keys {
 		s.setLoaded(key, i, time.Hour)

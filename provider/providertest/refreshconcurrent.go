@@ -111,9 +111,9 @@ func checkRefreshFillsOnce(s refreshing) {
 	}
 }
 
-// refreshThrough is a reader that refreshes whatever there is: it asks, loads,
-// which takes a while, and fills, extends what is still right, or sometimes gives
-// up.
+// refreshThrough is one turn of a reader that refreshes any entry: it requests a
+// lease, loads, which takes a while, and fills, or extends the entry if it is
+// still current. Sometimes it releases the lease instead.
 func (s refreshing) refreshThrough(key provider.Key, src *source, while int) {
 	least := src.invalidated.Load()
 	grant := s.refresh(provider.RefreshRequest{Key: key, Force: true})
@@ -123,7 +123,7 @@ func (s refreshing) refreshThrough(key provider.Key, src *source, while int) {
 	if grant.State != provider.LeaseGranted {
 		return
 	}
-	loaded := src.version.Load() // every later one is invalidated after this moment
+	loaded := src.version.Load() // every later version is invalidated after this moment
 	for range while {
 		s.breathe()
 	}

@@ -230,7 +230,7 @@ func checkRefreshFillRefused(s refreshing) {
 		c.fill.Lease = lease
 		filled := s.fillAll(c.fill)[0]
 		switch {
-		case filled.Stored && c.sentinel != nil: // a store that does not encode values, or keeps large ones
+		case filled.Stored && c.sentinel != nil: // the store does not encode values, or accepts large ones
 			continue
 		case filled.Stored || filled.Err == nil || c.sentinel != nil && !errors.Is(filled.Err, c.sentinel):
 			s.errorf("Fill of %s: Stored %v, error %v; want it refused for what it is", show(k(name)), filled.Stored, filled.Err)
@@ -249,7 +249,8 @@ func checkRefreshFillRefused(s refreshing) {
 	}
 }
 
-// checkRemoves checks a way to remove entries by that of leases beside them.
+// checkRemoves checks that remove, which removes entries, also removes the
+// leases beside them.
 func (s refreshing) checkRemoves(remove func(keys ...provider.Key)) {
 	s.t.Helper()
 	keys := []provider.Key{k("key:1"), k("key:2"), k("key:3")}
@@ -270,7 +271,8 @@ func (s refreshing) checkRemoves(remove func(keys ...provider.Key)) {
 	s.want(other, "new")
 }
 
-// checkReplaces checks a way to set entries by that of leases beside them.
+// checkReplaces checks that set, which replaces entries, also removes the
+// leases beside them.
 func (s refreshing) checkReplaces(set func(key provider.Key, entry provider.Entry)) {
 	s.t.Helper()
 	for name, entry := range map[string]provider.Entry{

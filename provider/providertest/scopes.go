@@ -51,7 +51,8 @@ func scopeCases() []testCase {
 	}
 }
 
-// checkEverySplit also has the texts that length prefixes and escapes produce.
+// checkEverySplit stores keys whose joined texts are equal, among them texts
+// that length prefixes and escapes produce.
 func checkEverySplit(s *session) {
 	seen := map[provider.Key]bool{}
 	var keys []provider.Key
@@ -65,7 +66,7 @@ func checkEverySplit(s *session) {
 		for i := 0; i <= len(whole); i++ {
 			add(provider.Key{Scope: whole[:i], Name: whole[i:]})
 		}
-		if before, after, cut := strings.Cut(whole, ":"); cut { // without the separator itself
+		if before, after, cut := strings.Cut(whole, ":"); cut { // without the separator
 			add(provider.Key{Scope: before, Name: after})
 		}
 	}
@@ -94,8 +95,8 @@ func checkPrefixStaysInside(s *session) {
 	}
 }
 
-// wantRemains checks that exactly those names of a scope that remains accepts
-// hold what fill stored.
+// wantRemains checks that those names of scope that remains accepts still hold
+// the values of fill, and that the others hold nothing.
 func (s *session) wantRemains(scope string, names []string, remains func(name string) bool) {
 	s.t.Helper()
 	for _, name := range names {

@@ -10,10 +10,12 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// mostFailures is how many failures of a case are shown.
+// mostFailures is the most failures that a case reports.
 const mostFailures = 8
 
-// A session is one run of a case on its store.
+// A session is one run of one case on its store. It runs until end is called,
+// and reports nothing after that. mu makes reports from several goroutines
+// safe.
 type session struct {
 	t     tb
 	store provider.CacheProvider
@@ -22,17 +24,17 @@ type session struct {
 
 	mu       sync.Mutex // guards following
 	ended    bool       // t must not be used any more
-	failures int        // how many were reported
-	skipping string     // why the case is skipped
+	failures int        // the number of failures so far
+	skipping string     // why the case is skipped; empty: it is not
 }
 
-// ctx is the context of the case's test.
+// ctx returns the context of the case's test.
 func (s *session) ctx() context.Context { return s.t.Context() }
 
-// exact reports whether time stands still unless the case sleeps.
+// exact reports whether time advances only while the case sleeps.
 func (s *session) exact() bool { return s.clock == exactTime }
 
-// errorf reports that the rule of the case is broken. The case goes on.
+// errorf reports that the rule of the case is broken. The case continues.
 func (s *session) errorf(format string, args ...any) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -48,15 +50,15 @@ func (s *session) errorf(format string, args ...any) {
 	s.t.Errorf("%s\n\trule: %s\n\tcase: %s", fmt.Sprintf(format, args...), s.rule.text, s.rule.source)
 }
 
-// fatalf is errorf, and ends the goroutine that calls it.
+// fatalf is errorf, and then ends the calling goroutine.
 func (s *session) fatalf(format string, args ...any) {
 	s.t.Helper()
 	s.errorf(format, args...)
 	runtime.Goexit()
 }
 
-// skipf ends the case, which does not apply. It is called by the goroutine of
-// the case only.
+// skipf ends the case because it does not apply to the store. Only the
+// goroutine of the case may call it.
 func (s *session) skipf(format string, args ...any) {
 	s.mu.Lock()
 	s.skipping = fmt.Sprintf(format, args...)
@@ -64,14 +66,15 @@ func (s *session) skipf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// explained reports whether the case has a reason to end before its end.
+// explained reports whether there is a reason for the case to end early.
 func (s *session) explained() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failures > 0 || s.skipping != ""
 }
 
-// end makes later reports vanish and returns why the case was skipped, if so.
+// end drops all later reports. It returns why the case was skipped, empty if it
+// was not.
 func (s *session) end() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +82,8 @@ func (s *session) end() string {
 	return s.skipping
 }
 
-// each runs f(0) to f(n-1) in goroutines of their own and waits for them. A
-// panic in one is reported.
+// each runs f(0) to f(n-1) in one goroutine each, and waits for them. It
+// reports a panic as a failure.
 func (s *session) each(n int, f func(i int)) {
 	var wg sync.WaitGroup
 	for i := range n {
@@ -89,7 +92,7 @@ func (s *session) each(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// get returns what Get finds under key; an error ends the case.
+// get returns what Get finds under key. An error ends the case.
 func (s *session) get(key provider.Key) (provider.Entry, bool) {
 	s.t.Helper()
 	entry, found, err := s.store.Get(s.ctx(), key)
@@ -99,13 +102,13 @@ func (s *session) get(key provider.Key) (provider.Entry, bool) {
 	return entry, found
 }
 
-// set stores value; an error ends the case.
+// set stores value. An error ends the case.
 func (s *session) set(key provider.Key, value any, ttl time.Duration) {
 	s.t.Helper()
 	s.setEntry(key, provider.Entry{Value: value}, ttl)
 }
 
-// setEntry stores entry; an error ends the case.
+// setEntry stores entry. An error ends the case.
 func (s *session) setEntry(key provider.Key, entry provider.Entry, ttl time.Duration) {
 	s.t.Helper()
 	if err := s.store.Set(s.ctx(), key, entry, ttl); err != nil {
@@ -113,7 +116,7 @@ func (s *session) setEntry(key provider.Key, entry provider.Entry, ttl time.Dura
 	}
 }
 
-// remove deletes keys; an error ends the case.
+// remove deletes keys. An error ends the case.
 func (s *session) remove(keys ...provider.Key) {
 	s.t.Helper()
 	if err := s.store.Delete(s.ctx(), keys...); err != nil {
@@ -121,7 +124,8 @@ func (s *session) remove(keys ...provider.Key) {
 	}
 }
 
-// removePrefix deletes by prefix and returns the count; an error ends the case.
+// removePrefix deletes by prefix, and returns the count. An error ends the
+// case.
 func (s *session) removePrefix(scope, prefix string) int {
 	s.t.Helper()
 	n, err := s.store.DeletePrefix(s.ctx(), scope, prefix)
@@ -150,7 +154,8 @@ func (s *session) want(key provider.Key, value any) {
 	s.wantEntry(key, entry, provider.Entry{Value: value})
 }
 
-// wantEntry checks value and absence of an entry that was found under key.
+// wantEntry checks the value and the absence of an entry that was found under
+// key.
 func (s *session) wantEntry(key provider.Key, got, want provider.Entry) {
 	s.t.Helper()
 	if got.Absent != want.Absent {
@@ -158,14 +163,14 @@ func (s *session) wantEntry(key provider.Key, got, want provider.Entry) {
 		return
 	}
 	if want.Absent {
-		return // the value of an absence means nothing
+		return // the value of an absence has no meaning
 	}
 	if problem := differ(got.Value, want.Value); problem != "" {
 		s.errorf("Get(%s): %s", show(key), problem)
 	}
 }
 
-// wantMiss checks that there is nothing under key.
+// wantMiss checks that key holds nothing.
 func (s *session) wantMiss(key provider.Key) {
 	s.t.Helper()
 	if entry, found := s.get(key); found {
@@ -173,15 +178,15 @@ func (s *session) wantMiss(key provider.Key) {
 	}
 }
 
-// k is a key of the scope that most cases use.
+// k returns a key of the scope that most cases use.
 func k(name string) provider.Key { return provider.Key{Scope: "scope", Name: name} }
 
-// show prints a key, shortened if it is long.
+// show formats a key for a message, shortened if it is long.
 func show(key provider.Key) string {
 	return shorten(fmt.Sprintf("scope %q, name %q", key.Scope, key.Name))
 }
 
-// shorten cuts the middle out of a long text.
+// shorten removes the middle of a long text.
 func shorten(text string) string {
 	const most = 200
 	if len(text) <= most {

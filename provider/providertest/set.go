@@ -65,8 +65,8 @@ func setCases() []testCase {
 	}
 }
 
-// refusesTTL checks that ttl is refused for a key that holds an entry and for one
-// that holds nothing.
+// refusesTTL checks that Set refuses ttl, for a key that holds an entry and for
+// one that does not.
 func (s *session) refusesTTL(ttl time.Duration) {
 	s.t.Helper()
 	s.set(k("held"), "before", time.Hour)
@@ -86,7 +86,7 @@ func checkReplacesTTL(s *session) {
 	s.set(k("longer"), "new", time.Hour)
 	s.set(k("for ever"), "new", provider.NoExpiry)
 	s.expire(short)
-	s.pause() // for a timer of the old entries that is late
+	s.pause() // for a late timer of the old entries
 	s.want(k("longer"), "new")
 	s.want(k("for ever"), "new")
 

@@ -25,8 +25,8 @@ type testCase struct {
 	run  func(s *session)
 }
 
-// groups is the suite. To add the cases of another capability, write them as
-// []capabilityCase[TheCapability] in a file of their own and add a line here.
+// groups returns the suite. To add the cases of a capability, write them as
+// []capabilityCase[TheCapability] in a file of their own, and add a line here.
 func groups() []group {
 	return []group{
 		{"get", getCases()},
@@ -64,14 +64,14 @@ func groups() []group {
 	}
 }
 
-// A capabilityCase is a [testCase] for stores that have the capability P.
+// A capabilityCase is a [testCase] for stores with the capability P.
 type capabilityCase[P any] struct {
 	name string
 	rule rule
 	run  func(s *session, p P)
 }
 
-// groupFor makes a group of cases that are skipped for a store without P.
+// groupFor makes a group of cases. They are skipped for a store without P.
 func groupFor[P any](name string, cases []capabilityCase[P]) group {
 	g := group{name: name}
 	for _, c := range cases {
@@ -86,14 +86,14 @@ func groupFor[P any](name string, cases []capabilityCase[P]) group {
 	return g
 }
 
-// A rule is what the contract says, why a cache needs it, and where the case
-// stands that checks it.
+// A rule is a rule of the contract, with the reason why a cache needs it, and the
+// position of its case.
 type rule struct {
 	text   string
 	source string
 }
 
-// because makes a rule that stands where because is called.
+// because makes a rule. Its position is that of the call of because.
 func because(text string) rule {
 	_, file, line, ok := runtime.Caller(1)
 	if !ok {
@@ -102,25 +102,26 @@ func because(text string) rule {
 	return rule{text, fmt.Sprintf("providertest/%s:%d", filepath.Base(file), line)}
 }
 
-// tb is the part of [testing.T] that a case needs. The suite's own tests use
-// something else, to see whether a case fails that should.
+// tb is the part of [testing.T] that a case needs. The tests of the suite itself
+// use another implementation, to see whether a case fails when it should.
 type tb interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Context() context.Context
 }
 
-// clock says how a case sees time.
+// clock is the kind of time that a case runs in.
 type clock int
 
 const (
-	// realTime: time passes by itself and calls take some of it.
+	// realTime means that time passes by itself and that calls take some of it.
 	realTime clock = iota
-	// exactTime: the case is in a bubble and time passes only while it sleeps.
+	// exactTime means that the case runs in a bubble: time passes only while the
+	// case sleeps.
 	exactTime
 )
 
-// hangLimit is how long a case may take. In a bubble it is longer than what any
+// hangLimit returns how long a case may take. In a bubble it is longer than any
 // case sleeps.
 func (c clock) hangLimit() time.Duration {
 	if c == exactTime {
@@ -129,9 +130,9 @@ func (c clock) hangLimit() time.Duration {
 	return 3 * time.Minute
 }
 
-// runCase runs c on store, and returns why it does not apply to that store, if it
-// does not. A panic, an end of the goroutine and a call that hangs are failures
-// of the case, and of no other.
+// runCase runs c on store. If the case does not apply to the store, runCase
+// returns why. A panic, a Goexit and a call that hangs are failures of this case
+// only.
 func runCase(t tb, store provider.CacheProvider, c testCase, clk clock) (skipped string) {
 	t.Helper()
 	if store == nil {
@@ -152,12 +153,12 @@ func runCase(t tb, store provider.CacheProvider, c testCase, clk clock) (skipped
 	case <-limit.C:
 		s.errorf("the case has not ended after %v: a call of the store hangs\n%s", clk.hangLimit(), allStacks())
 	}
-	// A case that hangs may go on later, when t must not be used any more.
+	// A case that hangs may continue later, when t must not be used any more.
 	return s.end()
 }
 
-// guard runs f and reports its panic, and an end of the goroutine that no report
-// explains: a store that calls [runtime.Goexit].
+// guard runs f. It reports a panic, and also a Goexit that no report explains: a
+// store that calls [runtime.Goexit].
 func (s *session) guard(f func()) {
 	finished := false
 	defer func() {
@@ -171,7 +172,7 @@ func (s *session) guard(f func()) {
 	finished = true
 }
 
-// allStacks returns the stacks of all goroutines, cut where it gets long.
+// allStacks returns the stacks of all goroutines, cut at 64 KiB.
 func allStacks() []byte {
 	buf := make([]byte, 64<<10)
 	return buf[:runtime.Stack(buf, true)]

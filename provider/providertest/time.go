@@ -7,28 +7,29 @@ import (
 )
 
 const (
-	// patience is how long a case in real time waits for an entry to end beyond
-	// its TTL. It is long because a loaded machine may stop anybody for seconds.
+	// patience is how long a case in real time waits for an entry to end after
+	// its TTL. It is long because a loaded machine may stop any goroutine for
+	// seconds.
 	patience = 30 * time.Second
-	// pollEvery is the pause between two looks at the store.
+	// pollEvery is the pause between two checks of the store.
 	pollEvery = 5 * time.Millisecond
-	// earliness is by how much an entry may end too early in real time: a store
-	// in another process has another clock, and may keep milliseconds only.
+	// earliness is how much too early an entry may end in real time: a store in
+	// another process has another clock, which may only count milliseconds.
 	earliness = 50 * time.Millisecond
 )
 
-// stamp is when a Set began.
+// stamp is the time at which a Set began.
 type stamp time.Time
 
-// now is the stamp of a Set that is about to begin.
+// now returns the stamp of a Set that is about to begin.
 func now() stamp { return stamp(time.Now()) }
 
-// end is when an entry stored at the stamp ends.
+// end returns the end of an entry that was stored at the stamp.
 func (b stamp) end(ttl time.Duration) time.Time { return time.Time(b).Add(ttl) }
 
-// wantEnd checks that the entry under key, which was stored for ttl by a Set that
-// began at began, is there until its TTL ends and not from then on. It looks at
-// the entry all the time, so that a store that prolongs what is read is caught.
+// wantEnd checks that the entry under key is there until its TTL ends, and not
+// from then on. A Set that began at began has stored it for ttl. wantEnd reads
+// the entry repeatedly, to detect a store that prolongs entries on reads.
 func (s *session) wantEnd(key provider.Key, value any, ttl time.Duration, began stamp) {
 	s.t.Helper()
 	if s.exact() {
@@ -53,7 +54,8 @@ func (s *session) wantEnd(key provider.Key, value any, ttl time.Duration, began 
 	}
 }
 
-// wantExactEnd looks halfway, a nanosecond before the end, and at the end.
+// wantExactEnd reads the entry at half of ttl, a nanosecond before its end, and
+// at its end.
 func (s *session) wantExactEnd(key provider.Key, value any, ttl time.Duration, began stamp) {
 	s.t.Helper()
 	time.Sleep(time.Until(began.end(ttl / 2)))
@@ -68,15 +70,16 @@ func (s *session) wantExactEnd(key provider.Key, value any, ttl time.Duration, b
 	}
 }
 
-// expire waits until every entry that was stored for ttl before has ended,
-// without looking at those entries: a store may tidy up what it looks at.
+// expire waits until every entry that was stored for ttl before the call has
+// ended. It does not read those entries, because a store may remove an expired
+// entry when it is read.
 func (s *session) expire(ttl time.Duration) {
 	s.t.Helper()
 	if s.exact() {
 		time.Sleep(ttl)
 		return
 	}
-	// An entry stored later, for as long, ends later.
+	// An entry that is stored later for the same TTL ends later.
 	last := provider.Key{Scope: "the last to expire", Name: "entry"}
 	s.set(last, "last", ttl)
 	for deadline := time.Now().Add(ttl + patience); ; time.Sleep(pollEvery) {
@@ -89,7 +92,7 @@ func (s *session) expire(ttl time.Duration) {
 	}
 }
 
-// pause lets time pass: a little in real time, a lot in a bubble.
+// pause lets time pass: a little in real time, more in a bubble.
 func (s *session) pause() {
 	if s.exact() {
 		time.Sleep(time.Second)

@@ -112,8 +112,8 @@ func ttlCases() []testCase {
 	}
 }
 
-// checkSubSecond asks in a bubble when exactly the entries end. In real time it
-// asks only for an order, which no slow machine can change.
+// checkSubSecond checks in a bubble when exactly the entries end. In real time
+// it checks only an order, which no slow machine can change.
 func checkSubSecond(s *session) {
 	for _, ttl := range []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond} {
 		if s.exact() {
@@ -134,8 +134,8 @@ func checkSubSecond(s *session) {
 //	0.7 s  the entry ends; rounded up, it ends at 1.2 s
 //	1.0 s  the other ends
 //
-// So that whoever has seen the other gone does not find the entry any more. An
-// entry whose TTL was rounded down is gone before it should be.
+// Once the other is gone, the entry must be gone too. An entry whose TTL was
+// rounded down ends too early.
 func (s *session) checkOrderOfEnds(ttl time.Duration) {
 	s.t.Helper()
 	other := k("until the full second")

@@ -7,7 +7,7 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// payload is a value such as services cache.
+// payload is a value like those that services cache.
 type payload struct {
 	Name  string
 	Count int
@@ -15,10 +15,10 @@ type payload struct {
 	Inner map[string]int
 }
 
-// differ says in what way a value that a store returned is not the value that
-// it was given; the empty string means in none. A store that leaves the process
-// returns an [provider.Encoded], and what that decodes into must be equal. Any
-// other store must return the very value that it was given.
+// differ describes how a value that a store returned differs from the value that
+// was stored; empty means that it does not. A store outside the process returns
+// a [provider.Encoded], which must decode to an equal value. Any other store
+// must return the same value that it was given.
 func differ(got, want any) string {
 	if encoded, ok := got.(provider.Encoded); ok {
 		return differDecoded(encoded, want)
@@ -38,7 +38,7 @@ func differ(got, want any) string {
 	return ""
 }
 
-// differDecoded decodes into the type that a reader who stored want asks for.
+// differDecoded decodes into the type of want and compares.
 func differDecoded(encoded provider.Encoded, want any) string {
 	asked := reflect.TypeOf(want)
 	if asked == nil {
@@ -55,8 +55,8 @@ func differDecoded(encoded provider.Encoded, want any) string {
 	return fmt.Sprintf("the value decodes into %s, want %s", brief(got), brief(want))
 }
 
-// emptyBoth reports whether both are empty slices or maps: whether an empty one
-// comes back as nil is up to the codec.
+// emptyBoth reports whether both are empty slices or maps. A codec may return an
+// empty one as nil.
 func emptyBoth(a, b reflect.Value) bool {
 	if !a.IsValid() || !b.IsValid() || (a.Kind() != reflect.Slice && a.Kind() != reflect.Map) {
 		return false
@@ -64,8 +64,8 @@ func emptyBoth(a, b reflect.Value) bool {
 	return a.Len() == 0 && b.Len() == 0
 }
 
-// sameIdentity reports whether a and b, of one type, refer to the same thing, if
-// that type is one of references.
+// sameIdentity reports whether a and b refer to the same memory, if their type
+// is a reference type. Both have the same type.
 func sameIdentity(a, b reflect.Value) bool {
 	switch a.Kind() {
 	case reflect.Slice:
@@ -77,7 +77,7 @@ func sameIdentity(a, b reflect.Value) bool {
 	}
 }
 
-// as returns the T that a value holds, and whether it holds one.
+// as returns the T in a value, and whether the value is a T.
 func as[T any](value any) (T, bool) {
 	if encoded, ok := value.(provider.Encoded); ok {
 		var decoded T
@@ -88,7 +88,7 @@ func as[T any](value any) (T, bool) {
 	return v, ok
 }
 
-// brief prints a value, shortened if it is long.
+// brief formats a value for a message, shortened if it is long.
 func brief(value any) string {
 	if encoded, ok := value.(provider.Encoded); ok {
 		return shorten(fmt.Sprintf("encoded %s %q", encoded.Type, encoded.Data))

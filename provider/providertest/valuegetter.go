@@ -123,15 +123,15 @@ func valueGetterCases() []capabilityCase[provider.ValueGetter] {
 	}
 }
 
-// valueAnswer is what a call says about a key.
+// valueAnswer is the answer of a call for a key.
 type valueAnswer struct {
 	provider.Value
 
 	call string
 }
 
-// valueAnswers are what GetValue says about key, and GetValues of it and of another one
-// that is never stored.
+// valueAnswers returns the answers of GetValue for key, and of GetValues for key and
+// another key that is never stored.
 func valueAnswers(g provider.ValueGetter, key provider.Key) []valueAnswer {
 	value, is := g.GetValue(key)
 	answers := []valueAnswer{{provider.Value{Value: value, Is: is}, "GetValue"}}
@@ -160,8 +160,8 @@ func (s *session) wantValue(g provider.ValueGetter, key provider.Key, value any,
 	}
 }
 
-// checkValue checks an answer about a key that holds value, or nothing. That the store is
-// unsure is always right.
+// checkValue checks an answer for a key. It holds value if there is set, and nothing
+// otherwise. Unsure is always right.
 func (s *session) checkValue(a valueAnswer, key provider.Key, value any, there bool) {
 	s.t.Helper()
 	switch {

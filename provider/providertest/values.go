@@ -61,7 +61,8 @@ func valueCases() []testCase {
 	}
 }
 
-// roundTripOf checks that a value is found again, twice, and by itself.
+// roundTripOf returns a case that checks that value is found again, twice,
+// under its own key.
 func roundTripOf(value any) func(*session) {
 	return func(s *session) {
 		key := k(fmt.Sprintf("of a %T", value))
@@ -112,7 +113,7 @@ func checkUnencodable(s *session) {
 		s.set(key, "what was there before", time.Hour)
 		err := s.store.Set(s.ctx(), key, provider.Entry{Value: value}, time.Hour)
 		switch {
-		case err == nil: // a store that does not encode values
+		case err == nil: // the store does not encode values
 			if entry, found := s.get(key); !found {
 				s.errorf("Set of a %T returned nil, but Get finds nothing", value)
 			} else if old, ok := as[string](entry.Value); ok {
@@ -128,7 +129,7 @@ func checkUnencodable(s *session) {
 	s.want(k("later"), "value")
 }
 
-// panics is a value whose encoding panics.
+// panics is a value that panics when it is encoded.
 type panics struct{}
 
 // MarshalJSON implements [encoding/json.Marshaler].

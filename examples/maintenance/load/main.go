@@ -1,10 +1,10 @@
-// Command load reads running maintenance services as many clients would, and says
+// Command load reads running maintenance services like many clients. It prints
 // how many requests they answered, how long those took, and how many queries
 // reached the database. See README.md of the example.
 //
-// Of several services it reads one after the other, in as many rounds as it is
-// told to, so that what else the machine does meets all of them alike. It reads
-// nothing but this machine.
+// It reads several services one after the other, in several rounds, so that other
+// load of the machine affects all of them alike. It measures only services on
+// this machine.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// config is what the command line says.
+// config is the parsed command line.
 type config struct {
 	clients  int
 	changes  int
@@ -83,7 +83,7 @@ func (c config) check() error {
 	return nil
 }
 
-// run measures what args say and prints a table.
+// run measures the services in args and prints a table.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	c, err := parse(args)
 	if err != nil {
@@ -124,7 +124,7 @@ func median[T float64 | time.Duration](results []result, of func(result) T) T {
 	return values[len(values)/2]
 }
 
-// sum returns how many requests failed.
+// sum returns the number of failed requests.
 func sum(results []result) (failed int) {
 	for _, r := range results {
 		failed += r.failed

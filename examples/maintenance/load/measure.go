@@ -18,15 +18,15 @@ import (
 // requestTimeout bounds each request.
 const requestTimeout = 10 * time.Second
 
-// result is what one round at one service measured.
+// result is what one round measured at one service.
 type result struct {
-	what              string  // what the service says that it reads from
-	requests, queries float64 // a second
+	what              string  // the store and the database of the service
+	requests, queries float64 // per second
 	p50, p99          time.Duration
 	failed            int
 }
 
-// target is a service that is read.
+// target is a service to read.
 type target struct {
 	base         string
 	client       *http.Client
@@ -49,13 +49,13 @@ type stats struct {
 	} `json:"provider"`
 }
 
-// String says what the service reads from.
+// String returns the store and the database of the service.
 func (s stats) String() string {
 	cache := map[string]string{"memory": "cache in memory", "redis": "cache in Redis", "none": "no cache"}[s.Provider.Kind]
 	return cache + ", " + s.Provider.Database
 }
 
-// measure reads a service for the time of one round.
+// measure reads a service for one round.
 func measure(ctx context.Context, c config, service string) (result, error) {
 	t := &target{base: service, client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{
 		MaxIdleConnsPerHost: c.clients + 1,
@@ -94,9 +94,8 @@ func measure(ctx context.Context, c config, service string) (result, error) {
 	}, nil
 }
 
-// readAll lets all clients read, and something change, until the round is over. It
-// returns how long the reads took that were answered, and how many requests were
-// not.
+// readAll runs all clients, and the changes, until the round is over. It returns
+// the durations of the answered reads, and the number of failed requests.
 func (t *target) readAll(ctx context.Context, c config) (took []time.Duration, failed int) {
 	over := time.Now().Add(c.duration)
 	each := make([][]time.Duration, c.clients)
@@ -122,9 +121,8 @@ func (t *target) readAll(ctx context.Context, c config) (took []time.Duration, f
 	return slices.Concat(each...), failed
 }
 
-// something returns the path of a read: half of them are of one maintenance, a
-// quarter of those of one system, an eighth of those of several, and an eighth of a
-// list.
+// something returns the path of a read: half of the reads are of one maintenance, a
+// quarter of one system, an eighth of several systems, and an eighth of a list.
 func (t *target) something(n int) string {
 	m := t.maintenances[n%len(t.maintenances)]
 	switch n % 8 {
@@ -141,8 +139,8 @@ func (t *target) something(n int) string {
 
 func path(m maintenance) string { return "/maintenances/" + strconv.FormatInt(m.ID, 10) }
 
-// change changes a planned maintenance so many times a second, and returns how many
-// of the changes failed.
+// change changes planned maintenances, c.changes times per second, and returns how
+// many changes failed.
 func (t *target) change(ctx context.Context, c config, over time.Time) (failed int) {
 	planned := slices.DeleteFunc(slices.Clone(t.maintenances), func(m maintenance) bool { return m.Status != "planned" })
 	if c.changes == 0 || len(planned) == 0 {
@@ -168,7 +166,7 @@ func (t *target) get(ctx context.Context, path string, answer any) error {
 	return t.do(ctx, http.MethodGet, path, nil, answer)
 }
 
-// do sends a request and decodes the answer, if answer is not nil.
+// do sends a request and decodes the answer, unless answer is nil.
 func (t *target) do(ctx context.Context, method, path string, body []byte, answer any) error {
 	request, err := http.NewRequestWithContext(ctx, method, t.base+path, bytes.NewReader(body))
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package boltstore keeps the entries of a cache in a bbolt file: a store that
-// does not come with the library, to copy from. The four methods of
-// [provider.CacheProvider] are all that a store needs.
+// Package boltstore keeps the entries of a cache in a bbolt file. It is an example
+// of a store that does not come with the library: it implements only the four
+// methods of [provider.CacheProvider].
 //
-// The file belongs to one process, and Open empties it: what was changed while
-// nobody had it open was not invalidated in it.
+// The file belongs to one process, and Open empties it: changes while the file was
+// closed were not invalidated in it.
 package boltstore
 
 import (
@@ -25,42 +25,44 @@ import (
 
 // The buckets of the file.
 var (
-	entries  = []byte("entries")  // by entryKey: a record
-	expiries = []byte("expiries") // by expiry, then entryKey: what has to go next
+	entries  = []byte("entries")  // entryKey to record
+	expiries = []byte("expiries") // expiry and entryKey, to find what expires next
 )
 
-// maxValue is the size of the largest encoded value that is stored.
+// maxValue is the size of the largest encoded value, in bytes.
 const maxValue = 1 << 20
 
-// sweep is how many expired entries a Set removes at most. It is more than one,
-// so that a store into which nobody writes any more than before does not grow.
+// sweep is the most expired entries that one Set removes. It is more than one, so
+// that the file does not grow if the rate of writes is constant.
 const sweep = 8
 
 // Store is a store in a file. It is safe for concurrent use.
 type Store struct {
 	db *bbolt.DB
-	// opened is where the clock of expiries begins. It is monotonic, which a time
-	// in a file that outlives the process could not be.
+	// opened is the origin of the clock of expiries. The clock is monotonic, which
+	// a time in a file that outlives the process could not be.
 	opened time.Time
 }
 
-// record is an entry as the file has it.
+// record is an entry in the file.
 type record struct {
-	// Expires is when the entry ends, from Store.opened on; never for NoExpiry.
+	// Expires is the end of the entry, counted from Store.opened; the largest
+	// duration for NoExpiry.
 	Expires time.Duration
-	// Entry is the entry without the parts that follow.
+	// Entry is the entry without the fields below.
 	Entry     provider.Entry
-	Type      string // the name of the value's type
-	Data      []byte // the value
-	Validator []byte // not a string: JSON would change bytes that are not UTF-8
+	Type      string // the type of the value, as provider.TypeName returns it
+	Data      []byte // the encoded value
+	Validator []byte // not a string: JSON would change bytes that are not valid UTF-8
 }
 
-// Open makes an empty store in the file at path.
+// Open creates an empty store in the file at path.
 func Open(path string) (*Store, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	// A cache need not survive a crash of the machine: nothing waits for the disk.
+	// A cache need not survive a crash of the machine, so nothing waits for the
+	// disk.
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true, NoFreelistSync: true, Timeout: time.Second})
 	if err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
@@ -74,11 +76,11 @@ func Open(path string) (*Store, error) {
 	return s, err
 }
 
-// Close closes the file. The cache does so when it is closed.
+// Close closes the file. The cache calls it when it is closed.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Get implements [provider.CacheProvider]. The value that it returns decodes
-// itself, because only the reader knows the type.
+// Get implements [provider.CacheProvider]. It returns an encoded value, because
+// only the reader knows the type.
 func (s *Store) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	err = s.run(ctx, s.db.View, func(tx *bbolt.Tx) error {
 		r, ok, err := lookUp(tx, entryKey(key.Scope, key.Name))
@@ -108,7 +110,7 @@ func (s *Store) Set(ctx context.Context, key provider.Key, entry provider.Entry,
 			err = fmt.Errorf("boltstore: %w: %d bytes", provider.ErrTooLarge, len(encoded.Data))
 		}
 		if err != nil {
-			return errors.Join(err, s.Delete(ctx, key)) // the old value must not stay in its place
+			return errors.Join(err, s.Delete(ctx, key)) // the old value must not remain
 		}
 		r.Type, r.Data = encoded.Type, encoded.Data
 	}
@@ -128,7 +130,8 @@ func (s *Store) Set(ctx context.Context, key provider.Key, entry provider.Entry,
 	})
 }
 
-// Delete implements [provider.CacheProvider]. All keys go in one transaction.
+// Delete implements [provider.CacheProvider]. It removes all keys in one
+// transaction.
 func (s *Store) Delete(ctx context.Context, keys ...provider.Key) error {
 	return s.run(ctx, s.db.Update, func(tx *bbolt.Tx) error {
 		for _, key := range keys {
@@ -140,13 +143,13 @@ func (s *Store) Delete(ctx context.Context, keys ...provider.Key) error {
 	})
 }
 
-// DeletePrefix implements [provider.CacheProvider]. The keys are sorted: it costs
-// as much as it removes.
+// DeletePrefix implements [provider.CacheProvider]. The keys are sorted, so its
+// cost depends only on how many entries it removes.
 func (s *Store) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
 	err = s.run(ctx, s.db.Update, func(tx *bbolt.Tx) error {
 		from := entryKey(scope, prefix)
 		c := tx.Bucket(entries).Cursor()
-		// Seek again from the start: a cursor is not to be used after a removal.
+		// Seek again from the start: a cursor is not valid after a removal.
 		for at, _ := c.Seek(from); bytes.HasPrefix(at, from); at, _ = c.Seek(from) {
 			live, err := s.remove(tx, bytes.Clone(at))
 			if err != nil {
@@ -183,7 +186,7 @@ func (s *Store) remove(tx *bbolt.Tx, at []byte) (live bool, err error) {
 		errors.Join(tx.Bucket(entries).Delete(at), tx.Bucket(expiries).Delete(expiryKey(r.Expires, at)))
 }
 
-// removeExpired removes some of the entries that have expired.
+// removeExpired removes some of the expired entries.
 func (s *Store) removeExpired(tx *bbolt.Tx) error {
 	now := expiryKey(time.Since(s.opened), nil)
 	for range sweep {
@@ -198,7 +201,7 @@ func (s *Store) removeExpired(tx *bbolt.Tx) error {
 	return nil
 }
 
-// expiry returns when an entry ends that is stored now.
+// expiry returns the end of an entry that is stored now for ttl.
 func (s *Store) expiry(ttl time.Duration) time.Duration {
 	if now := time.Since(s.opened); ttl < math.MaxInt64-now {
 		return now + ttl
@@ -217,8 +220,8 @@ func lookUp(tx *bbolt.Tx, at []byte) (r record, ok bool, err error) {
 	return r, true, nil
 }
 
-// entryKey joins scope and name so that no two pairs make the same key: the
-// scope's length comes first. A prefix of a name makes a prefix of the key.
+// entryKey joins scope and name. The length of the scope comes first, so different
+// pairs have different keys. A prefix of a name becomes a prefix of the key.
 func entryKey(scope, name string) []byte {
 	key := binary.BigEndian.AppendUint32(nil, uint32(len(scope)))
 	return append(append(key, scope...), name...)

@@ -1,5 +1,5 @@
 // Command rates runs a cache on a store that does not come with the library:
-// boltstore, in the folder beside this one, over an embedded key-value store.
+// boltstore, beside this folder, with an embedded key-value store.
 package main
 
 import (
@@ -31,7 +31,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// A slow disk must not pass for a store that has failed.
+	// A slow disk must not count as a failed store.
 	cache, err := readthrough.New(store, readthrough.Options{ProviderTimeout: 10 * time.Second})
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	read(ctx, scope)
-	return cache.Close() // and the store
+	return cache.Close() // closes the store too
 }
 
 func read(ctx context.Context, scope *readthrough.CachedScope) {

@@ -1,5 +1,5 @@
-// Package cache reads the service through a cache, and keeps the cache true to
-// it: every change goes write, invalidate, tell, in this order.
+// Package cache reads the service through a cache and keeps the cache correct:
+// every change writes, invalidates and signals, in this order.
 package cache
 
 import (
@@ -10,32 +10,33 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 )
 
-// ttl bounds how long a change can go unseen that came past this program, for
-// example from somebody at the database's prompt.
+// ttl bounds how long a change stays unseen if it was made without this program,
+// for example at the prompt of the database.
 const ttl = 15 * time.Second
 
-// Updated is the name of the signal that a maintenance has changed.
+// Updated is the name of the signal for a changed maintenance.
 const Updated = "maintenance.updated"
 
-// Signal is the data of an [Updated] signal: what to read again.
+// Signal is the data of an [Updated] signal: it says what to read again.
 type Signal struct {
 	ID      int64 `json:"id"`
 	Version int64 `json:"version"`
 	Deleted bool  `json:"deleted,omitempty"`
-	// SystemIDs are the systems that it affected before or after the change.
+	// SystemIDs are the systems that the maintenance affected before or after the
+	// change.
 	SystemIDs []string `json:"system_ids"`
 }
 
-// Broadcaster sends signals to whoever listens, without waiting for them.
+// Broadcaster sends signals to all listeners without waiting for them.
 type Broadcaster interface {
 	Publish(event string, data any) error
 }
 
-// Maintenances reads and changes maintenances. What it returns may be shared with
+// Maintenances reads and changes maintenances. Its results may be shared with
 // other readers and must not be changed. It is safe for concurrent use.
 type Maintenances struct {
 	service *service.Service
-	scope   *readthrough.CachedScope // nil: there is no cache
+	scope   *readthrough.CachedScope // nil: no cache
 	signals Broadcaster
 	reads   *latencies
 
@@ -49,7 +50,7 @@ type Maintenances struct {
 func New(c *readthrough.Cache, s *service.Service, signals Broadcaster) (*Maintenances, error) {
 	scope, err := c.Scope("maintenance", readthrough.ScopeOptions{
 		TTL:         ttl,
-		NegativeTTL: ttl, // what is created invalidates its absence
+		NegativeTTL: ttl, // creating a maintenance invalidates its absence
 		NotFound:    service.ErrNotFound,
 	})
 	if err != nil {
@@ -75,8 +76,8 @@ func New(c *readthrough.Cache, s *service.Service, signals Broadcaster) (*Mainte
 	}, nil
 }
 
-// Uncached returns the maintenances of s, each read from the database. It is
-// there to compare.
+// Uncached returns the maintenances of s and reads each from the database. It
+// serves comparisons.
 func Uncached(s *service.Service, signals Broadcaster) *Maintenances {
 	return &Maintenances{
 		service: s, signals: signals, reads: &latencies{},
@@ -87,5 +88,5 @@ func Uncached(s *service.Service, signals Broadcaster) *Maintenances {
 // Stats returns the statistics of the cached scope.
 func (m *Maintenances) Stats() readthrough.Stats { return m.scope.Stats() }
 
-// Reads returns how many reads there were, and how long they took.
+// Reads returns the number of reads and how long they took.
 func (m *Maintenances) Reads() Latencies { return m.reads.snapshot() }

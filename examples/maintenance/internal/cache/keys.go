@@ -9,8 +9,8 @@ import (
 
 // The three families of keys.
 const (
-	maintenanceFamily = "maintenance:" // one maintenance, by id
-	systemFamily      = "system:"      // the maintenances of one system, by id
+	maintenanceFamily = "maintenance:" // one maintenance, by its id
+	systemFamily      = "system:"      // the maintenances of one system, by its id
 	listFamily        = "list:"        // a listing, by its filters
 )
 
@@ -20,9 +20,9 @@ func systemKey(id string) string { return systemFamily + id }
 
 func listKey(filters service.Filters) (string, error) { return readthrough.Key(listFamily, filters) }
 
-// targets are the entries that a change makes untrue: the maintenance, the
-// systems that it affected before and those that it affects after, and every
-// listing, because any of them may have to gain, lose or reorder it.
+// targets returns the entries that a change makes obsolete: the maintenance,
+// the systems that it affected before and after, and every listing, because the
+// change may add, remove or reorder it in any of them.
 func targets(change service.Change) readthrough.Targets {
 	keys := []string{maintenanceKey(change.Maintenance.ID)}
 	for _, system := range change.AffectedSystems() {

@@ -6,34 +6,34 @@ import (
 	"time"
 )
 
-// The bounds of latency buckets grow by a quarter of a power of two, from 1 µs
-// to about a minute: a percentile taken from them is off by a tenth at most.
+// The bounds of latency buckets grow by the fourth root of two, from 1 µs to
+// about a minute. A percentile from them is off by a tenth at most.
 const (
 	firstBound     = time.Microsecond
 	boundsPerPower = 4
 	latencyBuckets = 26*boundsPerPower + 1
 )
 
-// Latencies is how long reads took since the start. Who wants the latency of the
-// last second takes the difference of two.
+// Latencies says how long reads took since the start. The latency of the last
+// second is the difference of two Latencies.
 type Latencies struct {
 	Count   int64
 	Buckets []LatencyBucket
 }
 
-// LatencyBucket counts the reads that took up to UpTo, and longer than the bound
-// of the bucket before.
+// LatencyBucket counts the reads that took at most UpTo, and longer than the
+// UpTo of the bucket before.
 type LatencyBucket struct {
 	UpTo  time.Duration
 	Count int64
 }
 
-// latencies counts reads by how long they took. It is safe for concurrent use.
+// latencies counts reads by their duration. It is safe for concurrent use.
 type latencies struct {
 	counts [latencyBuckets]atomic.Int64
 }
 
-// measure counts a read that began at the given time and ends now.
+// measure counts a read that began at began and ends now.
 func (l *latencies) measure(began time.Time) {
 	l.counts[latencyBucket(time.Since(began))].Add(1)
 }

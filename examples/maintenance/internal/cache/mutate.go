@@ -38,23 +38,23 @@ func (m *Maintenances) CloseMaintenance(
 	})
 }
 
-// Delete deletes a maintenance and returns what it was.
+// Delete deletes a maintenance and returns its last state.
 func (m *Maintenances) Delete(ctx context.Context, id int64) (service.Maintenance, error) {
 	return m.mutate(ctx, func(ctx context.Context) (service.Change, error) {
 		return m.service.Delete(ctx, id)
 	})
 }
 
-// mutate writes, invalidates what the write touched, and tells the clients, who
-// then read what was written.
+// mutate writes, invalidates what the write touched, and signals the clients,
+// who then read the new value.
 //
-// If the cache's store does not confirm the invalidation, the clients are told
-// all the same: they are clients of this process, and its readers see the change
-// at once. Other processes see it when the store answers again.
+// If the store does not confirm the invalidation, mutate still signals the
+// clients. They are clients of this process, whose readers see the change at
+// once. Other processes see it when the store answers again.
 func (m *Maintenances) mutate(
 	ctx context.Context, write func(context.Context) (service.Change, error),
 ) (service.Maintenance, error) {
-	if m.scope == nil { // there is nothing to invalidate
+	if m.scope == nil { // nothing to invalidate
 		change, err := write(ctx)
 		if err == nil {
 			err = m.broadcast(ctx, change)
@@ -69,8 +69,8 @@ func (m *Maintenances) mutate(
 	return change.Maintenance, err
 }
 
-// commit writes. If nobody knows whether the write happened, what it may have
-// changed is invalidated, and the clients are told to look, before it fails.
+// commit writes. If the outcome of the write is unknown, it invalidates what the
+// write may have changed and signals the clients, and then returns the error.
 func (m *Maintenances) commit(
 	ctx context.Context, write func(context.Context) (service.Change, error),
 ) (service.Change, error) {
@@ -91,8 +91,8 @@ func (m *Maintenances) broadcast(_ context.Context, change service.Change) error
 	})
 }
 
-// Forget invalidates a maintenance, as after a change, so that the next read
-// finds nothing in the cache.
+// Forget invalidates a maintenance, as after a change: the next read finds
+// nothing in the cache.
 func (m *Maintenances) Forget(ctx context.Context, id int64) error {
 	if m.scope == nil {
 		return nil

@@ -20,8 +20,8 @@ func (m *Maintenances) BySystem(ctx context.Context, system string) ([]service.M
 	return m.bySystem(ctx, system)
 }
 
-// BySystems returns the maintenances of many systems; those that do not exist are
-// missing. The systems that are not cached are read together in one query.
+// BySystems returns the maintenances of many systems. Systems that do not exist
+// are missing. One query reads all systems that are not cached.
 func (m *Maintenances) BySystems(ctx context.Context, systems []string) (map[string][]service.Maintenance, error) {
 	defer m.reads.measure(time.Now())
 	return m.bySystems(ctx, systems)
@@ -29,7 +29,7 @@ func (m *Maintenances) BySystems(ctx context.Context, systems []string) (map[str
 
 // List returns the maintenances that match filters.
 func (m *Maintenances) List(ctx context.Context, filters service.Filters) ([]service.Maintenance, error) {
-	filters, err := filters.Normalize() // the same filters, the same key
+	filters, err := filters.Normalize() // equal filters get equal keys
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func (m *Maintenances) List(ctx context.Context, filters service.Filters) ([]ser
 	return m.list(ctx, filters)
 }
 
-// Systems returns all systems. They are read from the database whenever a page
-// is opened, and never change: there is nothing to gain by caching them.
+// Systems returns all systems, from the database. A page reads them once when it
+// is opened, and they never change: caching them gains nothing.
 func (m *Maintenances) Systems(ctx context.Context) ([]service.System, error) {
 	return m.service.Systems(ctx)
 }

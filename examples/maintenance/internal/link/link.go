@@ -1,6 +1,6 @@
 // Package link is a connection to a server that can be cut: a small TCP proxy
-// that this process puts between itself and Redis, so that one can look at what
-// happens without it. A real service has nothing of the kind.
+// between this process and Redis, to show what happens without Redis. A real
+// service does not need it.
 package link
 
 import (
@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// Link is a proxy in front of one server. It is safe for concurrent use.
+// Link is a proxy for one server. It is safe for concurrent use.
 type Link struct {
 	listener net.Listener
 	network  string
@@ -25,7 +25,7 @@ type Link struct {
 	open  map[net.Conn]struct{}
 }
 
-// Open returns a proxy in front of the server at the address target, which must
+// Open returns a proxy for the server at the address target. The server must
 // answer.
 func Open(ctx context.Context, network, target string) (*Link, error) {
 	var dialer net.Dialer
@@ -46,11 +46,11 @@ func Open(ctx context.Context, network, target string) (*Link, error) {
 	return l, nil
 }
 
-// Addr is the address to connect to instead of the server's.
+// Addr returns the address to connect to instead of the address of the server.
 func (l *Link) Addr() string { return l.listener.Addr().String() }
 
-// SetCut cuts the connection, or heals it. What is cut is reset, and new
-// connections are too.
+// SetCut cuts the connection or heals it. A cut resets existing connections and
+// every new one.
 func (l *Link) SetCut(cut bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +67,7 @@ func (l *Link) Cut() bool {
 	return l.cut
 }
 
-// Close closes all connections and waits until nothing is left of them.
+// Close closes all connections and waits until their goroutines have ended.
 func (l *Link) Close() error {
 	l.mu.Lock()
 	l.ended = true
@@ -78,7 +78,7 @@ func (l *Link) Close() error {
 	return err
 }
 
-// resetLocked closes all connections, with what is under way on them.
+// resetLocked resets all connections. Data on the way is lost.
 func (l *Link) resetLocked() {
 	for conn := range l.open {
 		reset(conn)
@@ -86,7 +86,7 @@ func (l *Link) resetLocked() {
 	clear(l.open)
 }
 
-// reset closes conn so that the other end gets an error, not the end of a stream.
+// reset closes conn with a reset, so that the other end gets an error.
 func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) //nolint:errcheck // it is closed either way
@@ -106,7 +106,8 @@ func (l *Link) accept() {
 	}
 }
 
-// serve passes on what the client and the server say, until one of them is done.
+// serve forwards data between the client and the server until one of them is
+// done.
 func (l *Link) serve(client net.Conn) {
 	if !l.admit(client) {
 		return
@@ -128,7 +129,7 @@ func (l *Link) serve(client net.Conn) {
 	<-answers
 }
 
-// admit takes conn on, or closes it where there is nothing to connect.
+// admit registers conn. If the link is cut or closed, it resets conn instead.
 func (l *Link) admit(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package load reads maintenances as many clients would, so that the page has
-// something to show. All it does is bounded, and it does one thing at a time.
+// Package load reads maintenances like many clients, so that the page has
+// something to show. Every call is bounded, and only one runs at a time.
 package load
 
 import (
@@ -18,36 +18,36 @@ import (
 const (
 	// MaxReaders is the most readers of a storm.
 	MaxReaders = 1000
-	// MaxDuration is the longest that steady readers may read.
+	// MaxDuration is the longest that steady readers read.
 	MaxDuration = 30 * time.Second
 
 	steadyReaders = 16
 	steadyPause   = 4 * time.Millisecond
 )
 
-// ErrBusy is the error of a call while another one is under way.
+// ErrBusy is the error of a call while another call runs.
 var ErrBusy = errors.New("load: one at a time")
 
-// Report is what the readers met with.
+// Report is what the readers measured.
 type Report struct {
 	Readers int   `json:"readers"`
 	Reads   int64 `json:"reads"`
 	Failed  int64 `json:"failed"`
-	// Queries counts the queries to the database that these reads caused.
+	// Queries is the number of queries to the database that these reads caused.
 	Queries int64 `json:"queries"`
-	// Half and 99 of a hundred reads took no longer than this, and none longer
-	// than Longest, in milliseconds.
+	// Half of the reads took at most P50, 99 of a hundred at most P99, and none
+	// longer than Longest, in milliseconds.
 	P50     float64 `json:"p50_ms"`
 	P99     float64 `json:"p99_ms"`
 	Longest float64 `json:"longest_ms"`
 }
 
-// Generator makes readers. It is safe for concurrent use.
+// Generator runs readers. It is safe for concurrent use.
 type Generator struct {
 	maintenances *cache.Maintenances
 	closed       chan struct{}
 	close        sync.Once
-	busy         sync.Mutex // held while readers read
+	busy         sync.Mutex // held while readers run
 }
 
 // New returns a generator of readers of m.
@@ -55,18 +55,18 @@ func New(m *cache.Maintenances) *Generator {
 	return &Generator{maintenances: m, closed: make(chan struct{})}
 }
 
-// Close ends what is under way, soon.
+// Close ends running readers soon.
 func (g *Generator) Close() { g.close.Do(func() { close(g.closed) }) }
 
-// Storm lets the given number of readers, 1 to [MaxReaders], read one maintenance
-// at once that was just removed from the cache.
+// Storm runs readers at the same time, 1 to [MaxReaders]. All read one
+// maintenance, which Storm first removes from the cache.
 func (g *Generator) Storm(ctx context.Context, id int64, readers int) (Report, error) {
 	if !g.busy.TryLock() {
 		return Report{}, ErrBusy
 	}
 	defer g.busy.Unlock()
-	// If the store does not confirm it, the key is cold all the same: this process
-	// does not read it from the store until it does.
+	// Without a confirmation the key is cold too: this process does not read it
+	// from the store until the store confirms.
 	_ = g.maintenances.Forget(ctx, id) //nolint:errcheck // see above
 	start := make(chan struct{})
 	return g.run(ctx, min(max(readers, 1), MaxReaders), func(ctx context.Context, _ int, read func(func() error)) {
@@ -75,7 +75,8 @@ func (g *Generator) Storm(ctx context.Context, id int64, readers int) (Report, e
 	}, func() { close(start) }), nil
 }
 
-// Steady lets a few readers read this and that for d, at most [MaxDuration].
+// Steady runs a few readers for d, at most [MaxDuration]. They read in various
+// ways.
 func (g *Generator) Steady(ctx context.Context, d time.Duration) (Report, error) {
 	if !g.busy.TryLock() {
 		return Report{}, ErrBusy
@@ -103,8 +104,8 @@ func (g *Generator) Steady(ctx context.Context, d time.Duration) (Report, error)
 	}, func() {}), nil
 }
 
-// readSomething reads in one of the ways in which the service can be read. Its
-// context does not end with that of the readers: none is cut short.
+// readSomething reads in one of the ways in which clients read. Its context does
+// not end with that of the readers, so that no read is cut short.
 func (g *Generator) readSomething(ctx context.Context, all []service.Maintenance, i int) (err error) {
 	ctx = context.WithoutCancel(ctx)
 	if len(all) == 0 {
@@ -123,13 +124,13 @@ func (g *Generator) readSomething(ctx context.Context, all []service.Maintenance
 		_, err = g.maintenances.Get(ctx, m.ID)
 	}
 	if errors.Is(err, service.ErrNotFound) {
-		return nil // it was deleted meanwhile
+		return nil // deleted meanwhile
 	}
 	return err
 }
 
-// run runs reader n times at once, calls begin when all are about to read, and
-// returns what they met with.
+// run runs reader n times at the same time, calls begin when all are ready to
+// read, and returns what they measured.
 func (g *Generator) run(
 	ctx context.Context, n int, reader func(ctx context.Context, i int, read func(func() error)), begin func(),
 ) Report {

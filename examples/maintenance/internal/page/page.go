@@ -1,5 +1,5 @@
 // Package page is the page of the service: HTML, CSS and JavaScript modules,
-// served as they are in the folder static.
+// served unchanged from the folder static.
 package page
 
 import (
@@ -12,7 +12,7 @@ import (
 //go:embed static
 var files embed.FS
 
-// Handler serves the page at / and what belongs to it under /page/.
+// Handler serves the page at / and its files under /page/.
 func Handler() http.Handler {
 	static, err := fs.Sub(files, "static")
 	if err != nil {
@@ -20,10 +20,10 @@ func Handler() http.Handler {
 	}
 	server := http.FileServerFS(static)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Nothing comes from elsewhere, and nothing may.
+		// The page loads nothing from other sites.
 		w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "no-cache") // it has no version in its name
+		w.Header().Set("Cache-Control", "no-cache") // the names of the files have no version
 		if strings.HasPrefix(r.URL.Path, "/page/") {
 			http.StripPrefix("/page", server).ServeHTTP(w, r)
 			return

@@ -1,5 +1,5 @@
-// Package postgres starts a PostgreSQL server of its own, for tests: in a folder
-// of its own, on a unix socket, without any durability.
+// Package postgres starts a PostgreSQL server for tests: in its own folder, on a
+// unix socket, without durability.
 package postgres
 
 import (
@@ -20,12 +20,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNotInstalled is the error where there is no PostgreSQL. It says how to get
-// it.
+// ErrNotInstalled is the error if PostgreSQL is not installed. It says how to
+// install it.
 var ErrNotInstalled = errors.New("PostgreSQL is not installed; on Debian: apt-get install postgresql")
 
-// unprivileged is the user as whom the server runs if this process is root, as
-// whom it refuses to run.
+// unprivileged is the user that runs the server if this process is root:
+// PostgreSQL refuses to run as root.
 const unprivileged = "postgres"
 
 const (
@@ -41,15 +41,15 @@ type Server struct {
 	dir     string
 }
 
-// Start starts a server. It ends with Stop, and not with ctx.
+// Start starts a server. It runs until Stop, also after ctx has ended.
 func Start(ctx context.Context) (*Server, error) {
 	bin, err := find()
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{ended: make(chan error, 1)}
-	// Not the folder of a test: paths of sockets are short, and the server's user
-	// has to come in.
+	// Not the folder of a test: the path of a socket must be short, and the
+	// server's user needs access.
 	if s.dir, err = os.MkdirTemp("", "pg"); err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func Start(ctx context.Context) (*Server, error) {
 	return s, nil
 }
 
-// find returns the folder with the newest server, which is not on the PATH of
-// Debian.
+// find returns the folder with the newest server. On Debian it is not on the
+// PATH.
 func find() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if path, lookErr := exec.LookPath("initdb"); lookErr == nil {
@@ -103,7 +103,8 @@ func (s *Server) start(ctx context.Context, bin string) error {
 	return nil
 }
 
-// giveAway gives the folder to the user of the server, if this process is root.
+// giveAway makes the server's user the owner of the folder and returns its
+// credential, nil if this process is not root.
 func (s *Server) giveAway() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil //nolint:nilnil // the server runs as the user of this process
@@ -150,8 +151,8 @@ func (s *Server) URL() string {
 	return "postgres://" + unprivileged + "@/postgres?host=" + url.QueryEscape(s.dir)
 }
 
-// Schema makes an empty schema and returns a URL of the database in which
-// everything that does not name one is in it.
+// Schema creates an empty schema and returns a URL of the database that uses it
+// by default.
 func (s *Server) Schema(ctx context.Context, name string) (string, error) {
 	conn, err := pgx.Connect(ctx, s.URL())
 	if err != nil {
@@ -161,12 +162,12 @@ func (s *Server) Schema(ctx context.Context, name string) (string, error) {
 	return s.URL() + "&search_path=" + url.QueryEscape(name), errors.Join(err, conn.Close(ctx))
 }
 
-// Stop ends the server and removes what it had.
+// Stop ends the server and removes its folder.
 func (s *Server) Stop() error { return errors.Join(s.end(), os.RemoveAll(s.dir)) }
 
-// end ends the server, at once if it takes too long.
+// end ends the server, and kills it if that takes too long.
 func (s *Server) end() error {
-	const fast = syscall.SIGINT // it ends without waiting for its clients
+	const fast = syscall.SIGINT // does not wait for clients
 	if err := s.process.Process.Signal(fast); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 )
 
-// maxBody is the most that the body of a request may have.
+// maxBody is the size of the largest request body, in bytes.
 const maxBody = 64 << 10
 
-// call answers one kind of request, with a reply or an error.
+// call answers one kind of request with a reply or an error.
 type call func(r *http.Request) (reply, error)
 
 // reply is a successful answer.
@@ -37,7 +37,7 @@ func (c call) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, r, answer.status, answer.body)
 }
 
-// requestError is an error of the request itself.
+// requestError is an error in the request.
 type requestError struct {
 	status int
 	field  string
@@ -47,15 +47,15 @@ type requestError struct {
 // Error returns the text.
 func (e *requestError) Error() string { return e.text }
 
-// badRequest says what is wrong with a field of the request.
+// badRequest returns the error for a field of the request.
 func badRequest(field, text string) error {
 	return &requestError{http.StatusBadRequest, field, text}
 }
 
-// errorBody is the body of every answer with an error.
+// errorBody is the body of every error answer.
 type errorBody struct {
 	Error string `json:"error"`
-	// Field is the field or parameter at fault, if it is one.
+	// Field is the wrong field or parameter, if there is one.
 	Field string `json:"field,omitempty"`
 }
 
@@ -68,7 +68,7 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	writeJSON(w, r, status, body)
 }
 
-// describe returns what the client is told of err.
+// describe returns the status and the body for err.
 func describe(err error) (status int, body errorBody) {
 	var request *requestError
 	var invalid *service.InvalidError
@@ -103,11 +103,11 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if _, err := w.Write(append(encoded, '\n')); err != nil {
-		return // the client is gone
+		return // the client has gone
 	}
 }
 
-// withJSONErrors answers requests that mux has no pattern for as JSON too.
+// withJSONErrors also answers with JSON if mux has no pattern for a request.
 func withJSONErrors(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := mux.Handler(r)
@@ -116,7 +116,7 @@ func withJSONErrors(mux *http.ServeMux) http.Handler {
 			return
 		}
 		refusal := &refusal{ResponseWriter: w, status: http.StatusNotFound}
-		handler.ServeHTTP(refusal, r) // sets the status, and Allow where only the method is wrong
+		handler.ServeHTTP(refusal, r) // sets the status, and Allow if only the method is wrong
 		text := "there is no such path"
 		if refusal.status == http.StatusMethodNotAllowed {
 			text = "the path does not take " + r.Method
@@ -125,14 +125,14 @@ func withJSONErrors(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// refusal takes the status of an answer and keeps its text back.
+// refusal takes the status of an answer and drops its text.
 type refusal struct {
 	http.ResponseWriter
 
 	status int
 }
 
-// WriteHeader keeps the status.
+// WriteHeader stores the status.
 func (w *refusal) WriteHeader(status int) { w.status = status }
 
 // Write drops the text.

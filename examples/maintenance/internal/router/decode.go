@@ -15,7 +15,7 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 )
 
-// pathID returns the maintenance that the path names.
+// pathID returns the id of a maintenance in the path.
 func pathID(r *http.Request) (int64, error) {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil || id < 1 {
@@ -24,8 +24,8 @@ func pathID(r *http.Request) (int64, error) {
 	return id, nil
 }
 
-// decodeBody reads the body of a request: one JSON object with no fields but
-// those of T.
+// decodeBody reads the body of a request: one JSON object with no other fields
+// than those of T.
 func decodeBody[T any](r *http.Request) (T, error) {
 	var body T
 	decoder := json.NewDecoder(r.Body)
@@ -42,7 +42,7 @@ func decodeBody[T any](r *http.Request) (T, error) {
 	return body, nil
 }
 
-// bodyError says in the words of a client what is wrong with the body.
+// bodyError describes for the client what is wrong with the body.
 func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	var wrongType *json.UnmarshalTypeError
@@ -78,7 +78,8 @@ func badTimeText(value string) string {
 	return fmt.Sprintf("%.40s is no time: RFC 3339 is expected, such as \"2026-12-01T22:00:00Z\"", value)
 }
 
-// decodeQuery returns the parameters of a request, which may have those named.
+// decodeQuery returns the parameters of a request. Only those in names are
+// allowed.
 func decodeQuery(r *http.Request, names ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -92,7 +93,7 @@ func decodeQuery(r *http.Request, names ...string) (url.Values, error) {
 	return query, nil
 }
 
-// decodeFilters returns the filters that the parameters of a request are.
+// decodeFilters returns the filters in the parameters of a request.
 func decodeFilters(r *http.Request) (service.Filters, error) {
 	query, err := decodeQuery(r, "status", "system", "from", "to", "text", "limit")
 	if err != nil {

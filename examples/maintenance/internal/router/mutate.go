@@ -97,8 +97,8 @@ func (rt *router) changed(status int, m service.Maintenance, err error) (reply, 
 	return reply{status: status, body: rt.view(m)}, err
 }
 
-// checkUser checks that a user exists. One that is missing is left to the
-// service, which says so.
+// checkUser checks that a user exists. It accepts an empty id: the service
+// rejects that.
 func (rt *router) checkUser(field, id string) error {
 	if id != "" && !rt.Users.Known(id) {
 		return badRequest(field, fmt.Sprintf("there is no user %.80q", id))

@@ -1,5 +1,5 @@
-// Package router is the HTTP side of the service: it takes requests apart, calls
-// the cache, and puts the names of users to what it returns.
+// Package router is the HTTP side of the service: it decodes requests, calls the
+// cache, and adds the names of users to the results.
 package router
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Parts are what a router connects. All but StoreStats, Provider and Link are
-// required.
+// Parts are the parts that a router connects. StoreStats, Provider and Link are
+// optional.
 type Parts struct {
 	Maintenances *cache.Maintenances
 	Users        *users.Directory
@@ -26,25 +26,25 @@ type Parts struct {
 	Ping func(context.Context) error
 	// Usage returns what the database was asked so far.
 	Usage func() service.Usage
-	// StoreStats returns the statistics of the cache's store; nil: it has none.
+	// StoreStats returns the statistics of the store; nil: it has none.
 	StoreStats func(context.Context) (provider.Stats, error)
-	// Provider says what the store is; nil: nothing is said.
+	// Provider describes the store; nil: no description.
 	Provider func(context.Context) ProviderState
-	// Link is the connection to the store, which can be cut; nil: it cannot.
+	// Link is the connection to the store; nil: it cannot be cut.
 	Link Link
 
 	_ struct{}
 }
 
-// ProviderState says what the cache's store is, and how it is.
+// ProviderState describes the store of the cache and its state.
 type ProviderState struct {
 	// Kind is "memory", "redis" or "none".
 	Kind string `json:"kind"`
 	// Answers reports whether the store answers now.
 	Answers bool `json:"answers"`
-	// Link is "whole" or "cut", or empty if it cannot be cut.
+	// Link is "whole" or "cut", empty if it cannot be cut.
 	Link string `json:"link,omitempty"`
-	// Database is the kind of the database, for people.
+	// Database is the kind of the database, for display.
 	Database string `json:"database"`
 }
 
@@ -86,7 +86,7 @@ func New(parts Parts) http.Handler {
 	mux.Handle("GET /signals", parts.Signals)
 	mux.Handle("GET /{$}", page.Handler())
 	mux.Handle("GET /page/", page.Handler())
-	// A page of another origin shall not change anything here.
+	// A page of another origin must not change anything.
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(call(func(*http.Request) (reply, error) {
 		return reply{}, &requestError{http.StatusForbidden, "", "this request comes from another site"}

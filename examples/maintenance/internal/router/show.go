@@ -10,8 +10,8 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
 )
 
-// What the page needs beyond the service itself: names to choose from, and
-// something to look at.
+// The page needs more than the service: names to choose from, and load to look
+// at.
 
 func (rt *router) systems(r *http.Request) (reply, error) {
 	systems, err := rt.Maintenances.Systems(r.Context())
@@ -26,7 +26,8 @@ func (rt *router) users(*http.Request) (reply, error) {
 	}{rt.Users.All()}}, nil
 }
 
-// storm lets many readers read a maintenance at once that is not cached.
+// storm makes many readers read a maintenance that is not cached, all at the
+// same time.
 func (rt *router) storm(r *http.Request) (reply, error) {
 	body, err := decodeBody[struct {
 		ID      int64 `json:"id"`
@@ -42,7 +43,7 @@ func (rt *router) storm(r *http.Request) (reply, error) {
 	return reply{body: report}, busy(err)
 }
 
-// readers lets some readers read for some seconds.
+// readers runs some readers for some seconds.
 func (rt *router) readers(r *http.Request) (reply, error) {
 	body, err := decodeBody[struct {
 		Seconds int `json:"seconds"`
@@ -65,7 +66,7 @@ func busy(err error) error {
 	return err
 }
 
-// setLink cuts the connection to the store, or heals it.
+// setLink cuts the connection to the store or heals it.
 func (rt *router) setLink(r *http.Request) (reply, error) {
 	body, err := decodeBody[struct {
 		Cut *bool `json:"cut"`

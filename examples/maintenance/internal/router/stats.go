@@ -12,28 +12,29 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// probeTimeout bounds how long /healthz and /stats wait for what they ask.
+// probeTimeout bounds how long /healthz and /stats wait for the database and
+// the store.
 const probeTimeout = 2 * time.Second
 
 type statsBody struct {
-	// Database counts what reached the database.
+	// Database counts the requests that reached the database.
 	Database service.Usage `json:"database"`
 	Scope    scopeBody     `json:"scope"`
 	Reads    readsBody     `json:"reads"`
-	// Provider is missing if nothing is known of it.
+	// Provider is missing if there is no description of it.
 	Provider *ProviderState `json:"provider,omitempty"`
 	// Store is missing if the store has no statistics, or does not answer.
 	Store   *storeBody    `json:"store,omitempty"`
 	Signals signals.Stats `json:"signals"`
-	// At is when this was, in milliseconds.
+	// At is the time of the statistics, in milliseconds.
 	At int64 `json:"at_ms"`
 }
 
-// readsBody says how long reads took, with and without the database, since the
-// start. Without a cache, each would be a query.
+// readsBody says how long reads took since the start, with and without the
+// database. Without a cache, each would be a query.
 type readsBody struct {
 	Count int64 `json:"count"`
-	// Buckets are as in load_times, with finer bounds.
+	// Buckets are like load_times, with finer bounds.
 	Buckets []bucketBody `json:"latencies"`
 }
 
@@ -53,14 +54,15 @@ type scopeBody struct {
 	InFlight       int          `json:"in_flight"`
 }
 
-// bucketBody counts the loads that took up to so many milliseconds, and longer
-// than the bucket before says. Buckets without loads are left out.
+// bucketBody counts the loads that took at most UpTo milliseconds, and longer
+// than the bucket before. Empty buckets are left out.
 type bucketBody struct {
 	UpTo  float64 `json:"up_to_ms"`
 	Count int64   `json:"count"`
 }
 
-// storeBody are the statistics of the store; null where it cannot tell.
+// storeBody are the statistics of the store; a number that it cannot tell is
+// null.
 type storeBody struct {
 	Entries     *int64 `json:"entries"`
 	Weight      *int64 `json:"weight"`
@@ -134,8 +136,8 @@ func newStoreBody(s provider.Stats) *storeBody {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// health says whether the service can do its work, for which it needs the
-// database. It does not need the cache's store: without it, reads are slower.
+// health reports whether the service works. It needs the database. It does not
+// need the store: without the store, reads are slower.
 func (rt *router) health(r *http.Request) (reply, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
 	defer cancel()

@@ -2,14 +2,14 @@ package router
 
 import "github.com/readthrough/readthrough/examples/maintenance/internal/service"
 
-// maintenanceView is a maintenance as clients see it: with the names of users.
-// It is built for every response and never cached, so that a new name shows at
-// once and the cache need not know who is called what.
+// maintenanceView is a maintenance for clients: with the names of users. It is
+// built for every response and never cached. A new name therefore appears at
+// once, and the cache need not know the names.
 type maintenanceView struct {
 	service.Maintenance
 
 	CreatedByName string       `json:"created_by_name"`
-	Updates       []updateView `json:"updates"` // in place of those of the maintenance
+	Updates       []updateView `json:"updates"` // hides the updates of the maintenance
 }
 
 type updateView struct {

@@ -12,37 +12,38 @@ import (
 const (
 	// maxConns bounds the connections to the database.
 	maxConns = 8
-	// writeTimeout bounds a transaction in a database across a network.
+	// writeTimeout bounds a transaction in a database across a network, so that
+	// it ends although its context does not.
 	writeTimeout = 30 * time.Second
 )
 
-// Options of [Open]. The zero value is a database in memory.
+// Options configure [Open]. The zero value is a database in memory.
 type Options struct {
-	// Database is the path of a database in a file, which is created if it does
-	// not exist, or the URL of a PostgreSQL database, such as
-	// postgres://user@host/name. Empty: a database in memory, which ends with
-	// the service.
+	// Database is the path of a file, which is created if it does not exist, or
+	// the URL of a PostgreSQL database, such as postgres://user@host/name.
+	// Empty means a database in memory, which ends with the service.
 	Database string
-	// Latency is added to every query, to make an embedded database as slow as
-	// one across a network. Zero or negative: none.
+	// Latency is added to every query, such as 40*time.Millisecond. It makes an
+	// embedded database as slow as one across a network. Zero and negative mean
+	// none.
 	Latency time.Duration
 
 	_ struct{}
 }
 
-// dialect is in what databases differ.
+// dialect is what differs between databases.
 type dialect struct {
-	kind, name string // for people
+	kind, name string // for display
 	connector  driver.Connector
 	schema     string
-	// translate returns a query of this package in the words of the database.
+	// translate returns a query of this package in the syntax of the database.
 	translate func(query string, args []driver.NamedValue) (string, []driver.NamedValue)
-	// lock is the statement that lets one transaction write at a time; empty:
-	// they do so by themselves.
+	// lock is a statement that makes write transactions run one at a time.
+	// Empty means that the database does so itself.
 	lock string
-	// anchored says that the database lives only as long as a connection to it.
+	// anchored means that the database exists only while it has a connection.
 	anchored bool
-	// remote says that the answer to a commit can get lost on its way.
+	// remote means that the answer to a commit can be lost.
 	remote bool
 }
 
@@ -50,13 +51,13 @@ type dialect struct {
 type Service struct {
 	db      *sql.DB
 	dialect dialect
-	anchor  *sql.Conn // stays open where the database needs it
+	anchor  *sql.Conn // open while the service is, if the database is anchored
 	meter   *meter
 	id      string
 	now     func() time.Time
 }
 
-// Open opens the database and creates its tables where they are missing.
+// Open opens the database and creates missing tables.
 func Open(ctx context.Context, options Options) (*Service, error) {
 	openDialect := openSQLite
 	if isPostgres(options.Database) {
@@ -80,7 +81,8 @@ func (s *Service) openPool() {
 	s.db.SetMaxIdleConns(maxConns)
 }
 
-// prepare opens the anchor, creates the tables and reads the database's id.
+// prepare opens the anchor, creates the tables, and reads the id of the
+// database.
 func (s *Service) prepare(ctx context.Context) error {
 	if s.dialect.anchored {
 		var err error
@@ -96,14 +98,14 @@ func (s *Service) prepare(ctx context.Context) error {
 	})
 }
 
-// DatabaseID identifies the database: what was cached of another one is of no
-// use for this.
+// DatabaseID identifies the database: cached entries of one database are wrong
+// for another.
 func (s *Service) DatabaseID() string { return s.id }
 
-// Kind returns the kind of the database, for people.
+// Kind returns the kind of the database, for display.
 func (s *Service) Kind() string { return s.dialect.kind }
 
-// Usage returns what the service asked of the database so far.
+// Usage returns what the service has asked of the database so far.
 func (s *Service) Usage() Usage { return s.meter.usage() }
 
 // Ping reports whether the database answers.
@@ -118,11 +120,12 @@ func (s *Service) Close() error {
 	return errors.Join(err, s.db.Close())
 }
 
-// write runs f in a transaction, which alone may write while it lasts. An error
-// means that nothing was changed, except one that matches [ErrOutcomeUnknown].
+// write runs f in a transaction. Only one write transaction runs at a time.
+// After an error nothing was changed, unless the error matches
+// [ErrOutcomeUnknown].
 //
 // With a database across a network, the transaction does not end with ctx: a
-// commit that was given up half way may have happened.
+// commit that is abandoned may still have happened.
 func (s *Service) write(ctx context.Context, f func(*sql.Tx) error) error {
 	begin := ctx
 	if s.dialect.remote {

@@ -2,16 +2,15 @@ package service
 
 import "errors"
 
-// ErrNotFound matches the error for a maintenance or a system that does not
-// exist.
+// ErrNotFound matches the error for a maintenance or a system that does not exist.
 var ErrNotFound = errors.New("service: not found")
 
-// ErrOutcomeUnknown matches the error of a change of which nobody knows whether it
-// happened: the answer to its commit got lost. The change comes with the error,
-// and what it may have made untrue has to be invalidated.
+// ErrOutcomeUnknown matches the error of a change with an unknown outcome: the
+// answer to its commit was lost. The change is returned with the error. The caller
+// must invalidate what it may have changed.
 var ErrOutcomeUnknown = errors.New("service: it is not known whether the change was made")
 
-// InvalidError says which field of the input is wrong, and why.
+// InvalidError says which field of the input is wrong and why.
 type InvalidError struct {
 	Field   string
 	Problem string
@@ -20,8 +19,8 @@ type InvalidError struct {
 // Error returns field and problem.
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Problem }
 
-// ConflictError says why the state of a maintenance does not permit a change
-// whose input is valid in itself.
+// ConflictError says why the state of a maintenance does not permit a valid
+// change.
 type ConflictError struct {
 	Problem string
 }

@@ -10,12 +10,12 @@ import (
 const (
 	DefaultLimit = 100
 	MaxLimit     = 500
-	// MaxBulk is the number of systems that one bulk read may ask for.
+	// MaxBulk is the most systems that one bulk read may ask for.
 	MaxBulk = 500
 )
 
-// Filters choose the maintenances of a listing: those that match every filter
-// that is set. The zero value lists the first [DefaultLimit] of all.
+// Filters select the maintenances of a listing: those that match every filter
+// that is set. The zero value selects the first [DefaultLimit] of all.
 type Filters struct {
 	// Statuses and Systems match a maintenance that has any of them.
 	Statuses []Status `json:"status,omitempty"`
@@ -23,15 +23,16 @@ type Filters struct {
 	// From and To match a maintenance whose time overlaps [From, To).
 	From time.Time `json:"from,omitzero"`
 	To   time.Time `json:"to,omitzero"`
-	// Text matches in title and description; a to z match either case.
+	// Text matches in title and description. Letters from a to z match both
+	// cases.
 	Text string `json:"text,omitempty"`
-	// Limit is the most that is listed, at most [MaxLimit]; zero means
-	// [DefaultLimit].
+	// Limit is the most maintenances to list, such as 20, at most [MaxLimit].
+	// Zero means [DefaultLimit].
 	Limit int `json:"limit"`
 }
 
-// Normalize checks f and returns the one form of all filters that mean the same,
-// so that they share one entry of a cache.
+// Normalize checks f and returns one form for all filters with the same meaning,
+// so that they share one cache entry.
 func (f Filters) Normalize() (Filters, error) {
 	f.Statuses = sortedSet(f.Statuses)
 	for _, status := range f.Statuses {
@@ -63,7 +64,7 @@ func (f Filters) Normalize() (Filters, error) {
 	return f, nil
 }
 
-// lowerASCII does what the database's lower does.
+// lowerASCII does the same as the function lower of the database.
 func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

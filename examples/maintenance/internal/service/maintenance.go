@@ -1,6 +1,6 @@
 // Package service keeps maintenance windows in a database and enforces their
-// rules. It knows the database only: nothing of caches, of HTTP, of signals, or
-// of the names of users.
+// rules. It knows the database only: no caches, no HTTP, no signals, no names
+// of users.
 package service
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Status is where a maintenance stands.
+// Status is the state of a maintenance.
 type Status string
 
-// The statuses. A maintenance is planned first; completed and cancelled ones
-// never change again.
+// The statuses. A new maintenance is planned. A completed or cancelled one
+// never changes again.
 const (
 	Planned    Status = "planned"
 	InProgress Status = "in_progress"
@@ -46,23 +46,23 @@ type System struct {
 	Name string `json:"name"`
 }
 
-// Maintenance is a maintenance window. The values that the service returns are
-// cached and shared between requests: nobody changes what is behind them.
+// Maintenance is a maintenance window. The service's results are cached and
+// shared between requests: nobody may change what they refer to.
 type Maintenance struct {
 	ID int64 `json:"id"`
-	// Version counts the changes, from 1 on.
+	// Version counts the changes, starting at 1.
 	Version     int64     `json:"version"`
 	Title       string    `json:"title"`
 	Description string    `json:"description"`
 	Status      Status    `json:"status"`
 	Start       time.Time `json:"start"`
 	End         time.Time `json:"end"`
-	// SystemIDs are the systems that it affects, sorted.
+	// SystemIDs are the affected systems, sorted.
 	SystemIDs []string `json:"system_ids"`
-	// Updates are what was reported about it, the oldest first.
+	// Updates are the reports about the maintenance, oldest first.
 	Updates []Update `json:"updates"`
-	// CreatedBy is the id of a user. The name is not kept here, because names
-	// change without the maintenance knowing.
+	// CreatedBy is the id of a user. The name is not stored here, because names
+	// change independently.
 	CreatedBy string `json:"created_by"`
 }
 
@@ -71,11 +71,11 @@ type Update struct {
 	At      time.Time `json:"at"`
 	Author  string    `json:"author"`
 	Message string    `json:"message"`
-	// Status is what the update changed the status to, empty if it did not.
+	// Status is the new status, empty if the update did not change it.
 	Status Status `json:"status,omitempty"`
 }
 
-// Draft is a maintenance to be created.
+// Draft is a maintenance to create.
 type Draft struct {
 	Title       string    `json:"title"`
 	Description string    `json:"description"`
@@ -87,8 +87,8 @@ type Draft struct {
 
 // Patch changes the fields of a maintenance that are not nil.
 type Patch struct {
-	// Version is the version that the change was made for. If another change
-	// came first, the patch is refused. nil: whatever the version is.
+	// Version is the version that the change is based on. If another change
+	// came first, the patch is refused. nil means any version.
 	Version     *int64     `json:"version"`
 	Title       *string    `json:"title"`
 	Description *string    `json:"description"`
@@ -97,37 +97,37 @@ type Patch struct {
 	SystemIDs   *[]string  `json:"system_ids"`
 }
 
-// Report is an update to be added to a maintenance.
+// Report is an update to add to a maintenance.
 type Report struct {
 	Author  string `json:"author"`
 	Message string `json:"message"`
-	// Status is what the status changes to; empty: it stays.
+	// Status is the new status; empty means no change.
 	Status Status `json:"status"`
 }
 
 // Closing ends a maintenance.
 type Closing struct {
 	Author string `json:"author"`
-	// Message is the last update; empty: a standard one.
+	// Message is the last update; empty means a standard text.
 	Message string `json:"message"`
-	// Outcome is Completed or Cancelled; empty: Completed.
+	// Outcome is Completed or Cancelled; empty means Completed.
 	Outcome Status `json:"outcome"`
 }
 
-// Change is what a mutation did. It is read inside the mutation's transaction,
-// so that no other mutation can come between what it says and what it did.
+// Change is the result of a mutation. It is read inside the transaction of the
+// mutation, so that no other mutation can come in between.
 type Change struct {
-	// Maintenance is the maintenance after the change, or what it last was if
-	// it was deleted. Either way the change has a version of its own.
+	// Maintenance is the maintenance after the change, or its last state if it
+	// was deleted. In both cases the change has its own version.
 	Maintenance Maintenance
-	// Deleted says that it is gone.
+	// Deleted means that the maintenance was deleted.
 	Deleted bool
-	// Before and After are the systems that it affected before and after.
+	// Before and After are the affected systems before and after the change.
 	Before, After []string
 }
 
 // AffectedSystems returns every system that the maintenance affected before or
-// after the change, sorted, each once.
+// after the change, sorted and without duplicates.
 func (c Change) AffectedSystems() []string {
 	return sortedSet(slices.Concat(c.Before, c.After))
 }

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Usage counts what was asked of the database.
+// Usage counts requests to the database.
 type Usage struct {
 	// Queries counts statements that return rows.
 	Queries int64 `json:"queries"`
-	// Statements counts those that do not.
+	// Statements counts statements that return no rows.
 	Statements int64 `json:"statements"`
 }
 
-// meter counts beneath package database/sql, where no query can get past it.
+// meter counts below package database/sql, so that no query bypasses it.
 type meter struct {
 	queries    atomic.Int64
 	statements atomic.Int64
@@ -28,7 +28,7 @@ func (m *meter) usage() Usage {
 	return Usage{Queries: m.queries.Load(), Statements: m.statements.Load()}
 }
 
-// query counts a query, for ctx too if somebody counts those.
+// query counts a query, also in the counter of ctx if it has one.
 func (m *meter) query(ctx context.Context) {
 	m.queries.Add(1)
 	if counter, ok := ctx.Value(counterKey{}).(*atomic.Int64); ok {
@@ -38,15 +38,15 @@ func (m *meter) query(ctx context.Context) {
 
 type counterKey struct{}
 
-// CountQueries returns a context whose queries are counted apart. A load that the
-// cache runs for a reader has the values of the reader's context: what many
-// readers cost together is counted by giving all of them the same.
+// CountQueries returns a context whose queries are also counted separately. A load
+// that the cache runs for a reader has the values of that reader's context. To
+// count what many readers cost together, give all of them the same context.
 func CountQueries(ctx context.Context) (context.Context, *atomic.Int64) {
 	counter := &atomic.Int64{}
 	return context.WithValue(ctx, counterKey{}, counter), counter
 }
 
-// meteredConnector opens connections that count.
+// meteredConnector opens connections that count queries.
 type meteredConnector struct {
 	dialect dialect
 	meter   *meter
@@ -68,8 +68,8 @@ func (c meteredConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // Driver returns the driver of the connections.
 func (c meteredConnector) Driver() driver.Driver { return c.dialect.connector.Driver() }
 
-// databaseConn is what the drivers' connections can do. A wrapper must pass all of
-// it on: without it, package database/sql falls back to methods that ignore the
+// databaseConn is what the connections of the drivers can do. A wrapper has to
+// forward all of it; otherwise package database/sql uses methods that ignore the
 // context.
 //
 //nolint:interfacebloat // the drivers decide how much it is
@@ -82,7 +82,7 @@ type databaseConn interface {
 	driver.SessionResetter
 }
 
-// meteredConn is a connection that counts, and translates.
+// meteredConn is a connection that counts and translates queries.
 type meteredConn struct {
 	databaseConn
 
@@ -113,7 +113,7 @@ func (c meteredConn) ExecContext(ctx context.Context, query string, args []drive
 	return c.databaseConn.ExecContext(ctx, query, args)
 }
 
-// Prepare refuses: what is run through a prepared statement would not be counted.
+// Prepare refuses, because queries of a prepared statement would not be counted.
 func (c meteredConn) Prepare(string) (driver.Stmt, error) {
 	return nil, errors.New("service: prepared statements are not metered")
 }

@@ -14,17 +14,17 @@ import (
 //go:embed postgres.sql
 var postgresSchema string
 
-// isPostgres reports whether the database is a URL of PostgreSQL, and no file.
+// isPostgres reports whether the database is a URL of PostgreSQL and not a file.
 func isPostgres(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
 }
 
-// openPostgres returns how the service talks to PostgreSQL. Together with the
-// schema, this file is all in which it differs from SQLite.
+// openPostgres returns the dialect of PostgreSQL. This file and the schema are all
+// that differs from SQLite.
 func openPostgres(url string) (dialect, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
-		return dialect{}, err // pgx leaves the password out
+		return dialect{}, err // pgx removes the password
 	}
 	return dialect{
 		kind:      "PostgreSQL",
@@ -33,8 +33,8 @@ func openPostgres(url string) (dialect, error) {
 		schema:    postgresSchema,
 		translate: toPostgres,
 		// One writer at a time, as in SQLite: what a transaction has read is still
-		// so when it writes. Locking the rows that it reads would let more of them
-		// run at once; there are few.
+		// true when it writes. Row locks would let more transactions run at the
+		// same time; there are few.
 		lock:   "SELECT pg_advisory_xact_lock(7310)",
 		remote: true,
 	}, nil
@@ -46,7 +46,8 @@ var (
 )
 
 // toPostgres translates a query of this package: two functions have other names,
-// and parameters have numbers. No query has an @ or one of the names in a string.
+// and parameters have numbers. No query has an @ or one of these names in a
+// string.
 func toPostgres(query string, args []driver.NamedValue) (string, []driver.NamedValue) {
 	query = jsonEach.ReplaceAllString(query, `json_array_elements_text($1::json)`)
 	query = strings.ReplaceAll(query, "instr(", "strpos(")

@@ -1,7 +1,7 @@
--- The schema of sqlite.sql in PostgreSQL. Texts are compared byte by byte and
--- lower() changes a to z only, as SQLite does: COLLATE "C" says so.
+-- The schema of sqlite.sql in PostgreSQL. COLLATE "C" makes it compare texts byte by
+-- byte, and makes lower() change A to Z only, as SQLite does.
 
--- Two processes may come here at the same time.
+-- Two processes may create the schema at the same time.
 SELECT pg_advisory_xact_lock(7310);
 
 CREATE TABLE IF NOT EXISTS database_id (

@@ -9,14 +9,13 @@ import (
 	"time"
 )
 
-// Get returns the maintenance with the given id, or [ErrNotFound]. It is one
-// query.
+// Get returns the maintenance with that id, or [ErrNotFound]. It is one query.
 func (s *Service) Get(ctx context.Context, id int64) (Maintenance, error) {
 	return get(ctx, s.db, id)
 }
 
-// List returns the maintenances that match filters, by start and id. It is one
-// query.
+// List returns the maintenances that match filters, sorted by start and id. It
+// is one query.
 func (s *Service) List(ctx context.Context, filters Filters) ([]Maintenance, error) {
 	f, err := filters.Normalize()
 	if err != nil {
@@ -41,8 +40,8 @@ func (s *Service) List(ctx context.Context, filters Filters) ([]Maintenance, err
 	return found, err
 }
 
-// BySystem returns the maintenances that affect the system, by start and id, or
-// [ErrNotFound] if there is no such system. It is one query.
+// BySystem returns the maintenances that affect the system, sorted by start and
+// id, or [ErrNotFound] if there is no such system. It is one query.
 func (s *Service) BySystem(ctx context.Context, system string) ([]Maintenance, error) {
 	found, err := s.BySystems(ctx, []string{system})
 	if err != nil {
@@ -55,9 +54,8 @@ func (s *Service) BySystem(ctx context.Context, system string) ([]Maintenance, e
 	return maintenances, nil
 }
 
-// BySystems returns the maintenances of many systems, as [Service.BySystem] does
-// for one. Systems that do not exist are missing from the result. It is one
-// query, however many they are.
+// BySystems is [Service.BySystem] for many systems. Systems that do not exist
+// are missing from the result. It is one query for any number of systems.
 func (s *Service) BySystems(ctx context.Context, systems []string) (map[string][]Maintenance, error) {
 	rows, err := s.db.QueryContext(ctx, `
 		SELECT system.id, m.document
@@ -82,7 +80,7 @@ func (s *Service) BySystems(ctx context.Context, systems []string) (map[string][
 	return found, nil
 }
 
-// Systems returns all systems, by id. It is one query.
+// Systems returns all systems, sorted by id. It is one query.
 func (s *Service) Systems(ctx context.Context) ([]System, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT id, name FROM system ORDER BY id`)
 	if err != nil {
@@ -121,8 +119,8 @@ func get(ctx context.Context, db queryer, id int64) (Maintenance, error) {
 	return decode(document)
 }
 
-// scan calls add for each of rows, which are a system and a document. The
-// maintenance is nil where the document is NULL. err is that of the query.
+// scan calls add for each row, a system and a document. The maintenance is nil
+// if the document is NULL. err is the error of the query.
 func scan(rows *sql.Rows, err error, add func(system string, m *Maintenance)) error {
 	if err != nil {
 		return fmt.Errorf("service: read: %w", err)
@@ -158,8 +156,8 @@ func decode(document string) (Maintenance, error) {
 	return m, nil
 }
 
-// jsonArray returns values as the JSON array that json_each takes apart, so that
-// a query has one parameter however many values there are.
+// jsonArray returns values as a JSON array for json_each, so that a query has
+// one parameter for any number of values.
 func jsonArray[T ~string](values []T) string {
 	if len(values) == 0 {
 		return "[]"
@@ -171,7 +169,7 @@ func jsonArray[T ~string](values []T) string {
 	return string(encoded)
 }
 
-// timestamp returns t as the database keeps it; the zero time is empty.
+// timestamp returns t in the form of the database; the zero time is empty.
 func timestamp(t time.Time) string {
 	if t.IsZero() {
 		return ""

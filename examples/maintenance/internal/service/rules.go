@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of what a maintenance may hold.
+// Limits of a maintenance.
 const (
 	maxTitle       = 120
 	maxDescription = 4000
@@ -23,8 +23,9 @@ var (
 	userIDPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
 )
 
-// The functions of this file decide and touch nothing: they take a maintenance
-// and an input and return the maintenance that results, or why it may not be.
+// The functions of this file are pure decisions: they take a maintenance and an
+// input, and return the resulting maintenance or the reason why it is not
+// permitted.
 
 // newMaintenance returns the maintenance that draft describes.
 func newMaintenance(draft Draft, now time.Time) (Maintenance, error) {
@@ -87,7 +88,8 @@ func patched(m Maintenance, patch Patch, now time.Time) (Maintenance, error) {
 	return m, checkContent(m)
 }
 
-// reported returns m with report as its last update, and in its status.
+// reported returns m with report as its last update and in the status of the
+// report.
 func reported(m Maintenance, report Report, now time.Time) (Maintenance, error) {
 	message := strings.TrimSpace(report.Message)
 	if err := checkText("message", message, 1, maxMessage); err != nil {
@@ -130,7 +132,7 @@ func closed(m Maintenance, closing Closing, now time.Time) (Maintenance, error) 
 	return reported(m, Report{Author: closing.Author, Message: message, Status: outcome}, now)
 }
 
-// deletable returns why m may not be deleted, or nil.
+// deletable returns an error if m must not be deleted.
 func deletable(m Maintenance) error {
 	if m.Status == InProgress {
 		return &ConflictError{"a maintenance in progress cannot be deleted: close it first"}
@@ -138,8 +140,8 @@ func deletable(m Maintenance) error {
 	return nil
 }
 
-// transition returns m in the status next. One that starts early begins now, and
-// one that is completed early ends now, so that its times say what happened.
+// transition returns m in the status next. If it starts early, it begins now; if
+// it is completed early, it ends now. Its times then say what happened.
 func transition(m Maintenance, next Status, now time.Time) (Maintenance, error) {
 	if !m.Status.canBecome(next) {
 		return Maintenance{}, &ConflictError{fmt.Sprintf("a maintenance that is %s cannot become %s", m.Status, next)}
@@ -158,7 +160,7 @@ func closedError(m Maintenance) error {
 	return &ConflictError{fmt.Sprintf("the maintenance is %s and cannot change any more", m.Status)}
 }
 
-// checkTimes checks times that the input has set.
+// checkTimes checks the times of the input.
 func checkTimes(m Maintenance, now time.Time) error {
 	for _, field := range []struct {
 		name string
@@ -237,5 +239,5 @@ func checkUser(field, id string) error {
 	return nil
 }
 
-// toMillisecond returns t as the database keeps it.
+// toMillisecond returns t with the precision of the database.
 func toMillisecond(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

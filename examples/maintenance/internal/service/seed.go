@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Seed fills an empty database with systems and maintenances around now. It does
-// nothing to a database that has systems.
+// Seed fills an empty database with systems, and with maintenances around the
+// present time. If the database has systems, it does nothing.
 func (s *Service) Seed(ctx context.Context) error {
 	now := s.now().UTC().Truncate(time.Hour)
 	err := s.write(ctx, func(tx *sql.Tx) error {

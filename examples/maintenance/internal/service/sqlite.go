@@ -13,8 +13,8 @@ import (
 //go:embed sqlite.sql
 var sqliteSchema string
 
-// openSQLite returns how the service talks to SQLite, in a file, or in memory if
-// file is empty. The queries of this package are in its dialect.
+// openSQLite returns the dialect of SQLite, in a file, or in memory if file is
+// empty. The queries of this package are written for SQLite.
 func openSQLite(file string) (dialect, error) {
 	connector, err := sqlite.NewConnector(dataSource(file))
 	d := dialect{
@@ -27,13 +27,13 @@ func openSQLite(file string) (dialect, error) {
 	return d, err
 }
 
-// dataSource names the database for the driver.
+// dataSource returns the name of the database for the driver.
 //
-// A database in memory is one of the memdb file system, which all connections
-// share under its name. Plain ":memory:" would give each connection a database
-// of its own, and a shared cache locks whole tables in ways that the busy timeout
-// does not cover. Write transactions take the write lock when they begin: one
-// that reads first and asks for the lock later can find that it came too late.
+// A database in memory uses the memdb file system, where all connections share it
+// by name. With plain ":memory:" each connection would have its own database. A
+// shared cache would lock whole tables in ways that the busy timeout does not
+// cover. Write transactions take the write lock when they begin: a transaction
+// that reads first may not get the lock later.
 func dataSource(file string) string {
 	parameters := url.Values{
 		"_busy_timeout": {"10000"},

@@ -1,5 +1,5 @@
--- Times are text in UTC with milliseconds, always of the same length: so they
--- compare as text, are readable in the database, and are JSON as they stand.
+-- Times are text in UTC with milliseconds and always have the same length. They
+-- compare as text, are readable in the database, and are valid in JSON unchanged.
 
 CREATE TABLE IF NOT EXISTS database_id (
   id TEXT NOT NULL
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS system (
   name TEXT NOT NULL
 ) STRICT;
 
--- AUTOINCREMENT: the id of a deleted maintenance is never given to another.
+-- AUTOINCREMENT: the id of a deleted maintenance is never used again.
 CREATE TABLE IF NOT EXISTS maintenance (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   version     INTEGER NOT NULL,
@@ -46,8 +46,8 @@ CREATE TABLE IF NOT EXISTS maintenance_update (
 ) STRICT, WITHOUT ROWID;
 
 -- A maintenance with its systems and updates is one JSON document, so that every
--- read of the service is one query, whatever it reads. json() says that the
--- arrays are JSON: what comes from a subquery is plain text, which would be quoted.
+-- read of the service is one query. json() marks the arrays as JSON: the result of a
+-- subquery is plain text, which would be quoted.
 CREATE VIEW IF NOT EXISTS maintenance_document AS
 SELECT
   m.*,

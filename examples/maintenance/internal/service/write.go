@@ -53,10 +53,9 @@ func (s *Service) Delete(ctx context.Context, id int64) (Change, error) {
 	return changed(change, fmt.Sprintf("delete maintenance %d", id), err)
 }
 
-// change replaces the maintenance by what decide makes of it. Reading, deciding
-// and writing are one transaction: two changes at the same time happen one after
-// the other, and each knows the systems that it found and the systems that it
-// left.
+// change replaces the maintenance by the result of decide. Reading, deciding and
+// writing are one transaction. Two changes at the same time therefore run one
+// after the other, and each knows the systems before and after it.
 func (s *Service) change(ctx context.Context, id int64, decide func(Maintenance) (Maintenance, error)) (Change, error) {
 	var before, after Maintenance
 	err := s.write(ctx, func(tx *sql.Tx) error {
@@ -74,7 +73,7 @@ func (s *Service) change(ctx context.Context, id int64, decide func(Maintenance)
 	return changed(change, fmt.Sprintf("change maintenance %d", id), err)
 }
 
-// insert stores m, whose id it sets.
+// insert stores m and sets its id.
 func insert(ctx context.Context, tx *sql.Tx, m *Maintenance) error {
 	err := tx.QueryRowContext(ctx, `
 		INSERT INTO maintenance (version, title, description, status, start_at, end_at, created_by)
@@ -117,7 +116,7 @@ func columns(m Maintenance) []any {
 	}
 }
 
-// insertSystems stores the systems of m, all of which must exist.
+// insertSystems stores the systems of m. All of them must exist.
 func insertSystems(ctx context.Context, tx *sql.Tx, m Maintenance) error {
 	systems := sql.Named("systems", jsonArray(m.SystemIDs))
 	var unknown string
@@ -136,7 +135,7 @@ func insertSystems(ctx context.Context, tx *sql.Tx, m Maintenance) error {
 	return err
 }
 
-// insertUpdates stores the updates of m from the given one on.
+// insertUpdates stores the updates of m, beginning with the one at index from.
 func insertUpdates(ctx context.Context, tx *sql.Tx, m Maintenance, from int) error {
 	for i, update := range m.Updates[from:] {
 		_, err := tx.ExecContext(ctx, `
@@ -152,8 +151,8 @@ func insertUpdates(ctx context.Context, tx *sql.Tx, m Maintenance, from int) err
 	return nil
 }
 
-// changed returns change if it was made, or may have been, and what failed, except
-// where the error says it all.
+// changed returns change if it was made or may have been made, and the error. It
+// adds what failed, unless the error is already complete.
 func changed(change Change, what string, err error) (Change, error) {
 	var invalid *InvalidError
 	var conflict *ConflictError

@@ -1,6 +1,6 @@
-// Package signals tells clients that something changed, as server-sent events.
-// A signal says what to fetch again, not what it became: the client reads through
-// the cache like everybody else.
+// Package signals tells clients that something has changed, by server-sent
+// events. A signal says what to fetch again, not the new value: the client reads
+// through the cache like any other.
 package signals
 
 import (
@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// Options of a [Hub]. The zero value is ready for use.
+// Options configure a [Hub]. The zero value is ready to use.
 type Options struct {
-	// Heartbeat is the time between signs of life to a client that has nothing
-	// to hear. Zero or negative: 15 seconds.
+	// Heartbeat is the time between comments to an idle client, such as
+	// 5*time.Second. Zero and negative mean 15 seconds.
 	Heartbeat time.Duration
-	// Buffer is how many signals a client may lag behind before it is dropped.
-	// Zero or negative: 256.
+	// Buffer is how many signals a client may lag behind before it is dropped,
+	// such as 64. Zero and negative mean 256.
 	Buffer int
-	// WriteTimeout is how long one write to a client may take before it is
-	// dropped. Zero or negative: 5 seconds.
+	// WriteTimeout is how long one write to a client may take before the client
+	// is dropped, such as time.Second. Zero and negative mean 5 seconds.
 	WriteTimeout time.Duration
 
 	_ struct{}
@@ -27,17 +27,18 @@ type Options struct {
 
 // Stats are the statistics of a [Hub].
 type Stats struct {
-	// Subscribers is the number of clients that listen now.
+	// Subscribers is the number of connected clients.
 	Subscribers int `json:"subscribers"`
-	// Published counts the signals, whoever heard them.
+	// Published is the number of signals, with or without clients.
 	Published int64 `json:"published"`
-	// Dropped counts the clients that were dropped because they were too slow.
+	// Dropped is the number of clients that were dropped because they were too
+	// slow.
 	Dropped int64 `json:"dropped"`
 }
 
-// Hub passes signals to all clients that listen. It never waits for one: a client
-// whose buffer is full is dropped, and may connect and fetch again. It is safe
-// for concurrent use.
+// Hub sends signals to all connected clients. It never waits for a client: a
+// client with a full buffer is dropped, and may reconnect and fetch again. It is
+// safe for concurrent use.
 type Hub struct {
 	options Options
 
@@ -48,14 +49,14 @@ type Hub struct {
 	closed      bool
 }
 
-// subscriber is one listening client.
+// subscriber is one connected client.
 type subscriber struct {
-	// frames are the signals to be sent. The hub sends and closes, both under
-	// its lock; closed means that the client is to be dropped.
+	// frames are the signals to send. The hub sends and closes under Hub.mu.
+	// Closed means that the client is dropped.
 	frames chan []byte
 }
 
-// NewHub returns a hub without listeners.
+// NewHub returns a hub without clients.
 func NewHub(options Options) *Hub {
 	if options.Heartbeat <= 0 {
 		options.Heartbeat = 15 * time.Second
@@ -69,8 +70,9 @@ func NewHub(options Options) *Hub {
 	return &Hub{options: options, subscribers: map[*subscriber]struct{}{}}
 }
 
-// Publish sends a signal with the given event name and data, as JSON, to all who
-// listen. It does not wait for any of them. The error is that of encoding data.
+// Publish sends a signal with that event name, and with data as JSON, to all
+// clients. It does not wait for them. It returns an error only if data cannot be
+// encoded.
 func (h *Hub) Publish(event string, data any) error {
 	encoded, err := json.Marshal(data)
 	if err != nil {
@@ -92,14 +94,14 @@ func (h *Hub) Publish(event string, data any) error {
 	return nil
 }
 
-// Stats returns the hub's statistics.
+// Stats returns the statistics of the hub.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Stats{Subscribers: len(h.subscribers), Published: h.published, Dropped: h.dropped}
 }
 
-// Close ends the streams of all clients. Later ones are refused.
+// Close ends the streams of all clients. Later clients are refused.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +111,7 @@ func (h *Hub) Close() {
 	}
 }
 
-// subscribe adds a listener; it reports false if the hub is closed.
+// subscribe adds a client. It returns false if the hub is closed.
 func (h *Hub) subscribe() (*subscriber, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -121,7 +123,7 @@ func (h *Hub) subscribe() (*subscriber, bool) {
 	return s, true
 }
 
-// unsubscribe removes a listener, unless it was dropped already.
+// unsubscribe removes a client, unless it was dropped already.
 func (h *Hub) unsubscribe(s *subscriber) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

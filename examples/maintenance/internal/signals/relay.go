@@ -11,41 +11,42 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Resync is the name of the signal that signals may have been missed: read
-// everything again.
+// Resync is the name of the signal that tells clients to read everything again,
+// because they may have missed signals.
 const Resync = "resync"
 
-// RelayOptions are the options of a [Relay]. All but Retry are required.
+// RelayOptions configure a [Relay]. All but Retry are required.
 type RelayOptions struct {
 	Hub    *Hub
 	Client redis.UniversalClient
-	// Channel is the name of the Redis channel that the processes share.
+	// Channel is the name of the Redis channel that the processes share, such as
+	// "maintenance-signals".
 	Channel string
-	// Settled reports whether other processes can read what this one has changed:
-	// whether no invalidation of it is pending.
+	// Settled reports whether other processes can read what this one has changed,
+	// that is, whether no invalidation of this process is pending.
 	Settled func() bool
-	// Retry is the time between attempts to tell others what they have missed.
-	// Zero or negative: 250 ms.
+	// Retry is the time between attempts to tell other processes about missed
+	// signals, such as time.Second. Zero and negative mean 250 ms.
 	Retry time.Duration
 
 	_ struct{}
 }
 
-// Relay is a hub that passes signals to the hubs of other processes too, through
+// Relay is a hub that also sends signals to the hubs of other processes, through
 // Redis.
 //
-// A message can get lost, and a signal must not reach another process before its
-// readers can see the change. So a signal that cannot be sent, or not yet, is
-// owed: once it can be, the others are told to read everything again. A process
-// that was disconnected tells its own clients the same.
+// A message can be lost, and a signal must not reach another process before its
+// readers can see the change. A signal that cannot be sent now is therefore owed:
+// when sending is possible, the other processes are told to read everything
+// again. A process that was disconnected tells its own clients the same.
 type Relay struct {
 	options RelayOptions
-	id      string // of this process, which hears itself
+	id      string // of this process, which also receives its own messages
 	outbox  chan message
 	end     context.CancelFunc
 	running sync.WaitGroup
 
-	mu   sync.Mutex // guards following
+	mu   sync.Mutex // guards owed
 	owed bool
 }
 
@@ -56,7 +57,7 @@ type message struct {
 	Data  json.RawMessage `json:"data"`
 }
 
-// NewRelay connects a hub to those of other processes, until Close.
+// NewRelay connects a hub to the hubs of other processes, until Close.
 func NewRelay(ctx context.Context, options RelayOptions) *Relay {
 	if options.Retry <= 0 {
 		options.Retry = 250 * time.Millisecond
@@ -68,7 +69,7 @@ func NewRelay(ctx context.Context, options RelayOptions) *Relay {
 	return r
 }
 
-// Close ends the relay. Signals that are owed are not sent any more.
+// Close ends the relay. It does not send signals that are owed.
 func (r *Relay) Close() error {
 	r.end()
 	r.running.Wait()
@@ -76,7 +77,7 @@ func (r *Relay) Close() error {
 }
 
 // Publish sends a signal to the clients of this process at once, and to those of
-// others when they can see the change. It waits for nobody.
+// other processes when they can see the change. It does not wait.
 func (r *Relay) Publish(event string, data any) error {
 	if err := r.options.Hub.Publish(event, data); err != nil {
 		return err
@@ -103,8 +104,8 @@ func (r *Relay) setOwed(owed bool) {
 	r.owed = owed
 }
 
-// takeOwed reports whether signals are owed that can be sent now, and takes them
-// for sent.
+// takeOwed reports whether signals are owed that can be sent now. If so, they are
+// no longer owed.
 func (r *Relay) takeOwed() bool {
 	r.mu.Lock()
 	owed := r.owed
@@ -116,7 +117,7 @@ func (r *Relay) takeOwed() bool {
 	return true
 }
 
-// send sends what is in the outbox, and what is owed.
+// send sends the messages in the outbox, and a Resync for signals that are owed.
 func (r *Relay) send(ctx context.Context) {
 	retry := time.NewTicker(r.options.Retry)
 	defer retry.Stop()
@@ -141,8 +142,8 @@ func (r *Relay) send(ctx context.Context) {
 	}
 }
 
-// receive passes on what other processes send. The client connects again by
-// itself; what was sent meanwhile is lost.
+// receive forwards the messages of other processes. The client reconnects by
+// itself; messages in between are lost.
 func (r *Relay) receive(ctx context.Context) {
 	subscription := r.options.Client.Subscribe(ctx, r.options.Channel)
 	defer subscription.Close() //nolint:errcheck // there is nothing to lose
@@ -158,7 +159,7 @@ func (r *Relay) receive(ctx context.Context) {
 			}
 			var err error
 			switch received := received.(type) {
-			case *redis.Subscription: // connected, for the first time or again
+			case *redis.Subscription: // connected for the first time, or again
 				if !first {
 					err = r.options.Hub.Publish(Resync, struct{}{})
 				}

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// ServeHTTP streams signals to a client until it leaves, is too slow, or the hub
-// is closed. The first line is a comment: whatever is published after the client
-// has read it reaches the client, so that one who fetches then misses nothing.
+// ServeHTTP streams signals to a client until the client leaves or is too slow,
+// or the hub is closed. The first line is a comment. Every signal that is
+// published after the client has read it reaches the client, so a client that
+// then fetches misses nothing.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s, ok := h.subscribe()
 	if !ok {
@@ -19,7 +20,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // proxies must not hold signals back
+	w.Header().Set("X-Accel-Buffering", "no") // proxies must not buffer signals
 	stream := stream{w, http.NewResponseController(w), h.options.WriteTimeout}
 	if stream.send([]byte("retry: 1000\n: listening\n\n")) != nil {
 		return
@@ -40,7 +41,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if err != nil {
-			return // the client is gone or does not read
+			return // the client has gone or does not read
 		}
 	}
 }
@@ -52,8 +53,8 @@ type stream struct {
 	timeout time.Duration
 }
 
-// send writes a frame and sends it off. Its deadline takes the place of the
-// server's, which is for whole answers.
+// send writes a frame and flushes it. Its deadline replaces the server's, which
+// is for whole answers.
 func (s stream) send(frame []byte) error {
 	err := s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {

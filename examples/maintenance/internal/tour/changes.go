@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// roundTimeout bounds how long the tour waits for all to see a change.
+// roundTimeout bounds how long the tour waits until all listeners see a change.
 const roundTimeout = 20 * time.Second
 
-// signals: while some read all the time, a maintenance changes again and again.
-// Whoever reads because of the signal sees the change, and whoever begins to read
-// after the change was answered sees it too, be it by id, by system or in a list.
+// signals changes a maintenance repeatedly while others read it. A reader that
+// reads because of the signal must see the change. So must a reader that begins
+// after the change was answered: by id, by system and in a list.
 func (t *tour) signals(ctx context.Context) (string, error) {
 	const listeners, readers = 8, 8
 	ctx, stop := context.WithCancel(ctx)
@@ -24,7 +24,7 @@ func (t *tour) signals(ctx context.Context) (string, error) {
 	var (
 		took    durations
 		reads   atomic.Int64
-		floor   atomic.Int64 // the version of the last change that was answered
+		floor   atomic.Int64 // the version of the last answered change
 		current = t.main.Version
 		seen    = make(chan error, listeners)
 		failed  = make(chan error, readers)
@@ -87,8 +87,8 @@ func awaitAll(n int, seen, failed <-chan error) error {
 	return nil
 }
 
-// follow reads the maintenance again at every signal. It sends to seen whether it
-// saw the change.
+// follow reads the maintenance again at every signal. It sends to seen nil if it
+// saw the change, and an error otherwise.
 func (t *tour) follow(ctx context.Context, l *listener, seen chan<- error) {
 	for {
 		s, err := l.next()
@@ -109,7 +109,7 @@ func (t *tour) follow(ctx context.Context, l *listener, seen chan<- error) {
 	}
 }
 
-// keepReading reads until ctx ends. What it reads must not be older than the last
+// keepReading reads until ctx ends. A result must not be older than the last
 // change that was answered before the read began.
 func (t *tour) keepReading(ctx context.Context, i int, floor, reads *atomic.Int64) error {
 	for ; ctx.Err() == nil; i++ {
@@ -135,8 +135,8 @@ const waysToRead = 4
 
 var wayNames = [waysToRead]string{"by id", "by system", "of many systems", "of a list"}
 
-// readOne reads the tour's maintenance in one of the ways. It reports false if it
-// is not there.
+// readOne reads the tour's maintenance in one of the ways. It returns false if
+// the maintenance is not there.
 func (t *tour) readOne(ctx context.Context, way int) (m maintenance, ok bool, err error) {
 	var found []maintenance
 	switch way {
@@ -159,7 +159,7 @@ func (t *tour) readOne(ctx context.Context, way int) (m maintenance, ok bool, er
 	return m, ok, err
 }
 
-// readEverywhere reads the tour's maintenance in all ways, and expects version.
+// readEverywhere reads the tour's maintenance in all ways and expects version.
 func (t *tour) readEverywhere(ctx context.Context, version int64, what string) error {
 	return together(waysToRead, func(way int) error {
 		m, ok, err := t.readOne(ctx, way)
@@ -175,8 +175,8 @@ func (t *tour) readEverywhere(ctx context.Context, version int64, what string) e
 	})
 }
 
-// moves: a maintenance moves between systems. Both the one that it left and the
-// one that it came to are read anew, and the signal names both.
+// moves moves a maintenance between systems. Reads of both systems must return
+// the new state, and the signal must name both.
 func (t *tour) moves(ctx context.Context) (string, error) {
 	const rounds = 10
 	ctx, stop := context.WithCancel(ctx)
@@ -192,7 +192,7 @@ func (t *tour) moves(ctx context.Context) (string, error) {
 	}
 	defer l.close() //nolint:errcheck // the stream is of no more use
 	for range rounds {
-		if err := t.expectMoved(ctx, m.ID, to, from); err != nil { // and both are cached now
+		if err := t.expectMoved(ctx, m.ID, to, from); err != nil { // both are cached now
 			return "", err
 		}
 		if _, err := t.client.patch(ctx, m.ID, map[string]any{"system_ids": []string{to}}); err != nil {
@@ -218,7 +218,8 @@ func (t *tour) moves(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d moves: both systems were right after each, for 2 queries", rounds), t.client.remove(ctx, m.ID)
 }
 
-// expectMoved checks that the maintenance left one system and is at the other.
+// expectMoved checks that the maintenance has left one system and is at the
+// other.
 func (t *tour) expectMoved(ctx context.Context, id int64, left, at string) error {
 	return together(2, func(i int) error {
 		system := []string{left, at}[i]
@@ -233,9 +234,9 @@ func (t *tour) expectMoved(ctx context.Context, id int64, left, at string) error
 	})
 }
 
-// deletion: what was deleted is gone, however it is read.
+// deletion deletes a maintenance. It must be gone in all ways to read it.
 func (t *tour) deletion(ctx context.Context) (string, error) {
-	if err := t.readEverywhere(ctx, t.main.Version, "the tour reads"); err != nil { // all is cached now
+	if err := t.readEverywhere(ctx, t.main.Version, "the tour reads"); err != nil { // all are cached now
 		return "", err
 	}
 	if err := t.client.remove(ctx, t.main.ID); err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// What the service says, as far as the tour looks at it.
+// The answers of the service, as far as the tour uses them.
 type (
 	maintenance struct {
 		ID            int64    `json:"id"`
@@ -49,7 +49,7 @@ type (
 	}
 )
 
-// String sums up what the service counted.
+// String summarizes the statistics of the service.
 func (s stats) String() string {
 	text := fmt.Sprintf("cache: %d hits, %d misses of which %d joined a load, %d loads of %.1f ms on average,\n"+
 		"       %d fills refused, %d keys and prefixes invalidated\nqueries to the database: %d",
@@ -61,7 +61,7 @@ func (s stats) String() string {
 	return text
 }
 
-// The user who creates what the tour creates, and the systems of the seed.
+// The user of the tour, and the systems of the seed.
 const author = "lin"
 
 var allSystems = []string{
@@ -87,8 +87,8 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 // requestTimeout bounds every request but the streams of signals.
 const requestTimeout = 30 * time.Second
 
-// do sends a request with body as JSON, if it is not nil, and decodes the answer
-// into answer, if that is not nil.
+// do sends a request and decodes the answer. A body that is not nil is sent as
+// JSON. A nil answer is not decoded.
 func (c *client) do(ctx context.Context, method, path string, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -131,7 +131,7 @@ func (c *client) stats(ctx context.Context) (s stats, err error) {
 	return s, err
 }
 
-// create creates a maintenance in the far future, out of the way of the others.
+// create creates a maintenance in the far future, apart from all others.
 func (c *client) create(ctx context.Context, title string, systems ...string) (m maintenance, err error) {
 	start := time.Now().AddDate(5, 0, 0)
 	err = c.do(ctx, http.MethodPost, "/maintenances", map[string]any{
@@ -179,14 +179,14 @@ func (c *client) rename(ctx context.Context, user, name string) error {
 	return c.do(ctx, http.MethodPut, "/users/"+user, map[string]string{"name": name}, nil)
 }
 
-// setLink cuts the service's connection to its store, or heals it.
+// setLink cuts the service's connection to its store or heals it.
 func (c *client) setLink(ctx context.Context, cut bool) error {
 	return c.do(ctx, http.MethodPut, "/link", map[string]bool{"cut": cut}, nil)
 }
 
 func path(id int64) string { return "/maintenances/" + strconv.FormatInt(id, 10) }
 
-// find returns the maintenance with the given id among those given.
+// find returns the maintenance with that id.
 func find(among []maintenance, id int64) (maintenance, bool) {
 	i := slices.IndexFunc(among, func(m maintenance) bool { return m.ID == id })
 	if i < 0 {

@@ -25,8 +25,8 @@ type listener struct {
 	lines    *bufio.Scanner
 }
 
-// listen opens a stream of signals. What happens after it has returned reaches
-// the listener. The stream ends with ctx.
+// listen opens a stream of signals. Signals after its return reach the
+// listener. The stream ends with ctx.
 func (c *client) listen(ctx context.Context) (*listener, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/signals", nil)
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// stampede: a thousand readers want a maintenance that is not cached, all at
-// once. The database is asked once.
+// stampede makes a thousand readers read a maintenance that is not cached, all at
+// the same time. The database must get one query.
 func (t *tour) stampede(ctx context.Context) (string, error) {
-	// The connections are opened first, so that the readers come closer together:
-	// by requests that ask no database.
+	// Open the connections first, with requests that need no database, so that
+	// the reads come closer together.
 	err := together(t.options.Readers, func(int) error {
 		return t.client.do(ctx, http.MethodGet, "/users", nil, nil)
 	})
@@ -47,7 +47,7 @@ func (t *tour) stampede(ctx context.Context) (string, error) {
 		t.options.Readers, after.Scope.Joined-before.Scope.Joined, after.Scope.Hits-before.Scope.Hits, &took), err
 }
 
-// warmReads: what was read once is read again without the database.
+// warmReads reads cached values again. The database must get no query.
 func (t *tour) warmReads(ctx context.Context) (string, error) {
 	const readers, rounds = 16, 50
 	var took durations
@@ -66,8 +66,8 @@ func (t *tour) warmReads(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d reads: no query; %s", readers*rounds, &took), err
 }
 
-// bulk: the maintenances of many systems cost one query for those that are not
-// cached, whichever they are, and share their entries with single reads.
+// bulk reads the maintenances of many systems. All systems that are not cached
+// cost one query, and share their entries with single reads.
 func (t *tour) bulk(ctx context.Context) (string, error) {
 	asked := append(slices.Clone(allSystems), "no-such-system", "api") // one unknown, one twice
 	read := func() error {
@@ -111,7 +111,8 @@ func (t *tour) bulk(ctx context.Context) (string, error) {
 		t.client.remove(ctx, other.ID)
 }
 
-// absence: that there is nothing is cached too, and ends when there is something.
+// absence checks that an absence is cached too, and that creating the maintenance
+// ends it.
 func (t *tour) absence(ctx context.Context) (string, error) {
 	first, err := t.client.create(ctx, "The tour: before", "dns")
 	if err != nil {
@@ -144,8 +145,8 @@ func (t *tour) absence(ctx context.Context) (string, error) {
 		errors.Join(t.client.remove(ctx, first.ID), t.client.remove(ctx, second.ID))
 }
 
-// names: users are called by their new names at once, because names are not
-// cached with the maintenances.
+// names checks that a new user name appears at once: names are not cached with
+// the maintenances.
 func (t *tour) names(ctx context.Context) (string, error) {
 	before, err := t.client.get(ctx, t.main.ID)
 	if err != nil {
@@ -165,7 +166,8 @@ func (t *tour) names(ctx context.Context) (string, error) {
 	return "a new name shows at once: no query", errors.Join(err, t.client.rename(ctx, author, before.CreatedByName))
 }
 
-// lists: equal filters share an entry, and a change reaches every list.
+// lists checks that equal filters share an entry, and that a change reaches every
+// list.
 func (t *tour) lists(ctx context.Context) (string, error) {
 	m, err := t.client.create(ctx, "The tour: lists", "mail", "queue")
 	if err != nil {
@@ -222,9 +224,9 @@ func together(n int, f func(i int) error) error {
 	return <-failed
 }
 
-// durations are measurements, from many goroutines.
+// durations are measurements of many goroutines.
 type durations struct {
-	mu  sync.Mutex // guards following
+	mu  sync.Mutex // guards all
 	all []time.Duration
 }
 
@@ -234,7 +236,7 @@ func (d *durations) add(one time.Duration) {
 	d.all = append(d.all, one)
 }
 
-// String returns the median, the 99th of a hundred, and the longest.
+// String returns the median, the 99th percentile and the maximum.
 func (d *durations) String() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,9 +1,9 @@
-// Package tour checks a running maintenance service from outside, over HTTP, as
-// its clients see it. It knows nothing of how the service works: it counts the
-// queries that reach the database, and looks whether what it reads is true.
+// Package tour checks a running maintenance service from outside, over HTTP, like its
+// clients. It does not know how the service works: it counts the queries that reach the
+// database, and checks what it reads.
 //
-// The tour must be the only client: it counts, and it takes what it has written
-// last for what must be read.
+// The tour must be the only client: it counts queries, and it expects to read its own
+// last write.
 package tour
 
 import (
@@ -14,12 +14,13 @@ import (
 	"time"
 )
 
-// Options of [Run]. The zero value is the whole tour.
+// Options configure [Run]. The zero value is the whole tour.
 type Options struct {
-	// Readers is the number of readers of the stampede. Zero or negative: 1,000.
+	// Readers is the number of readers of the stampede, such as 100. Zero and negative
+	// mean 1,000.
 	Readers int
-	// Rounds is the number of changes that are followed by signals. Zero or
-	// negative: 50.
+	// Rounds is the number of changes that send signals, such as 10. Zero and negative
+	// mean 50.
 	Rounds int
 
 	_ struct{}
@@ -35,7 +36,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrBroken matches the error of [Run] and [RunTwo] for a promise that the service broke.
+// ErrBroken matches the error of [Run] and [RunTwo] if the service broke a promise.
 var ErrBroken = errors.New("promise broken")
 
 // broken returns an error that matches [ErrBroken].
@@ -43,22 +44,22 @@ func broken(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrBroken, fmt.Sprintf(format, args...))
 }
 
-// tour is one run.
+// tour is one run. Its stations run one after the other and share main.
 type tour struct {
 	client  *client
 	options Options
-	// main is the maintenance that most stations read and change. It affects
-	// all systems, so that creating it left none of them in the cache.
+	// main is the maintenance that most stations read and change. It affects all systems,
+	// so its creation removed all of them from the cache.
 	main maintenance
 }
 
-// station is a part of a tour. It returns what it measured.
+// station is a part of a tour. visit returns what it measured.
 type station struct {
 	name  string
 	visit func(context.Context) (measured string, err error)
 }
 
-// visit visits the stations one after the other, and reports a line for each.
+// visit visits the stations one after the other, and reports one line for each.
 func visit(ctx context.Context, stations []station, report func(line string)) error {
 	for _, s := range stations {
 		began := time.Now()
@@ -72,10 +73,9 @@ func visit(ctx context.Context, stations []station, report func(line string)) er
 	return nil
 }
 
-// Run takes the tour of the service at the URL base and reports what it measures,
-// a line for each station. It ends at the first promise that is broken,
-// with an error that matches [ErrBroken]; other errors mean that the service
-// could not be asked.
+// Run takes the tour of the service at the URL base and reports what it measures, one
+// line per station. It ends at the first broken promise, with an error that matches
+// [ErrBroken]. Other errors mean that the service did not answer.
 func Run(ctx context.Context, base string, report func(line string), options Options) (err error) {
 	options = options.withDefaults()
 	t := &tour{client: newClient(base, options.Readers), options: options}

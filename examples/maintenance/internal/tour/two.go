@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// two is the tour of two processes that share a database and a store. What the one
-// changes, the other sees; it is cut off from the store and healed again.
+// two is the tour of two processes that share a database and a store. Each must see
+// the changes of the other. One is cut off from the store and healed again.
 type two struct {
 	one, other *tour
 	options    Options
-	version    int64 // of the maintenance that both tours read
+	version    int64 // of the maintenance that both read
 	listener   *listener
 }
 
 // RunTwo takes the tour of the services at two URLs, which share a database and a
-// store, and reports as [Run] does. The connection of the first one to the store is
-// cut and healed meanwhile.
+// store, and reports as [Run] does. Meanwhile it cuts and heals the connection of
+// the first service to the store.
 func RunTwo(ctx context.Context, first, second string, report func(line string), options Options) error {
 	options = options.withDefaults()
 	t := &two{
@@ -45,12 +45,13 @@ func RunTwo(ctx context.Context, first, second string, report func(line string),
 	}, report)
 }
 
-// sharing: what one process has read, the other reads without a query.
+// sharing checks that one process reads without a query what the other has read.
 func (t *two) sharing(ctx context.Context) (string, error) {
 	read := func(at *tour) func() error {
 		return func() error { return at.readEverywhere(ctx, t.version, "a process read") }
 	}
-	// It has one system: a read of that and a bulk read share a query.
+	// The maintenance has one system, so a read of that system and a bulk read
+	// share a query.
 	if err := t.one.expectQueries(ctx, "the first reads of the one process", waysToRead-1, read(t.one)); err != nil {
 		return "", err
 	}
@@ -60,7 +61,8 @@ func (t *two) sharing(ctx context.Context) (string, error) {
 	return "what one process has read, the other reads without a query", nil
 }
 
-// stampede: readers of both processes want what neither has. One query serves all.
+// stampede makes readers of both processes read a value that neither has. One query
+// must serve all.
 func (t *two) stampede(ctx context.Context) (string, error) {
 	if err := t.change(ctx, t.one); err != nil {
 		return "", err
@@ -84,11 +86,10 @@ func (t *two) stampede(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d concurrent readers of a cold key, half of them at each process: 1 query", t.options.Readers), err
 }
 
-// at returns one of the two, in turns.
+// at returns the two tours in turn.
 func (t *two) at(i int) *tour { return []*tour{t.one, t.other}[i%2] }
 
-// change changes the maintenance at one of the two, and hears the signal of it at
-// the other one if it listens there.
+// change changes the maintenance at one process and records its new version.
 func (t *two) change(ctx context.Context, at *tour) error {
 	title := fmt.Sprintf("The tour: two processes, change %d", t.version)
 	m, err := at.client.patch(ctx, at.main.ID, map[string]any{"title": title})
@@ -99,8 +100,8 @@ func (t *two) change(ctx context.Context, at *tour) error {
 	return err
 }
 
-// bothWays: a change at one process is read at the other as soon as it is answered,
-// and its clients are told.
+// bothWays checks that a change at one process is read at the other as soon as it
+// is answered, and that the clients of the other get a signal.
 func (t *two) bothWays(ctx context.Context) (string, error) {
 	var took durations
 	for i := range t.options.Rounds {
@@ -120,8 +121,8 @@ func (t *two) bothWays(ctx context.Context) (string, error) {
 		"from the change until it was read: %s", t.options.Rounds, &took), nil
 }
 
-// awaitSignal waits until the clients of the other process are told of the current
-// version, by whatever signal.
+// awaitSignal waits until the listener gets the current version, by whichever
+// signal.
 func (t *two) awaitSignal() error {
 	for {
 		s, err := t.listener.await(updated)
@@ -131,8 +132,8 @@ func (t *two) awaitSignal() error {
 	}
 }
 
-// cutOff: without its store, a process answers all the same, and its own readers
-// see what it changes. The invalidations wait.
+// cutOff checks that a process without its store still answers, and that its own
+// readers see its changes. Its invalidations are pending.
 func (t *two) cutOff(ctx context.Context) (string, error) {
 	if err := t.one.client.setLink(ctx, true); err != nil {
 		return "", err
@@ -153,7 +154,7 @@ func (t *two) cutOff(ctx context.Context) (string, error) {
 	if err == nil && s.Scope.Pending == 0 {
 		err = broken("a change of a process that is cut off left no invalidation pending")
 	}
-	// The other process was not told. What it has cached ends within the TTL.
+	// The other process was not told. Its cached entry ends within the TTL.
 	m, otherErr := t.other.client.get(ctx, t.other.main.ID)
 	if err == nil && otherErr == nil && m.Version < t.version-1 {
 		err = broken("the other process read version %d while %d was the last that it was told of", m.Version, t.version-1)
@@ -165,8 +166,8 @@ func (t *two) cutOff(ctx context.Context) (string, error) {
 		"the other process may read the old value, for 15 s at most", reads, s.Scope.Pending), err
 }
 
-// healed: the invalidations that waited are confirmed, the clients of the other
-// process are told to read again, and what they read is right.
+// healed checks that the pending invalidations are confirmed, that the clients of
+// the other process are told to read again, and that they read the current version.
 func (t *two) healed(ctx context.Context) (string, error) {
 	began := time.Now()
 	if err := t.one.client.setLink(ctx, false); err != nil {

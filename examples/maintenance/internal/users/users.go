@@ -1,6 +1,6 @@
 // Package users is the directory of the people who plan maintenances. In a real
-// company it is another service, whose names change without anybody telling us:
-// that is why they are looked up for every response and never cached.
+// company it is another service, whose names change without notice. The names
+// are therefore looked up for every response and never cached.
 package users
 
 import (
@@ -14,18 +14,17 @@ import (
 // ErrUnknown is the error for a user that is not in the directory.
 var ErrUnknown = errors.New("users: unknown user")
 
-// ErrBadName is the error for a name that is empty or has more than 80
+// ErrBadName is the error for a name that is empty or longer than 80
 // characters.
 var ErrBadName = errors.New("users: a name has 1 to 80 characters")
 
 // Directory knows the names of users. It is safe for concurrent use.
 type Directory struct {
-	mu    sync.RWMutex // guards following
+	mu    sync.RWMutex // guards names
 	names map[string]string
 }
 
-// NewDirectory returns a directory with the users that the seeded maintenances
-// name.
+// NewDirectory returns a directory with the users of the seeded maintenances.
 func NewDirectory() *Directory {
 	return &Directory{names: map[string]string{
 		"ines":  "Inês Carvalho",
@@ -36,7 +35,7 @@ func NewDirectory() *Directory {
 	}}
 }
 
-// Known reports whether there is a user with the given id.
+// Known reports whether there is a user with that id.
 func (d *Directory) Known(id string) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -50,7 +49,7 @@ type User struct {
 	Name string `json:"name"`
 }
 
-// All returns all users, by id.
+// All returns all users, sorted by id.
 func (d *Directory) All() []User {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -62,7 +61,7 @@ func (d *Directory) All() []User {
 	return all
 }
 
-// Name returns the name of a user, or the id if there is no such user any more.
+// Name returns the name of a user, or the id if the user does not exist.
 func (d *Directory) Name(id string) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

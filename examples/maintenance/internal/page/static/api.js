@@ -1,5 +1,5 @@
-// Requests to the service. What it refuses is thrown as a Refusal, with the field
-// at fault if it names one.
+// Requests to the service. An error answer is thrown as a Refusal, with the wrong
+// field if the answer names one.
 
 export class Refusal extends Error {
   constructor(status, body) {
@@ -14,7 +14,7 @@ async function request(method, path, body) {
     method,
     headers: body === undefined ? {} : { "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
-    cache: "no-store", // the service has a cache that is always right
+    cache: "no-store", // the cache of the service is always right
   });
   if (answer.status === 204) return null;
   const text = await answer.text();

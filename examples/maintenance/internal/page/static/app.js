@@ -1,6 +1,6 @@
-// The page: a list, one maintenance, and the numbers beside them. It shows what
-// the service answers and keeps nothing of its own: at each signal, it reads again
-// what it shows.
+// The page: a list, one maintenance, and the numbers beside them. It shows the
+// answers of the service and keeps no state of its own: at each signal, it reads
+// again what it shows.
 
 import { get } from "./api.js";
 import { $, element } from "./dom.js";
@@ -10,8 +10,8 @@ import * as editor from "./editor.js";
 import * as stats from "./stats.js";
 import * as controls from "./controls.js";
 
-// A signal can get lost where no reconnection tells of it, such as one from
-// another process that ended. So the page also reads again from time to time.
+// A signal can be lost without a reconnection, for example if it came from another
+// process that ended. The page therefore also reads again from time to time.
 const rereadEvery = 30_000;
 
 async function start() {
@@ -39,8 +39,8 @@ function refresh() {
   detail.refresh();
 }
 
-// listen reads again at each signal, and whenever the stream opens: before that,
-// signals may have been missed.
+// listen reads again at each signal, and when the stream opens, because signals
+// before that may be missing.
 function listen() {
   const state = (name, text) => {
     $("signals").dataset.state = name;

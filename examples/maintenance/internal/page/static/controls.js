@@ -1,4 +1,4 @@
-// The buttons that make something happen to look at.
+// The buttons that create load to look at.
 
 import { post } from "./api.js";
 import { $, count, milliseconds } from "./dom.js";
@@ -20,7 +20,7 @@ export function init(target) {
   run("link", null, toggle);
 }
 
-// run makes a button do something, one at a time, and says what came of it.
+// run runs the action of a button, one at a time, and shows its result.
 function run(button, says, action) {
   $(button).addEventListener("click", async () => {
     $(button).disabled = true;

@@ -1,4 +1,4 @@
-// One maintenance, with what was reported about it.
+// One maintenance and the reports about it.
 
 import { get, post, remove } from "./api.js";
 import { $, element, longTime, statusName } from "./dom.js";
@@ -11,7 +11,7 @@ export function init(allNames, given) {
   actions = given;
 }
 
-// shown is the id of the maintenance that is shown, or null.
+// shown is the id of the shown maintenance, or null.
 export const shown = () => id;
 
 export function show(next) {
@@ -34,7 +34,7 @@ export const refresh = latest(
   (m) => { if (m !== null && m.id === id) render(m); },
   (err) => {
     if (id === null) return;
-    if (err.status !== 404 && version > 0) { // it is there still, as far as we know
+    if (err.status !== 404 && version > 0) { // it may still exist
       complain(`This cannot be read again: ${err.message}. It is what was read last.`);
       return;
     }
@@ -47,7 +47,7 @@ export const refresh = latest(
 );
 
 function render(m) {
-  if (m.version === version) { // whatever is being typed stays
+  if (m.version === version) { // keeps what the user is typing
     complain(null);
     return;
   }
@@ -75,8 +75,9 @@ function render(m) {
   focused();
 }
 
-// focusedControl returns a function that gives the focus back to the control that
-// has it now, when that was made anew: somebody else's change takes nobody's pen.
+// focusedControl returns a function that restores the focus after the focused
+// control was created again. A change by another user then does not interrupt
+// typing.
 function focusedControl() {
   const e = document.activeElement;
   if (!$("detail").contains(e) || !e.matches("textarea, select, button")) return () => {};
@@ -144,7 +145,7 @@ async function attempt(action) {
   }
 }
 
-// complain shows what went wrong; null: nothing did.
+// complain shows an error; null: no error.
 function complain(text) {
   const error = $("detail-error");
   if (error === null) return;

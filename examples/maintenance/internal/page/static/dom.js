@@ -1,9 +1,9 @@
-// Small helpers for elements and for how things are written.
+// Small helpers for elements and for formatting.
 
 export const $ = (id) => document.getElementById(id);
 
-// element("li", { class: "x", onclick: f }, "text", other) makes an element. Text
-// is text: nothing is ever read as HTML.
+// element("li", { class: "x", onclick: f }, "text", other) creates an element. Text
+// is never parsed as HTML.
 export function element(name, attributes = {}, ...children) {
   const e = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -33,7 +33,7 @@ export function milliseconds(ms) {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-// localInput writes a time as an <input type="datetime-local"> wants it.
+// localInput formats a time for an <input type="datetime-local">.
 export function localInput(t) {
   const d = new Date(t);
   return new Date(d.getTime() - d.getTimezoneOffset() * 60000).toISOString().slice(0, 16);

@@ -1,4 +1,4 @@
-// The dialog in which a maintenance is created, edited, and moved between systems.
+// The dialog to create and edit a maintenance, and to move it between systems.
 
 import { patch, post } from "./api.js";
 import { $, element, localInput } from "./dom.js";
@@ -68,8 +68,8 @@ async function save(event) {
   }
 }
 
-// changes are the fields that were edited, for the version that was edited: a
-// change that somebody else made meanwhile is not overwritten.
+// changes returns the edited fields and the version that was edited. With the
+// version, the service refuses to overwrite a change of another user.
 function changes(fields) {
   const changed = { version: editing.version };
   for (const name of ["title", "description"]) if (fields[name] !== editing[name]) changed[name] = fields[name];
@@ -80,7 +80,7 @@ function changes(fields) {
   return changed;
 }
 
-// mark shows which field was refused.
+// mark marks the field that was refused.
 function mark(field) {
   for (const name of ["title", "description", "start", "end"]) {
     form.elements[name].setAttribute("aria-invalid", String(name === field));

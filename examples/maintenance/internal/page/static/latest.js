@@ -1,6 +1,6 @@
-// latest makes a function that reads and then shows what was read. If it is called
-// while it reads, it reads once more when that is done: what is shown in the end was
-// read after the last call, and no answer overtakes a later one.
+// latest returns a function that reads a value and then shows it. If it is called
+// while it reads, it reads once more afterwards. The value shown at the end was read
+// after the last call, and no answer overtakes a later one.
 export function latest(read, show, fail) {
   let running = false, again = false;
   return async function refresh() {

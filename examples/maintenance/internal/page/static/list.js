@@ -16,7 +16,7 @@ export function init(allNames, select) {
   $("filters").addEventListener("submit", (event) => event.preventDefault());
 }
 
-// first is the id of the first maintenance of the list, if there is one.
+// first returns the id of the first maintenance in the list, if there is one.
 export const first = () => ids[0];
 
 export function mark(id) {
@@ -74,7 +74,7 @@ function render(maintenances) {
   if (focused) $("list").querySelector(`button[data-id="${focused}"]`)?.focus();
 }
 
-// nothing is what the list shows when there is nothing to list.
+// nothing returns what an empty list shows.
 function nothing() {
   const filtered = query() !== "";
   return element("li", { class: "nothing" },

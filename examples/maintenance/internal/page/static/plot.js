@@ -1,6 +1,5 @@
-// A plot of the last minute, of one or two series, as SVG, with what its axes mean
-// beside it. Each point is where its time is: a second in which nothing was
-// measured is a gap.
+// A plot of the last minute as SVG: one or two series, with labels of the axes. Each
+// point is at its time, so a second without a measurement is a gap.
 
 import { element } from "./dom.js";
 
@@ -16,13 +15,13 @@ function svg(name, attributes) {
 const ordinal = (i) => (i === 0 ? "first" : "second");
 
 export class Plot {
-  // names are those of one or two series; format writes a value with its unit;
-  // top is the top of the scale, or undefined if that is the largest value shown.
+  // names are the names of one or two series. format formats a value with its unit.
+  // top is the top of the scale; undefined means the largest value shown.
   constructor(names, format, top) {
     this.names = names;
     this.format = format;
     this.top = top;
-    this.points = []; // { at, values }, the oldest first
+    this.points = []; // { at, values }, oldest first
     this.paths = names.map((_, i) => svg("path", { class: ordinal(i), d: "" }));
     this.picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" });
     this.picture.append(
@@ -38,7 +37,7 @@ export class Plot {
     this.draw();
   }
 
-  // add adds what was measured at a time; undefined where nothing was.
+  // add adds the values of a time; undefined means no measurement.
   add(at, ...values) {
     this.points.push({ at, values });
     while (this.points[0].at < at - span) this.points.shift();
@@ -60,14 +59,14 @@ export class Plot {
   }
 }
 
-// line is the path of a series, which ends at the right edge.
+// line returns the path of a series. It ends at the right edge.
 function line(points, top) {
   let path = "", drawing = false;
   for (const [at, v] of points) {
     if (v !== undefined) {
       const x = width * (1 - (points.at(-1)[0] - at) / span);
       const y = height - margin - (v / top) * (height - 2 * margin);
-      // A point between two gaps is drawn as well: as a line that ends where it begins.
+      // A point between two gaps is drawn as a line of length zero.
       path += `${drawing ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}${drawing ? "" : "h0"}`;
     }
     drawing = v !== undefined;
@@ -75,7 +74,7 @@ function line(points, top) {
   return path;
 }
 
-// nice is the next of 1, 2, 5, 10, 20, … that is at least v.
+// nice returns the least of 1, 2, 5, 10, 20, … that is at least v.
 function nice(v) {
   if (v <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(v));

@@ -1,14 +1,14 @@
-// How the cache's store is: the badge, the banner, and the switch that cuts it off.
+// The state of the store: the badge, the banner, and the switch that cuts it off.
 
 import { put } from "./api.js";
 import { $, count, element } from "./dom.js";
 
-// How long the banner says that an outage is over.
+// How long the banner shows that an outage is over.
 const relief = 8000;
 
 let wasOut = false, healed = 0, cut = false;
 
-// showState shows what an answer of /stats says of the store.
+// showState shows the state of the store in an answer of /stats.
 export function showState({ provider, scope }) {
   cut = provider.link === "cut";
   const store = { memory: "cache in memory", redis: "cache in Redis", none: "no cache" }[provider.kind];
@@ -29,7 +29,7 @@ function stateOf(provider, pending) {
   return ["good", "Redis answers"];
 }
 
-// showLost says that there is nothing new to show.
+// showLost shows that the service does not answer.
 export function showLost() {
   badge("bad", "no answer");
   wasOut = false;
@@ -39,10 +39,10 @@ export function showLost() {
 function badge(state, text) {
   const e = $("provider");
   if (e.dataset.state !== state) e.dataset.state = state;
-  if (e.textContent !== text) e.textContent = text; // nothing new is not read aloud
+  if (e.textContent !== text) e.textContent = text; // screen readers read only changes
 }
 
-// banner says what an outage means, and for a while that it is over.
+// banner shows what an outage means and, for a while, that it is over.
 function banner(out, pending) {
   const waiting = pending === 0 ? "No invalidation waits yet."
     : pending === 1 ? "1 invalidation waits." : `${count(pending)} invalidations wait.`;

@@ -1,5 +1,5 @@
-// The numbers of this process, once a second: what happened in the last second is
-// the difference of two answers.
+// The numbers of this process, once a second. The numbers of the last second are the
+// difference of two answers.
 
 import { get } from "./api.js";
 import { $, count, element, milliseconds } from "./dom.js";
@@ -89,7 +89,7 @@ function set(name, text) {
   values[name].textContent = text;
 }
 
-// latencies are the buckets of the reads between two answers.
+// latencies returns the buckets of the reads between two answers.
 function latencies(before, after) {
   const old = new Map(before.reads.latencies.map((b) => [b.up_to_ms, b.count]));
   const buckets = after.reads.latencies.map((b) => [b.up_to_ms, b.count - (old.get(b.up_to_ms) ?? 0)]);
