@@ -10,17 +10,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// loader is the typed end of a call: a load function, and the type that it loads.
-type loader interface {
-	// load runs the load function for flights and sets their outcomes. With an error, the flights that
-	// have no outcome have failed.
-	load(ctx context.Context, flights []*flight) error
-	// decode returns the value of a stored entry as the type that is loaded.
-	decode(entry provider.Entry) (any, error)
-	// isLoaded reports whether a stored value is of the type that is loaded, without decoding it.
-	isLoaded(stored any) bool
-}
-
 // start runs c in a goroutine of its own.
 func (s *keyspace) start(c *call, l loader) {
 	c.scope, c.loader = s, l
@@ -315,14 +304,6 @@ func keyOf(flights []*flight) string {
 }
 
 // ---- what is counted, and what the user is told after the call has landed
-
-// notice is what the user is told after the call has landed. Until then invalidations may wait for the
-// call, and the user's code could wait for them.
-type notice struct {
-	observe func(context.Context, Event) // of the observer; nil: err is told
-	event   Event
-	err     *OpError
-}
 
 func (n *notice) tell(c *call) {
 	if n.err != nil {

@@ -63,6 +63,11 @@ var errTypeMismatch = errors.New("readthrough: value of another type")
 // reported to [Options.OnError].
 var errUnexpectedID = errors.New("readthrough: load returned ids that it was not asked for")
 
+var (
+	errNoScope   = errors.New("readthrough: scope: must not be nil; get it from Cache.Scope")
+	errNoContext = errors.New("readthrough: ctx: must not be nil")
+)
+
 // PanicError is the error that the readers of a load get when the load function
 // panicked.
 type PanicError struct {

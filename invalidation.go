@@ -329,3 +329,17 @@ func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error
 	}
 	s.tellError(ctx, &OpError{op, s.name, targets.single(), err})
 }
+
+// close ends the scope's flights and tries what is pending once more.
+func (s *keyspace) close() error {
+	if s.flights.close() == 0 {
+		return nil
+	}
+	s.retryOnce(context.Background()) //nolint:forbidigo // Close has no caller's context
+	_, pending := s.flights.sizes()
+	if pending == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
+		ErrInvalidationPending, pending, s.name)
+}

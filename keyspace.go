@@ -84,20 +84,6 @@ func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
 	g.pending.limit, g.lagging.limit = e.options.MaxPending, e.options.MaxPending
 }
 
-// close ends the scope's flights and tries what is pending once more.
-func (s *keyspace) close() error {
-	if s.flights.close() == 0 {
-		return nil
-	}
-	s.retryOnce(context.Background()) //nolint:forbidigo // Close has no caller's context
-	_, pending := s.flights.sizes()
-	if pending == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
-		ErrInvalidationPending, pending, s.name)
-}
-
 // checkOpen returns the error of a call that cannot be made with ctx, or on a closed cache.
 func (s *keyspace) checkOpen(ctx context.Context) error {
 	switch {

@@ -12,22 +12,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// claim is what a call may do about a flight, by the last answer of a store with leases.
-type claim uint8
-
-const (
-	// claimNone: the store was not asked, or the flight has its outcome.
-	claimNone claim = iota
-	// claimLoad: load it. The flight has a lease; or it has none, and what it loads is not stored.
-	claimLoad
-	// claimBusy: another process has the lease.
-	claimBusy
-	// claimRemove: the key holds something that cannot be read and has to be removed.
-	claimRemove
-	// claimAgain: the key holds another entry than was found before, which has to be replaced too.
-	claimAgain
-)
-
 // The pause before a call asks again for a key whose lease another process has.
 const (
 	shortestPoll = time.Millisecond

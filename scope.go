@@ -2,7 +2,6 @@ package readthrough
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/readthrough/readthrough/provider"
@@ -70,11 +69,6 @@ func (s *CachedScope) check(ctx context.Context) error {
 	}
 	return s.checkOpen(ctx)
 }
-
-var (
-	errNoScope   = errors.New("readthrough: scope: must not be nil; get it from Cache.Scope")
-	errNoContext = errors.New("readthrough: ctx: must not be nil")
-)
 
 // checkScopeName returns an error that says what is wrong with name.
 func checkScopeName(name string) error {

@@ -70,23 +70,29 @@ func (p *page) head() {
 	least, most := p.results.rounds()
 	p.printf(`# Measured side by side
 
-This page is generated; nothing in it was typed. In the folder benchmarks,
+This page compares the speed and the memory of readthrough with other caches for Go, and with the limits: a map, or a
+client used by hand. It is for everybody who must choose a cache, or who changes this one. A program generated the page;
+nothing in it was typed.
+
+**How it was made.** In the folder benchmarks,
 
     %s
 
-made it on %s, on a machine with %d processors (%s, %s/%s), with %s%s. Each number is the median of %s. In a round every workload is
+made it on %s, on a machine with %d processors (%s, %s/%s), with %s%s. Each number is the median of %s. In a round, every workload is
 a process of its own, in which the libraries take turns; each round begins with
-another library. Values that differ by less than 15 %% in memory, or 25 %% in
-Redis, may well be equal: another run orders them otherwise.
+another library. If two values differ by less than 15 %% in memory, or 25 %% in
+Redis, they may be equal: another run may order them otherwise.
 
 `, p.results.header["command"], p.results.header["date"], runtime.NumCPU(), p.results.header["cpu"],
 		runtime.GOOS, runtime.GOARCH, runtime.Version(), redisVersion(), roundsText(least, most))
-	p.printf(`**cpu-ns/op** is the processor time of the whole process for each operation, with
-what a library does in the background; **ns/op** is what the clock on the wall says.
-All libraries that have TTLs use them, and nothing expires. A *limit* is what
-cannot be undercut by much: a map, or a client used by hand. *to the limit* and *to the best
-peer* are ratios of the first column; of our own, less than 1.00 to the best peer means
-that nobody is faster.
+	p.printf(`**How to read it.**
+
+- **cpu-ns/op** is the processor time of the whole process for each operation, with all that a library does in the
+  background. **ns/op** is the time of the clock on the wall.
+- All libraries that have TTLs use them, and nothing expires.
+- A *limit* is what no cache can be much faster than.
+- *to the limit* and *to the best peer* are ratios of the first column. If ours is less than 1.00 to the best peer, no
+  other library is faster. For hit ratios (hit-%%), more is better.
 
 `)
 }
@@ -248,8 +254,8 @@ func (p *page) versions() {
 		p.printf("| %s | %s |\n", path, version)
 	}
 	p.printf(`
-Not measured, because the module proxy did not serve them: rueidisaside,
-jetcache-go and samber/hot.
+rueidisaside, jetcache-go and samber/hot are not measured, because the module proxy
+did not serve them.
 `)
 }
 
