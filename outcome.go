@@ -38,40 +38,6 @@ type decisions struct {
 	err         error // what was said makes no sense
 }
 
-// finalize makes the outcome of f final, after a load that took so long and returned err. What the
-// load function has decided about the entry comes into it.
-func (f *flight) finalize(err error, took time.Duration, now time.Time) {
-	f.call.deciding.Lock()
-	var d decisions
-	if f.decided != nil {
-		d = *f.decided
-	}
-	f.call.deciding.Unlock()
-	o := &f.outcome
-	if d.unmodified && f.old != nil && (err == nil || len(f.call.flights) > 1) { // the error of a bulk load belongs to others
-		*o = outcome{known: true, extended: true, entry: provider.Entry{Value: f.old.Value, Validator: f.old.Validator}}
-	}
-	if !o.known {
-		o.entry = provider.Entry{Absent: err == nil}
-		o.err = err
-	}
-	if d.err != nil && !o.failed() {
-		*o = outcome{err: d.err}
-	}
-	o.known = true
-	o.entry.LoadedAt, o.entry.LoadTime = now, took
-	if d.isValidator {
-		o.entry.Validator = d.validator
-	}
-}
-
-// discard drops what a load brought after its timeout, and what it decided.
-func (f *flight) discard() {
-	f.call.deciding.Lock()
-	defer f.call.deciding.Unlock()
-	f.outcome, f.decided = outcome{}, nil
-}
-
 // storing is what is to happen in the store with the outcome of a flight.
 type storing uint8
 
@@ -85,31 +51,3 @@ const (
 	// store has must go.
 	removeEntry
 )
-
-// storing returns what is to happen in the store with the outcome of f, and the TTL of an entry that
-// is stored.
-func (f *flight) storing() (storing, time.Duration) {
-	o := &f.outcome
-	if f.bypass || o.failed() {
-		return storeNothing, 0
-	}
-	f.call.deciding.Lock()
-	defer f.call.deciding.Unlock()
-	ttl := f.call.ttls.of(&o.entry)
-	if d := f.decided; d != nil {
-		if d.unstored {
-			return storeNothing, 0
-		}
-		if d.ttl != 0 {
-			ttl = d.ttl
-		}
-	}
-	switch {
-	case ttl > 0:
-		return storeEntry, ttl
-	case o.entry.Absent && !f.replaces.IsZero():
-		return removeEntry, 0
-	default:
-		return storeNothing, 0
-	}
-}

@@ -369,3 +369,62 @@ func filter(flights []*flight, keep func(*flight) bool) []*flight {
 	}
 	return flights
 }
+
+// ---- failures
+
+// failed is an item that is not loaded, and why.
+type failed struct {
+	item
+	err error
+}
+
+// takeFailedLocked takes the items out of r that are not loaded, because their last load failed a short
+// time ago.
+func (g *flights) takeFailedLocked(r *request) (out []failed) {
+	if len(g.failures.keys) == 0 || r.purpose == toReplace {
+		return nil
+	}
+	now, left := time.Now(), r.items[:0]
+	for _, i := range r.items {
+		if err := g.failures.instead(i.key, i.hasFallback, now); err != nil {
+			out = append(out, failed{i, err})
+		} else {
+			left = append(left, i)
+		}
+	}
+	r.items = left
+	return out
+}
+
+// learnLocked remembers which loads of c have failed, and forgets the failures of those that have not.
+// A load that was invalidated or abandoned teaches nothing.
+func (g *flights) learnLocked(c *call) {
+	if c.abandoned {
+		return
+	}
+	for _, f := range c.flights {
+		switch {
+		case f.outcome.failed():
+			g.failedLocked(f, f.outcome.err)
+		case f.outcome.known && len(g.failures.keys) > 0:
+			delete(g.failures.keys, f.key)
+		}
+	}
+}
+
+// failedLocked remembers that the load of f has failed.
+func (g *flights) failedLocked(f *flight, err error) {
+	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
+		return
+	}
+	g.failures.add(f.key, err, time.Now(), g.options)
+}
+
+// backOff keeps the process from loading the key of f in the background for a while.
+func (g *flights) backOff(f *flight, pause time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !f.fence.ended {
+		g.failures.backOff(f.key, time.Now(), pause)
+	}
+}

@@ -32,13 +32,13 @@ func house() *plan {
 		layers: []layer{
 			{"API", []string{
 				"doc.go", "cache.go", "scope.go", "wrap.go", "wrapmany.go", "memoize.go", "each.go",
-				"invalidate.go", "mutate.go", "put.go", "load.go", "loadof.go",
+				"invalidate.go", "mutate.go", "put.go", "load.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},
 			{"work", []string{"invalidation.go", "call.go", "lease.go"}},
 			{"fence", []string{"fence.go"}},
-			{"flights", []string{"singleflight.go", "leave.go", "outcome.go", "failures.go", "loadcontext.go", "keyspace.go", "limit.go"}},
-			{"rules", []string{"epoch.go", "pending.go", "freshness.go"}},
+			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "keyspace.go"}},
+			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},
 			// What every layer needs: declarations, and helpers without a state.
 			{"words", []string{
 				"options.go", "errors.go", "result.go", "observer.go", "onerror.go", "stats.go",
@@ -49,7 +49,7 @@ func house() *plan {
 		// bulk.go, wait.go and loading.go are of the tree before the rebuild.
 		readers: []string{"read.go", "wrap.go", "wrapmany.go", "bulk.go"},
 		flights: []string{
-			"singleflight.go", "fence.go", "leave.go", "failures.go", "outcome.go", "loadcontext.go",
+			"singleflight.go", "flight.go", "fence.go", "leave.go", "failures.go", "outcome.go",
 			"wait.go", "loading.go",
 		},
 	}
