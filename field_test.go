@@ -1133,6 +1133,7 @@ func TestFieldUserCodeUnderALock(t *testing.T) {
 		used("OnError", func() { // a value of another type
 			_, _ = readthrough.Wrap(t.Context(), s, "k", newSource("text").load)
 		})
+		synctest.Wait() // what is told after a load has landed
 		s = nil
 		observed := newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
 			o.Observer = observer(func(happened) { use() })
