@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -26,7 +27,7 @@ import (
 var historySeed = flag.Uint64("history.seed", 0, "seed of the history tests; 0: a random one")
 
 // historyOps is the number of operations of each history.
-const historyOps = 60_000
+func historyOps() int { return proofs.Sized(60_000, 20_000) }
 
 // TestHistory checks G1 and G2 over random histories of single and bulk reads,
 // slow loads, loads in the background, by hand and after soft timeouts, loads that
@@ -95,9 +96,9 @@ func historyOptions() map[string]readthrough.ScopeOptions {
 // opsOf returns the number of operations of a history with the options of a name.
 func opsOf(options string) int {
 	if options == "" {
-		return historyOps
+		return historyOps()
 	}
-	return historyOps / 3
+	return historyOps() / 3
 }
 
 // verify fails the test if there is a violation, or if the history was too tame
@@ -131,7 +132,7 @@ func TestHistoryFindsNaiveCaches(t *testing.T) {
 			seed := pickSeed(t)
 			synctest.Test(t, func(t *testing.T) {
 				h := newHistory(seed, &naive{forget: forget, values: map[string]int64{}})
-				h.run(historyOps / 10)
+				h.run(historyOps() / 10)
 				if len(h.violations) == 0 {
 					t.Fatal("no violation found")
 				}
