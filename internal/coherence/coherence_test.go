@@ -41,8 +41,8 @@ var calm = []struct {
 		// The buffers of the clients count, too. On a machine that is busy they grow to
 		// megabytes, with the size of the values, and must not leave the entries without
 		// any room.
-		s.Keys, s.Skew, s.Padding = 4800, 1, 2<<10
-		s.server = redistest.Options{Args: []string{"--maxmemory", "10mb", "--maxmemory-policy", "allkeys-lru"}}
+		s.Keys, s.Families, s.Skew, s.Padding = 4800, 48, 1, 2<<10
+		s.server = redistest.Options{Args: []string{"--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru"}}
 		s.until = append(s.until, aim{"evictions", (*fleet).evicted})
 	}},
 	{"1 process", func(s *scenario) { s.Processes = 1 }},
