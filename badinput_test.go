@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -36,31 +39,19 @@ func (b badCall) run(t *testing.T, touched func() int64) {
 	t.Run(b.name, func(t *testing.T) {
 		before := touched()
 		defer func() {
-			if r := recover(); r != nil {
-				t.Fatalf("panicked: %v", r)
-			}
+			require.Nil(t, recover(), "panicked")
 		}()
 		err := b.call()
-		if err == nil {
-			t.Fatal("no error")
-		}
+		require.Error(t, err)
 		for line := range strings.Lines(err.Error()) { // several errors, joined
-			if !strings.HasPrefix(line, "readthrough: ") {
-				t.Errorf("error %q does not begin with the name of the package", err)
-			}
+			assert.Regexp(t, "^readthrough: ", line, "error %q does not begin with the name of the package", err)
 		}
-		if !strings.Contains(err.Error(), b.want) {
-			t.Errorf("error %q does not say %q", err, b.want)
+		assert.ErrorContains(t, err, b.want)
+		assert.LessOrEqual(t, len(err.Error()), 1000, "the length of the message")
+		if b.is != nil {
+			assert.ErrorIs(t, err, b.is)
 		}
-		if len(err.Error()) > 1000 {
-			t.Errorf("the message has %d bytes", len(err.Error()))
-		}
-		if b.is != nil && !errors.Is(err, b.is) {
-			t.Errorf("error %v does not match %v", err, b.is)
-		}
-		if n := touched() - before; n != 0 {
-			t.Errorf("something happened before the error: %d calls of the store or of functions", n)
-		}
+		assert.Zero(t, touched()-before, "calls of the store or of functions before the error")
 	})
 }
 
@@ -125,12 +116,11 @@ func TestBadContextAndScope(t *testing.T) {
 		badCall{name: name + "/zero scope", call: call, want: "scope: must not be nil; get it from Cache.Scope"}.run(t, touched)
 	}
 	for name, s := range map[string]*readthrough.CachedScope{"nil": nil, "zero": new(readthrough.CachedScope)} {
-		if got := s.Name(); got != "" {
-			t.Errorf("Name() of a %s scope = %q", name, got)
-		}
-		if got := s.Stats(); got.Hits != 0 || got.InFlight != 0 || got.LoadTime.Count != 0 {
-			t.Errorf("Stats() of a %s scope = %+v", name, got)
-		}
+		assert.Empty(t, s.Name(), "Name() of a %s scope", name)
+		got := s.Stats()
+		assert.Zero(t, got.Hits, "Stats() of a %s scope", name)
+		assert.Zero(t, got.InFlight, "Stats() of a %s scope", name)
+		assert.Zero(t, got.LoadTime.Count, "Stats() of a %s scope", name)
 	}
 }
 
@@ -159,19 +149,12 @@ func TestAfterClose(t *testing.T) {
 	store := plain(newStore(t))
 	touched := func() int64 { return f.called.Load() + store.calls() }
 	cache, err := readthrough.New(store, readthrough.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := readthrough.Wrap(t.Context(), scope, "k", func(context.Context) (int, error) { return 1, nil }); err != nil {
-		t.Fatal(err)
-	}
-	if err := cache.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	_, err = readthrough.Wrap(t.Context(), scope, "k", func(context.Context) (int, error) { return 1, nil })
+	require.NoError(t, err)
+	require.NoError(t, cache.Close())
 	calls := f.readsAndWrites(t.Context(), scope)
 	calls["Scope"] = func() error { _, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute}); return err }
 	calls["Scope of another name"] = func() error { _, err := cache.Scope("s2", readthrough.ScopeOptions{TTL: time.Minute}); return err }
@@ -179,15 +162,9 @@ func TestAfterClose(t *testing.T) {
 	for name, call := range calls {
 		badCall{name: name, call: call, want: "cache closed", is: readthrough.ErrClosed}.run(t, touched)
 	}
-	if err := cache.Close(); err != nil {
-		t.Errorf("Close again: %v", err)
-	}
-	if got := scope.Stats(); got.Loads != 1 {
-		t.Errorf("Stats() after Close: %d loads, want 1", got.Loads)
-	}
-	if got := scope.Name(); got != "s" {
-		t.Errorf("Name() after Close = %q", got)
-	}
+	assert.NoError(t, cache.Close(), "Close again")
+	assert.Equal(t, int64(1), scope.Stats().Loads, "Stats() after Close: loads")
+	assert.Equal(t, "s", scope.Name(), "Name() after Close")
 }
 
 func TestBadKeysAndFunctions(t *testing.T) {
@@ -202,9 +179,7 @@ func TestBadKeysAndFunctions(t *testing.T) {
 	wrapMany := func(ids []int, key func(int) string, options ...readthrough.CallOption) func() error {
 		return func() error {
 			got, err := readthrough.WrapMany(ctx, s, ids, key, f.loadMany, options...)
-			if got == nil {
-				t.Error("WrapMany returned a nil map")
-			}
+			assert.NotNil(t, got, "WrapMany returned a nil map")
 			return err
 		}
 	}
@@ -294,9 +269,10 @@ func TestBadKeysAndFunctions(t *testing.T) {
 	for _, b := range tests {
 		b.run(t, touched)
 	}
-	if got := s.Stats(); got.Misses != 0 || got.Invalidations != 0 || got.Loads != 0 {
-		t.Errorf("calls that cannot be made were counted: %+v", got)
-	}
+	got := s.Stats()
+	assert.Zero(t, got.Misses, "calls that cannot be made were counted")
+	assert.Zero(t, got.Invalidations, "calls that cannot be made were counted")
+	assert.Zero(t, got.Loads, "calls that cannot be made were counted")
 }
 
 func TestBadKeyArguments(t *testing.T) {
@@ -353,21 +329,18 @@ func TestHugeValues(t *testing.T) {
 		s := newScope(t)
 		for range 2 {
 			got, err := readthrough.Wrap(t.Context(), s, "k", load)
-			if err != nil || len(got) != size || &got[0] != &value[0] {
-				t.Errorf("got %d bytes and error %v, want the very value", len(got), err)
+			assert.NoError(t, err, "the very value")
+			if assert.Equal(t, size, len(got), "bytes") { //nolint:testifylint // not to print them all
+				assert.Same(t, &value[0], &got[0], "the very value")
 			}
 		}
-		if loads != 1 {
-			t.Errorf("%d loads, want 1", loads)
-		}
+		assert.Equal(t, 1, loads, "loads")
 	})
 	heavy, err := memory.New(memory.Options{MaxWeight: 1 << 20, Weigher: func(_ provider.Key, e provider.Entry) int64 {
 		b, _ := e.Value.([]byte)
 		return int64(len(b))
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	refusing := newFaulty()
 	refusing.fail(faultTooLarge, "set")
 	for name, store := range map[string]provider.CacheProvider{"refused by its weight": heavy, "refused": refusing} {
@@ -377,16 +350,14 @@ func TestHugeValues(t *testing.T) {
 			s := newScope(t, on(store), told.collect())
 			for range 2 {
 				got, err := readthrough.Wrap(t.Context(), s, "k", load)
-				if err != nil || len(got) != size {
-					t.Errorf("got %d bytes and error %v, want the value", len(got), err)
-				}
+				assert.NoError(t, err)
+				assert.Equal(t, size, len(got), "bytes") //nolint:testifylint // not to print them all
 			}
-			if loads != 2 {
-				t.Errorf("%d loads, want 2", loads)
-			}
+			assert.Equal(t, 2, loads, "loads")
 			errs, ops := told.all()
-			if len(errs) != 2 || !errors.Is(errs[0], provider.ErrTooLarge) || ops[0] != "set test k" {
-				t.Errorf("reported %v %v, want that the value is too large", ops, errs)
+			if assert.Len(t, errs, 2, "reported: the value is too large") {
+				assert.ErrorIs(t, errs[0], provider.ErrTooLarge, "reported: the value is too large")
+				assert.Equal(t, "set test k", ops[0], "reported: the value is too large")
 			}
 		})
 	}
@@ -405,7 +376,8 @@ func TestWrongTypes(t *testing.T) {
 	text, err = readthrough.Wrap(t.Context(), s, "k", func(context.Context) (string, error) { return "", errors.New("not cached") })
 	want(t, "string again", text, err, "seven")
 	errs, ops := told.all()
-	if len(errs) != 1 || !errors.Is(errs[0], readthrough.ErrTypeMismatch) || ops[0] != "get test k" {
-		t.Errorf("reported %v %v, want one mismatch", ops, errs)
+	if assert.Len(t, errs, 1, "reported: one mismatch") {
+		assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported: one mismatch")
+		assert.Equal(t, "get test k", ops[0], "reported: one mismatch")
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 )
@@ -17,14 +19,10 @@ import (
 func benchScope(b *testing.B, entries int) *readthrough.CachedScope {
 	b.Helper()
 	store, err := memory.New(memory.Options{MaxEntries: entries})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	cache := newCache(b, store, readthrough.Options{})
 	scope, err := cache.Scope("bench", readthrough.ScopeOptions{TTL: time.Hour})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	return scope
 }
 
@@ -60,9 +58,8 @@ func BenchmarkHit(b *testing.B) {
 	keys := benchKeys(512)
 	load := func(context.Context) (*record, error) { return loadRecord(b.Context(), 1) }
 	for _, key := range keys {
-		if _, err := readthrough.Wrap(b.Context(), s, key, load); err != nil {
-			b.Fatal(err)
-		}
+		_, err := readthrough.Wrap(b.Context(), s, key, load)
+		require.NoError(b, err)
 	}
 	b.Run("one", func(b *testing.B) {
 		ctx := b.Context()
@@ -195,9 +192,9 @@ func BenchmarkInvalidatePrefix(b *testing.B) {
 	ctx := b.Context()
 	keys := benchKeys(entries)
 	fill := func(ids []int) {
-		if got, err := readthrough.WrapMany(ctx, s, ids, func(id int) string { return keys[id] }, loadRecords); err != nil || len(got) != len(ids) {
-			b.Fatal(len(got), err)
-		}
+		got, err := readthrough.WrapMany(ctx, s, ids, func(id int) string { return keys[id] }, loadRecords)
+		require.NoError(b, err)
+		require.Len(b, got, len(ids))
 	}
 	ids := make([]int, entries)
 	for i := range ids {

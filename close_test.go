@@ -2,11 +2,13 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -17,13 +19,9 @@ func TestCloseSendsReadersAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := plain(newStore(t))
 		cache, err := readthrough.New(store, readthrough.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		stubborn := newGated(2)
 		var causes []error
 		obeys := func(ctx context.Context) (int, error) {
@@ -49,31 +47,22 @@ func TestCloseSendsReadersAway(t *testing.T) {
 			}),
 		)
 		synctest.Wait()
-		if elapsed := took(func() {
-			if err := cache.Close(); err != nil {
-				t.Errorf("Close: %v", err)
-			}
-		}); elapsed != 0 {
-			t.Errorf("Close took %v", elapsed)
-		}
+		elapsed := took(func() {
+			assert.NoError(t, cache.Close(), "Close")
+		})
+		assert.Zero(t, elapsed, "Close took")
 		for i, reader := range readers {
-			if got := <-reader; !errors.Is(got.err, readthrough.ErrClosed) {
-				t.Errorf("reader %d: %v, want ErrClosed", i, got.err)
-			}
+			assert.ErrorIs(t, (<-reader).err, readthrough.ErrClosed, "reader %d", i)
 		}
 		synctest.Wait()
-		if len(causes) != 1 || !errors.Is(causes[0], readthrough.ErrClosed) {
-			t.Errorf("the load was cancelled because of %v", causes)
+		if assert.Len(t, causes, 1, "the load was cancelled") {
+			assert.ErrorIs(t, causes[0], readthrough.ErrClosed, "the load was cancelled")
 		}
 		sets := store.sets.Load()
 		close(stubborn.gate) // its load returns after Close
 		synctest.Wait()
-		if n := store.sets.Load(); n != sets {
-			t.Errorf("%d fills after Close", n-sets)
-		}
-		if got := scope.Stats().InFlight; got != 0 {
-			t.Errorf("%d in flight after Close", got)
-		}
+		assert.Equal(t, sets, store.sets.Load(), "fills after Close")
+		assert.Zero(t, scope.Stats().InFlight, "in flight after Close")
 	})
 }
 
@@ -90,30 +79,18 @@ func (c *closer) Close() error { c.closed++; return c.err }
 func TestCloseClosesTheStore(t *testing.T) {
 	store := &closer{CacheProvider: provider.Null(), err: errFault}
 	cache, err := readthrough.New(store, readthrough.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cache.Close(); !errors.Is(err, errFault) {
-		t.Errorf("Close: %v, want the error of the store", err)
-	}
-	if err := cache.Close(); err != nil {
-		t.Errorf("Close again: %v", err)
-	}
-	if store.closed != 1 {
-		t.Errorf("the store was closed %d times, want once", store.closed)
-	}
+	require.NoError(t, err)
+	assert.ErrorIs(t, cache.Close(), errFault, "Close returns the error of the store")
+	assert.NoError(t, cache.Close(), "Close again")
+	assert.Equal(t, 1, store.closed, "the store was closed")
 }
 
 func TestCloseConcurrently(t *testing.T) {
 	store := &closer{CacheProvider: newStore(t)}
 	cache, err := readthrough.New(store, readthrough.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
@@ -126,9 +103,7 @@ func TestCloseConcurrently(t *testing.T) {
 					_, err = cache.Scope(string(rune('a'+i)), readthrough.ScopeOptions{TTL: time.Minute})
 				}
 				if err != nil {
-					if !errors.Is(err, readthrough.ErrClosed) {
-						t.Errorf("error %v, want ErrClosed", err)
-					}
+					assert.ErrorIs(t, err, readthrough.ErrClosed)
 					return
 				}
 			}
@@ -136,15 +111,11 @@ func TestCloseConcurrently(t *testing.T) {
 	}
 	for range 3 {
 		group.Go(func() {
-			if err := cache.Close(); err != nil {
-				t.Errorf("Close: %v", err)
-			}
+			assert.NoError(t, cache.Close(), "Close")
 		})
 	}
 	group.Wait()
-	if store.closed != 1 {
-		t.Errorf("the store was closed %d times, want once", store.closed)
-	}
+	assert.Equal(t, 1, store.closed, "the store was closed")
 }
 
 // TestCloseEndsGoroutines, after everything that starts some.
@@ -162,9 +133,7 @@ func TestCloseEndsGoroutines(t *testing.T) {
 		time.AfterFunc(time.Millisecond, cancel)
 		r.delay = time.Hour
 		_, _ = r.readCtx(ctx, r.scope, "left")
-		if err := r.cache.Close(); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Errorf("Close: %v", err)
-		}
+		assert.ErrorIs(t, r.cache.Close(), readthrough.ErrInvalidationPending, "Close")
 		time.Sleep(time.Hour) // of the load function that pays no attention
 		wantGoroutines(t, goroutines)
 	})
@@ -176,9 +145,7 @@ func TestCloseWaitsForRetries(t *testing.T) {
 		goroutines, _ := bubbled()
 		r := newRig(t, readthrough.Options{}, nil)
 		r.store.fail(faultError, "delete")
-		if err := r.scope.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatalf("error %v", err)
-		}
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
 		r.store.heal()
 		retrying, retried := false, false
 		r.store.hook("delete", func(context.Context, []string) error {
@@ -191,15 +158,10 @@ func TestCloseWaitsForRetries(t *testing.T) {
 			return nil
 		})
 		time.Sleep(100 * time.Millisecond)
-		if running, _ := r.store.concurrency(); running != 1 {
-			t.Fatalf("%d calls of the store, want a retry", running)
-		}
-		if err := r.cache.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		if !retried {
-			t.Error("Close has returned before the retry")
-		}
+		running, _ := r.store.concurrency()
+		require.Equal(t, 1, running, "calls of the store: a retry")
+		assert.NoError(t, r.cache.Close(), "Close")
+		assert.True(t, retried, "Close has returned before the retry")
 		wantGoroutines(t, goroutines)
 	})
 }
@@ -220,27 +182,19 @@ func TestCloseOfAnObedientLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		cache, err := readthrough.New(newStore(t), readthrough.Options{Observer: joinGate{gate}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		obeys := func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }
 		first := wrapAsync(t.Context(), scope, "k", obeys)
 		synctest.Wait()
 		second := wrapAsync(t.Context(), scope, "k", obeys) // waits for the load when it is over
 		synctest.Wait()
-		if err := cache.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
+		assert.NoError(t, cache.Close(), "Close")
 		synctest.Wait()
 		close(gate)
 		for i, reader := range []<-chan result[int]{first, second} {
-			if got := <-reader; !errors.Is(got.err, readthrough.ErrClosed) {
-				t.Errorf("reader %d: %v, want ErrClosed", i, got.err)
-			}
+			assert.ErrorIs(t, (<-reader).err, readthrough.ErrClosed, "reader %d", i)
 		}
 	})
 }
@@ -253,13 +207,10 @@ func TestCloseDuringALook(t *testing.T) {
 			store := plain(newStore(t))
 			cache := newCache(t, store, readthrough.Options{})
 			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, StaleWhileRevalidate: time.Hour})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			src := newSource(1)
-			if _, err := read(t.Context(), s, "stale", src.load); err != nil {
-				t.Fatal(err)
-			}
+			_, err = read(t.Context(), s, "stale", src.load)
+			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			looked, closed := make(chan struct{}), make(chan struct{})
 			store.afterGet = func(string) { looked <- struct{}{}; <-closed }
@@ -267,16 +218,13 @@ func TestCloseDuringALook(t *testing.T) {
 			stale := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "stale", src.load) })
 			<-looked
 			<-looked
-			if err := cache.Close(); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, cache.Close())
 			close(closed)
-			if r := <-missed; !errors.Is(r.err, readthrough.ErrClosed) {
-				t.Errorf("a miss: got %+v and error %v", r.value, r.err)
-			}
-			if r := <-stale; r.err != nil || r.value.Value != 1 {
-				t.Errorf("a stale value: got %+v and error %v", r.value, r.err)
-			}
+			r := <-missed
+			assert.ErrorIs(t, r.err, readthrough.ErrClosed, "a miss: got %+v", r.value)
+			r = <-stale
+			assert.NoError(t, r.err, "a stale value")
+			assert.Equal(t, 1, r.value.Value, "a stale value")
 			wantIdle(t, s)
 			wantLoads(t, &src.loads, 1)
 		})
@@ -289,23 +237,17 @@ func TestCloseSendsReadersWithAStaleValueAway(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			cache := newCache(t, plain(newStore(t)), readthrough.Options{})
 			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, StaleIfError: time.Hour})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			src := newSource(1)
-			if _, err := read(t.Context(), s, "k", src.load); err != nil {
-				t.Fatal(err)
-			}
+			_, err = read(t.Context(), s, "k", src.load)
+			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			src.gate = make(chan struct{})
 			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
 			synctest.Wait()
-			if err := cache.Close(); err != nil {
-				t.Error(err)
-			}
-			if r := <-reader; !errors.Is(r.err, readthrough.ErrClosed) {
-				t.Errorf("got %+v and error %v, want ErrClosed", r.value, r.err)
-			}
+			assert.NoError(t, cache.Close())
+			r := <-reader
+			assert.ErrorIs(t, r.err, readthrough.ErrClosed, "got %+v", r.value)
 			wantIdle(t, s)
 		})
 	}

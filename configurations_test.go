@@ -2,10 +2,12 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 )
@@ -76,20 +78,18 @@ func invalidationDuringALoad(t *testing.T, p *path) {
 		before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 		synctest.Wait()
 		src.set(2)
-		if err := how.do(t.Context(), p.scope); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, how.do(t.Context(), p.scope))
 		after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 		synctest.Wait()
 		close(src.gate)
 		r := <-before
 		wantResult(t, "before", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
-		if r = <-after; r.err != nil || r.value.Value != 2 {
-			t.Errorf("after: got %+v and error %v, want 2", r.value, r.err)
-		}
+		r = <-after
+		assert.NoError(t, r.err, "after")
+		assert.Equal(t, 2, r.value.Value, "after")
 		wantIdle(t, p.scope)
-		if v, ok := stored(t, p.store, "k:1"); ok && v != 2 {
-			t.Errorf("%v is stored", v)
+		if v, ok := stored(t, p.store, "k:1"); ok {
+			assert.Equal(t, 2, v, "what is stored")
 		}
 		p.invalidateNow()
 	}
@@ -108,14 +108,11 @@ func invalidationOfAStaleValue(t *testing.T, p *path) {
 			src.fail(errDatabase)
 			before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 			time.Sleep(5 * time.Second) // longer than a soft timeout
-			if err := how.do(t.Context(), p.scope); err != nil {
-				t.Fatal(err)
-			}
-			if r := <-async(func() (readthrough.Result[int], error) { return p.read(src.load) }); !errors.Is(r.err, errDatabase) {
-				t.Errorf("after the invalidation: got %+v and error %v, want the error", r.value, r.err)
-			}
-			if r := <-before; r.err == nil && r.value.Value != 1 {
-				t.Errorf("before the invalidation: got %+v", r.value)
+			require.NoError(t, how.do(t.Context(), p.scope))
+			r := <-async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+			assert.ErrorIs(t, r.err, errDatabase, "after the invalidation: got %+v", r.value)
+			if r := <-before; r.err == nil {
+				assert.Equal(t, 1, r.value.Value, "before the invalidation")
 			}
 			time.Sleep(time.Minute)
 			wantIdle(t, p.scope)
@@ -151,14 +148,11 @@ func failuresAreWhole(t *testing.T, p *path) {
 		before := p.scope.Stats().Loads
 		close(gate)
 		for _, reader := range readers {
-			if r := <-reader; !failure.check(r.err) {
-				t.Errorf("%s: got %+v and error %v", failure.name, r.value, r.err)
-			}
+			r := <-reader
+			assert.True(t, failure.check(r.err), "%s: got %+v and error %v", failure.name, r.value, r.err)
 		}
 		wantIdle(t, p.scope)
-		if loads := p.scope.Stats().Loads - before; loads != 1 {
-			t.Errorf("%s: %d loads, want 1", failure.name, loads)
-		}
+		assert.Equal(t, int64(1), p.scope.Stats().Loads-before, "%s: loads", failure.name)
 		p.invalidateNow() // which forgets it
 		p.fill(newSource(1).load)
 		p.invalidateNow()
@@ -169,9 +163,8 @@ func lastReaderCancels(t *testing.T, p *path) {
 	src := newGated(1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, err := p.reading(ctx, p.scope, "k:1", src.load); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
+	_, err := p.reading(ctx, p.scope, "k:1", src.load)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
 	wantIdle(t, p.scope)
 	close(src.gate)
 	p.fill(src.load)
@@ -182,12 +175,11 @@ func absences(t *testing.T, p *path) {
 	p.fill(src.load)
 	time.Sleep(2 * time.Minute)
 	src.fail(readthrough.ErrNotFound)
-	if got, err := p.read(src.load); !errors.Is(err, readthrough.ErrNotFound) {
-		t.Errorf("got %+v and error %v", got, err)
-	}
+	got, err := p.read(src.load)
+	assert.ErrorIs(t, err, readthrough.ErrNotFound, "got %+v", got)
 	synctest.Wait()
-	if v, ok := stored(t, p.store, "k:1"); ok && v != nil {
-		t.Errorf("%v is stored", v)
+	if v, ok := stored(t, p.store, "k:1"); ok {
+		assert.Nil(t, v, "what is stored")
 	}
 	p.invalidateNow()
 	src.fail(nil)
@@ -219,14 +211,11 @@ func closeDuringALoad(t *testing.T, p *path) {
 	reader := async(func() (readthrough.Result[int], error) { return p.reading(t.Context(), p.scope, "k:2", src.load) })
 	old := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 	synctest.Wait()
-	if err := p.cache.Close(); err != nil {
-		t.Error(err)
-	}
-	if r := <-reader; !errors.Is(r.err, readthrough.ErrClosed) {
-		t.Errorf("got %+v and error %v, want ErrClosed", r.value, r.err)
-	}
-	if r := <-old; r.err != nil && !errors.Is(r.err, readthrough.ErrClosed) {
-		t.Errorf("got %+v and error %v, want a value or ErrClosed", r.value, r.err)
+	assert.NoError(t, p.cache.Close())
+	r := <-reader
+	assert.ErrorIs(t, r.err, readthrough.ErrClosed, "got %+v", r.value)
+	if r := <-old; r.err != nil {
+		assert.ErrorIs(t, r.err, readthrough.ErrClosed, "got %+v, want a value or ErrClosed", r.value)
 	}
 }
 
@@ -247,8 +236,7 @@ func outageOfTheStore(t *testing.T, change func(*readthrough.ScopeOptions)) {
 	store.heal()
 	time.Sleep(time.Minute)
 	src.fail(errDatabase)
-	if _, err := p.reading(t.Context(), p.scope, "k:2", src.load); !errors.Is(err, errDatabase) {
-		t.Errorf("the source fails: got %v", err)
-	}
+	_, err := p.reading(t.Context(), p.scope, "k:2", src.load)
+	assert.ErrorIs(t, err, errDatabase, "the source fails")
 	wantIdle(t, p.scope)
 }

@@ -6,8 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestDocs compiles and runs every Go program in the documents, and compares what
@@ -15,58 +17,38 @@ import (
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	documents, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	programs := regexp.MustCompile("(?s)```go\n(.*?)```\n(?:[^`]*?```text\n(.*?)```\n)?")
 	found := 0
 	for _, document := range append(documents, "README.md", "CONTRIBUTING.md") {
 		text, err := os.ReadFile(document)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, block := range programs.FindAllStringSubmatch(string(text), -1) {
 			found++
 			t.Run(document, func(t *testing.T) {
 				t.Parallel()
-				if got := runProgram(t, block[1]); got != block[2] {
-					t.Errorf("the program prints\n%s\nthe document says\n%s", got, block[2])
-				}
+				assert.Equal(t, block[2], runProgram(t, block[1]), "what the program prints is not what the document says")
 			})
 		}
 	}
-	if found == 0 {
-		t.Fatal("no program found: README.md has one")
-	}
+	require.NotZero(t, found, "no program found: README.md has one")
 }
 
 // runProgram runs a program as if it were in a package of this module.
 func runProgram(t *testing.T, source string) string {
 	t.Helper()
-	if !strings.HasPrefix(source, "package main") {
-		t.Fatalf("not a program: %s", source)
-	}
+	require.Regexp(t, "^package main", source, "not a program")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "main.go")
-	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
 	place, err := filepath.Abs("internal/document/main.go") // which exists only for this run
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {place: file}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	overlayFile := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(overlayFile, overlay, 0o600))
 	run := exec.CommandContext(t.Context(), "go", "run", "-overlay="+overlayFile, "./internal/document")
 	output, err := run.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	require.NoError(t, err, "%s", output)
 	return string(output)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"strings"
 	"sync"
@@ -12,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough"
 )
@@ -36,12 +37,8 @@ func TestEachLoadsAtMostLimitAtOnce(t *testing.T) {
 				began := time.Now()
 				values, err := readthrough.WrapMany(t.Context(), s, ids, func(id int) string { return fmt.Sprint(id) }, load)
 				wantMany(t, "bulk", values, err, wanted)
-				if m := most.Load(); m != int64(min(limit, n)) {
-					t.Errorf("%d ran at once, want %d", m, min(limit, n))
-				}
-				if took, wanted := time.Since(began), time.Duration((n+limit-1)/limit)*time.Second; took != wanted {
-					t.Errorf("took %v, want %v", took, wanted)
-				}
+				assert.Equal(t, int64(min(limit, n)), most.Load(), "most that ran at once")
+				assert.Equal(t, time.Duration((n+limit-1)/limit)*time.Second, time.Since(began), "took")
 				wantIdle(t, s)
 			})
 		})
@@ -121,25 +118,15 @@ func TestEachFailure(t *testing.T) {
 					})
 					began := time.Now()
 					values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b", "x", "c", "d"}, self, load)
-					if !failure.check(err) {
-						t.Errorf("error %v", err)
-					}
-					if took := time.Since(began); took != time.Second {
-						t.Errorf("took %v", took)
-					}
+					assert.True(t, failure.check(err), "error %v", err)
+					assert.Equal(t, time.Second, time.Since(began), "took")
 					wantedValues, wantedCancelled := map[string]int{"a": 1, "b": 2}, ""
 					if limit == 2 {
 						wantedValues, wantedCancelled = map[string]int{"a": 1}, "b"
 					}
-					if !maps.Equal(values, wantedValues) {
-						t.Errorf("values %v, want %v", values, wantedValues)
-					}
-					if cancelled != wantedCancelled {
-						t.Errorf("cancelled %q, want %q", cancelled, wantedCancelled)
-					}
-					if strings.ContainsAny(begun, "cd") {
-						t.Errorf("begun: %q, although x had failed", begun)
-					}
+					assert.Equal(t, wantedValues, values)
+					assert.Equal(t, wantedCancelled, cancelled, "cancelled")
+					assert.False(t, strings.ContainsAny(begun, "cd"), "begun: %q, although x had failed", begun)
 					again := newTable("a", "b", "x", "c", "d")
 					values, err = readMany(t.Context(), s, again, "a", "x")
 					wantMany(t, "after the failure", values, err, map[string]int{"a": 1, "x": 3})
@@ -159,8 +146,9 @@ func TestEachGoexitBesideAnError(t *testing.T) {
 		}
 		return 0, errDatabase
 	})(t.Context(), []int{0, 1})
-	if len(values) != 0 || !errors.Is(err, errDatabase) && !errors.Is(err, readthrough.ErrGoexit) {
-		t.Errorf("got %v and error %v", values, err)
+	assert.Empty(t, values)
+	if !errors.Is(err, errDatabase) {
+		assert.ErrorIs(t, err, readthrough.ErrGoexit)
 	}
 }
 
@@ -173,9 +161,8 @@ func TestEachWithAnEndedContext(t *testing.T) {
 		}
 		return id, nil
 	})(ctx, []int{0, 1, 2, 3})
-	if !errors.Is(err, context.Canceled) || !maps.Equal(values, map[int]int{0: 0, 1: 1}) {
-		t.Errorf("got %v and error %v: the ids that were not begun would be absent", values, err)
-	}
+	assert.ErrorIs(t, err, context.Canceled, "the ids that were not begun would be absent")
+	assert.Equal(t, map[int]int{0: 0, 1: 1}, values, "the ids that were not begun would be absent")
 }
 
 func TestEachAlone(t *testing.T) {
@@ -195,8 +182,7 @@ func TestEachBadArguments(t *testing.T) {
 		"readthrough: Each: load: must not be nil":         readthrough.Each[string, int](1, nil),
 	} {
 		values, err := readthrough.WrapMany(t.Context(), s, []string{"a"}, self, load)
-		if err == nil || err.Error() != says || len(values) != 0 {
-			t.Errorf("got %v and error %v, want %s", values, err, says)
-		}
+		assert.EqualError(t, err, says)
+		assert.Empty(t, values)
 	}
 }

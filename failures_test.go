@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -58,16 +60,14 @@ func TestRetryAfterDoubles(t *testing.T) {
 				p.fill(src.load)
 				check := func(got readthrough.Result[int], err error) {
 					t.Helper()
-					if err != nil || got.Value != 1 || (name == "on error") != errors.Is(got.Err, errDatabase) {
-						t.Errorf("got %+v and error %v", got, err)
-					}
+					assert.NoError(t, err)
+					assert.Equal(t, 1, got.Value)
+					assert.Equal(t, name == "on error", errors.Is(got.Err, errDatabase))
 				}
 				for _, after := range []string{"success", "a success"} { // which begins the count anew
 					time.Sleep(time.Minute)
 					src.fail(errDatabase)
-					if at := p.tries(src, 130, check); !slices.Equal(at, wanted) {
-						t.Errorf("after %s: asked in the seconds %v, want %v", after, at, wanted)
-					}
+					assert.Equal(t, wanted, p.tries(src, 130, check), "after %s: the seconds in which it asked", after)
 					src.fail(nil)
 					time.Sleep(time.Minute)
 					_, err := p.read(src.load)
@@ -97,32 +97,27 @@ func TestErrorTTL(t *testing.T) {
 		src.fail(errDatabase)
 		check := func(got readthrough.Result[int], err error) {
 			t.Helper()
-			if got.Value != 0 || !errors.Is(err, errDatabase) {
-				t.Errorf("got %+v and error %v", got, err)
-			}
+			assert.Zero(t, got.Value)
+			assert.ErrorIs(t, err, errDatabase)
 		}
-		if at, wanted := p.tries(src, 130, check), []int{0, 2, 6, 14, 30, 62, 94, 126}; !slices.Equal(at, wanted) {
-			t.Errorf("asked in the seconds %v, want %v", at, wanted)
-		}
+		at, wanted := p.tries(src, 130, check), []int{0, 2, 6, 14, 30, 62, 94, 126}
+		assert.Equal(t, wanted, at, "the seconds in which it asked")
 		other := newScope(t, on(p.store), serving(keep))
 		before := src.loads.Load()
-		if _, err := p.reading(t.Context(), other, "k:1", src.load); !errors.Is(err, errDatabase) || src.loads.Load() == before {
-			t.Errorf("another process: error %v, and the source was asked: %v", err, src.loads.Load() > before)
-		}
-		if _, err := p.reading(t.Context(), p.scope, "another key", newSource(7).load); err != nil {
-			t.Errorf("another key: %v", err)
-		}
+		_, err := p.reading(t.Context(), other, "k:1", src.load)
+		assert.ErrorIs(t, err, errDatabase, "another process")
+		assert.NotEqual(t, before, src.loads.Load(), "another process asks the source")
+		_, err = p.reading(t.Context(), p.scope, "another key", newSource(7).load)
+		assert.NoError(t, err, "another key")
 		src.fail(nil)
-		if _, err := p.read(src.load); !errors.Is(err, errDatabase) {
-			t.Errorf("the source is well again: got %v, want the error until its end", err)
-		}
+		_, err = p.read(src.load)
+		assert.ErrorIs(t, err, errDatabase, "the source is well again: the error until its end")
 		p.invalidateNow()
 		p.fill(src.load)
 		p.invalidateNow()
 		src.fail(errDatabase)
-		if at, wanted := p.tries(src, 3, check), []int{0, 2}; !slices.Equal(at, wanted) {
-			t.Errorf("after a success: asked in the seconds %v, want %v", at, wanted)
-		}
+		at, wanted = p.tries(src, 3, check), []int{0, 2}
+		assert.Equal(t, wanted, at, "after a success: the seconds in which it asked")
 	})
 }
 
@@ -136,9 +131,7 @@ func TestFailureFromBeforeAnInvalidation(t *testing.T) {
 		before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
 		synctest.Wait()
 		p.invalidateNow()
-		if r := <-before; !errors.Is(r.err, errDatabase) {
-			t.Errorf("the reader of that load got %v", r.err)
-		}
+		assert.ErrorIs(t, (<-before).err, errDatabase, "the reader of that load")
 		src.fail(nil)
 		p.fill(src.load)
 	})
@@ -151,14 +144,12 @@ func TestValueComesBeforeARememberedError(t *testing.T) {
 	onEachPath(t, keep, func(t *testing.T, p *path) {
 		src := newSource(1)
 		src.fail(errDatabase)
-		if _, err := p.read(src.load); !errors.Is(err, errDatabase) {
-			t.Fatal(err)
-		}
+		_, err := p.read(src.load)
+		require.ErrorIs(t, err, errDatabase)
 		src.fail(nil)
 		other := newScope(t, on(p.store))
-		if _, err := p.reading(t.Context(), other, "k:1", src.load); err != nil {
-			t.Fatal(err)
-		}
+		_, err = p.reading(t.Context(), other, "k:1", src.load)
+		require.NoError(t, err)
 		got, err := p.read(src.load)
 		wantResult(t, "after another process", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
 	})
@@ -172,21 +163,17 @@ func TestWhatIsRemembered(t *testing.T) {
 		bubble(t, failure.name, func(t *testing.T) {
 			s, src := newScope(t, serving(change)), newSource(1)
 			_, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 0, failure.fail() })
-			if !failure.check(err) {
-				t.Errorf("got %v", err)
-			}
-			if _, again := readthrough.Wrap(t.Context(), s, "k", src.load); !failure.check(again) {
-				t.Errorf("again: %v", again)
-			}
+			assert.True(t, failure.check(err), "got %v", err)
+			_, again := readthrough.Wrap(t.Context(), s, "k", src.load)
+			assert.True(t, failure.check(again), "again: %v", again)
 			wantLoads(t, &src.loads, 0)
 		})
 	}
 	bubble(t, "timeout", func(t *testing.T) {
 		s, src := newScope(t, serving(change)), newGated(1)
 		for range 2 {
-			if _, err := readthrough.Wrap(t.Context(), s, "k", src.stubborn); !errors.Is(err, readthrough.ErrLoadTimeout) {
-				t.Errorf("got %v", err)
-			}
+			_, err := readthrough.Wrap(t.Context(), s, "k", src.stubborn)
+			assert.ErrorIs(t, err, readthrough.ErrLoadTimeout)
 		}
 		wantLoads(t, &src.loads, 1)
 		close(src.gate)
@@ -195,9 +182,8 @@ func TestWhatIsRemembered(t *testing.T) {
 		s, src := newScope(t, serving(change)), newGated(1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := readthrough.Wrap(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v", err)
-		}
+		_, err := readthrough.Wrap(ctx, s, "k", src.load)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		close(src.gate)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "the next reader", value, err, 1)
@@ -210,9 +196,8 @@ func TestWhatIsRemembered(t *testing.T) {
 		src.gate = make(chan struct{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := readthrough.Wrap(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v", err)
-		}
+		_, err = readthrough.Wrap(ctx, s, "k", src.load)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		close(src.gate)
 		src.set(2)
 		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
@@ -221,9 +206,8 @@ func TestWhatIsRemembered(t *testing.T) {
 	bubble(t, "an absence is no failure", func(t *testing.T) {
 		s, src := newScope(t, serving(change), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 })), newSource(1)
 		src.fail(readthrough.ErrNotFound)
-		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrNotFound) {
-			t.Errorf("got %v", err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		assert.ErrorIs(t, err, readthrough.ErrNotFound)
 		src.fail(nil)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "when there is something", value, err, 1)
@@ -250,9 +234,8 @@ func TestFailureJustBeforeALoad(t *testing.T) {
 		for name, read := range resultReads[int]() {
 			bubble(t, kind+"/"+name, func(t *testing.T) {
 				s, src := newScope(t, serving(change)), newSource(1)
-				if _, err := read(t.Context(), s, "k", src.load); err != nil {
-					t.Fatal(err)
-				}
+				_, err := read(t.Context(), s, "k", src.load)
+				require.NoError(t, err)
 				time.Sleep(time.Minute)
 				src.fail(errDatabase)
 				src.gate = make(chan struct{})
@@ -260,9 +243,10 @@ func TestFailureJustBeforeALoad(t *testing.T) {
 				synctest.Wait()
 				fails := sync.OnceFunc(func() { close(src.gate); <-first })
 				got, err := read(pausing{t.Context(), fails}, s, "k", src.load)
-				if kind == "error" && !errors.Is(err, errDatabase) {
-					t.Errorf("got %+v and error %v, want the error", got, err)
-				} else if kind == "stale value" {
+				switch kind {
+				case "error":
+					assert.ErrorIs(t, err, errDatabase, "got %+v", got)
+				case "stale value":
 					wantResult(t, "read", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
 				}
 				wantLoads(t, &src.loads, 2)
@@ -284,9 +268,10 @@ func TestStaleValueComesBeforeARememberedError(t *testing.T) {
 		src.fail(errDatabase)
 		for range 2 {
 			time.Sleep(time.Minute)
-			if got, err := p.read(src.load); err != nil || got.Value != 1 || !errors.Is(got.Err, errDatabase) {
-				t.Errorf("got %+v and error %v", got, err)
-			}
+			got, err := p.read(src.load)
+			assert.NoError(t, err)
+			assert.Equal(t, 1, got.Value)
+			assert.ErrorIs(t, got.Err, errDatabase)
 		}
 		wantLoads(t, &src.loads, 3)
 	})
@@ -299,9 +284,7 @@ func TestRememberedErrorOfABulkLoad(t *testing.T) {
 		src.fail(errDatabase)
 		for range 2 {
 			_, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b", "c"}, self, many(src.load))
-			if err != errDatabase { //nolint:errorlint // that and nothing else
-				t.Errorf("got %v, want %v", err, errDatabase)
-			}
+			assert.Same(t, errDatabase, err) // that and nothing else
 		}
 		wantLoads(t, &src.loads, 1)
 	})
@@ -326,13 +309,9 @@ func TestErrorIsRememberedWhileARefreshRests(t *testing.T) {
 		wrapAsync(t.Context(), s, "other", l.load(""))
 		synctest.Wait()
 		stale = append(stale, read()) // there is no place
-		if err := errors.Join(stale...); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, errors.Join(stale...))
 		time.Sleep(time.Minute)
-		if err := read(); !errors.Is(err, errDatabase) {
-			t.Errorf("after the stale window: %v, want the error of the source", err)
-		}
+		assert.ErrorIs(t, read(), errDatabase, "after the stale window: the error of the source")
 		wantLoads(t, &src.loads, 2)
 	})
 }
@@ -344,18 +323,16 @@ func TestRefreshOfAnotherProcessIsLeftAlone(t *testing.T) {
 		store := &leaseStore{newLeaseServer(), &network{}}
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
 		src := newSource(1)
-		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
-			t.Fatal(err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		entry, _ := store.peek(provider.Key{Scope: "test", Name: "k"})
 		asked := 0
 		busy := &refreshCounter{leaseStore: store, asked: &asked}
 		other := newScope(t, on(busy), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
 		grants, err := store.Refresh(t.Context(), []provider.RefreshRequest{{Key: provider.Key{Scope: "test", Name: "k"}, LoadedAt: entry.LoadedAt}}, time.Hour)
-		if err != nil || grants[0].State != provider.LeaseGranted {
-			t.Fatalf("%+v, %v", grants, err)
-		}
+		require.NoError(t, err)
+		require.Equal(t, provider.LeaseGranted, grants[0].State)
 		var at []time.Duration
 		began := time.Now()
 		for range 30 {
@@ -368,9 +345,7 @@ func TestRefreshOfAnotherProcessIsLeftAlone(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if wanted := []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond}; !slices.Equal(at, wanted) {
-			t.Errorf("asked for a lease after %v, want %v", at, wanted)
-		}
+		assert.Equal(t, []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond}, at, "when it asked for a lease")
 		wantLoads(t, &src.loads, 1)
 	})
 }
@@ -415,9 +390,8 @@ func TestSourceThatFails(t *testing.T) {
 				src := newSource(1)
 				src.take(10 * time.Millisecond)
 				for i := range keys {
-					if _, err := readthrough.Wrap(t.Context(), s, fmt.Sprint(i), src.load); err != nil {
-						t.Fatal(err)
-					}
+					_, err := readthrough.Wrap(t.Context(), s, fmt.Sprint(i), src.load)
+					require.NoError(t, err)
 				}
 				time.Sleep(time.Second)
 				src.fail(errDatabase)
@@ -437,9 +411,9 @@ func TestSourceThatFails(t *testing.T) {
 				readers.Wait()
 				tries := src.loads.Load() - before
 				t.Logf("%d reads, %d of them failed; the source was asked %d times, at most %d were allowed", reads, failed.Load(), tries, keys*perKey)
-				if failed.Load() > 0 || tries > int64(keys*perKey) || tries < keys {
-					t.Errorf("%d reads failed, %d tries", failed.Load(), tries)
-				}
+				assert.Zero(t, failed.Load(), "reads that failed")
+				assert.LessOrEqual(t, tries, int64(keys*perKey), "tries")
+				assert.GreaterOrEqual(t, tries, int64(keys), "tries")
 				src.fail(nil)
 				src.set(2)
 				time.Sleep(16 * retryAfter)

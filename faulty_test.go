@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -316,17 +319,13 @@ func newRig(t *testing.T, options readthrough.Options, wrap func(*faulty) provid
 		store = wrap(r.store)
 	}
 	cache, err := readthrough.New(store, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r.cache = cache
 	r.scope = r.newScope("s")
 	t.Cleanup(func() {
 		r.store.heal()
 		synctest.Wait()
-		if err := cache.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
+		assert.NoError(t, cache.Close(), "Close")
 	})
 	return r
 }
@@ -340,9 +339,7 @@ func inProcess(s *faulty) provider.CacheProvider { return faultyLocal{s} }
 func (r *rig) newScope(name string) *readthrough.CachedScope {
 	r.t.Helper()
 	scope, err := r.cache.Scope(name, readthrough.ScopeOptions{TTL: 24 * time.Hour, Jitter: -1})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	require.NoError(r.t, err)
 	return scope
 }
 
@@ -408,9 +405,7 @@ func (r *rig) load(key string) (string, error) {
 func (r *rig) read(key string) string {
 	r.t.Helper()
 	value, err := r.readCtx(r.t.Context(), r.scope, key)
-	if err != nil {
-		r.t.Errorf("read of %q: %v", key, err)
-	}
+	assert.NoError(r.t, err, "read of %q", key)
 	return value
 }
 
@@ -429,9 +424,7 @@ func (r *rig) readMany(keys ...string) map[string]string {
 			}
 			return loaded, nil
 		})
-	if err != nil {
-		r.t.Errorf("read of %q: %v", keys, err)
-	}
+	assert.NoError(r.t, err, "read of %q", keys)
 	return values
 }
 
@@ -440,19 +433,13 @@ func (r *rig) expectRead(key, want string, wantLoad bool) {
 	r.t.Helper()
 	before := r.loaded()
 	got := r.read(key)
-	if got != want {
-		r.t.Errorf("read of %q: %q, want %q", key, got, want)
-	}
-	if load := r.loaded() > before; load != wantLoad {
-		r.t.Errorf("read of %q: loaded = %v, want %v", key, load, wantLoad)
-	}
+	assert.Equal(r.t, want, got, "read of %q", key)
+	assert.Equal(r.t, wantLoad, r.loaded() > before, "read of %q: loaded", key)
 }
 
 func (r *rig) expectPending(want int) {
 	r.t.Helper()
-	if got := r.scope.Stats().Pending; got != want {
-		r.t.Errorf("Stats().Pending = %d, want %d", got, want)
-	}
+	assert.Equal(r.t, want, r.scope.Stats().Pending, "Stats().Pending")
 }
 
 // expectReports compares the ops of what OnError was told.
@@ -463,9 +450,7 @@ func (r *rig) expectReports(want ...readthrough.Op) {
 	for _, report := range reports {
 		got = append(got, report.op)
 	}
-	if !slices.Equal(got, want) {
-		r.t.Errorf("reported %v, want the ops %v", reports, want)
-	}
+	assert.Equal(r.t, want, got, "the ops of %v", reports)
 }
 
 // took returns how long f takes on the bubble's clock.

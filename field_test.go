@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,6 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -47,15 +49,12 @@ func (c realCache) get(ctx context.Context, key string, load func(context.Contex
 }
 
 func (c realCache) invalidate(key string) {
-	if err := c.scope.Invalidate(c.t.Context(), key); err != nil {
-		c.t.Error(err)
-	}
+	assert.NoError(c.t, c.scope.Invalidate(c.t.Context(), key))
 }
 
 func (c realCache) invalidatePrefix(prefix string) {
-	if _, err := c.scope.InvalidatePrefix(c.t.Context(), prefix); err != nil {
-		c.t.Error(err)
-	}
+	_, err := c.scope.InvalidatePrefix(c.t.Context(), prefix)
+	assert.NoError(c.t, err)
 }
 
 func (c realCache) state() int { return c.scope.Stats().InFlight }
@@ -491,9 +490,7 @@ func TestField(t *testing.T) {
 		t.Run(sc.bug, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newReal(t)
-				if bug := sc.run(t.Context(), c); bug != "" {
-					t.Error(bug)
-				}
+				assert.Empty(t, sc.run(t.Context(), c))
 				c.stop()
 			})
 		})
@@ -501,16 +498,12 @@ func TestField(t *testing.T) {
 			t.Run(sc.bug+"/found in "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := make(t)
-					if sc.run(t.Context(), c) == "" {
-						t.Error("the test does not find the bug in a cache that has it")
-					}
+					assert.NotEmpty(t, sc.run(t.Context(), c), "the test does not find the bug in a cache that has it")
 					c.stop()
 				})
 			})
 		}
-		if len(sc.naive) == 0 {
-			t.Errorf("%s: no cache shows that the test can fail", sc.bug)
-		}
+		assert.NotEmpty(t, sc.naive, "%s: no cache shows that the test can fail", sc.bug)
 	}
 }
 
@@ -521,9 +514,7 @@ func TestFieldPanicOfALoadEndsTheProcess(t *testing.T) {
 		s := newScope(t)
 		for _, way := range ways {
 			_, err := way.read(t.Context(), s, "k", func(context.Context) (int, error) { panic("boom") })
-			if !isPanicWith("boom")(err) {
-				t.Errorf("%s: %v", way.name, err)
-			}
+			assert.True(t, isPanicWith("boom")(err), "%s: %v", way.name, err)
 		}
 		wantIdle(t, s)
 	})
@@ -546,9 +537,8 @@ func TestFieldJoinersOfABulkLoadGetNoError(t *testing.T) {
 						return readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, load)
 					})
 					defer func() {
-						if r := <-bulk; !failure.check(r.err) {
-							t.Errorf("%v and error %v", r.value, r.err)
-						}
+						r := <-bulk
+						assert.True(t, failure.check(r.err), "%v and error %v", r.value, r.err)
 						wantIdle(t, s)
 					}()
 					synctest.Wait()
@@ -583,18 +573,13 @@ func TestFieldKeysThatCollide(t *testing.T) {
 		close(gate)
 		for i, bulk := range bulks {
 			r := <-bulk
-			if r.err != nil || len(r.value) != len(lists[i]) {
-				t.Errorf("%q: %v and error %v", lists[i], r.value, r.err)
-			}
+			assert.NoError(t, r.err)
+			assert.Len(t, r.value, len(lists[i]))
 			for _, id := range lists[i] {
-				if r.value[id] != "value of "+id {
-					t.Errorf("%q got %q", id, r.value[id])
-				}
+				assert.Equal(t, "value of "+id, r.value[id], id)
 			}
 		}
-		if n := s.Stats().Joined; n != 0 {
-			t.Errorf("%d joined", n)
-		}
+		assert.Zero(t, s.Stats().Joined, "joined")
 	})
 }
 
@@ -606,30 +591,26 @@ func TestFieldPrefixReachesOthers(t *testing.T) {
 	keys := []string{"list:[1]", "list:1", "list", "List:", ":list:", "list:*", "*"}
 	for _, name := range names {
 		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, key := range keys {
 			_, _ = readthrough.Wrap(t.Context(), s, key, newSource(1).load)
 		}
 	}
 	s, err := cache.Scope("a", readthrough.ScopeOptions{TTL: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, c := range []struct {
 		prefix  string
 		removed int
 	}{{"list:[", 1}, {"*", 1}, {"list:?", 0}, {"l*", 0}, {"list:", 2}, {"b", 0}, {"", 3}, {"", 0}} {
-		if n, err := s.InvalidatePrefix(t.Context(), c.prefix); n != c.removed || err != nil {
-			t.Errorf("prefix %q removed %d, error %v, want %d", c.prefix, n, err, c.removed)
-		}
+		n, err := s.InvalidatePrefix(t.Context(), c.prefix)
+		assert.NoError(t, err, "prefix %q", c.prefix)
+		assert.Equal(t, c.removed, n, "prefix %q", c.prefix)
 	}
 	for _, name := range names[1:] {
 		other, _ := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute})
-		if page, err := other.Entries(t.Context(), provider.ListOptions{}); err != nil || page.Total != len(keys) {
-			t.Errorf("scope %q has %d entries left, error %v", name, page.Total, err)
-		}
+		page, err := other.Entries(t.Context(), provider.ListOptions{})
+		assert.NoError(t, err, "entries left in scope %q", name)
+		assert.Equal(t, len(keys), page.Total, "entries left in scope %q", name)
 	}
 }
 
@@ -647,16 +628,14 @@ func TestFieldListKeys(t *testing.T) {
 		map[string]any{"system": []string{"1", "2"}, "status": "open"},
 	} {
 		key, err := readthrough.Key("list:", f)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		value, err := readthrough.Wrap(t.Context(), s, key, src.load)
 		want(t, key, value, err, 1)
 	}
 	wantLoads(t, &src.loads, 1)
-	if n, err := s.InvalidatePrefix(t.Context(), "list:"); n != 1 || err != nil {
-		t.Errorf("removed %d, error %v", n, err)
-	}
+	n, err := s.InvalidatePrefix(t.Context(), "list:")
+	assert.NoError(t, err, "removed")
+	assert.Equal(t, 1, n, "removed")
 }
 
 // A cache without a store still loads once for all who ask at the same time.
@@ -695,13 +674,13 @@ func stays[T any](t *testing.T, value T) {
 	src := newSource(value)
 	for range 3 {
 		got, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-		if err != nil || !reflect.DeepEqual(any(got), any(value)) {
-			t.Errorf("got %#v and error %v, want %#v", got, err, value)
-		}
+		assert.NoError(t, err)
+		assert.Equal(t, value, got)
 		many, err := readthrough.WrapMany(t.Context(), s, []string{"k"}, self, many(src.load))
-		if got, ok := many["k"]; !ok || err != nil || !reflect.DeepEqual(any(got), any(value)) {
-			t.Errorf("bulk: got %#v and error %v, want %#v", many, err, value)
-		}
+		got, ok := many["k"]
+		assert.NoError(t, err, "bulk: got %#v", many)
+		assert.True(t, ok, "bulk: got %#v", many)
+		assert.Equal(t, value, got, "bulk: got %#v", many)
 	}
 	wantLoads(t, &src.loads, 1)
 }
@@ -741,9 +720,8 @@ func TestFieldNilInterfaceWithAnError(t *testing.T) {
 	s := newScope(t)
 	for range 2 {
 		value, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (fmt.Stringer, error) { return nil, errDatabase })
-		if value != nil || err != errDatabase { //nolint:errorlint // the very error
-			t.Errorf("got %v and error %v", value, err)
-		}
+		assert.Nil(t, value)
+		assert.Same(t, errDatabase, err) // the very error
 	}
 }
 
@@ -758,22 +736,21 @@ func TestFieldValueOfAnotherTypeReadsAsZero(t *testing.T) {
 	value, err := readthrough.Wrap(t.Context(), s, "k", newSource(b{2}).load)
 	want(t, "another type of the same shape", value, err, b{2})
 	anything, err := readthrough.Wrap[any](t.Context(), s, "k", func(context.Context) (any, error) { return nil, errDatabase })
-	if anything != (b{2}) || err != nil {
-		t.Errorf("read as any: %v and error %v", anything, err)
-	}
+	assert.NoError(t, err, "read as any")
+	assert.Equal(t, b{2}, anything, "read as any")
 	text, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (fmt.Stringer, error) { return time.Second, nil })
-	if text != fmt.Stringer(time.Second) || err != nil {
-		t.Errorf("read as an interface that it does not implement: %v and error %v", text, err)
-	}
+	assert.NoError(t, err, "read as an interface that it does not implement")
+	assert.Equal(t, fmt.Stringer(time.Second), text, "read as an interface that it does not implement")
 	value, err = readthrough.Wrap(t.Context(), s, "nil", func(context.Context) (b, error) { return b{3}, nil })
 	want(t, "value", value, err, b{3})
-	if _, err := readthrough.Wrap(t.Context(), s, "nil any", func(context.Context) (any, error) { return nil, nil }); err != nil {
-		t.Error(err)
-	}
+	_, err = readthrough.Wrap(t.Context(), s, "nil any", func(context.Context) (any, error) { return nil, nil })
+	assert.NoError(t, err)
 	value, err = readthrough.Wrap(t.Context(), s, "nil any", newSource(b{4}).load)
 	want(t, "a stored nil read as a struct", value, err, b{4})
-	if errs, _ := reported.all(); len(errs) != 3 || slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, readthrough.ErrTypeMismatch) }) {
-		t.Errorf("reported %v", errs)
+	errs, _ := reported.all()
+	assert.Len(t, errs, 3, "reported")
+	for _, err := range errs {
+		assert.ErrorIs(t, err, readthrough.ErrTypeMismatch, "reported")
 	}
 }
 
@@ -803,11 +780,10 @@ func TestFieldAbsenceInTheServicesOwnTerms(t *testing.T) {
 				src.err = c.err
 				for _, read := range []string{"first", "second"} {
 					value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-					if value != 0 || errors.Is(err, readthrough.ErrNotFound) != c.absent {
-						t.Errorf("%s read: %v and error %v", read, value, err)
-					}
-					if c.own != nil && !errors.Is(err, c.own) {
-						t.Errorf("%s read: error %v does not match the scope's", read, err)
+					assert.Zero(t, value, "%s read: error %v", read, err)
+					assert.Equal(t, c.absent, errors.Is(err, readthrough.ErrNotFound), "%s read: error %v", read, err)
+					if c.own != nil {
+						assert.ErrorIs(t, err, c.own, "%s read: the scope's own error", read)
 					}
 				}
 				if c.absent {
@@ -842,9 +818,8 @@ func TestNegativeTTLIsExact(t *testing.T) {
 				src.err = readthrough.ErrNotFound
 				read := func(loads int64) {
 					t.Helper()
-					if _, err := readthrough.Wrap(t.Context(), s, "k", src.load, c.call...); !errors.Is(err, readthrough.ErrNotFound) {
-						t.Errorf("error %v", err)
-					}
+					_, err := readthrough.Wrap(t.Context(), s, "k", src.load, c.call...)
+					assert.ErrorIs(t, err, readthrough.ErrNotFound)
 					wantLoads(t, &src.loads, loads)
 				}
 				read(1)
@@ -886,9 +861,7 @@ func TestFieldTTLArithmetic(t *testing.T) {
 							} else {
 								_, err = readthrough.WrapMany(t.Context(), s, []string{"k"}, self, many(src.load), options...)
 							}
-							if err != nil {
-								t.Error(err)
-							}
+							assert.NoError(t, err)
 							wantLoads(t, &src.loads, loads)
 						}
 						read(1)
@@ -986,12 +959,8 @@ func TestFieldJitterThatDoesNotWork(t *testing.T) {
 					}
 					return values, nil
 				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(store.ttls) != 2*n {
-					t.Fatalf("%d fills, want %d", len(store.ttls), 2*n)
-				}
+				require.NoError(t, err)
+				require.Len(t, store.ttls, 2*n, "fills")
 				lowest := max(1, c.ttl-time.Duration(c.most*float64(c.ttl))-1)
 				for _, half := range [][]time.Duration{store.ttls[:n], store.ttls[n:]} {
 					wantSpread(t, half, lowest, c.ttl)
@@ -1004,9 +973,9 @@ func TestFieldJitterThatDoesNotWork(t *testing.T) {
 // wantSpread fails the test unless ttls are spread over all of lowest to highest.
 func wantSpread(t *testing.T, ttls []time.Duration, lowest, highest time.Duration) {
 	t.Helper()
-	if low, high := slices.Min(ttls), slices.Max(ttls); low < lowest || high > highest {
-		t.Errorf("TTLs from %v to %v, want from %v to %v", low, high, lowest, highest)
-	}
+	low, high := slices.Min(ttls), slices.Max(ttls)
+	assert.GreaterOrEqual(t, low, lowest, "TTLs")
+	assert.LessOrEqual(t, high, highest, "TTLs")
 	width := highest - lowest
 	if width < 100 {
 		return
@@ -1017,13 +986,10 @@ func wantSpread(t *testing.T, ttls []time.Duration, lowest, highest time.Duratio
 		distinct[ttl] = true
 		quarters[min(3, int((ttl-lowest)/(width/4)))]++
 	}
-	if len(distinct) < len(ttls)/2 {
-		t.Errorf("only %d different TTLs of %d", len(distinct), len(ttls))
-	}
+	assert.GreaterOrEqual(t, len(distinct), len(ttls)/2, "different TTLs of %d", len(ttls))
 	for i, n := range quarters {
-		if n < len(ttls)/8 { // a quarter expected; an eighth is off by more than 12 standard deviations
-			t.Errorf("%d of %d TTLs in quarter %d", n, len(ttls), i)
-		}
+		// a quarter expected; an eighth is off by more than 12 standard deviations
+		assert.GreaterOrEqual(t, n, len(ttls)/8, "TTLs of %d in quarter %d", len(ttls), i)
 	}
 }
 
@@ -1038,9 +1004,7 @@ func TestFieldOldErrorOverwritesNewerData(t *testing.T) {
 			gate := make(chan struct{})
 			old := wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-gate; return 1, failure.fail() })
 			synctest.Wait()
-			if err := s.Invalidate(t.Context(), "k"); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, s.Invalidate(t.Context(), "k"))
 			fresh := newSource(2)
 			value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
 			want(t, "fresh", value, err, 2)
@@ -1061,13 +1025,10 @@ func TestFieldOldAbsenceOverwritesNewerData(t *testing.T) {
 		before.err = readthrough.ErrNotFound
 		old := wrapAsync(t.Context(), s, "k", before.load)
 		synctest.Wait()
-		if err := s.Invalidate(t.Context(), "k"); err != nil { // it was created
-			t.Fatal(err)
-		}
+		// it was created
+		require.NoError(t, s.Invalidate(t.Context(), "k"))
 		close(before.gate)
-		if r := <-old; !errors.Is(r.err, readthrough.ErrNotFound) {
-			t.Errorf("old reader: %v", r.err)
-		}
+		assert.ErrorIs(t, (<-old).err, readthrough.ErrNotFound, "old reader")
 		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(2).load)
 		want(t, "reader from after", value, err, 2)
 		wantIdle(t, s)
@@ -1082,13 +1043,9 @@ func TestFieldUnstoppableGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := plain(newStore(t))
 		cache, err := readthrough.New(store, readthrough.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		src := newGated(1)
 		reader := wrapAsync(t.Context(), s, "k", src.load)
 		synctest.Wait()
@@ -1096,18 +1053,13 @@ func TestFieldUnstoppableGoroutine(t *testing.T) {
 			return readthrough.WrapMany(t.Context(), s, []string{"k", "l"}, self, many(src.load))
 		})
 		synctest.Wait()
-		if err := cache.Close(); err != nil {
-			t.Error(err)
-		}
-		if r := <-reader; !errors.Is(r.err, readthrough.ErrClosed) {
-			t.Errorf("reader: %v and error %v", r.value, r.err)
-		}
-		if r := <-bulk; !errors.Is(r.err, readthrough.ErrClosed) {
-			t.Errorf("bulk reader: %v and error %v", r.value, r.err)
-		}
-		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrClosed) {
-			t.Errorf("reader after Close: %v", err)
-		}
+		assert.NoError(t, cache.Close())
+		r := <-reader
+		assert.ErrorIs(t, r.err, readthrough.ErrClosed, "reader: %v", r.value)
+		b := <-bulk
+		assert.ErrorIs(t, b.err, readthrough.ErrClosed, "bulk reader: %v", b.value)
+		_, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		assert.ErrorIs(t, err, readthrough.ErrClosed, "reader after Close")
 		wantLoads(t, &src.loads, 2)
 		wantIdle(t, s)
 	})
@@ -1150,21 +1102,16 @@ func TestFieldUserCodeUnderALock(t *testing.T) {
 			defer depth.Store(false)
 			uses.Add(1)
 			ctx := context.WithoutCancel(t.Context())
-			if _, err := readthrough.Wrap(ctx, s, fmt.Sprint("other ", uses.Load()), newSource(1).load); err != nil {
-				t.Error(err)
-			}
-			if err := s.Invalidate(ctx, "other"); err != nil {
-				t.Error(err)
-			}
+			_, err := readthrough.Wrap(ctx, s, fmt.Sprint("other ", uses.Load()), newSource(1).load)
+			assert.NoError(t, err)
+			assert.NoError(t, s.Invalidate(ctx, "other"))
 			_ = s.Stats()
 		}
 		used := func(what string, do func()) {
 			t.Helper()
 			before := uses.Load()
 			do()
-			if uses.Load() == before {
-				t.Errorf("%s did not use the cache", what)
-			}
+			assert.NotEqual(t, before, uses.Load(), "%s did not use the cache", what)
 		}
 		s = newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
 			o.OnError = func(readthrough.Op, string, string, error) { use() }

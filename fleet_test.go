@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -47,18 +50,12 @@ func TestFleet(t *testing.T) {
 func newProcess(t *testing.T, store provider.CacheProvider, options readthrough.ScopeOptions) *readthrough.CachedScope {
 	t.Helper()
 	cache, err := readthrough.New(store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := cache.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, cache.Close())
 	})
 	scope, err := cache.Scope("history", options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return scope
 }
 

@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -29,9 +32,10 @@ func TestManyReadersOneLoad(t *testing.T) {
 			results[i] = wrapAsync(t.Context(), s, "k", src.load)
 		}
 		synctest.Wait()
-		if stats := s.Stats(); stats.Misses != readers || stats.Joined != readers-1 || stats.InFlight != 1 {
-			t.Errorf("while loading: %d misses, %d joined, %d in flight", stats.Misses, stats.Joined, stats.InFlight)
-		}
+		stats := s.Stats()
+		assert.Equal(t, int64(readers), stats.Misses, "while loading: misses")
+		assert.Equal(t, int64(readers-1), stats.Joined, "while loading: joined")
+		assert.Equal(t, 1, stats.InFlight, "while loading: in flight")
 		close(src.gate)
 		for i := range results {
 			r := <-results[i]
@@ -40,9 +44,9 @@ func TestManyReadersOneLoad(t *testing.T) {
 		wantLoads(t, &src.loads, 1)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "hit", value, err, 7)
-		if stats := s.Stats(); stats.Loads != 1 || stats.Hits != 1 {
-			t.Errorf("%d loads and %d hits counted", stats.Loads, stats.Hits)
-		}
+		stats = s.Stats()
+		assert.Equal(t, int64(1), stats.Loads, "loads")
+		assert.Equal(t, int64(1), stats.Hits, "hits counted")
 		wantIdle(t, s)
 	})
 }
@@ -84,9 +88,7 @@ func TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad(t *testing.T) {
 				r = <-second
 				want(t, "second reader", r.value, r.err, 7)
 				wantLoads(t, &src.loads, 1)
-				if n := store.sets.Load(); n != 1 {
-					t.Errorf("%d fills, want 1", n)
-				}
+				assert.Equal(t, int64(1), store.sets.Load(), "fills")
 				wantIdle(t, s)
 			})
 		})
@@ -114,9 +116,7 @@ func TestReaderThatMissedBeforeAnAbsenceLandedDoesNotLoad(t *testing.T) {
 		close(src.gate)
 		<-first
 		close(hold)
-		if r := <-second; !errors.Is(r.err, readthrough.ErrNotFound) {
-			t.Errorf("got %v", r.err)
-		}
+		assert.ErrorIs(t, (<-second).err, readthrough.ErrNotFound)
 		wantLoads(t, &src.loads, 1)
 		wantIdle(t, s)
 	})
@@ -134,13 +134,10 @@ func TestLoadKeepsValuesAndDropsCancellation(t *testing.T) {
 		defer cancelDeadline()
 		gate := make(chan struct{})
 		load := func(ctx context.Context) (string, error) {
-			if _, ok := ctx.Deadline(); ok {
-				t.Error("the load has the deadline of its first caller")
-			}
+			_, ok := ctx.Deadline()
+			assert.False(t, ok, "the load has the deadline of its first caller")
 			<-gate
-			if err := ctx.Err(); err != nil {
-				t.Errorf("the load was cancelled: %v", err)
-			}
+			assert.NoError(t, ctx.Err(), "the load was cancelled")
 			value, _ := ctx.Value(contextKey{}).(string)
 			return value, nil
 		}
@@ -149,12 +146,11 @@ func TestLoadKeepsValuesAndDropsCancellation(t *testing.T) {
 		joiner := wrapAsync(context.WithValue(t.Context(), contextKey{}, "second"), s, "k", load)
 		synctest.Wait()
 		cancel()
-		if r := <-leader; !errors.Is(r.err, context.Canceled) {
-			t.Errorf("the leader got %q and error %v, want its own cancellation", r.value, r.err)
-		}
+		r := <-leader
+		assert.ErrorIs(t, r.err, context.Canceled, "the leader got %q and not its own cancellation", r.value)
 		synctest.Wait()
 		close(gate)
-		r := <-joiner
+		r = <-joiner
 		want(t, "joiner", r.value, r.err, "first")
 		value, err := readthrough.Wrap(t.Context(), s, "k", load)
 		want(t, "stored", value, err, "first")
@@ -194,9 +190,7 @@ func TestEachWaiterLeavesAtItsOwnDeadline(t *testing.T) {
 			{"leader", (<-leader).value, leaving{20 * time.Millisecond, context.DeadlineExceeded}},
 			{"long joiner", (<-long).value, leaving{300 * time.Millisecond, nil}},
 		} {
-			if c.got != c.wanted {
-				t.Errorf("%s: left after %v with %v, want %v and %v", c.who, c.got.after, c.got.err, c.wanted.after, c.wanted.err)
-			}
+			assert.Equal(t, c.wanted, c.got, c.who)
 		}
 		wantIdle(t, s)
 	})
@@ -219,15 +213,11 @@ func TestLastReaderOutCancelsTheLoad(t *testing.T) {
 		cancel1()
 		<-first
 		synctest.Wait()
-		if load.Err() != nil {
-			t.Fatal("the load was cancelled although a reader waits for it")
-		}
+		require.NoError(t, load.Err(), "the load was cancelled although a reader waits for it")
 		cancel2()
 		<-second
 		synctest.Wait()
-		if !errors.Is(load.Err(), context.Canceled) {
-			t.Errorf("the load that nobody waits for has context error %v", load.Err())
-		}
+		assert.ErrorIs(t, load.Err(), context.Canceled, "the context of the load that nobody waits for")
 		// The load goes on: it pays no attention. A new reader does not join it.
 		fresh := newSource("new")
 		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
@@ -237,9 +227,7 @@ func TestLastReaderOutCancelsTheLoad(t *testing.T) {
 		value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
 		want(t, "reader after the cancelled load returned", value, err, "new")
 		wantLoads(t, &fresh.loads, 1)
-		if n := s.Stats().RefusedFills; n != 0 {
-			t.Errorf("%d refused fills counted, none was because of an invalidation", n)
-		}
+		assert.Zero(t, s.Stats().RefusedFills, "refused fills: none was because of an invalidation")
 	})
 }
 
@@ -255,9 +243,7 @@ func TestCancelledLoadIsNotStored(t *testing.T) {
 		<-reader
 		close(src.gate)
 		wantIdle(t, s)
-		if n := store.sets.Load(); n != 0 {
-			t.Errorf("%d fills", n)
-		}
+		assert.Zero(t, store.sets.Load(), "fills")
 	})
 }
 
@@ -279,9 +265,8 @@ func TestBulkReaderLeavesSeveralCalls(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
 				values, err := readthrough.WrapMany(ctx, s, ids, self, load(name))
-				if err != context.Canceled || len(values) != 0 { //nolint:errorlint // once, from however many calls
-					t.Errorf("%s: %v and error %v", name, values, err)
-				}
+				assert.Same(t, context.Canceled, err, name) // once, from however many calls
+				assert.Empty(t, values, name)
 			}()
 			synctest.Wait()
 			return cancel
@@ -297,9 +282,7 @@ func TestBulkReaderLeavesSeveralCalls(t *testing.T) {
 			step.leave()
 			synctest.Wait()
 			// A and C end at the same moment, in any order.
-			if got := strings.Replace(ended, "CA", "AC", 1); got != step.ended {
-				t.Fatalf("ended loads: %q, want %q", got, step.ended)
-			}
+			require.Equal(t, step.ended, strings.Replace(ended, "CA", "AC", 1), "ended loads")
 		}
 		wantIdle(t, s)
 	})
@@ -322,9 +305,8 @@ func TestBulkReaderThatLeavesKeepsWhatIsThere(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		r := <-bulk
-		if !errors.Is(r.err, context.Canceled) || len(r.value) != 1 || r.value["quick"] != 1 {
-			t.Errorf("got %v and error %v", r.value, r.err)
-		}
+		assert.ErrorIs(t, r.err, context.Canceled)
+		assert.Equal(t, map[string]int{"quick": 1}, r.value)
 		close(slow.gate)
 		o := <-other
 		want(t, "the other reader of the slow key", o.value, o.err, 2)
@@ -376,13 +358,10 @@ func TestLoadTimeoutIsExact(t *testing.T) {
 					return readthrough.WrapMany(t.Context(), s, []string{"k"}, self, many(load))
 				})
 				l, j, b := <-leader, <-joiner, <-bulk
-				if took := time.Since(began); took != timeout {
-					t.Errorf("readers left after %v, want %v", took, timeout)
-				}
+				assert.Equal(t, timeout, time.Since(began), "readers left")
 				for who, err := range map[string]error{"leader": l.err, "joiner": j.err, "bulk joiner": b.err} {
-					if !errors.Is(err, readthrough.ErrLoadTimeout) || !errors.Is(err, context.DeadlineExceeded) {
-						t.Errorf("%s: %v", who, err)
-					}
+					assert.ErrorIs(t, err, readthrough.ErrLoadTimeout, who)
+					assert.ErrorIs(t, err, context.DeadlineExceeded, who)
 				}
 				wantLoads(t, &src.loads, 1)
 				// The next reader loads, whether or not the old load has returned, and
@@ -395,9 +374,9 @@ func TestLoadTimeoutIsExact(t *testing.T) {
 				value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
 				want(t, "reader after the late result", value, err, "new")
 				wantLoads(t, &fresh.loads, 1)
-				if stats := s.Stats(); stats.Loads != 2 || stats.LoadErrors != 1 {
-					t.Errorf("%d loads and %d load errors counted", stats.Loads, stats.LoadErrors)
-				}
+				stats := s.Stats()
+				assert.Equal(t, int64(2), stats.Loads, "loads")
+				assert.Equal(t, int64(1), stats.LoadErrors, "load errors counted")
 			})
 		})
 	}
@@ -533,9 +512,10 @@ func TestLoadTimeoutWhileItsReaderWaitsForAnotherLoad(t *testing.T) {
 		close(old.gate)
 		close(slow.gate)
 		r := <-bulk
-		if r.err != nil && !errors.Is(r.err, readthrough.ErrLoadTimeout) || r.value["old"] == "old" {
-			t.Errorf("the bulk reader got %v and error %v", r.value, r.err)
+		if r.err != nil {
+			assert.ErrorIs(t, r.err, readthrough.ErrLoadTimeout, "the bulk reader")
 		}
+		assert.NotEqual(t, "old", r.value["old"], "the bulk reader")
 		wantIdle(t, s)
 		value, err = readthrough.Wrap(t.Context(), s, "old", fresh.load)
 		want(t, "reader after the late result", value, err, "new")
@@ -548,12 +528,10 @@ func TestDeadContext(t *testing.T) {
 		s, src := newScope(t), newSource(7)
 		dead, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := readthrough.Wrap(dead, s, "k", src.load); !errors.Is(err, context.Canceled) {
-			t.Errorf("miss: %v", err)
-		}
-		if _, err := readthrough.WrapMany(dead, s, []string{"k", "l"}, self, many(src.load)); !errors.Is(err, context.Canceled) {
-			t.Errorf("bulk miss: %v", err)
-		}
+		_, err := readthrough.Wrap(dead, s, "k", src.load)
+		assert.ErrorIs(t, err, context.Canceled, "miss")
+		_, err = readthrough.WrapMany(dead, s, []string{"k", "l"}, self, many(src.load))
+		assert.ErrorIs(t, err, context.Canceled, "bulk miss")
 		wantIdle(t, s)
 		wantLoads(t, &src.loads, 0)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
@@ -563,9 +541,8 @@ func TestDeadContext(t *testing.T) {
 		values, err := readthrough.WrapMany(dead, s, []string{"k"}, self, many(src.load))
 		want(t, "bulk hit", values["k"], err, 7)
 		values, err = readthrough.WrapMany(dead, s, []string{"k", "l"}, self, many(src.load))
-		if !errors.Is(err, context.Canceled) || values["k"] != 7 {
-			t.Errorf("bulk hit and miss: %v and error %v", values, err)
-		}
+		assert.ErrorIs(t, err, context.Canceled, "bulk hit and miss")
+		assert.Equal(t, 7, values["k"], "bulk hit and miss")
 		wantLoads(t, &src.loads, 1)
 		wantIdle(t, s)
 	})
@@ -645,18 +622,15 @@ func TestFailureReachesEveryReaderOnce(t *testing.T) {
 					synctest.Wait()
 					close(gate)
 					for i, reader := range readers {
-						if r := <-reader; !failure.check(r.err) {
-							t.Errorf("reader %d: %v and error %v", i, r.value, r.err)
-						}
+						r := <-reader
+						assert.True(t, failure.check(r.err), "reader %d: %v and error %v", i, r.value, r.err)
 					}
 					wantLoads(t, &loads, 1)
 					wantIdle(t, s)
-					if n := store.sets.Load(); n != 0 {
-						t.Errorf("%d fills after a failure", n)
-					}
-					if stats := s.Stats(); stats.Loads != 1 || stats.LoadErrors != 1 {
-						t.Errorf("%d loads and %d load errors counted", stats.Loads, stats.LoadErrors)
-					}
+					assert.Zero(t, store.sets.Load(), "fills after a failure")
+					stats := s.Stats()
+					assert.Equal(t, int64(1), stats.Loads, "loads")
+					assert.Equal(t, int64(1), stats.LoadErrors, "load errors counted")
 					// Nothing stayed behind: the next read loads.
 					value, err := way.read(t.Context(), s, "k", newSource(7).load)
 					want(t, "reader after the failure", value, err, 7)
@@ -686,16 +660,12 @@ func TestPanicAffectsOnlyTheKeysOfItsCall(t *testing.T) {
 		close(gate)
 		close(good.gate)
 		r := <-bulk
-		if !isPanicWith("boom")(r.err) {
-			t.Errorf("error %v", r.err)
-		}
-		if len(r.value) != 2 || r.value["good"] != 7 || r.value["own"] != 8 {
-			t.Errorf("values %v", r.value)
-		}
+		assert.True(t, isPanicWith("boom")(r.err), "error %v", r.err)
+		assert.Equal(t, map[string]int{"good": 7, "own": 8}, r.value)
 		var p *readthrough.PanicError
-		if joined, ok := r.err.(interface{ Unwrap() []error }); ok || !errors.As(r.err, &p) {
-			t.Errorf("one load that failed is %d errors", len(joined.Unwrap()))
-		}
+		_, ok := r.err.(interface{ Unwrap() []error })
+		assert.False(t, ok, "one load that failed is one error")
+		assert.ErrorAs(t, r.err, &p, "one load that failed is one error")
 		wantIdle(t, s)
 	})
 }
@@ -712,13 +682,9 @@ func TestRecursiveLoad(t *testing.T) {
 					}
 					leaf := newSource(7).load
 					_, err := outer.read(t.Context(), s, "a", load("a", inner.read, leaf))
-					if !errors.Is(err, readthrough.ErrRecursiveLoad) {
-						t.Errorf("directly: %v", err)
-					}
+					assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "directly")
 					_, err = readthrough.Wrap(t.Context(), s, "a", load("b", outer.read, load("a", inner.read, leaf)))
-					if !errors.Is(err, readthrough.ErrRecursiveLoad) {
-						t.Errorf("through another key: %v", err)
-					}
+					assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "through another key")
 					wantIdle(t, s)
 				})
 			})
@@ -738,17 +704,14 @@ func TestRecursiveLoadOfTwoReaders(t *testing.T) {
 			short, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
 			leaves, stays := wrapAsync(short, s, "b", b), wrapAsync(ctx, s, "b", b)
-			if r := <-leaves; !errors.Is(r.err, context.DeadlineExceeded) {
-				t.Errorf("who leaves: %v", r.err)
-			}
+			assert.ErrorIs(t, (<-leaves).err, context.DeadlineExceeded, "who leaves")
 			synctest.Wait()
 			close(wait)
 			r := <-stays
 			return r.value, r.err
 		}
-		if _, err := readthrough.Wrap(t.Context(), s, "a", a); !errors.Is(err, readthrough.ErrRecursiveLoad) {
-			t.Errorf("got %v, want ErrRecursiveLoad", err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "a", a)
+		assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad)
 		wantIdle(t, s)
 	})
 }
@@ -761,9 +724,7 @@ func TestRecursiveLoadLeavesItsOtherLoads(t *testing.T) {
 			_, err := readthrough.WrapMany(ctx, s, []string{"k", "other"}, self, many(src.load))
 			return 0, err
 		})
-		if !errors.Is(err, readthrough.ErrRecursiveLoad) {
-			t.Errorf("got %v", err)
-		}
+		assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad)
 		wantIdle(t, s)
 	})
 }
@@ -778,19 +739,16 @@ func TestRecursiveRefreshGoesOn(t *testing.T) {
 		want(t, "first", value, err, 1)
 		time.Sleep(time.Minute)
 		value, err = readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-			if err := store.Delete(ctx, provider.Key{Scope: "test", Name: "k"}); err != nil { // so that there is nothing to serve
-				t.Error(err)
-			}
-			if _, err := readthrough.Wrap(ctx, s, "k", newSource(3).load); !errors.Is(err, readthrough.ErrRecursiveLoad) {
-				t.Errorf("in the load: %v", err)
-			}
+			// so that there is nothing to serve
+			assert.NoError(t, store.Delete(ctx, provider.Key{Scope: "test", Name: "k"}))
+			_, err := readthrough.Wrap(ctx, s, "k", newSource(3).load)
+			assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "in the load")
 			return 2, ctx.Err()
 		})
 		want(t, "stale", value, err, 1)
 		synctest.Wait()
-		if v, _ := stored(t, store, "k"); v != 2 {
-			t.Errorf("%v is stored, want 2", v)
-		}
+		v, _ := stored(t, store, "k")
+		assert.Equal(t, 2, v, "what is stored")
 	})
 }
 
@@ -804,9 +762,7 @@ func TestNestedLoadsOfOtherKeys(t *testing.T) {
 			return values["a"] + values["b"], err
 		})
 		want(t, "nested", value, err, 2)
-		if n := s.Stats().Loads; n != 4 {
-			t.Errorf("%d loads, want 4", n)
-		}
+		assert.Equal(t, int64(4), s.Stats().Loads, "loads")
 		wantIdle(t, s)
 	})
 }
@@ -885,19 +841,14 @@ func TestLateFillIsRefused(t *testing.T) {
 		old := async(func() (int, error) { return e.read(src.load) })
 		synctest.Wait()
 		src.set(2)
-		if err := e.invalidate(t.Context(), e.scope); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, e.invalidate(t.Context(), e.scope))
 		close(src.gate)
 		r := <-old // it began before: it may have the old value
 		want(t, "reader from before", r.value, r.err, 1)
 		synctest.Wait()
-		if _, found, _ := e.store.CacheProvider.Get(t.Context(), provider.Key{Scope: "test", Name: "k:1"}); found {
-			t.Error("the old value was stored")
-		}
-		if n := e.scope.Stats().RefusedFills; n < 1 {
-			t.Errorf("%d refused fills counted", n)
-		}
+		_, found, _ := e.store.CacheProvider.Get(t.Context(), provider.Key{Scope: "test", Name: "k:1"})
+		assert.False(t, found, "the old value was stored")
+		assert.Positive(t, e.scope.Stats().RefusedFills, "refused fills counted")
 		value, err := e.read(src.load)
 		want(t, "reader from after", value, err, 2)
 	})
@@ -911,9 +862,7 @@ func TestReaderAfterInvalidateStartsANewFlight(t *testing.T) {
 		before, after := newGated(1), newGated(2)
 		old := async(func() (int, error) { return e.read(before.load) })
 		synctest.Wait()
-		if err := e.invalidate(t.Context(), e.scope); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, e.invalidate(t.Context(), e.scope))
 		second := async(func() (int, error) { return e.read(after.load) })
 		synctest.Wait()
 		wantLoads(t, &after.loads, 1)
@@ -941,9 +890,7 @@ func TestOldFlightEndsLast(t *testing.T) {
 		before, after := newGated(1), newSource(2)
 		old := async(func() (int, error) { return e.read(before.load) })
 		synctest.Wait()
-		if err := e.invalidate(t.Context(), e.scope); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, e.invalidate(t.Context(), e.scope))
 		value, err := e.read(after.load)
 		want(t, "reader from after", value, err, 2)
 		close(before.gate)
@@ -971,9 +918,7 @@ func TestLoadThatEndsDuringTheInvalidationDoesNotFill(t *testing.T) {
 		<-old
 		synctest.Wait()
 		close(hold)
-		if r := <-invalidated; r.err != nil {
-			t.Errorf("the invalidation: %v", r.err)
-		}
+		assert.NoError(t, (<-invalidated).err, "the invalidation")
 		value, err := e.read(src.load)
 		want(t, "reader from after", value, err, 2)
 	})
@@ -1000,23 +945,18 @@ func TestInvalidationWaitsForAFillUnderWay(t *testing.T) {
 			t.Errorf("the invalidation returned %v while the old value was being stored", r.err)
 		default:
 		}
-		if n := e.store.deletes.Load() + e.store.prefixes.Load(); n != 0 {
-			t.Error("the deletion did not wait for the fill")
-		}
+		assert.Zero(t, e.store.deletes.Load()+e.store.prefixes.Load(), "the deletion did not wait for the fill")
 		// Who begins now must not join what is over; it began before the
 		// invalidation returned, so it may get either value, but must not wait.
 		during := wrapAsync(t.Context(), e.scope, "k:1", newSource(2).load)
 		r := <-during
 		want(t, "reader during the invalidation", r.value, r.err, 2)
 		close(hold)
-		if r := <-invalidated; r.err != nil {
-			t.Errorf("the invalidation: %v", r.err)
-		}
+		assert.NoError(t, (<-invalidated).err, "the invalidation")
 		<-old
 		value, err := e.read(newSource(3).load)
-		if err != nil || value == 1 {
-			t.Errorf("reader from after: %v and error %v", value, err)
-		}
+		assert.NoError(t, err, "reader from after")
+		assert.NotEqual(t, 1, value, "reader from after")
 	})
 }
 
@@ -1040,22 +980,16 @@ func TestFillThatIsStuckMakesTheInvalidationPending(t *testing.T) {
 					value, err := way.read(t.Context(), s, "k:1", newSource(1).load)
 					want(t, "reader whose fill is stuck", value, err, 1) // after the timeout of the store
 					err = invalidation.do(t.Context(), s)
-					if !errors.Is(err, readthrough.ErrInvalidationPending) {
-						t.Fatalf("the invalidation: %v", err)
-					}
+					require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "the invalidation")
 					fresh := newSource(2)
 					for range 3 {
 						value, err = readthrough.Wrap(t.Context(), s, "k:1", fresh.load)
 						want(t, "reader while it is pending", value, err, 2)
 					}
 					wantLoads(t, &fresh.loads, 3) // past the store
-					if n := store.sets.Load(); n != 1 {
-						t.Errorf("%d fills, want only the one that is stuck", n)
-					}
+					assert.Equal(t, int64(1), store.sets.Load(), "fills: only the one that is stuck")
 					time.Sleep(10 * time.Second)
-					if n := s.Stats().Pending; n == 0 {
-						t.Fatal("nothing is pending although the fill may still come")
-					}
+					require.NotZero(t, s.Stats().Pending, "nothing is pending although the fill may still come")
 					close(hold) // the old value lands in the store now
 					time.Sleep(10 * time.Second)
 					wantIdle(t, s)
@@ -1065,8 +999,9 @@ func TestFillThatIsStuckMakesTheInvalidationPending(t *testing.T) {
 						want(t, "reader after it was confirmed", value, err, 3)
 					}
 					wantLoads(t, &fresh.loads, 4) // through the store again
-					if _, ops := reported.all(); len(ops) != 1 || !strings.HasPrefix(ops[0], "set test") {
-						t.Errorf("reported %q, want the fill that timed out", ops)
+					_, ops := reported.all()
+					if assert.Len(t, ops, 1, "reported: the fill that timed out") {
+						assert.Regexp(t, "^set test", ops[0], "reported: the fill that timed out")
 					}
 				})
 			})
@@ -1118,9 +1053,7 @@ func TestFlightThatFoundTheOldValueDuringInvalidationIsNotJoinedAfterwards(t *te
 					close(goOn)
 					<-found
 					close(remove)
-					if r := <-invalidated; r.err != nil {
-						t.Errorf("the invalidation: %v", r.err)
-					}
+					assert.NoError(t, (<-invalidated).err, "the invalidation")
 					after := wrapAsync(t.Context(), s, "k:1", newSource(2).load)
 					synctest.Wait()
 					close(land)
@@ -1140,15 +1073,12 @@ func TestFlightThatFoundTheOldValueDuringInvalidationIsNotJoinedAfterwards(t *te
 func TestInvalidationWithAnEndedContextHappens(t *testing.T) {
 	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
 		src := newSource(1)
-		if _, err := e.read(src.load); err != nil {
-			t.Fatal(err)
-		}
+		_, err := e.read(src.load)
+		require.NoError(t, err)
 		src.set(2)
 		dead, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := e.invalidate(dead, e.scope); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, e.invalidate(dead, e.scope))
 		value, err := e.read(src.load)
 		want(t, "reader from after", value, err, 2)
 	})
@@ -1162,9 +1092,7 @@ func TestInvalidationTouchesNothingElse(t *testing.T) {
 		var scopes [2]*readthrough.CachedScope
 		for i, name := range []string{"a", "a.b"} {
 			s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			scopes[i] = s
 		}
 		s, other := scopes[0], scopes[1]
@@ -1176,9 +1104,8 @@ func TestInvalidationTouchesNothingElse(t *testing.T) {
 		spared := []place{{other, "k:1"}, {s, "k"}, {s, "l:1"}}
 		var readers []<-chan result[int]
 		for _, p := range spared {
-			if _, err := readthrough.Wrap(t.Context(), p.scope, p.name, stored.load); err != nil {
-				t.Fatal(err)
-			}
+			_, err := readthrough.Wrap(t.Context(), p.scope, p.name, stored.load)
+			require.NoError(t, err)
 		}
 		for _, p := range []place{{other, "k:2"}, {s, "l:2"}} {
 			readers = append(readers, wrapAsync(t.Context(), p.scope, p.name, loading.load))
@@ -1186,9 +1113,8 @@ func TestInvalidationTouchesNothingElse(t *testing.T) {
 		}
 		synctest.Wait()
 		removed, err := s.InvalidateTargets(t.Context(), readthrough.Targets{Keys: []string{"k:1"}, Prefixes: []string{"k:"}})
-		if removed != 0 || err != nil {
-			t.Errorf("removed %d, error %v", removed, err)
-		}
+		assert.NoError(t, err, "removed")
+		assert.Zero(t, removed, "removed")
 		close(loading.gate)
 		for _, reader := range readers {
 			<-reader
@@ -1196,9 +1122,8 @@ func TestInvalidationTouchesNothingElse(t *testing.T) {
 		again := newSource(9)
 		for _, p := range spared {
 			value, err := readthrough.Wrap(t.Context(), p.scope, p.name, again.load)
-			if err != nil || value == 9 {
-				t.Errorf("%s %s was touched: %v, error %v", p.scope.Name(), p.name, value, err)
-			}
+			assert.NoError(t, err, "%s %s was touched", p.scope.Name(), p.name)
+			assert.NotEqual(t, 9, value, "%s %s was touched", p.scope.Name(), p.name)
 		}
 		wantIdle(t, s)
 		wantIdle(t, other)
@@ -1242,13 +1167,9 @@ func TestLoadsThatReadEachOthersKeys(t *testing.T) {
 		}
 		a, b := wrapAsync(ctx, s, "a", crossed("b")), wrapAsync(ctx, s, "b", crossed("a"))
 		for who, r := range map[string]result[int]{"a": <-a, "b": <-b} {
-			if !errors.Is(r.err, readthrough.ErrRecursiveLoad) {
-				t.Errorf("%s: %v and error %v", who, r.value, r.err)
-			}
+			assert.ErrorIs(t, r.err, readthrough.ErrRecursiveLoad, "%s: %v", who, r.value)
 		}
-		if took := time.Since(began); took != time.Second {
-			t.Errorf("the readers waited %v", took)
-		}
+		assert.Equal(t, time.Second, time.Since(began), "the readers waited")
 		wantIdle(t, s)
 	})
 }

@@ -9,6 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -18,9 +21,7 @@ import (
 func checkOptionsError(t *testing.T, err error, kind string) {
 	t.Helper()
 	for line := range strings.Lines(err.Error()) {
-		if !strings.HasPrefix(line, "readthrough: "+kind+".") {
-			t.Errorf("%q names no field of %s", line, kind)
-		}
+		assert.True(t, strings.HasPrefix(line, "readthrough: "+kind+"."), "%q names no field of %s", line, kind)
 	}
 }
 
@@ -43,9 +44,7 @@ func FuzzScopeOptions(f *testing.F) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			store, err := memory.New(memory.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			cache := newCache(t, store, readthrough.Options{})
 			scope, err := cache.Scope("fuzz", options)
 			if err != nil {
@@ -73,23 +72,25 @@ func checkScope(t *testing.T, scope *readthrough.CachedScope, options readthroug
 	}
 	for range 3 {
 		version++
-		if err := scope.Invalidate(t.Context(), "k"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, scope.Invalidate(t.Context(), "k"))
 		for _, pause := range []time.Duration{0, 1, options.TTL / 2, options.TTL, options.StaleWhileRevalidate, options.StaleIfError} {
 			time.Sleep(min(pause, 1000*time.Hour))
 			down = pause == options.StaleIfError
-			if got, err := read(); err != nil && !errors.Is(err, errDown) || err == nil && got != version {
-				t.Errorf("after %v: %d, %v, want %d", pause, got, err, version)
+			got, err := read()
+			if err != nil {
+				assert.ErrorIs(t, err, errDown, "after %v", pause)
+			}
+			if err == nil {
+				assert.Equal(t, version, got, "after %v", pause)
 			}
 			synctest.Wait() // for what is refreshed
 		}
 		down = false
 		time.Sleep(min(options.ErrorTTL, 100*365*24*time.Hour))
 	}
-	if stats := scope.Stats(); stats.InFlight != 0 || stats.Pending != 0 {
-		t.Errorf("left behind: %d in flight, %d pending", stats.InFlight, stats.Pending)
-	}
+	stats := scope.Stats()
+	assert.Zero(t, stats.InFlight, "left behind: in flight")
+	assert.Zero(t, stats.Pending, "left behind: pending")
 }
 
 // FuzzOptions makes caches of any options, on a store that hangs for a while. They
@@ -119,23 +120,20 @@ func FuzzOptions(f *testing.F) {
 					return
 				}
 				scope, err := cache.Scope("history", readthrough.ScopeOptions{TTL: time.Minute})
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				for version := range 5 {
 					err := scope.Invalidate(t.Context(), "k")
-					if err != nil && !errors.Is(err, readthrough.ErrInvalidationPending) {
-						t.Errorf("Invalidate: %v", err)
+					if err != nil {
+						assert.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Invalidate")
 					}
 					for range 2 {
 						got, err := readthrough.Wrap(t.Context(), scope, "k", func(context.Context) (int64, error) { return int64(version), nil })
-						if err != nil || got != int64(version) {
-							t.Errorf("read %d, %v, want %d", got, err, version)
-						}
+						assert.NoError(t, err, "read")
+						assert.Equal(t, int64(version), got, "read")
 					}
 				}
-				if err := cache.Close(); err != nil && !errors.Is(err, readthrough.ErrInvalidationPending) {
-					t.Errorf("Close: %v", err)
+				if err := cache.Close(); err != nil {
+					assert.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Close")
 				}
 				time.Sleep(time.Hour) // of what the store has not answered
 			})

@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -49,9 +52,7 @@ func newScope(t testing.TB, options ...func(*setup)) *readthrough.CachedScope {
 		s.store = newStore(t)
 	}
 	scope, err := newCache(t, s.store, s.options).Scope(s.name, s.scope)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return scope
 }
 
@@ -59,13 +60,9 @@ func newScope(t testing.TB, options ...func(*setup)) *readthrough.CachedScope {
 func newCache(t testing.TB, store provider.CacheProvider, options readthrough.Options) *readthrough.Cache {
 	t.Helper()
 	cache, err := readthrough.New(store, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := cache.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
+		assert.NoError(t, cache.Close(), "Close")
 	})
 	return cache
 }
@@ -74,9 +71,7 @@ func newCache(t testing.TB, store provider.CacheProvider, options readthrough.Op
 func newStore(t testing.TB) *memory.Store {
 	t.Helper()
 	store, err := memory.New(memory.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	return store
 }
@@ -259,9 +254,7 @@ func storeKinds() map[string]func(testing.TB) provider.CacheProvider {
 func stored(t testing.TB, store provider.CacheProvider, key string) (value any, found bool) {
 	t.Helper()
 	entry, found, err := store.Get(t.Context(), provider.Key{Scope: "test", Name: key})
-	if err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, err)
 	return entry.Value, found
 }
 
@@ -331,16 +324,14 @@ func newPath(t *testing.T, store provider.CacheProvider, change func(*readthroug
 	t.Helper()
 	p := &path{t: t, store: store, reading: resultReads[int]()["single"], invalidate: invalidations[0].do}
 	p.cache = newCache(t, store, readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
-		if !errors.Is(err, errStore) && !errors.Is(err, errFault) {
-			t.Errorf("reported: %v %q: %v", op, key, err)
+		if !errors.Is(err, errStore) {
+			assert.ErrorIs(t, err, errFault, "reported: %v %q", op, key)
 		}
 	}})
 	options := readthrough.ScopeOptions{TTL: time.Minute, Jitter: -1}
 	change(&options)
 	scope, err := p.cache.Scope("test", options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	p.scope = scope
 	return p
 }
@@ -352,32 +343,27 @@ func (p *path) read(load func(context.Context) (int, error)) (readthrough.Result
 // fill reads a value that is not stored yet.
 func (p *path) fill(load func(context.Context) (int, error)) {
 	p.t.Helper()
-	if got, err := p.read(load); err != nil || got.Source != readthrough.FromLoad {
-		p.t.Fatalf("got %+v and error %v, want a loaded value", got, err)
-	}
+	got, err := p.read(load)
+	require.NoError(p.t, err, "a loaded value")
+	require.Equal(p.t, readthrough.FromLoad, got.Source, "a loaded value")
 }
 
 func (p *path) invalidateNow() {
 	p.t.Helper()
-	if err := p.invalidate(p.t.Context(), p.scope); err != nil {
-		p.t.Fatal(err)
-	}
+	require.NoError(p.t, p.invalidate(p.t.Context(), p.scope))
 }
 
 // want fails the test unless value and err are value and nothing.
 func want[T comparable](t testing.TB, what string, value T, err error, wanted T) {
 	t.Helper()
-	if err != nil || value != wanted {
-		t.Errorf("%s: got %v and error %v, want %v", what, value, err, wanted)
-	}
+	assert.NoError(t, err, what)
+	assert.Equal(t, wanted, value, what)
 }
 
 // wantLoads fails the test unless a count of loads is as wanted.
 func wantLoads(t testing.TB, loads *atomic.Int64, wanted int64) {
 	t.Helper()
-	if n := loads.Load(); n != wanted {
-		t.Errorf("%d loads, want %d", n, wanted)
-	}
+	assert.Equal(t, wanted, loads.Load(), "loads")
 }
 
 // wantIdle fails the test unless nothing of the scope's flights is left. It
@@ -385,9 +371,7 @@ func wantLoads(t testing.TB, loads *atomic.Int64, wanted int64) {
 func wantIdle(t testing.TB, s *readthrough.CachedScope) {
 	t.Helper()
 	synctest.Wait()
-	if left := readthrough.Leftovers(s); left != "" {
-		t.Errorf("left over: %s", left)
-	}
+	assert.Empty(t, readthrough.Leftovers(s), "left over")
 }
 
 // reports collects what a cache reports.

@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/readthrough/readthrough"
@@ -50,30 +52,19 @@ func TestHistory(t *testing.T) {
 				seed := pickSeed(t)
 				synctest.Test(t, func(t *testing.T) {
 					store, err := memory.New(memory.Options{MaxEntries: historyKeys / 2})
-					if err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, err)
 					cache, err := readthrough.New(stores[name](store), readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
-						if name != "failing" {
-							t.Errorf("%v %q: %v", op, key, err)
-						}
+						assert.Equal(t, "failing", name, "%v %q: %v", op, key, err)
 					}})
-					if err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, err)
 					scope, err := cache.Scope("history", options)
-					if err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, err)
 					h := newHistory(seed, &ours{scope, store})
 					h.run(opsOf(how))
 					h.verify(t, options, scope)
-					if pending := h.pending.Load(); (pending > 0) != (name == "failing") {
-						t.Errorf("%d invalidations were pending", pending)
-					}
-					if err := cache.Close(); err != nil {
-						t.Error(err)
-					}
+					pending := h.pending.Load()
+					assert.Equal(t, name == "failing", pending > 0, "%d invalidations were pending", pending)
+					assert.NoError(t, cache.Close())
 				})
 			})
 		}
@@ -112,15 +103,15 @@ func (h *history) verify(t *testing.T, options readthrough.ScopeOptions, scopes 
 	for _, scope := range scopes {
 		stats := scope.Stats()
 		t.Logf("%+v", stats)
-		if stats.Joined == 0 || stats.RefusedFills == 0 || stats.Hits == 0 {
-			t.Error("the history has no joined reads, refused fills or hits: it proves little")
-		}
-		if serves := options.StaleIfError > 0; serves != (stats.Stale > 0) || serves != (stats.Refreshes > 0) || h.confirmed.Load() == 0 {
-			t.Errorf("%d stale values, %d refreshes, %d values confirmed", stats.Stale, stats.Refreshes, h.confirmed.Load())
-		}
-		if stats.InFlight != 0 || stats.Pending != 0 {
-			t.Errorf("left behind: %d in flight, %d pending", stats.InFlight, stats.Pending)
-		}
+		assert.NotZero(t, stats.Joined, "the history has no joined reads, refused fills or hits: it proves little")
+		assert.NotZero(t, stats.RefusedFills, "the history has no joined reads, refused fills or hits: it proves little")
+		assert.NotZero(t, stats.Hits, "the history has no joined reads, refused fills or hits: it proves little")
+		serves := options.StaleIfError > 0
+		assert.Equal(t, serves, stats.Stale > 0, "stale values")
+		assert.Equal(t, serves, stats.Refreshes > 0, "refreshes")
+		assert.NotZero(t, h.confirmed.Load(), "values confirmed")
+		assert.Zero(t, stats.InFlight, "left behind: in flight")
+		assert.Zero(t, stats.Pending, "left behind: pending")
 	}
 }
 
@@ -133,9 +124,7 @@ func TestHistoryFindsNaiveCaches(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHistory(seed, &naive{forget: forget, values: map[string]int64{}})
 				h.run(historyOps / 10)
-				if len(h.violations) == 0 {
-					t.Fatal("no violation found")
-				}
+				require.NotEmpty(t, h.violations, "no violation found")
 				t.Logf("%d or more violations in %d reads, such as: %s", len(h.violations), h.reads.Load(), h.violations[0])
 			})
 		})

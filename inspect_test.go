@@ -8,6 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -18,19 +21,13 @@ func TestInspect(t *testing.T) {
 		store, err := memory.New(memory.Options{MaxEntries: 50, Weigher: func(key provider.Key, _ provider.Entry) int64 {
 			return int64(len(key.Name))
 		}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		cache := newCache(t, store, readthrough.Options{})
 		options := readthrough.ScopeOptions{TTL: time.Minute, NegativeTTL: time.Second, Jitter: -1}
 		scope, err := cache.Scope("s", options)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		other, err := cache.Scope("other", options)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		fill := func(s *readthrough.CachedScope, key string, result error) {
 			_, _ = readthrough.Wrap(t.Context(), s, key, func(context.Context) (string, error) { return "value", result })
 		}
@@ -57,19 +54,17 @@ func TestInspect(t *testing.T) {
 		list := func(options provider.ListOptions, total int, wanted ...string) {
 			t.Helper()
 			page, err := scope.Entries(t.Context(), options)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var names []string
 			for _, e := range page.Entries {
 				names = append(names, e.Key.Name)
-				if e.Key.Scope != "s" || e.Weight != int64(len(e.Key.Name)) || !e.StoredAt.Equal(time.Now()) || e.Absent != (e.Key.Name == "absent") {
-					t.Errorf("entry %+v", e)
-				}
+				assert.Equal(t, "s", e.Key.Scope, "entry")
+				assert.Equal(t, int64(len(e.Key.Name)), e.Weight, "entry")
+				assert.WithinDuration(t, time.Now(), e.StoredAt, 0, "entry")
+				assert.Equal(t, e.Key.Name == "absent", e.Absent, "entry")
 			}
-			if page.Total != total || fmt.Sprint(names) != fmt.Sprint(wanted) {
-				t.Errorf("Entries(%+v): %v of %d, want %v of %d", options, names, page.Total, wanted, total)
-			}
+			assert.Equal(t, total, page.Total, "Entries(%+v)", options)
+			assert.Equal(t, fmt.Sprint(wanted), fmt.Sprint(names), "Entries(%+v)", options)
 		}
 		list(provider.ListOptions{}, 4, "a:1", "a:22", "absent", "b:333")
 		list(provider.ListOptions{Scope: "other"}, 4, "a:1", "a:22", "absent", "b:333") // is ignored
@@ -78,18 +73,18 @@ func TestInspect(t *testing.T) {
 		list(provider.ListOptions{Offset: 3}, 4, "b:333")
 		list(provider.ListOptions{Offset: 9}, 4)
 		for _, bad := range []provider.ListOptions{{Limit: -1}, {Offset: -1}, {Sort: 99}} {
-			if _, err := scope.Entries(t.Context(), bad); err == nil {
-				t.Errorf("Entries(%+v): no error", bad)
-			}
+			_, err := scope.Entries(t.Context(), bad)
+			assert.Error(t, err, "Entries(%+v)", bad)
 		}
 
 		stats, err := cache.StoreStats(t.Context())
-		if err != nil || stats.Entries != 5 || stats.MaxEntries != 50 || stats.Weight != 21 {
-			t.Errorf("StoreStats: %+v, %v", stats, err)
-		}
-		if after := scope.Stats(); after.Hits != before.Hits || after.Misses != before.Misses {
-			t.Error("looking was counted as reading")
-		}
+		assert.NoError(t, err, "StoreStats")
+		assert.Equal(t, int64(5), stats.Entries, "StoreStats")
+		assert.Equal(t, int64(50), stats.MaxEntries, "StoreStats")
+		assert.Equal(t, int64(21), stats.Weight, "StoreStats")
+		after := scope.Stats()
+		assert.Equal(t, before.Hits, after.Hits, "looking was counted as reading")
+		assert.Equal(t, before.Misses, after.Misses, "looking was counted as reading")
 		time.Sleep(time.Second)
 		has(scope, "absent", false)
 		time.Sleep(time.Minute)
@@ -103,16 +98,12 @@ func TestInspectUnsupported(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cache := newCache(t, store, readthrough.Options{})
 			scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			_, hasErr := scope.Has(t.Context(), "k")
 			_, entriesErr := scope.Entries(t.Context(), provider.ListOptions{})
 			_, statsErr := cache.StoreStats(t.Context())
 			for what, err := range map[string]error{"Has": hasErr, "Entries": entriesErr, "StoreStats": statsErr} {
-				if !errors.Is(err, errors.ErrUnsupported) {
-					t.Errorf("%s: %v, want ErrUnsupported", what, err)
-				}
+				assert.ErrorIs(t, err, errors.ErrUnsupported, what)
 			}
 		})
 	}

@@ -2,12 +2,14 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"math"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -17,17 +19,13 @@ func interplayScope(t *testing.T, store provider.CacheProvider, o readthrough.Op
 	t.Helper()
 	o.OnError = func(op readthrough.Op, scope, key string, err error) { t.Logf("reported: %v %q: %v", op, key, err) }
 	cache, err := readthrough.New(store, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = cache.Close() })
 	if so.TTL == 0 {
 		so.TTL = time.Hour
 	}
 	scope, err := cache.Scope("fleet", so)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return cache, scope
 }
 
@@ -45,18 +43,12 @@ func TestCloseCancelsDetachedLoads(t *testing.T) {
 			}
 		})
 		synctest.Wait()
-		if err := scope.Invalidate(t.Context(), "k"); err != nil {
-			t.Fatal(err)
-		}
-		if err := cache.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, scope.Invalidate(t.Context(), "k"))
+		require.NoError(t, cache.Close())
 		synctest.Wait()
 		select {
 		case got := <-reader:
-			if !errors.Is(got.err, readthrough.ErrClosed) {
-				t.Errorf("got %+v, want ErrClosed", got)
-			}
+			assert.ErrorIs(t, got.err, readthrough.ErrClosed)
 		default:
 			t.Error("Close has returned; the reader still waits and its load was not cancelled")
 		}
@@ -76,15 +68,13 @@ func TestHoldNeverProbes(t *testing.T) {
 		}
 		n.cut.Store(true)
 		for range 10 {
-			if _, err := readthrough.Mutate(t.Context(), scope, m); !errors.Is(err, readthrough.ErrNotHeld) {
-				t.Fatal(err)
-			}
+			_, err := readthrough.Mutate(t.Context(), scope, m)
+			require.ErrorIs(t, err, readthrough.ErrNotHeld)
 		}
 		n.cut.Store(false)
 		time.Sleep(24 * time.Hour)
-		if _, err := readthrough.Mutate(t.Context(), scope, m); err != nil {
-			t.Errorf("the store has been back for a day: %v", err)
-		}
+		_, err := readthrough.Mutate(t.Context(), scope, m)
+		assert.NoError(t, err, "the store has been back for a day")
 	})
 }
 
@@ -94,21 +84,17 @@ func TestFailingPrefixKeepsTheStoreAlone(t *testing.T) {
 		r := newRig(t, readthrough.Options{}, nil)
 		other := r.newScope("other")
 		r.store.fail(faultError, "deletePrefix")
-		if _, err := r.scope.InvalidatePrefix(t.Context(), "p"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatal(err)
-		}
+		_, err := r.scope.InvalidatePrefix(t.Context(), "p")
+		require.ErrorIs(t, err, readthrough.ErrInvalidationPending)
 		time.Sleep(time.Minute) // a quiet one
 		before := len(r.store.calls("get", "set"))
 		for range 24 * 3600 {
 			time.Sleep(time.Second)
-			if _, err := r.readCtx(t.Context(), other, "k"); err != nil {
-				t.Fatal(err)
-			}
+			_, err := r.readCtx(t.Context(), other, "k")
+			require.NoError(t, err)
 		}
 		t.Logf("%d gets and sets in a day, %d deletePrefix", len(r.store.calls("get", "set"))-before, len(r.store.calls("deletePrefix")))
-		if len(r.store.calls("get", "set")) == before {
-			t.Error("the store answers every get, and is not asked for a day, in a scope where nothing is pending")
-		}
+		assert.NotEqual(t, before, len(r.store.calls("get", "set")), "the store answers every get, and is not asked for a day, in a scope where nothing is pending")
 	})
 }
 
@@ -118,9 +104,8 @@ func TestLoadTimeoutShorterThanLeaseWait(t *testing.T) {
 		server := newLeaseServer()
 		store := &leaseStore{server, &network{}}
 		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{LoadTimeout: 150 * time.Millisecond})
-		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second); err != nil {
-			t.Fatal(err)
-		}
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
+		require.NoError(t, err)
 		var calls atomic.Int64
 		start := time.Now()
 		failed := 0
@@ -135,9 +120,7 @@ func TestLoadTimeoutShorterThanLeaseWait(t *testing.T) {
 				}
 			}
 		}
-		if failed > 0 {
-			t.Errorf("%d reads failed within %v", failed, time.Since(start))
-		}
+		assert.Zero(t, failed, "reads that failed within %v", time.Since(start))
 	})
 }
 
@@ -147,9 +130,8 @@ func TestImpatientCallerAndBusyLease(t *testing.T) {
 		server := newLeaseServer()
 		store := &leaseStore{server, &network{}}
 		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
-		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second); err != nil {
-			t.Fatal(err)
-		}
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
+		require.NoError(t, err)
 		failed, calls := 0, 0
 		for range 50 {
 			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
@@ -159,9 +141,7 @@ func TestImpatientCallerAndBusyLease(t *testing.T) {
 			cancel()
 		}
 		synctest.Wait()
-		if failed > 0 {
-			t.Errorf("%d of 50 reads failed, %d loads (instant) ran", failed, calls)
-		}
+		assert.Zero(t, failed, "reads of 50 that failed; %d loads (instant) ran", calls)
 	})
 }
 
@@ -190,9 +170,7 @@ func TestImpatientCallerAndHangingLeases(t *testing.T) {
 			}
 			cancel()
 		}
-		if failed > 0 {
-			t.Errorf("%d of 20 reads failed", failed)
-		}
+		assert.Zero(t, failed, "reads of 20 that failed")
 		time.Sleep(time.Minute)
 	})
 }
@@ -218,14 +196,10 @@ func TestReplicaLagWindow(t *testing.T) {
 		<-deleted // the reply is under way
 		readNow(t, scope, replica.load)
 		close(goOn)
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, <-done)
 		replica.version.Store(2)
 		time.Sleep(30 * time.Minute)
-		if got := readNow(t, scope, replica.load); got != 2 {
-			t.Errorf("half an hour after a lag of 1 s: version %d", got)
-		}
+		assert.Equal(t, int64(2), readNow(t, scope, replica.load), "the version half an hour after a lag of 1 s")
 	})
 }
 
@@ -237,24 +211,21 @@ func TestLoadAfterEverybodyLeft(t *testing.T) {
 				server := newLeaseServer()
 				store := &leaseStore{server, &network{}}
 				cache, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
-				if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second); err != nil {
-					t.Fatal(err)
-				}
+				_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
+				require.NoError(t, err)
 				var calls, closed atomic.Int64
 				ctx, cancel := context.WithCancel(t.Context())
 				reader := wrapAsync(ctx, scope, "k", func(ctx context.Context) (int, error) { calls.Add(1); closed.Store(1); return 1, nil })
 				time.Sleep(50 * time.Millisecond)
 				if how == "left" {
 					cancel()
-				} else if err := cache.Close(); err != nil {
-					t.Fatal(err)
+				} else {
+					require.NoError(t, cache.Close())
 				}
 				<-reader
 				synctest.Wait()
 				cancel()
-				if calls.Load() > 0 {
-					t.Errorf("the load function was called although nobody waits any more")
-				}
+				assert.Zero(t, calls.Load(), "the load function was called although nobody waits any more")
 			})
 		})
 	}
@@ -284,9 +255,7 @@ func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
 		readNow(t, scope, source.load)
 		start := time.Now()
 		readNow(t, scope, source.load)
-		if took := time.Since(start); took > 0 {
-			t.Errorf("the next read took %v", took)
-		}
+		assert.Zero(t, time.Since(start), "the next read took")
 	})
 }
 
@@ -317,9 +286,7 @@ func TestFailedFillLeavesTheLease(t *testing.T) {
 		readNow(t, scope, source.load)
 		start := time.Now()
 		readNow(t, scope, source.load)
-		if took := time.Since(start); took > 0 {
-			t.Errorf("the store answers at once, the load too: the next read took %v", took)
-		}
+		assert.Zero(t, time.Since(start), "the store answers at once, the load too: the next read took")
 	})
 }
 
@@ -355,9 +322,7 @@ func TestHoldForOverflow(t *testing.T) {
 		_, err := readthrough.Mutate(t.Context(), scope, readthrough.Mutation[int]{
 			Write: func(ctx context.Context) (int, error) {
 				g, _ := store.Acquire(ctx, []provider.Key{{Scope: "fleet", Name: "k"}}, time.Second)
-				if g[0].State != provider.LeaseHeld {
-					t.Errorf("during the write the key is not held: state %d", g[0].State)
-				}
+				assert.Equal(t, provider.LeaseHeld, g[0].State, "during the write the key is held")
 				return 0, nil
 			},
 			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
@@ -395,8 +360,7 @@ func TestAbandonedLoadIsStored(t *testing.T) {
 		cancel()
 		<-done
 		synctest.Wait()
-		if e, ok := server.peek(provider.Key{Scope: "fleet", Name: "a"}); ok {
-			t.Errorf("stored after everybody left: %+v", e)
-		}
+		e, ok := server.peek(provider.Key{Scope: "fleet", Name: "a"})
+		assert.False(t, ok, "stored after everybody left: %+v", e)
 	})
 }

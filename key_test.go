@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 )
 
@@ -30,9 +33,8 @@ func TestKey(t *testing.T) {
 	}
 	for _, test := range tests {
 		got, err := readthrough.Key(test.family, test.v)
-		if err != nil || got != test.want {
-			t.Errorf("Key(%q, %v) = %q, %v, want %q", test.family, test.v, got, err, test.want)
-		}
+		assert.NoError(t, err, "Key(%q, %v)", test.family, test.v)
+		assert.Equal(t, test.want, got, "Key(%q, %v)", test.family, test.v)
 	}
 }
 
@@ -42,16 +44,12 @@ func TestKeyIsAFamily(t *testing.T) {
 	source := newSource("v")
 	for _, status := range []string{"open", "done", "*?[a]\\"} {
 		key, err := readthrough.Key("list:", map[string]string{"status": status})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := readthrough.Wrap(t.Context(), s, key, source.load); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		_, err = readthrough.Wrap(t.Context(), s, key, source.load)
+		require.NoError(t, err)
 	}
-	if _, err := readthrough.Wrap(t.Context(), s, "lists", source.load); err != nil {
-		t.Fatal(err)
-	}
+	_, err := readthrough.Wrap(t.Context(), s, "lists", source.load)
+	require.NoError(t, err)
 	removed, err := s.InvalidatePrefix(t.Context(), "list:")
 	want(t, "removed", removed, err, 3)
 }
@@ -60,10 +58,8 @@ func TestLongestKey(t *testing.T) {
 	const family = "list:"
 	fits := strings.Repeat("x", readthrough.MaxKeyBytes-len(family)-2) // and two quotes
 	key, err := readthrough.Key(family, fits)
-	if err != nil || len(key) != readthrough.MaxKeyBytes {
-		t.Errorf("a key of %d bytes, error %v", len(key), err)
-	}
-	if _, err := readthrough.Key(family, fits+"x"); err == nil {
-		t.Error("a key that no scope accepts")
-	}
+	assert.NoError(t, err, "the key")
+	assert.Len(t, key, readthrough.MaxKeyBytes, "the key")
+	_, err = readthrough.Key(family, fits+"x")
+	assert.Error(t, err, "a key that no scope accepts")
 }

@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/race"
@@ -55,38 +58,29 @@ func leakMillion(t *testing.T, wrap func(*memory.Store) provider.CacheProvider, 
 	const generation = 10_000
 	goroutines, _ := bubbled()
 	inner, err := memory.New(memory.Options{MaxEntries: leakBudget})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer inner.Close()
 	cache, err := readthrough.New(wrap(inner), readthrough.Options{OnError: func(op readthrough.Op, _, key string, err error) {
 		t.Errorf("%v %q: %v", op, key, err)
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: leakTTL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	before := heap()
 	for g := range max(total/generation, 3) {
 		leakGeneration(t, scope, g, generation)
 		wantIdle(t, scope)
-		if stats, err := inner.Stats(t.Context()); err != nil || stats.Entries > leakBudget {
-			t.Fatalf("generation %d: %+v, %v", g, stats, err)
-		}
+		stats, err := inner.Stats(t.Context())
+		require.NoError(t, err, "generation %d", g)
+		require.LessOrEqual(t, stats.Entries, int64(leakBudget), "generation %d", g)
 	}
-	if after := heap(); after > before+leakHeap {
-		t.Errorf("the heap grew from %d to %d KiB", before>>10, after>>10)
-	}
+	after := heap()
+	assert.LessOrEqual(t, after, before+leakHeap, "the heap grew from %d to %d KiB", before>>10, after>>10)
 	stats := scope.Stats()
-	if stats.InFlight != 0 || stats.Pending != 0 || stats.Misses < int64(total) {
-		t.Errorf("Stats() = %+v", stats)
-	}
-	if err := cache.Close(); err != nil {
-		t.Errorf("Close: %v", err)
-	}
+	assert.Zero(t, stats.InFlight, "Stats()")
+	assert.Zero(t, stats.Pending, "Stats()")
+	assert.GreaterOrEqual(t, stats.Misses, int64(total), "Stats()")
+	assert.NoError(t, cache.Close(), "Close")
 	wantGoroutines(t, goroutines)
 }
 
@@ -113,9 +107,8 @@ func leakGeneration(t *testing.T, scope *readthrough.CachedScope, g, n int) {
 	for i := 0; i < n; i += bulk {
 		part := keys[i : i+bulk]
 		if i/bulk != g%(n/bulk) {
-			if _, err := readthrough.WrapMany(ctx, scope, part, func(k string) string { return k }, loadMany); err != nil {
-				t.Fatal(err)
-			}
+			_, err := readthrough.WrapMany(ctx, scope, part, func(k string) string { return k }, loadMany)
+			require.NoError(t, err)
 			continue
 		}
 		for k, key := range part {
@@ -129,8 +122,8 @@ func leakGeneration(t *testing.T, scope *readthrough.CachedScope, g, n int) {
 					return key, nil
 				}
 			})
-			if err != nil && !errors.Is(err, errFault) && !errors.Is(err, readthrough.ErrNotFound) {
-				t.Fatal(err)
+			if err != nil && !errors.Is(err, errFault) {
+				require.ErrorIs(t, err, readthrough.ErrNotFound)
 			}
 		}
 	}
@@ -146,9 +139,7 @@ func leakGeneration(t *testing.T, scope *readthrough.CachedScope, g, n int) {
 		time.Sleep(leakTTL + time.Second)
 	default: // is displaced by the next
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 }
 
 // heap returns the bytes that are reachable.
@@ -181,27 +172,24 @@ func TestFailuresLeaveNothing(t *testing.T) {
 				if name == "readers leave" {
 					time.AfterFunc(time.Millisecond, cancel)
 				}
-				if _, err := readthrough.Wrap(ctx, s, fmt.Sprint(i), load); err == nil {
-					t.Error("no error")
-				}
-				if _, err := readthrough.WrapMany(ctx, s, []int{i, i + 1}, func(id int) string { return fmt.Sprint("many:", id) },
+				_, err := readthrough.Wrap(ctx, s, fmt.Sprint(i), load)
+				assert.Error(t, err)
+				_, err = readthrough.WrapMany(ctx, s, []int{i, i + 1}, func(id int) string { return fmt.Sprint("many:", id) },
 					func(ctx context.Context, ids []int) (map[int]int, error) {
 						_, err := load(ctx)
 						if err == nil {
 							err = errFault
 						}
 						return nil, err
-					}); err == nil {
-					t.Error("no error")
-				}
+					})
+				assert.Error(t, err)
 				cancel()
 			}
 			time.Sleep(time.Hour)
 			wantIdle(t, s)
 			page, err := s.Entries(t.Context(), provider.ListOptions{})
-			if err != nil || page.Total != 0 {
-				t.Errorf("%d entries, %v: nothing should be stored", page.Total, err)
-			}
+			assert.NoError(t, err, "nothing should be stored")
+			assert.Zero(t, page.Total, "nothing should be stored")
 			wantGoroutines(t, goroutines)
 		})
 	}
@@ -228,7 +216,6 @@ func bubbled() (n int, stacks string) {
 // before, once everybody is still.
 func wantGoroutines(t *testing.T, before int) {
 	t.Helper()
-	if n, stacks := bubbled(); n != before {
-		t.Errorf("%d goroutines, before it were %d:\n%s", n, before, stacks)
-	}
+	n, stacks := bubbled()
+	assert.Equal(t, before, n, "goroutines:\n%s", stacks)
 }

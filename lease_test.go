@@ -2,11 +2,13 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -23,13 +25,10 @@ func twoProcesses(t *testing.T, options readthrough.ScopeOptions) (a, b *readthr
 		cache, err := readthrough.New(&leaseStore{server, networks[i]}, readthrough.Options{
 			OnError: func(readthrough.Op, string, string, error) {},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		t.Cleanup(func() { _ = cache.Close() })
-		if scopes[i], err = cache.Scope("fleet", options); err != nil {
-			t.Fatal(err)
-		}
+		scopes[i], err = cache.Scope("fleet", options)
+		require.NoError(t, err)
 	}
 	return scopes[0], scopes[1], networks, server
 }
@@ -74,9 +73,7 @@ func readLater(ctx context.Context, s *readthrough.CachedScope, load func(contex
 func readNow(t *testing.T, s *readthrough.CachedScope, load func(context.Context) (int64, error)) int64 {
 	t.Helper()
 	version, err := readthrough.Wrap(t.Context(), s, "k", load)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return version
 }
 
@@ -91,27 +88,17 @@ func TestReaderDoesNotJoinWhatAnotherProcessInvalidated(t *testing.T) {
 			early := readLater(t.Context(), b, source.load)
 			synctest.Wait() // B has read version 1
 			source.version.Store(2)
-			if err := a.Invalidate(t.Context(), "k"); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, a.Invalidate(t.Context(), "k"))
 			late := async(func() (readthrough.Result[int64], error) { return read(t.Context(), b, "k", source.load) })
 			synctest.Wait() // it waits for the same load
-			if source.loads.Load() != 1 {
-				t.Fatalf("%d loads, the late reader did not join", source.loads.Load())
-			}
+			require.Equal(t, int64(1), source.loads.Load(), "loads: the late reader joins")
 			close(source.after)
-			if got := <-early; got.version != 1 {
-				t.Errorf("the early reader got %+v", got)
-			}
-			if got := <-late; got.value.Value != 2 || got.err != nil {
-				t.Errorf("the late reader got %+v, want version 2", got)
-			}
-			if got := readNow(t, a, source.load); got != 2 {
-				t.Errorf("A reads %d", got)
-			}
-			if loads := source.loads.Load(); loads != 2 {
-				t.Errorf("%d loads, want 2: the late fill was refused, the second one stored", loads)
-			}
+			assert.Equal(t, int64(1), (<-early).version, "the early reader")
+			got := <-late
+			assert.NoError(t, got.err, "the late reader")
+			assert.Equal(t, int64(2), got.value.Value, "the late reader")
+			assert.Equal(t, int64(2), readNow(t, a, source.load), "what A reads")
+			assert.Equal(t, int64(2), source.loads.Load(), "loads: the late fill was refused, the second one stored")
 		})
 	}
 }
@@ -128,21 +115,16 @@ func TestWhatALateReaderTakes(t *testing.T) {
 				early := async(func() (readthrough.Result[int], error) { return read(t.Context(), b, "k", src.load) })
 				synctest.Wait()
 				src.fail(nil)
-				if err := a.Invalidate(t.Context(), "k"); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, a.Invalidate(t.Context(), "k"))
 				late := async(func() (readthrough.Result[int], error) { return read(t.Context(), b, "k", src.load) })
 				synctest.Wait()
 				close(src.gate)
-				if r := <-early; !errors.Is(r.err, outcome) {
-					t.Errorf("the early reader got %+v and error %v", r.value, r.err)
-				}
-				r := <-late
+				r := <-early
+				assert.ErrorIs(t, r.err, outcome, "the early reader got %+v", r.value)
+				r = <-late
 				if outcome == errDatabase { //nolint:errorlint // which of the two it is
 					wantLoads(t, &src.loads, 1)
-					if !errors.Is(r.err, outcome) {
-						t.Errorf("the late reader got %+v and error %v, want the error", r.value, r.err)
-					}
+					assert.ErrorIs(t, r.err, outcome, "the late reader got %+v", r.value)
 					return
 				}
 				wantResult(t, "the late reader", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
@@ -160,18 +142,14 @@ func TestReaderThatIsTooLateLooksInTheStore(t *testing.T) {
 			current.version.Store(2)
 			readLater(t.Context(), b, old.load)
 			synctest.Wait()
-			if err := a.Invalidate(t.Context(), "k"); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, a.Invalidate(t.Context(), "k"))
 			late := async(func() (readthrough.Result[int64], error) { return read(t.Context(), b, "k", old.load) })
 			synctest.Wait()
 			readNow(t, a, current.load)
 			close(old.after)
 			got := <-late
 			wantResult(t, "the late reader", got.value, got.err, readthrough.Result[int64]{Value: 2, Source: readthrough.FromStore})
-			if loads := old.loads.Load(); loads != 1 {
-				t.Errorf("%d loads in B, want 1", loads)
-			}
+			assert.Equal(t, int64(1), old.loads.Load(), "loads in B")
 		})
 	}
 }
@@ -229,14 +207,12 @@ func TestLeavingACallThatHasLoadedAPart(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store := &leaseStore{newLeaseServer(), &network{}}
 		s, src := newScope(t, on(store)), newSource(1)
-		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
+		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel)
-		if _, err := readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(src.load)); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v, want the end of the context", err)
-		}
+		_, err = readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(src.load))
+		assert.ErrorIs(t, err, context.Canceled, "the end of the context")
 		time.Sleep(time.Minute)
 		wantLoads(t, &src.loads, 1)
 		wantIdle(t, s)
@@ -256,13 +232,11 @@ func TestConfirmedFillServesAllJoiners(t *testing.T) {
 		}
 		close(source.after)
 		for _, reader := range readers {
-			if got := <-reader; got.err != nil {
-				t.Fatal(got.err)
-			}
+			require.NoError(t, (<-reader).err)
 		}
-		if loads, gets := source.loads.Load(), server.gets.Load(); loads != 1 || gets != 100 {
-			t.Errorf("%d loads and %d looks at the store, want 1 and 100", loads, gets)
-		}
+		loads, gets := source.loads.Load(), server.gets.Load()
+		assert.Equal(t, int64(1), loads, "loads")
+		assert.Equal(t, int64(100), gets, "looks at the store")
 	})
 }
 
@@ -276,13 +250,9 @@ func TestOneLoadAcrossProcesses(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		close(source.after)
 		for _, reader := range []<-chan answer{inA, inB} {
-			if got := <-reader; got.err != nil {
-				t.Fatal(got.err)
-			}
+			require.NoError(t, (<-reader).err)
 		}
-		if loads := source.loads.Load(); loads != 1 {
-			t.Errorf("%d loads, want 1", loads)
-		}
+		assert.Equal(t, int64(1), source.loads.Load(), "loads")
 	})
 }
 
@@ -294,21 +264,17 @@ func TestLeaseWaitIsBounded(t *testing.T) {
 		key := provider.Key{Scope: "fleet", Name: "k"}
 		holder := &leaseStore{server, &network{}}
 		grants, err := holder.Acquire(t.Context(), []provider.Key{key}, time.Minute)
-		if err != nil || grants[0].State != provider.LeaseGranted {
-			t.Fatal(grants, err)
-		}
+		require.NoError(t, err)
+		require.Equal(t, provider.LeaseGranted, grants[0].State)
 		source := versioned{}
 		began := time.Now()
 		readNow(t, b, source.load)
-		if took := time.Since(began); took != 200*time.Millisecond {
-			t.Errorf("the read took %v, want exactly LeaseWait", took)
-		}
-		if _, stored := server.peek(key); stored {
-			t.Error("stored without the lease")
-		}
+		assert.Equal(t, 200*time.Millisecond, time.Since(began), "the read took")
+		_, stored := server.peek(key)
+		assert.False(t, stored, "stored without the lease")
 		filled, err := holder.Fill(t.Context(), []provider.Fill{{Lease: grants[0].Lease, TTL: time.Hour}})
-		if err != nil || !filled[0].Stored {
-			t.Errorf("the holder cannot fill: %+v, %v", filled, err)
+		if assert.NoError(t, err, "the holder cannot fill") {
+			assert.True(t, filled[0].Stored, "the holder cannot fill: %+v", filled)
 		}
 	})
 }
@@ -330,15 +296,11 @@ func TestFailedLoadReleasesTheLease(t *testing.T) {
 				a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 				defer cancel()
-				if got := <-readLater(ctx, a, load); got.err == nil {
-					t.Fatal("no error")
-				}
+				require.Error(t, (<-readLater(ctx, a, load)).err)
 				synctest.Wait()
 				began := time.Now()
 				readNow(t, b, (&versioned{}).load)
-				if waited := time.Since(began); waited != 0 {
-					t.Errorf("the next reader waited %v for a lease that nobody has", waited)
-				}
+				assert.Zero(t, time.Since(began), "the next reader waited for a lease that nobody has")
 			})
 		})
 	}
@@ -356,8 +318,9 @@ func TestHoldSurvivesTheWriter(t *testing.T) {
 				readNow(t, b, source.load)
 				mutation := readthrough.Mutation[int64]{
 					Write: func(context.Context) (int64, error) {
-						if hold && readNow(t, b, source.load) != 1 { // B reads past the store
-							t.Error("B sees the write before it happened")
+						// B reads past the store
+						if hold {
+							assert.Equal(t, int64(1), readNow(t, b, source.load), "B sees the write before it happened")
 						}
 						networks[0].cut.Store(true)
 						return source.version.Add(1), nil
@@ -368,25 +331,17 @@ func TestHoldSurvivesTheWriter(t *testing.T) {
 				if hold {
 					mutation.Hold = readthrough.Targets{Keys: []string{"k"}}
 				}
-				if _, err := readthrough.Mutate(t.Context(), a, mutation); !errors.Is(err, readthrough.ErrInvalidationPending) {
-					t.Fatalf("Mutate: %v", err)
-				}
-				if got := readNow(t, a, source.load); got != 2 {
-					t.Errorf("A reads version %d", got)
-				}
-				if got := readNow(t, b, source.load); (got == 2) != hold {
-					t.Errorf("B reads version %d", got)
-				}
+				_, err := readthrough.Mutate(t.Context(), a, mutation)
+				require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Mutate")
+				assert.Equal(t, int64(2), readNow(t, a, source.load), "the version that A reads")
+				got := readNow(t, b, source.load)
+				assert.Equal(t, hold, got == 2, "B reads version %d", got)
 				networks[0].cut.Store(false)
 				time.Sleep(time.Minute)
-				if got := readNow(t, b, source.load); got != 2 {
-					t.Errorf("after the heal B reads version %d", got)
-				}
+				assert.Equal(t, int64(2), readNow(t, b, source.load), "the version that B reads after the heal")
 				loads := source.loads.Load()
 				readNow(t, a, source.load)
-				if source.loads.Load() != loads {
-					t.Error("the key is still held")
-				}
+				assert.Equal(t, loads, source.loads.Load(), "the key is still held")
 			})
 		})
 	}
@@ -402,9 +357,7 @@ func TestMutateDoesNotWriteWhatItCannotHold(t *testing.T) {
 			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
 			Hold:       readthrough.Targets{Prefixes: []string{"list:"}},
 		})
-		if !errors.Is(err, readthrough.ErrNotHeld) {
-			t.Errorf("Mutate: %v", err)
-		}
+		assert.ErrorIs(t, err, readthrough.ErrNotHeld, "Mutate")
 	})
 }
 
@@ -422,14 +375,10 @@ func TestFailedWriteGivesUpTheHold(t *testing.T) {
 			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
 			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: time.Second,
 		})
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("Mutate: %v", err)
-		}
+		require.ErrorIs(t, err, context.DeadlineExceeded, "Mutate")
 		readNow(t, b, source.load)
 		readNow(t, b, source.load)
-		if loads := source.loads.Load(); loads != 1 {
-			t.Errorf("%d loads, want 1: the key is still held", loads)
-		}
+		assert.Equal(t, int64(1), source.loads.Load(), "loads: the key is still held")
 	})
 }
 
@@ -460,21 +409,15 @@ func TestReplicaLag(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					writer, reader := store(t)
 					var replica versioned // still at the old version
-					if err := invalidate(t.Context(), writer); err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, invalidate(t.Context(), writer))
 					time.Sleep(lag - 1)
 					readNow(t, reader, replica.load)
 					replica.version.Store(2) // it has caught up
 					time.Sleep(1)
-					if got := readNow(t, reader, replica.load); got != 2 {
-						t.Errorf("read %d: what was loaded during the lag was stored", got)
-					}
+					assert.Equal(t, int64(2), readNow(t, reader, replica.load), "read: what was loaded during the lag was stored")
 					loads := replica.loads.Load()
 					readNow(t, reader, replica.load)
-					if replica.loads.Load() != loads {
-						t.Error("nothing is stored after the lag")
-					}
+					assert.Equal(t, loads, replica.loads.Load(), "nothing is stored after the lag")
 				})
 			})
 		}
@@ -492,17 +435,12 @@ func TestPendingKeyIsNotFilledUnderALease(t *testing.T) {
 		synctest.Wait() // it has the lease, and version 1
 		source.version.Store(2)
 		networks[0].cut.Store(true)
-		if err := a.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatalf("Invalidate: %v", err)
-		}
+		require.ErrorIs(t, a.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending, "Invalidate")
 		networks[0].cut.Store(false) // before the retry
 		close(source.after)
-		if got := <-reader; got.err != nil {
-			t.Fatal(got.err)
-		}
-		if entry, stored := server.peek(provider.Key{Scope: "fleet", Name: "k"}); stored {
-			t.Errorf("version %v is stored", entry.Value)
-		}
+		require.NoError(t, (<-reader).err)
+		entry, stored := server.peek(provider.Key{Scope: "fleet", Name: "k"})
+		assert.False(t, stored, "version %v is stored", entry.Value)
 	})
 }
 
@@ -516,8 +454,8 @@ func TestLeaseGrantedTooLateIsGivenBack(t *testing.T) {
 		time.Sleep(time.Second)
 		other := &leaseStore{server, &network{}}
 		grants, err := other.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, time.Minute)
-		if err != nil || grants[0].State != provider.LeaseGranted {
-			t.Errorf("%+v, %v: want the lease", grants, err)
+		if assert.NoError(t, err, "it gets the lease") {
+			assert.Equal(t, provider.LeaseGranted, grants[0].State, "it gets the lease")
 		}
 	})
 }

@@ -2,14 +2,15 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -56,9 +57,8 @@ func (l *turnstile) want(t *testing.T, most int, order ...string) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.most != most || !slices.Equal(l.order, order) {
-		t.Errorf("loaded %v, at most %d at once, want %v and %d", l.order, l.most, order, most)
-	}
+	assert.Equal(t, most, l.most, "loaded at once")
+	assert.Equal(t, order, l.order, "loaded")
 }
 
 // At most MaxLoads loads run at once, in the order in which they came, and each
@@ -79,9 +79,8 @@ func TestLoadsWaitInOrder(t *testing.T) {
 		for i, reader := range readers {
 			r := <-reader
 			want(t, "reader", r.value, r.err, 1)
-			if took, due := time.Since(began), time.Duration(i/limit+1)*time.Second+time.Duration(i%limit)*time.Millisecond; took != due {
-				t.Errorf("load %d ended after %v, want %v", i, took, due)
-			}
+			took, due := time.Since(began), time.Duration(i/limit+1)*time.Second+time.Duration(i%limit)*time.Millisecond
+			assert.Equal(t, due, took, "load %d ended", i)
 		}
 		l.want(t, limit, order...)
 		wantIdle(t, s)
@@ -99,9 +98,7 @@ func TestBulkLoadTakesOnePlace(t *testing.T) {
 			want(t, "bulk", len(values), err, 3)
 			<-single
 		})
-		if elapsed != 2*time.Second {
-			t.Errorf("took %v, want 2 s", elapsed)
-		}
+		assert.Equal(t, 2*time.Second, elapsed, "took")
 		l.want(t, 1, "a", "b, c, d")
 		wantIdle(t, s)
 	})
@@ -153,18 +150,15 @@ func TestLeavingTheQueue(t *testing.T) {
 		impatient := wrapAsync(ctx, s, "b", l.load("b"))
 		synctest.Wait()
 		last := wrapAsync(t.Context(), s, "c", l.load("c"))
-		if r := <-impatient; !errors.Is(r.err, context.DeadlineExceeded) || time.Since(began) != time.Second/2 {
-			t.Errorf("the impatient reader got %v after %v", r.err, time.Since(began))
-		}
+		assert.ErrorIs(t, (<-impatient).err, context.DeadlineExceeded, "the impatient reader")
+		assert.Equal(t, time.Second/2, time.Since(began), "the impatient reader")
 		<-first
 		<-last
-		if took := time.Since(began); took != 2*time.Second {
-			t.Errorf("took %v, want 2 s", took)
-		}
+		assert.Equal(t, 2*time.Second, time.Since(began), "took")
 		l.want(t, 1, "a", "c")
-		if stats := s.Stats(); stats.Loads != 2 || stats.LoadErrors != 0 {
-			t.Errorf("%d loads and %d errors counted, want 2 and 0", stats.Loads, stats.LoadErrors)
-		}
+		stats := s.Stats()
+		assert.Equal(t, int64(2), stats.Loads, "loads")
+		assert.Zero(t, stats.LoadErrors, "errors counted")
 		wantIdle(t, s)
 	})
 }
@@ -183,9 +177,8 @@ func TestLoadTimeoutIncludesTheQueue(t *testing.T) {
 		synctest.Wait()
 		c := wrapAsync(t.Context(), s, "c", l.load("c"))
 		for key, reader := range map[string]<-chan result[int]{"b": b, "c": c} {
-			if r := <-reader; !errors.Is(r.err, readthrough.ErrLoadTimeout) || time.Since(began) != 3*time.Second {
-				t.Errorf("%s: error %v after %v, want ErrLoadTimeout after 3 s", key, r.err, time.Since(began))
-			}
+			assert.ErrorIs(t, (<-reader).err, readthrough.ErrLoadTimeout, key)
+			assert.Equal(t, 3*time.Second, time.Since(began), key)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -198,22 +191,16 @@ func TestCloseEmptiesTheQueue(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		cache := newCache(t, newStore(t), readthrough.Options{})
 		s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, MaxLoads: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		l := turnstile{takes: time.Hour}
 		var readers []<-chan result[int]
 		for i := range 5 {
 			readers = append(readers, wrapAsync(t.Context(), s, fmt.Sprint(i), l.load("")))
 		}
 		synctest.Wait()
-		if err := cache.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, cache.Close())
 		for _, reader := range readers {
-			if r := <-reader; !errors.Is(r.err, readthrough.ErrClosed) {
-				t.Errorf("got %v, want ErrClosed", r.err)
-			}
+			assert.ErrorIs(t, (<-reader).err, readthrough.ErrClosed)
 		}
 		l.want(t, 1, "")
 		wantIdle(t, s)
@@ -229,9 +216,8 @@ func TestWhoHasAValueDoesNotQueue(t *testing.T) {
 				so.StaleWhileRevalidate, so.StaleIfError = time.Minute, time.Hour
 			}))
 			src := newSource(1)
-			if _, err := read(t.Context(), s, "k", src.load); err != nil {
-				t.Fatal(err)
-			}
+			_, err := read(t.Context(), s, "k", src.load)
+			require.NoError(t, err)
 			l := turnstile{takes: 2 * time.Minute}
 			time.Sleep(time.Minute) // the TTL
 			other := wrapAsync(t.Context(), s, "other", l.load(""))
@@ -245,9 +231,7 @@ func TestWhoHasAValueDoesNotQueue(t *testing.T) {
 				Value: 1, Source: readthrough.FromStale, Age: 2 * time.Minute, Err: readthrough.ErrStillLoading,
 			})
 			wantLoads(t, &src.loads, 1)
-			if stats := s.Stats(); stats.Refreshes != 0 {
-				t.Errorf("%d refreshes counted, but none was begun", stats.Refreshes)
-			}
+			assert.Zero(t, s.Stats().Refreshes, "refreshes: none was begun")
 			<-other
 			src.set(2)
 			got, err = read(t.Context(), s, "k", src.load)
@@ -295,9 +279,7 @@ func TestRefreshWithoutAPlaceRests(t *testing.T) {
 		src, l := newSource(1), turnstile{takes: 50 * time.Millisecond}
 		read := func() int {
 			value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-			if err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, err)
 			synctest.Wait()
 			return value
 		}
@@ -314,9 +296,7 @@ func TestRefreshWithoutAPlaceRests(t *testing.T) {
 		time.Sleep(1)
 		read()
 		wantLoads(t, &src.loads, 2)
-		if got := read(); got != 2 {
-			t.Errorf("got %d, want 2", got)
-		}
+		assert.Equal(t, 2, read())
 	})
 }
 
@@ -327,9 +307,7 @@ func TestNestedLoadsDoNotWaitForTheirOwnPlace(t *testing.T) {
 		cache := newCache(t, newStore(t), readthrough.Options{})
 		scope := func(name string, limit int) *readthrough.CachedScope {
 			s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute, MaxLoads: limit})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			return s
 		}
 		one, free := scope("one", 1), scope("free", 0)
@@ -363,9 +341,7 @@ func TestLoadThatComesToWaitForTheQueue(t *testing.T) {
 		cache := newCache(t, newStore(t), readthrough.Options{})
 		scope := func(name string, limit int) *readthrough.CachedScope {
 			s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute, MaxLoads: limit})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			return s
 		}
 		one, free := scope("one", 1), scope("free", 0)
@@ -393,9 +369,8 @@ func TestCallThatQueuesTwice(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store := &leaseStore{newLeaseServer(), &network{}}
 		s, l := newScope(t, on(store), limited(1)), turnstile{takes: time.Second}
-		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
+		require.NoError(t, err)
 		wrapAsync(t.Context(), s, "x", l.load("x"))
 		synctest.Wait()
 		bulk := async(func() (map[string]int, error) {
@@ -417,9 +392,8 @@ func TestNestedCallThatQueuesTwice(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store := &leaseStore{newLeaseServer(), &network{}}
 		s := newScope(t, on(store), limited(1))
-		if _, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
+		require.NoError(t, err)
 		value, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
 			values, err := readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(newSource(1).load))
 			return len(values), err
@@ -442,9 +416,8 @@ func TestLeaseDoesNotWaitInTheQueue(t *testing.T) {
 		queued := wrapAsync(t.Context(), s, "k", src.load)
 		r := <-queued
 		want(t, "queued", r.value, r.err, 1)
-		if _, ok := server.peek(provider.Key{Scope: "test", Name: "k"}); !ok {
-			t.Error("what was loaded after the queue is not stored")
-		}
+		_, ok := server.peek(provider.Key{Scope: "test", Name: "k"})
+		assert.True(t, ok, "what was loaded after the queue is not stored")
 	})
 }
 
@@ -452,15 +425,15 @@ func TestLeaseDoesNotWaitInTheQueue(t *testing.T) {
 func wantIdleBut(t *testing.T, s *readthrough.CachedScope, inFlight int) {
 	t.Helper()
 	synctest.Wait()
-	if n := s.Stats().InFlight; n != inFlight {
-		t.Errorf("%d keys in flight, want %d", n, inFlight)
-	}
+	assert.Equal(t, inFlight, s.Stats().InFlight, "keys in flight")
 }
 
 // wantResult compares a result with all that it says.
 func wantResult[T comparable](t *testing.T, what string, got readthrough.Result[T], err error, wanted readthrough.Result[T]) {
 	t.Helper()
-	if err != nil || got.Value != wanted.Value || got.Source != wanted.Source || got.Age != wanted.Age || !errors.Is(got.Err, wanted.Err) {
-		t.Errorf("%s: got %+v and error %v, want %+v", what, got, err, wanted)
-	}
+	assert.NoError(t, err, what)
+	assert.Equal(t, wanted.Value, got.Value, what)
+	assert.Equal(t, wanted.Source, got.Source, what)
+	assert.Equal(t, wanted.Age, got.Age, what)
+	assert.ErrorIs(t, got.Err, wanted.Err, what)
 }

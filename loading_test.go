@@ -9,6 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -46,8 +49,10 @@ func TestLoadDecidesHowLongItIsStored(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
 				got, err := p.read(test.load)
-				if absent := strings.HasPrefix(test.name, "an absence"); errors.Is(err, readthrough.ErrNotFound) != absent || !absent && got.Value != 1 {
-					t.Errorf("got %+v and error %v", got, err)
+				absent := strings.HasPrefix(test.name, "an absence")
+				assert.Equal(t, absent, errors.Is(err, readthrough.ErrNotFound), "error %v", err)
+				if !absent {
+					assert.Equal(t, 1, got.Value, "error %v", err)
 				}
 				wantStoredFor(t, p.store, "k:1", test.stored)
 			})
@@ -60,14 +65,12 @@ func wantStoredFor(t *testing.T, store provider.CacheProvider, key string, d tim
 	t.Helper()
 	if d > 0 {
 		time.Sleep(d - 1)
-		if _, ok := stored(t, store, key); !ok {
-			t.Errorf("gone before %v", d)
-		}
+		_, ok := stored(t, store, key)
+		assert.True(t, ok, "gone before %v", d)
 		time.Sleep(1)
 	}
-	if _, ok := stored(t, store, key); ok {
-		t.Errorf("still stored after %v", d)
-	}
+	_, ok := stored(t, store, key)
+	assert.False(t, ok, "still stored after %v", d)
 }
 
 // A TTL of a load is one: its end is followed by the stale window, and jitter
@@ -96,8 +99,10 @@ func TestBadDecisions(t *testing.T) {
 		`Load.NotModified: key "k:1": there is no value that this load would replace`: func(l *readthrough.Load) { l.NotModified() },
 	} {
 		onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
-			if got, err := p.read(decided(say)); err == nil || got.Value != 0 || !strings.HasPrefix(err.Error(), "readthrough: "+want) {
-				t.Errorf("got %+v and error %v, want %q", got, err, want)
+			got, err := p.read(decided(say))
+			if assert.Error(t, err, "error %v", err) {
+				assert.Zero(t, got.Value, "error %v", err)
+				assert.True(t, strings.HasPrefix(err.Error(), "readthrough: "+want), "error %v", err)
 			}
 			wantStoredFor(t, p.store, "k:1", 0)
 		})
@@ -114,9 +119,10 @@ func TestLoadOfNothing(t *testing.T) {
 			l.DoNotStore()
 			l.SetValidator("v")
 			l.NotModified()
-			if _, ok := readthrough.OldValue[int](l); l != nil || ok || l.Validator() != "" {
-				t.Errorf("%v has something", l)
-			}
+			_, ok := readthrough.OldValue[int](l)
+			assert.Nil(t, l, "%v has something", l)
+			assert.False(t, ok, "%v has something", l)
+			assert.Empty(t, l.Validator(), "%v has something", l)
 		}
 		check(readthrough.LoadOf(nil, "k")) //nolint:staticcheck // nil is what is tested
 		check(readthrough.LoadOf(t.Context(), "k"))
@@ -168,23 +174,17 @@ func TestNotModified(t *testing.T) {
 			wantResult(t, "until its new end", got, err, readthrough.Result[int]{Value: 7, Source: readthrough.FromStore, Age: time.Minute - 1})
 			time.Sleep(1)
 		}
-		if source.full != 1 {
-			t.Errorf("the source has sent its value %d times, want 1", source.full)
-		}
+		assert.Equal(t, 1, source.full, "the source has sent its value")
 		source.value, source.version = 8, 2
 		got, err := p.read(source.load)
 		wantResult(t, "modified", got, err, readthrough.Result[int]{Value: 8, Source: readthrough.FromLoad})
 		time.Sleep(time.Minute)
 		got, err = p.read(source.load)
 		wantResult(t, "not modified again", got, err, readthrough.Result[int]{Value: 8, Source: readthrough.FromLoad})
-		if source.full != 2 {
-			t.Errorf("the source has sent its value %d times, want 2", source.full)
-		}
+		assert.Equal(t, 2, source.full, "the source has sent its value")
 		p.invalidateNow()
 		p.fill(source.load)
-		if source.full != 3 {
-			t.Errorf("the source has sent its value %d times, want 3: what was invalidated is not confirmed", source.full)
-		}
+		assert.Equal(t, 3, source.full, "the source has sent its value: what was invalidated is not confirmed")
 	})
 }
 
@@ -216,13 +216,9 @@ func TestOldValueIsOfItsType(t *testing.T) {
 					readthrough.LoadOf(ctx, "k").SetValidator("v")
 					return first(ctx)
 				})
-				if absent := name == "an absence"; errors.Is(err, readthrough.ErrNotFound) != absent {
-					t.Fatal(err)
-				}
+				require.Equal(t, name == "an absence", errors.Is(err, readthrough.ErrNotFound), "%v", err)
 				check := func(ctx context.Context) {
-					if validator := readthrough.LoadOf(ctx, "k").Validator(); validator != "" {
-						t.Errorf("there is an old value, with validator %q", validator)
-					}
+					assert.Empty(t, readthrough.LoadOf(ctx, "k").Validator(), "the validator of an old value")
 				}
 				if name == "an absence" {
 					value, err := readthrough.Refresh(t.Context(), s, "k", func(ctx context.Context) (any, error) { check(ctx); return 1, nil })
@@ -255,9 +251,7 @@ func TestNotModifiedInTheBackground(t *testing.T) {
 		value, err := readthrough.Refresh(t.Context(), s, "k:1", source.load)
 		want(t, "Refresh", value, err, 7)
 		read(readthrough.Result[int]{Value: 7, Source: readthrough.FromStore})
-		if source.full != 1 {
-			t.Errorf("the source has sent its value %d times, want 1", source.full)
-		}
+		assert.Equal(t, 1, source.full, "the source has sent its value")
 	})
 }
 
@@ -278,16 +272,15 @@ func TestNotModifiedWhatWasInvalidated(t *testing.T) {
 				src := newSource(2)
 				src.take(time.Minute)
 				after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
-				if r := <-before; r.err != nil || r.value.Value != 1 {
-					t.Errorf("before: got %+v and error %v", r.value, r.err)
-				}
+				r := <-before
+				assert.NoError(t, r.err, "before")
+				assert.Equal(t, 1, r.value.Value, "before")
 				time.Sleep(2 * time.Second)
-				if v, ok := stored(t, p.store, "k:1"); ok {
-					t.Errorf("%v is stored", v)
-				}
-				if r := <-after; r.err != nil || r.value.Value != 2 {
-					t.Errorf("after: got %+v and error %v, want 2", r.value, r.err)
-				}
+				v, ok := stored(t, p.store, "k:1")
+				assert.False(t, ok, "%v is stored", v)
+				r = <-after
+				assert.NoError(t, r.err, "after")
+				assert.Equal(t, 2, r.value.Value, "after")
 			})
 		})
 	}
@@ -308,15 +301,12 @@ func TestBulkLoadDecidesPerID(t *testing.T) {
 					}
 					return map[string]int{"same": 1, "changed": 1}, nil
 				})
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				time.Sleep(time.Minute)
 				got, err := readthrough.WrapManyResult(t.Context(), s, ids, self, func(ctx context.Context, ids []string) (map[string]int, error) {
 					for _, id := range ids {
-						if v := readthrough.LoadOf(ctx, id).Validator(); (v == "1 of "+id) != (id == "same" || id == "changed") {
-							t.Errorf("the validator of %q is %q", id, v)
-						}
+						v := readthrough.LoadOf(ctx, id).Validator()
+						assert.Equal(t, id == "same" || id == "changed", v == "1 of "+id, "the validator of %q is %q", id, v)
 					}
 					readthrough.LoadOf(ctx, "same").NotModified()
 					readthrough.LoadOf(ctx, "changed").SetValidator("2")
@@ -329,22 +319,20 @@ func TestBulkLoadDecidesPerID(t *testing.T) {
 					}
 					return values, nil
 				})
-				if err == nil || fails != errors.Is(err, errDatabase) || len(got) != 4 {
-					t.Errorf("got %v and error %v", got, err)
-				}
+				assert.Error(t, err)
+				assert.Equal(t, fails, errors.Is(err, errDatabase))
+				assert.Len(t, got, 4)
 				for id, value := range map[string]int{"same": 1, "changed": 2, "long": 2, "unstored": 2} {
 					wantResult(t, id, got[id], nil, readthrough.Result[int]{Value: value, Source: readthrough.FromLoad})
 				}
 				for id, isStored := range map[string]bool{"same": true, "changed": true, "long": true, "unstored": false, "absent": !fails, "failed": false} {
-					if _, ok := stored(t, store, id); ok != isStored {
-						t.Errorf("%s is stored: %v, want %v", id, ok, isStored)
-					}
+					_, ok := stored(t, store, id)
+					assert.Equal(t, isStored, ok, "%s is stored", id)
 				}
 				time.Sleep(time.Minute + time.Hour)
 				for id, isStored := range map[string]bool{"same": false, "changed": false, "long": true} {
-					if _, ok := stored(t, store, id); ok != isStored {
-						t.Errorf("an hour later %s is stored: %v, want %v", id, ok, isStored)
-					}
+					_, ok := stored(t, store, id)
+					assert.Equal(t, isStored, ok, "an hour later %s is stored", id)
 				}
 			})
 		})
@@ -358,13 +346,15 @@ func TestConfirmedValueIsNotSentAgain(t *testing.T) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
 		source := conditional{value: 7, version: 1}
 		for range 2 {
-			if _, err := readthrough.Wrap(t.Context(), s, "k:1", source.load); err != nil {
-				t.Fatal(err)
-			}
+			_, err := readthrough.Wrap(t.Context(), s, "k:1", source.load)
+			require.NoError(t, err)
 			time.Sleep(time.Minute)
 		}
-		if fills := store.fills; len(fills) != 2 || fills[0].Extend || !fills[1].Extend || fills[1].Entry.Validator != "1" {
-			t.Errorf("filled %+v, want the second to extend", fills)
+		fills := store.fills
+		if assert.Len(t, fills, 2, "the second fill extends") {
+			assert.False(t, fills[0].Extend, "the second fill extends")
+			assert.True(t, fills[1].Extend, "the second fill extends")
+			assert.Equal(t, "1", fills[1].Entry.Validator, "the second fill extends")
 		}
 	})
 }
@@ -403,9 +393,7 @@ func TestDecisionsAfterTheTimeoutInTheBackground(t *testing.T) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.LoadTimeout = time.Hour, time.Second }))
 		read := func(load func(context.Context, []string) (map[string]int, error)) map[string]readthrough.Result[int] {
 			got, err := readthrough.WrapManyResult(t.Context(), s, []string{"a", "b"}, self, load)
-			if err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, err)
 			return got
 		}
 		read(many(newSource(1).load))

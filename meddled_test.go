@@ -2,11 +2,13 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -91,14 +93,11 @@ func TestLeaseOfWhatWasFoundIsAskedForOnce(t *testing.T) {
 		t.Run(stale.String(), func(t *testing.T) {
 			onMeddled(t, stale, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
 				src := newSource(2)
-				if _, err := read(src.load); err != nil {
-					t.Error(err)
-				}
+				_, err := read(src.load)
+				assert.NoError(t, err)
 				synctest.Wait()
 				wantLoads(t, &src.loads, 1)
-				if n := store.refreshes.Load(); n != 1 {
-					t.Errorf("asked for a lease %d times, want once", n)
-				}
+				assert.Equal(t, int64(1), store.refreshes.Load(), "asked for a lease")
 			})
 		})
 	}
@@ -110,14 +109,12 @@ func TestWhatOthersReplaceIsLeftToThem(t *testing.T) {
 	onMeddled(t, 0, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
 		store.before = func(int64) { store.change(func(s *slot) { s.entry.LoadedAt = s.entry.LoadedAt.Add(1) }) }
 		src := newSource(2)
-		if _, err := read(src.load); err != nil {
-			t.Error(err)
-		}
+		_, err := read(src.load)
+		assert.NoError(t, err)
 		synctest.Wait()
 		wantLoads(t, &src.loads, 0)
-		if _, ok := store.peek(meddledKey); !ok {
-			t.Error("what others have stored was removed")
-		}
+		_, ok := store.peek(meddledKey)
+		assert.True(t, ok, "what others have stored was removed")
 	})
 }
 
@@ -129,9 +126,9 @@ func TestRefreshOfWhatOthersReplace(t *testing.T) {
 			value, err := readthrough.Refresh(t.Context(), s, meddledKey.Name, newSource(2).load)
 			want(t, "Refresh", value, err, 2)
 		})
-		if entry, _ := store.peek(meddledKey); entry.Value != 2 || elapsed != 0 {
-			t.Errorf("%v is stored after %v, want 2 at once", entry.Value, elapsed)
-		}
+		entry, _ := store.peek(meddledKey)
+		assert.Equal(t, 2, entry.Value, "what is stored")
+		assert.Zero(t, elapsed, "stored at once")
 	})
 }
 
@@ -142,23 +139,22 @@ func TestWhatWasRemovedIsNoOldValue(t *testing.T) {
 		store.before = func(n int64) {
 			if n == 1 { // replaced, so that it is asked for once more
 				store.change(func(s *slot) { s.entry.LoadedAt, s.entry.Validator = s.entry.LoadedAt.Add(1), "v" })
-			} else if err := store.Delete(t.Context(), meddledKey); err != nil {
-				t.Error(err)
+			} else {
+				assert.NoError(t, store.Delete(t.Context(), meddledKey))
 			}
 		}
 		loaded := false
 		_, err := read(func(ctx context.Context) (int, error) {
 			load := readthrough.LoadOf(ctx, meddledKey.Name)
-			if old, ok := readthrough.OldValue[int](load); ok || load.Validator() != "" {
-				t.Errorf("the old value is %d, its validator %q", old, load.Validator())
-			}
+			old, ok := readthrough.OldValue[int](load)
+			assert.False(t, ok, "there is an old value %d", old)
+			assert.Empty(t, load.Validator(), "the validator of an old value")
 			loaded = true
 			return 2, nil
 		})
 		synctest.Wait()
-		if err != nil || !loaded {
-			t.Errorf("error %v, loaded: %v", err, loaded)
-		}
+		assert.NoError(t, err)
+		assert.True(t, loaded, "it did not load")
 	})
 }
 
@@ -178,9 +174,7 @@ func TestFreshValueBesideALease(t *testing.T) {
 			wantResult(t, "read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
 		})
 		wantLoads(t, &src.loads, 0)
-		if elapsed != 0 {
-			t.Errorf("took %v: it waited for the lease", elapsed)
-		}
+		assert.Zero(t, elapsed, "took: it waited for the lease")
 	})
 }
 
@@ -225,9 +219,9 @@ func TestWhatCannotBeReadIsReplaced(t *testing.T) {
 					got, err := read(t.Context(), s, meddledKey.Name, newSource(2).load)
 					wantResult(t, "read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
 				})
-				if v, _ := stored(t, store, meddledKey.Name); v != 2 || elapsed != 0 {
-					t.Errorf("%v is stored after %v, want 2 at once", v, elapsed)
-				}
+				v, _ := stored(t, store, meddledKey.Name)
+				assert.Equal(t, 2, v, "what is stored")
+				assert.Zero(t, elapsed, "stored at once")
 			})
 		}
 	}
@@ -238,14 +232,10 @@ func TestNothingIsFilledWithoutALease(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store := newMeddled()
 		s := newScope(t, on(store))
-		if err := store.Hold(t.Context(), provider.HoldTargets{Scope: "test", Keys: []string{"k"}}, "token", time.Hour); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, store.Hold(t.Context(), provider.HoldTargets{Scope: "test", Keys: []string{"k"}}, "token", time.Hour))
 		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
 		want(t, "read", value, err, 1)
-		if n := store.fills.Load(); n != 0 {
-			t.Errorf("%d fills were sent", n)
-		}
+		assert.Zero(t, store.fills.Load(), "fills were sent")
 	})
 }
 
@@ -258,9 +248,8 @@ func TestLeaseLastsAsLongAsItsLoad(t *testing.T) {
 		src.take(time.Hour - 1)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "read", value, err, 1)
-		if _, ok := store.peek(meddledKey); !ok {
-			t.Error("what a slow load brought is not stored")
-		}
+		_, ok := store.peek(meddledKey)
+		assert.True(t, ok, "what a slow load brought is not stored")
 	})
 }
 
@@ -296,9 +285,8 @@ func TestWrongNumberOfGrants(t *testing.T) {
 			s := newScope(t, on(store), reported.collect())
 			values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, many(newSource(1).load))
 			want(t, "read", values["a"]+values["b"], err, 2)
-			if errs, _ := reported.all(); len(errs) != 1 {
-				t.Errorf("reported %v, want one error", errs)
-			}
+			errs, _ := reported.all()
+			assert.Len(t, errs, 1, "reported")
 		})
 	}
 }
@@ -321,15 +309,14 @@ func TestLeasesOfAFailingStore(t *testing.T) {
 			}
 			acquires := store.acquires.Load()
 			close(src.gate)
-			if r := <-before; !errors.Is(r.err, fails) {
-				t.Errorf("got %d and error %v", r.value, r.err)
-			}
+			r := <-before
+			assert.ErrorIs(t, r.err, fails, "got %d", r.value)
 			value, err := readthrough.Wrap(t.Context(), s, "other", newSource(2).load)
 			want(t, "afterwards", value, err, 2)
 			synctest.Wait()
-			if a, f, r := store.acquires.Load()-acquires, store.fills.Load(), store.releases.Load(); a+f+r != 0 || acquires > 5 {
-				t.Errorf("%d, and then %d requests for leases, %d fills and %d releases were sent", acquires, a, f, r)
-			}
+			sent := [3]int64{store.acquires.Load() - acquires, store.fills.Load(), store.releases.Load()}
+			assert.Zero(t, sent, "then requests for leases, fills and releases were sent")
+			assert.LessOrEqual(t, acquires, int64(5), "requests for leases at first")
 			store.network.cut.Store(false)
 		})
 	}

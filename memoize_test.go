@@ -2,14 +2,14 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 )
@@ -35,26 +35,21 @@ func TestMemoizeIsWrap(t *testing.T) {
 		for range 3 {
 			got, err := get(t.Context(), 7)
 			want(t, "value", got, err, "v7.1")
-			if _, err := get(t.Context(), 1); !errors.Is(err, readthrough.ErrNotFound) {
-				t.Errorf("absent: %v", err)
-			}
-			if _, err := get(t.Context(), 2); !errors.Is(err, errFault) {
-				t.Errorf("failed: %v", err)
-			}
+			_, err = get(t.Context(), 1)
+			assert.ErrorIs(t, err, readthrough.ErrNotFound, "absent")
+			_, err = get(t.Context(), 2)
+			assert.ErrorIs(t, err, errFault, "failed")
 			var panicErr *readthrough.PanicError
-			if _, err := get(t.Context(), 3); !errors.As(err, &panicErr) || panicErr.Value != "three" {
-				t.Errorf("panicked: %v", err)
+			_, err = get(t.Context(), 3)
+			if assert.ErrorAs(t, err, &panicErr, "panicked") {
+				assert.Equal(t, "three", panicErr.Value, "panicked")
 			}
 		}
-		if wanted := map[int]int{7: 1, 1: 1, 2: 3, 3: 3}; !maps.Equal(loads, wanted) {
-			t.Errorf("loads %v, want %v", loads, wanted)
-		}
+		assert.Equal(t, map[int]int{7: 1, 1: 1, 2: 3, 3: 3}, loads, "loads")
 		// It is the same key that Wrap reads and that Invalidate removes.
 		got, err := readthrough.Wrap(t.Context(), s, "k:7", func(context.Context) (string, error) { return "not loaded", nil })
 		want(t, "Wrap", got, err, "v7.1")
-		if err := s.Invalidate(t.Context(), "k:7"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Invalidate(t.Context(), "k:7"))
 		got, err = get(t.Context(), 7)
 		want(t, "after the invalidation", got, err, "v7.2")
 		wantIdle(t, s)
@@ -124,9 +119,8 @@ func TestMemoizeManyIsWrapMany(t *testing.T) {
 		read := func(ids []int, wanted map[int]string) {
 			t.Helper()
 			got, err := getMany(t.Context(), ids)
-			if err != nil || !maps.Equal(got, wanted) {
-				t.Errorf("read of %v: %v, %v, want %v", ids, got, err, wanted)
-			}
+			assert.NoError(t, err, "read of %v", ids)
+			assert.Equal(t, wanted, got, "read of %v", ids)
 		}
 		read([]int{1, 2, -1}, map[int]string{1: "v1", 2: "v2"})
 		read([]int{2, 3, -1, 3}, map[int]string{2: "v2", 3: "v3"})
@@ -134,8 +128,6 @@ func TestMemoizeManyIsWrapMany(t *testing.T) {
 		get := readthrough.Memoize(s, key, func(context.Context, int) (string, error) { return "not loaded", nil })
 		got, err := get(t.Context(), 3)
 		want(t, "Memoize", got, err, "v3")
-		if wanted := [][]int{{1, 2, -1}, {3}}; !slices.EqualFunc(asked, wanted, slices.Equal) {
-			t.Errorf("asked for %v, want %v", asked, wanted)
-		}
+		assert.Equal(t, [][]int{{1, 2, -1}, {3}}, asked, "the ids it was asked for")
 	})
 }

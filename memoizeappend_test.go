@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
@@ -33,9 +35,7 @@ func TestMemoizeAppendIsMemoize(t *testing.T) {
 				for i := range seen {
 					seen[i] = transcript(t, open(t), aging, i == 1)
 				}
-				if !slices.Equal(seen[0], seen[1]) {
-					t.Errorf("Memoize:\n%s\nMemoizeAppend:\n%s", strings.Join(seen[0], "\n"), strings.Join(seen[1], "\n"))
-				}
+				assert.Equal(t, seen[1], seen[0], "what happens with Memoize and with MemoizeAppend")
 			})
 		}
 	}
@@ -51,9 +51,7 @@ func transcript(t *testing.T, store provider.CacheProvider, aging, appends bool)
 		options.StaleWhileRevalidate = time.Hour
 	}
 	s, err := cache.Scope("s", options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	loads := 0
 	load := func(_ context.Context, id int) (string, error) {
 		switch loads++; id {
@@ -75,16 +73,13 @@ func transcript(t *testing.T, store provider.CacheProvider, aging, appends bool)
 			synctest.Wait()
 			seen = append(seen, fmt.Sprint(id, value, err, loads))
 		}
-		if err := s.Invalidate(t.Context(), "k:33"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Invalidate(t.Context(), "k:33"))
 		time.Sleep(40 * time.Second)
 	}
 	// A value of another type is loaded anew.
 	other := readthrough.Memoize(s, func(id int) string { return string(appendID(nil, id)) }, func(context.Context, int) (int, error) { return 7, nil })
-	if _, err := other(t.Context(), 5); err != nil {
-		t.Fatal(err)
-	}
+	_, err = other(t.Context(), 5)
+	require.NoError(t, err)
 	value, err := get(t.Context(), 5)
 	synctest.Wait()
 	seen = append(seen, fmt.Sprint(value, err, loads))
@@ -134,18 +129,14 @@ func TestMemoizeAppendReportsKeys(t *testing.T) {
 		OnError: func(_ readthrough.Op, _, key string, _ error) { keys = append(keys, key) },
 	})
 	s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	get := readthrough.MemoizeAppend(s, appendID, func(_ context.Context, id int) (int, error) { return id, nil })
 	for id := range 3 {
-		if got, err := get(t.Context(), id); err != nil || got != id {
-			t.Errorf("get(%d) = %d, %v", id, got, err)
-		}
+		got, err := get(t.Context(), id)
+		assert.NoError(t, err, "get(%d)", id)
+		assert.Equal(t, id, got, "get(%d)", id)
 	}
-	if want := []string{"k:0", "k:1", "k:2"}; !slices.Equal(keys, want) {
-		t.Errorf("reported for %q, want %q", keys, want)
-	}
+	assert.Equal(t, []string{"k:0", "k:1", "k:2"}, keys, "the keys of the reports")
 }
 
 // TestMemoizeAppendTogether: buffers are not shared by calls under way.
@@ -157,7 +148,7 @@ func TestMemoizeAppendTogether(t *testing.T) {
 		group.Go(func() {
 			for i := range 2000 {
 				id := (i*7 + g) % 300
-				if got, err := get(t.Context(), id); err != nil || got != id {
+				if got, err := get(t.Context(), id); err != nil || got != id { // no assertion: its lock would hide races
 					t.Errorf("get(%d) = %d, %v", id, got, err)
 					return
 				}
@@ -179,9 +170,8 @@ func TestMemoizeAppendOfBadArguments(t *testing.T) {
 			return append(b, make([]byte, readthrough.MaxKeyBytes+1)...)
 		}, load),
 	} {
-		if _, err := get(t.Context(), 1); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("error %v, want one with %q", err, name)
-		}
+		_, err := get(t.Context(), 1)
+		assert.ErrorContains(t, err, name)
 	}
 }
 
@@ -196,15 +186,11 @@ func TestMemoizeAppendStoresKeys(t *testing.T) {
 	})
 	for range 2 {
 		for id := range 10 {
-			if got, err := get(t.Context(), id); err != nil || got != id {
-				t.Errorf("get(%d) = %d, %v", id, got, err)
-			}
+			got, err := get(t.Context(), id)
+			assert.NoError(t, err, "get(%d)", id)
+			assert.Equal(t, id, got, "get(%d)", id)
 		}
-		if err := s.Invalidate(t.Context(), "k:3"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Invalidate(t.Context(), "k:3"))
 	}
-	if loads != 11 {
-		t.Errorf("%d loads, want one for each id and one after the invalidation", loads)
-	}
+	assert.Equal(t, 11, loads, "loads: one for each id and one after the invalidation")
 }

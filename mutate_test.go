@@ -3,10 +3,12 @@ package readthrough_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 )
@@ -18,9 +20,7 @@ func (d *diary) note(what string) { *d = append(*d, what) }
 
 func (d *diary) expect(t *testing.T, want ...string) {
 	t.Helper()
-	if !slices.Equal(*d, want) {
-		t.Errorf("happened: %q, want %q", *d, want)
-	}
+	assert.Equal(t, want, []string(*d), "happened")
 }
 
 // keysOf makes targets of keys.
@@ -100,16 +100,12 @@ func TestMutateReaderTriggeredByEmit(t *testing.T) {
 				Invalidate: func(string) readthrough.Targets { return keysOf("k") },
 				Emit: func(_ context.Context, value string) error {
 					for range 10 {
-						if got := r.read("k"); got != value {
-							t.Errorf("read %q after the signal, want %q", got, value)
-						}
+						assert.Equal(t, value, r.read("k"), "read after the signal")
 					}
 					return nil
 				},
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 		}
 	})
 }
@@ -130,14 +126,11 @@ func TestMutateFailedWrite(t *testing.T) {
 		got, err := readthrough.Mutate(t.Context(), r.scope, mutation(r, d, func(context.Context) (string, error) {
 			return "half done", errWrite
 		}))
-		if got != "" || err != errWrite { //nolint:errorlint // it is returned as it is
-			t.Errorf("Mutate: %q, %v; want the error of the write alone", got, err)
-		}
+		assert.Empty(t, got, "Mutate returns the error of the write alone")
+		assert.Same(t, errWrite, err, "Mutate returns the error of the write as it is")
 		d.expect(t)
 		r.expectRead("k", "1", false)
-		if got := r.scope.Stats().Invalidations; got != 0 {
-			t.Errorf("Stats().Invalidations = %d", got)
-		}
+		assert.Zero(t, r.scope.Stats().Invalidations, "Stats().Invalidations")
 	})
 	bubble(t, "panic", func(t *testing.T) {
 		r := newRig(t, readthrough.Options{}, nil)
@@ -145,9 +138,9 @@ func TestMutateFailedWrite(t *testing.T) {
 		d := r.diary()
 		func() {
 			defer func() {
-				if got, ok := recover().(error); !ok || !errors.Is(got, errWrite) {
-					t.Errorf("recovered %v, want the panic of the write", got)
-				}
+				got, ok := recover().(error)
+				assert.True(t, ok, "recovered: the panic of the write")
+				assert.ErrorIs(t, got, errWrite, "recovered: the panic of the write")
 			}()
 			_, _ = readthrough.Mutate(t.Context(), r.scope, mutation(r, d, func(context.Context) (string, error) { panic(errWrite) }))
 		}()
@@ -191,9 +184,7 @@ func TestMutateInvalidatesWhatItHeld(t *testing.T) {
 			Write:      func(context.Context) (int, error) { r.set("2"); return 0, nil },
 			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
 		})
-		if err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, err)
 		r.expectRead("k", "2", true)
 		r.expectRead("list:a", "2", true)
 		r.expectRead("other", "1", false)
@@ -210,9 +201,7 @@ func TestMutateNothingStale(t *testing.T) {
 			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
 			Emit:       func(context.Context, int) error { d.note("emit"); return nil },
 		})
-		if err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, err)
 		d.expect(t, "emit")
 		r.expectRead("k", "1", false)
 	})
@@ -253,9 +242,9 @@ func TestMutateWhenPending(t *testing.T) {
 					Emit:       func(context.Context, string) error { d.note("emit"); return nil },
 					OnPending:  choice,
 				})
-				if got != "result" || errors.Is(err, readthrough.ErrInvalidationPending) != fails || (err != nil) != fails {
-					t.Errorf("Mutate: %q, %v", got, err)
-				}
+				assert.Equal(t, "result", got, "Mutate: error %v", err)
+				assert.Equal(t, fails, errors.Is(err, readthrough.ErrInvalidationPending), "Mutate: error %v", err)
+				assert.Equal(t, fails, err != nil, "Mutate: error %v", err)
 				if fails {
 					d.expect(t)
 				} else {
@@ -263,13 +252,13 @@ func TestMutateWhenPending(t *testing.T) {
 				}
 				r.expectPending(1)
 				reports := r.reports()[before:]
-				if !fails && len(reports) != store.reports {
-					t.Errorf("reported %v: who does not get the error has to find it in the log, once", reports)
+				if !fails {
+					assert.Len(t, reports, store.reports, "reported: who does not get the error has to find it in the log, once")
 				}
 				for _, report := range reports {
-					if report.op != readthrough.OpDelete || report.key != "k" || report.scope != "s" {
-						t.Errorf("reported %+v, want the deletion of k", report)
-					}
+					assert.Equal(t, readthrough.OpDelete, report.op, "reported: the deletion of k")
+					assert.Equal(t, "k", report.key, "reported: the deletion of k")
+					assert.Equal(t, "s", report.scope, "reported: the deletion of k")
 				}
 				r.expectRead("k", "2", true)
 			})
@@ -289,27 +278,19 @@ func TestMutateWhenTheCallerLeaves(t *testing.T) {
 			Write: func(got context.Context) (string, error) {
 				r.set("2")
 				cancel()
-				if got.Err() == nil {
-					t.Error("the context of the write is not that of the caller")
-				}
+				assert.Error(t, got.Err(), "the context of the write is not that of the caller")
 				return "result", nil
 			},
 			Invalidate: func(string) readthrough.Targets { return keysOf("k") },
 			Emit: func(ctx context.Context, _ string) error {
 				emitted = true
-				if err := ctx.Err(); err != nil {
-					t.Errorf("the context of the emit has ended: %v", err)
-				}
-				if got := ctx.Value(key{}); got != "v" {
-					t.Errorf("the context of the emit has the value %v", got)
-				}
+				assert.NoError(t, ctx.Err(), "the context of the emit has ended")
+				assert.Equal(t, "v", ctx.Value(key{}), "the context of the emit has the value")
 				return nil
 			},
 		})
 		want(t, "Mutate", got, err, "result")
-		if !emitted {
-			t.Error("nothing was emitted")
-		}
+		assert.True(t, emitted, "nothing was emitted")
 		r.expectPending(0)
 		r.expectRead("k", "2", true)
 	})
@@ -325,9 +306,9 @@ func TestMutateEmitError(t *testing.T) {
 			Invalidate: func(string) readthrough.Targets { return keysOf("k") },
 			Emit:       func(context.Context, string) error { return errEmit },
 		})
-		if got != "result" || !errors.Is(err, errEmit) || errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Errorf("Mutate: %q, %v; want the result and the error of the emit", got, err)
-		}
+		assert.Equal(t, "result", got, "Mutate returns the result and the error of the emit")
+		assert.ErrorIs(t, err, errEmit, "Mutate returns the result and the error of the emit")
+		assert.NotErrorIs(t, err, readthrough.ErrInvalidationPending, "Mutate returns the result and the error of the emit")
 		r.expectRead("k", "2", true)
 	})
 }
@@ -342,13 +323,11 @@ func TestMutateBadTargets(t *testing.T) {
 				Invalidate: func(string) readthrough.Targets { return bad },
 				Emit:       func(context.Context, string) error { t.Error("emitted"); return nil },
 			})
-			if got != "result" || err == nil || errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Errorf("Mutate: %q, %v; want the result and an error", got, err)
-			}
+			assert.Equal(t, "result", got, "Mutate returns the result and an error")
+			assert.Error(t, err, "Mutate returns the result and an error")
+			assert.NotErrorIs(t, err, readthrough.ErrInvalidationPending, "Mutate returns the result and an error")
 		}
-		if calls := r.store.calls(); len(calls) != 0 {
-			t.Errorf("the store was asked: %v", calls)
-		}
+		assert.Empty(t, r.store.calls(), "the store was asked")
 	})
 	bubble(t, "closed during the write", func(t *testing.T) {
 		r := newRig(t, readthrough.Options{}, nil)
@@ -357,9 +336,7 @@ func TestMutateBadTargets(t *testing.T) {
 			Invalidate: func(string) readthrough.Targets { return keysOf("k") },
 			Emit:       func(context.Context, string) error { t.Error("emitted"); return nil },
 		})
-		if !errors.Is(err, readthrough.ErrClosed) {
-			t.Errorf("error %v, want ErrClosed", err)
-		}
+		assert.ErrorIs(t, err, readthrough.ErrClosed)
 		synctest.Wait()
 	})
 }

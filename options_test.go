@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -35,9 +38,7 @@ func TestBadStoreAndOptions(t *testing.T) {
 	newCache := func(store provider.CacheProvider, options readthrough.Options) func() error {
 		return func() error {
 			c, err := readthrough.New(store, options)
-			if c != nil {
-				t.Error("New returned a cache beside the error")
-			}
+			assert.Nil(t, c, "New returned a cache beside the error")
 			return err
 		}
 	}
@@ -68,9 +69,7 @@ func TestHugeOptions(t *testing.T) {
 	for range 100 {
 		got, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 7, nil })
 		want(t, "Wrap", got, err, 7)
-		if err := s.Invalidate(t.Context(), "k"); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, s.Invalidate(t.Context(), "k"))
 	}
 }
 
@@ -81,9 +80,7 @@ func TestBadScopes(t *testing.T) {
 	scope := func(name string, options readthrough.ScopeOptions) func() error {
 		return func() error {
 			s, err := cache.Scope(name, options)
-			if s != nil {
-				t.Error("Scope returned a scope beside the error")
-			}
+			assert.Nil(t, s, "Scope returned a scope beside the error")
 			return err
 		}
 	}
@@ -161,9 +158,7 @@ func TestStaleNeedsARefresher(t *testing.T) {
 		},
 	}.run(t, func() int64 { return 0 })
 	s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	src := newSource(1)
 	value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 	want(t, "Wrap", value, err, 1)
@@ -179,13 +174,10 @@ func TestScopeNames(t *testing.T) {
 	cache := newCache(t, newStore(t), readthrough.Options{})
 	for _, name := range []string{"a", "Z", "0", "-", "_", ".", "maintenance-v2.1_X", strings.Repeat("s", 128)} {
 		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: 1})
-		if err != nil {
-			t.Errorf("Scope(%q): %v", name, err)
+		if !assert.NoError(t, err, "Scope(%q)", name) {
 			continue
 		}
-		if s.Name() != name {
-			t.Errorf("Name() = %q, want %q", s.Name(), name)
-		}
+		assert.Equal(t, name, s.Name(), "Name()")
 	}
 }
 
@@ -193,15 +185,13 @@ func TestSameScope(t *testing.T) {
 	cache := newCache(t, newStore(t), readthrough.Options{})
 	base := readthrough.ScopeOptions{TTL: time.Minute, NotFound: holdingError{1}}
 	first, err := cache.Scope("s", base)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	spelled := base // the defaults, spelled out
 	spelled.Jitter, spelled.NegativeTTL = 0.1, 5*time.Second
 	for _, options := range []readthrough.ScopeOptions{base, spelled} {
-		if again, err := cache.Scope("s", options); again != first || err != nil {
-			t.Errorf("Scope again: %p, %v, want the same scope", again, err)
-		}
+		again, err := cache.Scope("s", options)
+		assert.NoError(t, err, "Scope again returns the same scope")
+		assert.Same(t, first, again, "Scope again returns the same scope")
 	}
 	changes := map[string]func(*readthrough.ScopeOptions){
 		"TTL":         func(o *readthrough.ScopeOptions) { o.TTL++ },
@@ -222,9 +212,8 @@ func TestSameScope(t *testing.T) {
 		}}.run(t, func() int64 { return 0 })
 	}
 	other, err := cache.Scope("s2", base)
-	if err != nil || other == first {
-		t.Errorf("Scope of another name: %p, %v", other, err)
-	}
+	assert.NoError(t, err, "Scope of another name")
+	assert.NotSame(t, first, other, "Scope of another name")
 }
 
 // TestLifetimes stores with every combination of TTLs and looks when the entry
@@ -255,49 +244,36 @@ func TestLifetimes(t *testing.T) {
 			test.options.Jitter = -1
 			cache := newCache(t, newStore(t), readthrough.Options{})
 			s, err := cache.Scope("s", test.options)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, absent := range []bool{false, true} {
 				key, lives := fmt.Sprint(absent), test.value
 				if absent {
 					lives = test.empty
 				}
-				if _, err := readthrough.Wrap(t.Context(), s, key, func(context.Context) (int, error) {
+				_, err := readthrough.Wrap(t.Context(), s, key, func(context.Context) (int, error) {
 					if absent {
 						return 0, readthrough.ErrNotFound
 					}
 					return 1, nil
-				}, test.call...); errors.Is(err, readthrough.ErrNotFound) != absent {
-					t.Fatal(err)
-				}
+				}, test.call...)
+				require.Equal(t, absent, errors.Is(err, readthrough.ErrNotFound), "%v", err)
 				has := func() bool {
 					t.Helper()
 					found, err := s.Has(t.Context(), key)
-					if err != nil {
-						t.Error(err)
-					}
+					assert.NoError(t, err)
 					return found
 				}
 				switch lives {
 				case 0:
-					if has() {
-						t.Errorf("absent = %v: stored, want not", absent)
-					}
+					assert.False(t, has(), "absent = %v: stored", absent)
 				case never:
 					time.Sleep(100 * 365 * 24 * time.Hour)
-					if !has() {
-						t.Errorf("absent = %v: gone after 100 years", absent)
-					}
+					assert.True(t, has(), "absent = %v: gone after 100 years", absent)
 				default:
 					time.Sleep(lives - 1)
-					if !has() {
-						t.Errorf("absent = %v: gone before %v", absent, lives)
-					}
+					assert.True(t, has(), "absent = %v: gone before %v", absent, lives)
 					time.Sleep(1)
-					if has() {
-						t.Errorf("absent = %v: still there after %v", absent, lives)
-					}
+					assert.False(t, has(), "absent = %v: still there after %v", absent, lives)
 				}
 			}
 		})
@@ -331,18 +307,12 @@ func TestJitter(t *testing.T) {
 				const ttl, n = time.Second, 300
 				cache := newCache(t, newStore(t), readthrough.Options{})
 				s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: ttl, Jitter: jitter})
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				for i := range n {
-					if err := store(t.Context(), s, fmt.Sprint(i)); err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, store(t.Context(), s, fmt.Sprint(i)))
 				}
 				page, err := s.Entries(t.Context(), provider.ListOptions{Limit: n})
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				shortest, longest, odd := ttl, time.Duration(0), 0
 				for _, e := range page.Entries {
 					lives := e.ExpiresAt.Sub(e.StoredAt)
@@ -359,18 +329,13 @@ func TestJitter(t *testing.T) {
 					part = 0.1
 				}
 				lowest := ttl - time.Duration(part*float64(ttl))
-				if longest > ttl || shortest < lowest {
-					t.Errorf("TTLs from %v to %v, want from %v to %v", shortest, longest, lowest, ttl)
-				}
+				assert.LessOrEqual(t, longest, ttl, "TTLs")
+				assert.GreaterOrEqual(t, shortest, lowest, "TTLs")
 				if part == 0 {
 					return
 				}
-				if spread := longest - shortest; spread < time.Duration(0.8*part*float64(ttl)) {
-					t.Errorf("TTLs from %v to %v: that is no spread", shortest, longest)
-				}
-				if odd < n/2 {
-					t.Errorf("only %d of %d TTLs are finer than a millisecond", odd, n)
-				}
+				assert.GreaterOrEqual(t, longest-shortest, time.Duration(0.8*part*float64(ttl)), "TTLs from %v to %v: that is no spread", shortest, longest)
+				assert.GreaterOrEqual(t, odd, n/2, "TTLs of %d that are finer than a millisecond", n)
 			})
 		}
 	}
@@ -393,20 +358,17 @@ func TestNotFoundOfTheService(t *testing.T) {
 					loads++
 					return 0, fmt.Errorf("load: %w", said)
 				})
-				if !errors.Is(err, said) || i > 0 && !errors.Is(err, readthrough.ErrNotFound) {
-					t.Errorf("read %d: %v", i, err)
+				assert.ErrorIs(t, err, said, "read %d", i)
+				if i > 0 {
+					assert.ErrorIs(t, err, readthrough.ErrNotFound, "read %d", i)
 				}
 			}
-			if loads != 1 {
-				t.Errorf("%d loads, want 1", loads)
-			}
+			assert.Equal(t, 1, loads, "loads")
 			_, err := readthrough.Wrap(t.Context(), s, "ours", func(context.Context) (int, error) { return 0, readthrough.ErrNotFound })
-			if !errors.Is(err, readthrough.ErrNotFound) {
-				t.Errorf("ErrNotFound is understood in every case: %v", err)
-			}
-			if has, err := s.Has(t.Context(), "ours"); !has || err != nil {
-				t.Errorf("Has: %v, %v, want the absence stored", has, err)
-			}
+			assert.ErrorIs(t, err, readthrough.ErrNotFound, "ErrNotFound is understood in every case")
+			has, err := s.Has(t.Context(), "ours")
+			assert.NoError(t, err, "Has: the absence is stored")
+			assert.True(t, has, "Has: the absence is stored")
 		})
 	}
 }
@@ -419,17 +381,14 @@ func TestLoadTimeout(t *testing.T) {
 				time.Sleep(time.Minute) // pays no attention to ctx
 				return 1, nil
 			})
-			if !errors.Is(err, readthrough.ErrLoadTimeout) || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("error %v, want ErrLoadTimeout", err)
-			}
+			assert.ErrorIs(t, err, readthrough.ErrLoadTimeout)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
 		})
-		if elapsed != time.Second {
-			t.Errorf("took %v, want a second", elapsed)
-		}
+		assert.Equal(t, time.Second, elapsed, "took")
 		time.Sleep(2 * time.Minute)
 		wantIdle(t, s)
-		if has, err := s.Has(t.Context(), "k"); has || err != nil {
-			t.Errorf("Has: %v, %v: what a load returns too late is not used", has, err)
-		}
+		has, err := s.Has(t.Context(), "k")
+		assert.NoError(t, err, "Has: what a load returns too late is not used")
+		assert.False(t, has, "Has: what a load returns too late is not used")
 	})
 }

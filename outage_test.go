@@ -13,6 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -87,31 +90,25 @@ func TestOutageNeverFailsARead(t *testing.T) {
 					// errgroup lets the others finish and says nothing: the rest is a miss.
 					return
 				}
-				if elapsed != f.takes {
-					t.Errorf("took %v, want %v", elapsed, f.takes)
-				}
+				assert.Equal(t, f.takes, elapsed, "took")
 				if f.sets && o.keys > 1 && o.op == "set" { // one error for each, joined
 					r.expectReports(o.want)
 					return
 				}
 				reports := r.reports()
-				if len(reports) != 1 {
-					t.Fatalf("reported %v, want one report", reports)
-				}
-				if got := reports[0]; got.op != o.want || got.key != o.key || got.scope != "s" || !f.cause(got.err) {
-					t.Errorf("reported %+v, want op %v of key %q in scope s", got, o.want, o.key)
-				}
-				if got := r.scope.Stats().ProviderErrors; got != 1 {
-					t.Errorf("Stats().ProviderErrors = %d, want 1", got)
-				}
+				require.Len(t, reports, 1, "reported")
+				got := reports[0]
+				assert.Equal(t, o.want, got.op, "reported")
+				assert.Equal(t, o.key, got.key, "reported")
+				assert.Equal(t, "s", got.scope, "reported")
+				assert.True(t, f.cause(got.err), "reported %v", got.err)
+				assert.Equal(t, int64(1), r.scope.Stats().ProviderErrors, "Stats().ProviderErrors")
 				r.store.heal()
 				synctest.Wait()
 				r.readAll(o.keys)
 				loads := r.loaded()
 				r.readAll(o.keys)
-				if r.loaded() != loads {
-					t.Error("a read after the fault has ended is not cached")
-				}
+				assert.Equal(t, loads, r.loaded(), "a read after the fault has ended is not cached")
 			})
 		}
 	}
@@ -121,9 +118,7 @@ func TestOutageNeverFailsARead(t *testing.T) {
 func (r *rig) readAll(n int) {
 	r.t.Helper()
 	if n == 1 {
-		if got := r.read("k0"); got != "1" {
-			r.t.Errorf("read %q, want 1", got)
-		}
+		assert.Equal(r.t, "1", r.read("k0"), "read")
 		return
 	}
 	n = max(n, -n)
@@ -132,13 +127,9 @@ func (r *rig) readAll(n int) {
 		keys[i] = fmt.Sprint("k", i)
 	}
 	got := r.readMany(keys...)
-	if len(got) != n {
-		r.t.Errorf("read %v, want %d values", got, n)
-	}
+	assert.Len(r.t, got, n, "read")
 	for key, value := range got {
-		if value != "1" {
-			r.t.Errorf("read %q under %q, want 1", value, key)
-		}
+		assert.Equal(r.t, "1", value, "read under %q", key)
 	}
 }
 
@@ -159,12 +150,9 @@ func TestUndecodableIsAMissAndOverwritten(t *testing.T) {
 				r.store.put("s", "k1", entry)
 				r.readMany("k0", "k1", "k2")
 				r.expectReports(readthrough.OpGet, readthrough.OpGet)
-				if got := r.reports()[1]; got.key != "k1" {
-					t.Errorf("reported key %q, want k1", got.key)
-				}
-				if got, _ := r.store.value("s", "k1"); got != "1" {
-					t.Errorf("k1 is stored as %v, want 1", got)
-				}
+				assert.Equal(t, "k1", r.reports()[1].key, "reported key")
+				got, _ := r.store.value("s", "k1")
+				assert.Equal(t, "1", got, "k1 as it is stored")
 			})
 		}
 	}
@@ -178,19 +166,15 @@ func TestUndecodableErrorOfTheStore(t *testing.T) {
 		r.store.fail(faultUndecodable, "get")
 		r.readAll(3)
 		reports := r.reports()
-		if len(reports) != 3 {
-			t.Fatalf("reported %v, want one report for each key", reports)
-		}
+		require.Len(t, reports, 3, "reported: one for each key")
 		for _, report := range reports {
-			if report.op != readthrough.OpGet || report.key == "" || !errors.Is(report.err, provider.ErrUndecodable) {
-				t.Errorf("reported %+v", report)
-			}
+			assert.Equal(t, readthrough.OpGet, report.op, "reported")
+			assert.NotEmpty(t, report.key, "reported")
+			assert.ErrorIs(t, report.err, provider.ErrUndecodable, "reported")
 		}
 		r.store.heal()
 		r.readAll(3)
-		if got := r.loaded(); got != 3 {
-			t.Errorf("%d loads, want 3: the breaker must not be open", got)
-		}
+		assert.Equal(t, 3, r.loaded(), "loads: the breaker must not be open")
 	})
 }
 
@@ -200,9 +184,7 @@ func TestWrongNumberOfResults(t *testing.T) {
 		r.readAll(3)
 		r.store.fail(faultMiscount, "getMany")
 		r.readAll(3) // must not take a result for that of another key
-		if got := r.loaded(); got != 6 {
-			t.Errorf("%d loads, want 6: results that cannot be told apart must not be used", got)
-		}
+		assert.Equal(t, 6, r.loaded(), "loads: results that cannot be told apart must not be used")
 		r.expectReports(readthrough.OpGet)
 	})
 }
@@ -220,15 +202,9 @@ func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
 					r.expectRead(fmt.Sprint(i), "1", true)
 				}
 			})
-			if want := breakerFailures * providerTimeout; elapsed != want {
-				t.Errorf("100 reads took %v, want %v", elapsed, want)
-			}
-			if got := len(r.store.calls()); got != breakerFailures {
-				t.Errorf("the store was asked %d times, want %d", got, breakerFailures)
-			}
-			if got := len(r.reports()); got != breakerFailures {
-				t.Errorf("%d reports, want %d", got, breakerFailures)
-			}
+			assert.Equal(t, breakerFailures*providerTimeout, elapsed, "100 reads took")
+			assert.Len(t, r.store.calls(), breakerFailures, "the store was asked")
+			assert.Len(t, r.reports(), breakerFailures, "reports")
 		})
 		bubble(t, name+", bulk", func(t *testing.T) {
 			r := newRig(t, readthrough.Options{}, withBatches)
@@ -238,9 +214,7 @@ func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
 					r.readAll(10)
 				}
 			})
-			if want := breakerFailures * providerTimeout; elapsed != want {
-				t.Errorf("100 bulk reads took %v, want %v", elapsed, want)
-			}
+			assert.Equal(t, breakerFailures*providerTimeout, elapsed, "100 bulk reads took")
 		})
 	}
 }
@@ -273,9 +247,7 @@ func TestPunctualStoreIsCalledDirectly(t *testing.T) {
 				return nil
 			})
 			r.expectRead("k", "1", false)
-			if want := name == "punctual"; direct != want {
-				t.Errorf("called by the reader: %v, want %v", direct, want)
-			}
+			assert.Equal(t, name == "punctual", direct, "called by the reader")
 		})
 	}
 }
@@ -300,17 +272,12 @@ func TestPunctualStoreAndImpatientCallers(t *testing.T) {
 			const readers = 10
 			for range readers {
 				ctx, cancel := context.WithTimeout(t.Context(), providerTimeout/4)
-				if _, err := r.readCtx(ctx, r.scope, "k"); err != nil {
-					t.Errorf("a read failed: %v", err)
-				}
+				_, err := r.readCtx(ctx, r.scope, "k")
+				assert.NoError(t, err, "a read failed")
 				cancel()
-				if err := r.scope.Invalidate(t.Context(), "k"); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, r.scope.Invalidate(t.Context(), "k"))
 			}
-			if got := len(r.store.calls("get")); got < readers {
-				t.Errorf("the store was asked %d times for %d readers", got, readers)
-			}
+			assert.GreaterOrEqual(t, len(r.store.calls("get")), readers, "the store was asked once for each reader")
 		})
 	}
 }
@@ -327,9 +294,7 @@ func TestStampedeInAnOutage(t *testing.T) {
 			readers.Go(func() { r.read("k") })
 		}
 		readers.Wait()
-		if got := r.loaded(); got != 1 {
-			t.Errorf("%d loads, want 1", got)
-		}
+		assert.Equal(t, 1, r.loaded(), "loads")
 	})
 }
 
@@ -361,31 +326,28 @@ func TestBreakerProbes(t *testing.T) {
 		}
 		r.store.failAll(faultHang)
 		burst()
-		if asked, elapsed := burst(); asked != 0 || len(elapsed) != 0 {
-			t.Fatalf("with an open breaker the store was asked %d times and readers waited %v", asked, elapsed)
-		}
+		asked, elapsed := burst()
+		require.Zero(t, asked, "with an open breaker the store was asked")
+		require.Empty(t, elapsed, "with an open breaker readers waited")
 		time.Sleep(breakerCooldown - time.Nanosecond)
-		if asked, _ := burst(); asked != 0 {
-			t.Fatalf("before the cooldown is over the store was asked %d times", asked)
-		}
+		asked, _ = burst()
+		require.Zero(t, asked, "before the cooldown is over the store was asked")
 		for range 3 {
 			time.Sleep(breakerCooldown)
-			if asked, elapsed := burst(); asked != 1 || len(elapsed) != 1 || elapsed[0] != providerTimeout {
-				t.Fatalf("after the cooldown the store was asked %d times and readers waited %v; want one of them to probe", asked, elapsed)
-			}
-			if asked, _ := burst(); asked != 0 {
-				t.Fatalf("after a failed probe the store was asked %d times", asked)
-			}
+			asked, elapsed := burst()
+			require.Equal(t, 1, asked, "after the cooldown the store is asked: one reader probes")
+			require.Equal(t, []time.Duration{providerTimeout}, elapsed, "after the cooldown readers waited: one of them probes")
+			asked, _ = burst()
+			require.Zero(t, asked, "after a failed probe the store was asked")
 		}
 		r.store.heal()
-		if asked, _ := burst(); asked != 0 {
-			t.Fatalf("after a failed probe the store was asked %d times", asked)
-		}
+		asked, _ = burst()
+		require.Zero(t, asked, "after a failed probe the store was asked")
 		time.Sleep(breakerCooldown)
 		r.read("first") // probes and closes
-		if asked, elapsed := burst(); asked != 10 || len(elapsed) != 0 {
-			t.Fatalf("after the outage the store was asked %d times, want 10; readers waited %v", asked, elapsed)
-		}
+		asked, elapsed = burst()
+		require.Equal(t, 10, asked, "after the outage the store was asked")
+		require.Empty(t, elapsed, "after the outage readers waited")
 	})
 }
 
@@ -396,9 +358,7 @@ func TestBreakerCountsFailuresInARow(t *testing.T) {
 			r.store.fail(faultError, "get")
 			r.read(fmt.Sprint(i))
 		}
-		if got := len(r.store.calls("get")); got != 20 {
-			t.Errorf("the store was asked %d times, want 20", got)
-		}
+		assert.Len(t, r.store.calls("get"), 20, "the store was asked")
 	})
 }
 
@@ -410,13 +370,10 @@ func TestCallerCancellationIsNoFailure(t *testing.T) {
 			for range 10 {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Millisecond, cancel)
-				if _, err := r.readCtx(ctx, r.scope, "k"); !errors.Is(err, context.Canceled) {
-					t.Errorf("error %v, want context.Canceled", err)
-				}
+				_, err := r.readCtx(ctx, r.scope, "k")
+				assert.ErrorIs(t, err, context.Canceled)
 			}
-			if got := len(r.store.calls("get")); got != 10 {
-				t.Errorf("the store was asked %d times, want 10: a reader that leaves is no failure", got)
-			}
+			assert.Len(t, r.store.calls("get"), 10, "the store was asked: a reader that leaves is no failure")
 			r.expectReports()
 			r.store.heal()
 			r.expectRead("k", "1", true)
@@ -435,9 +392,8 @@ func TestCancelledProbe(t *testing.T) {
 		time.Sleep(breakerCooldown)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
-		if _, err := r.readCtx(ctx, r.scope, "k"); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v, want context.Canceled", err)
-		}
+		_, err := r.readCtx(ctx, r.scope, "k")
+		assert.ErrorIs(t, err, context.Canceled)
 		r.store.heal()
 		r.expectRead("k", "1", true)
 		r.expectRead("k", "1", false)
@@ -451,13 +407,9 @@ func TestRefusalsAreNoFailures(t *testing.T) {
 			r.store.fail(f, "set")
 			for i := range 10 {
 				r.expectRead("k", "1", true)
-				if got := len(r.store.calls("get")); got != i+1 {
-					t.Fatalf("the store was asked %d times, want %d: a refusal is no failure", got, i+1)
-				}
+				require.Len(t, r.store.calls("get"), i+1, "the store was asked: a refusal is no failure")
 			}
-			if got := len(r.reports()); got != 10 {
-				t.Errorf("%d reports, want 10", got)
-			}
+			assert.Len(t, r.reports(), 10, "reports")
 		})
 	}
 }
@@ -476,9 +428,8 @@ func TestRefusedItemsDoNotKeepOthersOut(t *testing.T) {
 		r.readAll(3)
 		r.expectReports(readthrough.OpSet)
 		for key, want := range map[string]bool{"k0": true, "k1": false, "k2": true} {
-			if _, found := r.store.value("s", key); found != want {
-				t.Errorf("%s stored: %v, want %v", key, found, want)
-			}
+			_, found := r.store.value("s", key)
+			assert.Equal(t, want, found, "%s stored", key)
 		}
 	})
 }
@@ -495,12 +446,10 @@ func TestAbandonedCallsAreBounded(t *testing.T) {
 					r.read(fmt.Sprint(i))
 				}
 			})
-			if want := maxAbandoned * providerTimeout; elapsed != want {
-				t.Errorf("the reads took %v, want %v", elapsed, want)
-			}
-			if running, most := r.store.concurrency(); running != maxAbandoned || most != maxAbandoned {
-				t.Errorf("%d calls are stuck, at most %d were; want %d", running, most, maxAbandoned)
-			}
+			assert.Equal(t, maxAbandoned*providerTimeout, elapsed, "the reads took")
+			running, most := r.store.concurrency()
+			assert.Equal(t, maxAbandoned, running, "calls are stuck")
+			assert.Equal(t, maxAbandoned, most, "most calls that were stuck")
 			r.store.heal()
 			synctest.Wait()
 			r.read("k")
@@ -515,28 +464,24 @@ func TestAbandonedCallsAreBounded(t *testing.T) {
 			_, _ = r.readCtx(ctx, r.scope, "k")
 			cancel()
 		}
-		if running, _ := r.store.concurrency(); running != maxAbandoned {
-			t.Errorf("%d calls are stuck, want %d", running, maxAbandoned)
-		}
+		running, _ := r.store.concurrency()
+		assert.Equal(t, maxAbandoned, running, "calls are stuck")
 	})
 	for name, failures := range map[string]int{"deletions": 0, "deletions without a breaker": -1} {
 		bubble(t, name, func(t *testing.T) {
 			r := newRig(t, readthrough.Options{BreakerFailures: failures}, nil)
 			r.store.failAll(faultStuck)
 			for i := range 2 * maxAbandoned {
-				if err := r.scope.Invalidate(t.Context(), fmt.Sprint(i)); !errors.Is(err, readthrough.ErrInvalidationPending) {
-					t.Fatalf("error %v, want ErrInvalidationPending", err)
-				}
-				if _, err := r.scope.InvalidatePrefix(t.Context(), fmt.Sprint("p", i%10)); !errors.Is(err, readthrough.ErrInvalidationPending) {
-					t.Fatalf("error %v, want ErrInvalidationPending", err)
-				}
+				require.ErrorIs(t, r.scope.Invalidate(t.Context(), fmt.Sprint(i)), readthrough.ErrInvalidationPending)
+				_, err := r.scope.InvalidatePrefix(t.Context(), fmt.Sprint("p", i%10))
+				require.ErrorIs(t, err, readthrough.ErrInvalidationPending)
 			}
 			time.Sleep(10 * time.Minute) // of retries
 			// The last two of them, of the test and of the retries, may have begun at
 			// the same time.
-			if running, _ := r.store.concurrency(); running < maxAbandoned || running > maxAbandoned+1 {
-				t.Errorf("%d calls are stuck, want %d", running, maxAbandoned)
-			}
+			running, _ := r.store.concurrency()
+			assert.GreaterOrEqual(t, running, maxAbandoned, "calls are stuck")
+			assert.LessOrEqual(t, running, maxAbandoned+1, "calls are stuck")
 			r.store.heal()
 			time.Sleep(time.Minute)
 			r.expectPending(0)
@@ -570,14 +515,10 @@ func TestFillThatDoesNotReturnNormally(t *testing.T) {
 			bubble(t, fmt.Sprint(name, len(keys)), func(t *testing.T) {
 				r := newRig(t, readthrough.Options{BreakerFailures: -1}, store.wrap)
 				r.store.fail(store.fault, "set")
-				if values := r.readMany(keys...); values["a"] != "1" {
-					t.Errorf("got %v", values)
-				}
+				assert.Equal(t, "1", r.readMany(keys...)["a"])
 				r.expectReports(readthrough.OpSet)
 				r.store.heal()
-				if err := r.scope.Invalidate(t.Context(), keys...); err != nil {
-					t.Errorf("Invalidate: %v", err)
-				}
+				assert.NoError(t, r.scope.Invalidate(t.Context(), keys...), "Invalidate")
 			})
 		}
 	}
@@ -589,31 +530,22 @@ func TestHangingStoreAndImpatientCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &hangingStore{}
 		cache, err := readthrough.New(store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		scope, err := cache.Scope("impatient", readthrough.ScopeOptions{TTL: time.Hour})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
-			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) {
+			_, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) {
 				// Two looks at the store leave a quarter of the time: not to the instant.
 				time.Sleep(9 * time.Millisecond)
 				return 1, nil
-			}); err != nil {
-				t.Errorf("a read failed: %v", err)
-			}
+			})
+			assert.NoError(t, err, "a read failed")
 			cancel()
 		}
-		if calls := store.gets.Load(); calls >= 10 {
-			t.Errorf("%d reads asked the store: it is never left alone", calls)
-		}
+		assert.Less(t, store.gets.Load(), int64(10), "reads that asked the store: it is never left alone")
 		time.Sleep(time.Minute) // for the abandoned calls
-		if err := cache.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, cache.Close())
 	})
 }
 

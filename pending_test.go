@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
@@ -55,12 +57,11 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 						err = r.scope.Invalidate(t.Context(), "k:1")
 					}
 				})
-				if !errors.Is(err, readthrough.ErrInvalidationPending) || f.cause != nil && !errors.Is(err, f.cause) {
-					t.Fatalf("error %v, want ErrInvalidationPending because of %v", err, f.cause)
+				require.ErrorIs(t, err, readthrough.ErrInvalidationPending)
+				if f.cause != nil {
+					require.ErrorIs(t, err, f.cause)
 				}
-				if elapsed != f.takes {
-					t.Errorf("took %v, want %v", elapsed, f.takes)
-				}
+				assert.Equal(t, f.takes, elapsed, "took")
 				r.expectReports(op)
 				r.expectPending(1)
 				r.store.fail(faultError, "delete", "deletePrefix") // of the retries, too, for now
@@ -70,12 +71,12 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 				r.store.heal()
 				time.Sleep(recovery)
 				r.expectPending(0)
-				if got := r.observed(readthrough.EventRecovered); len(got) != 1 || got[0].Count != 1 {
-					t.Errorf("observed %v, want that one was recovered", got)
+				got := r.observed(readthrough.EventRecovered)
+				if assert.Len(t, got, 1, "observed: one was recovered") {
+					assert.Equal(t, 1, got[0].Count, "observed: one was recovered")
 				}
-				if _, found := r.store.value("s", "k:1"); found {
-					t.Error("the old value is still stored")
-				}
+				_, found := r.store.value("s", "k:1")
+				assert.False(t, found, "the old value is still stored")
 				r.expectRead("k:1", "2", true)
 				r.expectRead("k:1", "2", false)
 			})
@@ -98,9 +99,7 @@ func (r *rig) expectBypassed(key, want string) {
 	before := asked()
 	r.expectRead(key, want, true)
 	r.expectRead(key, want, true)
-	if got := r.readMany(key, "beside"); got[key] != want {
-		r.t.Errorf("bulk read of %q: %v, want %q", key, got, want)
-	}
+	assert.Equal(r.t, want, r.readMany(key, "beside")[key], "bulk read of %q", key)
 	r.mu.Lock()
 	r.delay = time.Nanosecond
 	r.mu.Unlock()
@@ -108,21 +107,15 @@ func (r *rig) expectBypassed(key, want string) {
 	var readers sync.WaitGroup
 	for range 50 {
 		readers.Go(func() {
-			if got := r.read(key); got != want {
-				r.t.Errorf("read of %q: %q, want %q", key, got, want)
-			}
+			assert.Equal(r.t, want, r.read(key), "read of %q", key)
 		})
 	}
 	readers.Wait()
 	r.mu.Lock()
 	r.delay = 0
 	r.mu.Unlock()
-	if got := r.loaded() - loads; got != 1 {
-		r.t.Errorf("%d loads for 50 readers of %q, want 1", got, key)
-	}
-	if n := asked() - before; n != 0 {
-		r.t.Errorf("the store was asked %d times about %q, whose invalidation is pending", n, key)
-	}
+	assert.Equal(r.t, 1, r.loaded()-loads, "loads for 50 readers of %q", key)
+	assert.Zero(r.t, asked()-before, "the store was asked about %q, whose invalidation is pending", key)
 }
 
 // TestPendingWithBatches is the bypass for a store that reads many at once.
@@ -132,12 +125,11 @@ func TestPendingWithBatches(t *testing.T) {
 		r.readAll(3)
 		r.set("2")
 		r.store.fail(faultError, "delete")
-		if err := r.scope.Invalidate(t.Context(), "k1"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatalf("error %v", err)
-		}
-		if got := r.readMany("k0", "k1", "k2"); got["k0"] != "1" || got["k1"] != "2" || got["k2"] != "1" {
-			t.Errorf("read %v, want k1 loaded and the others as stored", got)
-		}
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k1"), readthrough.ErrInvalidationPending)
+		got := r.readMany("k0", "k1", "k2")
+		assert.Equal(t, "1", got["k0"], "k1 is loaded and the others are as stored")
+		assert.Equal(t, "2", got["k1"], "k1 is loaded and the others are as stored")
+		assert.Equal(t, "1", got["k2"], "k1 is loaded and the others are as stored")
 		r.expectBypassed("k1", "2")
 	})
 }
@@ -154,9 +146,7 @@ func TestRetriesComeBeforeReads(t *testing.T) {
 		r.read("k")
 		r.store.failAll(faultError)
 		r.set("2")
-		if err := r.scope.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatalf("error %v", err)
-		}
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
 		for i := range 10 { // opens the breaker
 			r.read(fmt.Sprint(i))
 		}
@@ -166,14 +156,13 @@ func TestRetriesComeBeforeReads(t *testing.T) {
 		for pending := true; pending; pending = r.scope.Stats().Pending > 0 {
 			r.expectRead("k", "2", true)
 			r.read("l")
-			if _, err := r.readCtx(t.Context(), other, "k"); err != nil {
-				t.Error(err)
-			}
+			_, err := r.readCtx(t.Context(), other, "k")
+			assert.NoError(t, err)
 			time.Sleep(time.Millisecond)
 		}
-		if got := r.store.calls()[before]; got.op != "delete" || got.names[0] != "k" {
-			t.Errorf("the first call that the store received was %s of %v, want the deletion of k", got.op, got.names)
-		}
+		got := r.store.calls()[before]
+		assert.Equal(t, "delete", got.op, "the first call that the store receives is the deletion of k")
+		assert.Equal(t, "k", got.names[0], "the first call that the store receives is the deletion of k")
 		r.expectRead("k", "2", true)
 		r.expectRead("k", "2", false)
 	}
@@ -193,17 +182,11 @@ func TestInvalidateWhileTheStoreIsLeftAlone(t *testing.T) {
 		before := len(r.reports())
 		elapsed := took(func() {
 			for i := range 100 {
-				if err := r.scope.Invalidate(t.Context(), fmt.Sprint(i)); !errors.Is(err, readthrough.ErrInvalidationPending) {
-					t.Fatalf("error %v", err)
-				}
+				require.ErrorIs(t, r.scope.Invalidate(t.Context(), fmt.Sprint(i)), readthrough.ErrInvalidationPending)
 			}
 		})
-		if elapsed != 0 {
-			t.Errorf("100 invalidations took %v, want no time", elapsed)
-		}
-		if got := len(r.reports()) - before; got != 0 {
-			t.Errorf("%d reports of a store that was not asked", got)
-		}
+		assert.Zero(t, elapsed, "100 invalidations took")
+		assert.Zero(t, len(r.reports())-before, "reports of a store that was not asked")
 		r.expectPending(100)
 		r.store.heal()
 		time.Sleep(2 * recovery)
@@ -221,15 +204,12 @@ func TestRetriesBackOff(t *testing.T) {
 		_ = r.scope.Invalidate(t.Context(), "k")
 		time.Sleep(20 * time.Second)
 		calls := r.store.calls("delete")
-		if len(calls) < 15 {
-			t.Fatalf("%d attempts in 20 s", len(calls))
-		}
+		require.GreaterOrEqual(t, len(calls), 15, "attempts in 20 s")
 		pause := 25 * time.Millisecond
 		for i := range len(calls) - 1 {
 			got := calls[i+1].at.Sub(calls[i].at)
-			if got < pause/2 || got >= pause+pause/2 {
-				t.Errorf("pause %d is %v, want about %v", i, got, pause)
-			}
+			assert.GreaterOrEqual(t, got, pause/2, "pause %d, about %v", i, pause)
+			assert.Less(t, got, pause+pause/2, "pause %d, about %v", i, pause)
 			pause = min(2*pause, time.Second)
 		}
 		r.store.heal()
@@ -237,9 +217,7 @@ func TestRetriesBackOff(t *testing.T) {
 		r.expectPending(0)
 		attempts := len(r.store.calls())
 		time.Sleep(time.Hour)
-		if got := len(r.store.calls()); got != attempts {
-			t.Errorf("%d calls after nothing was pending any more", got-attempts)
-		}
+		assert.Len(t, r.store.calls(), attempts, "calls after nothing was pending any more")
 		wantGoroutines(t, goroutines)
 		// And the next one is retried again, from a short pause.
 		r.store.fail(faultError, "delete")
@@ -266,9 +244,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 			_ = r.scope.Invalidate(t.Context(), "k:1")
 			r.expectPending(1)
 			r.store.heal()
-			if err := invalidate(r); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, invalidate(r))
 			r.expectPending(0)
 			r.expectRead("k:1", "2", true)
 			r.expectRead("k:1", "2", false)
@@ -279,9 +255,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 		r.store.fail(faultError, "delete")
 		_ = r.scope.Invalidate(t.Context(), "k:1")
 		r.store.heal()
-		if err := r.scope.Invalidate(t.Context(), "k:2"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, r.scope.Invalidate(t.Context(), "k:2"))
 		r.expectPending(1)
 		r.expectBypassed("k:1", "1")
 	})
@@ -308,12 +282,8 @@ func TestNewerInvalidationDuringARetry(t *testing.T) {
 		_ = r.scope.Invalidate(t.Context(), "k")
 		time.Sleep(50 * time.Millisecond) // the retry has begun
 		r.set("3")
-		if err := r.scope.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatalf("error %v", err)
-		}
-		if n := attempt.Load(); n != 3 {
-			t.Fatalf("%d attempts, want the retry and both invalidations", n)
-		}
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
+		require.Equal(t, int64(3), attempt.Load(), "attempts: the retry and both invalidations")
 		// Somebody else stores an old value before the second invalidation is done.
 		close(gate)
 		synctest.Wait()
@@ -334,9 +304,8 @@ func TestPendingCollapses(t *testing.T) {
 		r := newRig(t, readthrough.Options{MaxPending: bound, BreakerFailures: -1}, nil)
 		r.read("never invalidated")
 		other := r.newScope("other")
-		if _, err := r.readCtx(t.Context(), other, "k"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := r.readCtx(t.Context(), other, "k")
+		require.NoError(t, err)
 		r.store.fail(faultError, "delete", "deletePrefix")
 		for i := range bound {
 			_ = r.scope.Invalidate(t.Context(), fmt.Sprint(i))
@@ -348,21 +317,20 @@ func TestPendingCollapses(t *testing.T) {
 		r.set("2")
 		r.expectBypassed("never invalidated", "2")
 		loads := r.loaded()
-		if got, err := r.readCtx(t.Context(), other, "k"); err != nil || got != "1" || r.loaded() != loads {
-			t.Errorf("in another scope: %q, %v, want the stored value", got, err)
-		}
+		got, err := r.readCtx(t.Context(), other, "k")
+		assert.NoError(t, err, "in another scope: the stored value")
+		assert.Equal(t, "1", got, "in another scope: the stored value")
+		assert.Equal(t, loads, r.loaded(), "in another scope: the stored value")
 		_ = r.scope.Invalidate(t.Context(), "and more")
 		r.store.heal()
 		before := len(r.store.calls())
 		time.Sleep(recovery)
 		r.expectPending(0)
 		calls := r.store.calls("delete", "deletePrefix")
-		if last := calls[len(calls)-1]; last.op != "deletePrefix" || last.names[0] != "" {
-			t.Errorf("the last deletion was %s of %q, want that of the whole scope", last.op, last.names)
-		}
-		if n := len(r.store.calls()) - before; n > 2 {
-			t.Errorf("%d calls to recover a scope", n)
-		}
+		last := calls[len(calls)-1]
+		assert.Equal(t, "deletePrefix", last.op, "the last deletion is that of the whole scope")
+		assert.Empty(t, last.names[0], "the last deletion is that of the whole scope")
+		assert.LessOrEqual(t, len(r.store.calls())-before, 2, "calls to recover a scope")
 		r.expectRead("never invalidated", "2", true)
 		r.expectRead("never invalidated", "2", false)
 	})
@@ -395,9 +363,7 @@ func TestManyPendingKeysAreAllRetried(t *testing.T) {
 		}
 		r.store.put("s", "other", "1")
 		r.store.fail(faultError, "delete")
-		if err := r.scope.Invalidate(t.Context(), keys...); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatalf("error %v", err)
-		}
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), keys...), readthrough.ErrInvalidationPending)
 		r.expectPending(len(keys))
 		r.store.heal()
 		before := len(r.store.calls())
@@ -405,29 +371,22 @@ func TestManyPendingKeysAreAllRetried(t *testing.T) {
 		r.expectPending(0)
 		retried := make(map[string]bool)
 		for _, c := range r.store.calls()[before:] {
-			if len(c.names) > 1000 {
-				t.Errorf("a retry of %d keys at once", len(c.names))
-			}
+			assert.LessOrEqual(t, len(c.names), 1000, "keys retried at once")
 			for _, name := range c.names {
 				retried[name] = true
 			}
 		}
-		if len(retried) != len(keys) {
-			t.Errorf("%d keys were retried, want %d", len(retried), len(keys))
-		}
+		assert.Len(t, retried, len(keys), "keys were retried")
 		for _, key := range keys {
-			if _, found := r.store.value("s", key); found {
-				t.Fatalf("%q is still stored", key)
-			}
+			_, found := r.store.value("s", key)
+			require.False(t, found, "%q is still stored", key)
 		}
 		r.expectRead("other", "1", false)
 		recovered := 0
 		for _, e := range r.observed(readthrough.EventRecovered) {
 			recovered += e.Count
 		}
-		if recovered != len(keys) {
-			t.Errorf("%d were observed to be recovered, want %d", recovered, len(keys))
-		}
+		assert.Equal(t, len(keys), recovered, "keys that were observed to be recovered")
 	})
 }
 
@@ -489,12 +448,8 @@ func TestPartOfTheTargetsFails(t *testing.T) {
 			r.store.hook("delete", fail)
 			r.store.hook("deletePrefix", fail)
 			removed, err := r.scope.InvalidateTargets(t.Context(), all)
-			if removed != test.removed {
-				t.Errorf("removed %d, want %d", removed, test.removed)
-			}
-			if (len(test.pending) > 0) != errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Errorf("error %v, want that %v are pending", err, test.pending)
-			}
+			assert.Equal(t, test.removed, removed, "removed")
+			assert.Equal(t, len(test.pending) > 0, errors.Is(err, readthrough.ErrInvalidationPending), "error %v, want that %v are pending", err, test.pending)
 			for _, key := range stored {
 				if slices.Contains(test.pending, key) {
 					r.expectBypassed(key, "1")
@@ -514,13 +469,9 @@ func TestHangingPrefixesCostOneTimeout(t *testing.T) {
 		r.store.failAll(faultHang)
 		elapsed := took(func() {
 			_, err := r.scope.InvalidateTargets(t.Context(), readthrough.Targets{Prefixes: []string{"a", "b", "c", "d"}})
-			if !errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Errorf("error %v", err)
-			}
+			assert.ErrorIs(t, err, readthrough.ErrInvalidationPending)
 		})
-		if elapsed != invalidateTimeout {
-			t.Errorf("took %v, want %v", elapsed, invalidateTimeout)
-		}
+		assert.Equal(t, invalidateTimeout, elapsed, "took")
 		r.expectPending(4)
 	})
 }
@@ -542,20 +493,15 @@ func TestInvalidateIgnoresTheEndOfItsContext(t *testing.T) {
 		r.store.hook("deletePrefix", see)
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
 		cancel()
-		if err := r.scope.Invalidate(ctx, "k0", "k1"); err != nil {
-			t.Error(err)
-		}
-		if removed, err := r.scope.InvalidatePrefix(ctx, "p:"); removed != 1 || err != nil {
-			t.Errorf("removed %d, error %v", removed, err)
-		}
+		assert.NoError(t, r.scope.Invalidate(ctx, "k0", "k1"))
+		removed, err := r.scope.InvalidatePrefix(ctx, "p:")
+		assert.NoError(t, err, "removed")
+		assert.Equal(t, 1, removed, "removed")
 		for key, want := range map[string]bool{"k0": false, "k1": false, "k2": true, "p:1": false} {
-			if _, found := r.store.value("s", key); found != want {
-				t.Errorf("%s stored: %v, want %v", key, found, want)
-			}
+			_, found := r.store.value("s", key)
+			assert.Equal(t, want, found, "%s stored", key)
 		}
-		if !slices.Equal(values, []any{"v", "v"}) {
-			t.Errorf("the store saw the context values %v", values)
-		}
+		assert.Equal(t, []any{"v", "v"}, values, "the store saw the context values")
 		r.store.heal()
 		r.store.fail(faultError, "delete")
 		_ = r.scope.Invalidate(ctx, "k2")
@@ -572,9 +518,7 @@ func TestStuckFill(t *testing.T) {
 		bubble(t, fmt.Sprint("prefix ", byPrefix), func(t *testing.T) {
 			r := newRig(t, readthrough.Options{}, nil)
 			r.store.fail(faultStuck, "set")
-			if elapsed := took(func() { r.expectRead("k:1", "1", true) }); elapsed != providerTimeout {
-				t.Errorf("the read took %v, want %v", elapsed, providerTimeout)
-			}
+			assert.Equal(t, providerTimeout, took(func() { r.expectRead("k:1", "1", true) }), "the read took")
 			r.set("2")
 			var err error
 			if byPrefix {
@@ -582,20 +526,15 @@ func TestStuckFill(t *testing.T) {
 			} else {
 				err = r.scope.Invalidate(t.Context(), "k:1")
 			}
-			if !errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Fatalf("error %v, want ErrInvalidationPending: the fill may come after the deletion", err)
-			}
-			if n := len(r.store.calls("delete", "deletePrefix")); n != 1 {
-				t.Errorf("%d deletions, want 1", n)
-			}
+			require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "the fill may come after the deletion")
+			assert.Len(t, r.store.calls("delete", "deletePrefix"), 1, "deletions")
 			r.expectBypassed("k:1", "2")
 			time.Sleep(time.Minute) // the deletion is confirmed again and again
 			r.expectPending(1)
 			r.store.heal()
 			synctest.Wait()
-			if got, _ := r.store.value("s", "k:1"); got != "1" {
-				t.Fatalf("the fill stored %v", got)
-			}
+			got, _ := r.store.value("s", "k:1")
+			require.Equal(t, "1", got, "the fill stored")
 			r.expectBypassed("k:1", "2")
 			time.Sleep(recovery)
 			r.expectPending(0)
@@ -617,15 +556,11 @@ func TestFlightBeforePending(t *testing.T) {
 		r.set("2")
 		_ = r.scope.Invalidate(t.Context(), "k")
 		r.expectRead("k", "2", true) // does not join the load of the old value
-		if got := <-old; got.value != "1" || got.err != nil {
-			t.Errorf("the reader that came before got %v", got)
-		}
-		if n := len(r.store.calls("set", "setMany")); n != 0 {
-			t.Errorf("%d fills of a pending key", n)
-		}
-		if got := r.scope.Stats().RefusedFills; got != 1 {
-			t.Errorf("Stats().RefusedFills = %d, want 1", got)
-		}
+		got := <-old
+		assert.NoError(t, got.err, "the reader that came before")
+		assert.Equal(t, "1", got.value, "the reader that came before")
+		assert.Empty(t, r.store.calls("set", "setMany"), "fills of a pending key")
+		assert.Equal(t, int64(1), r.scope.Stats().RefusedFills, "Stats().RefusedFills")
 	})
 }
 
@@ -638,9 +573,9 @@ func TestPendingInTheProcess(t *testing.T) {
 		r.set("2")
 		for _, f := range []fault{faultError, faultPanic} {
 			r.store.fail(f, "delete")
-			if err := r.scope.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) || !errors.Is(err, errFault) {
-				t.Fatalf("error %v", err)
-			}
+			err := r.scope.Invalidate(t.Context(), "k")
+			require.ErrorIs(t, err, readthrough.ErrInvalidationPending)
+			require.ErrorIs(t, err, errFault)
 		}
 		r.expectBypassed("k", "2")
 		r.store.heal()
@@ -662,12 +597,9 @@ func TestCloseWithPending(t *testing.T) {
 	bubble(t, "tried once more", func(t *testing.T) {
 		r := setUp(t, readthrough.Options{})
 		r.store.heal()
-		if err := r.cache.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		if _, found := r.store.value("s", "k"); found {
-			t.Error("the old value is still stored")
-		}
+		assert.NoError(t, r.cache.Close(), "Close")
+		_, found := r.store.value("s", "k")
+		assert.False(t, found, "the old value is still stored")
 	})
 	for name, f := range map[string]fault{"error": faultError, "hang": faultHang, "stuck": faultStuck} {
 		bubble(t, "not confirmed: "+name, func(t *testing.T) {
@@ -676,23 +608,16 @@ func TestCloseWithPending(t *testing.T) {
 			before := len(r.store.calls("delete"))
 			var err error
 			elapsed := took(func() { err = r.cache.Close() })
-			if !errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Errorf("Close: %v, want ErrInvalidationPending", err)
+			assert.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Close")
+			if err != nil {
+				assert.ErrorContains(t, err, "2 keys", "Close says the number of keys and the scope")
+				assert.ErrorContains(t, err, `"s"`, "Close says the number of keys and the scope")
 			}
-			if err != nil && (!strings.Contains(err.Error(), "2 keys") || !strings.Contains(err.Error(), `"s"`)) {
-				t.Errorf("Close: %v, want the number of keys and the scope", err)
-			}
-			if n := len(r.store.calls("delete")) - before; n != 1 {
-				t.Errorf("%d more attempts, want 1", n)
-			}
-			if elapsed > invalidateTimeout {
-				t.Errorf("Close took %v", elapsed)
-			}
+			assert.Equal(t, 1, len(r.store.calls("delete"))-before, "more attempts")
+			assert.LessOrEqual(t, elapsed, invalidateTimeout, "Close took")
 			attempts := len(r.store.calls())
 			time.Sleep(time.Hour)
-			if n := len(r.store.calls()); n != attempts {
-				t.Errorf("%d calls after Close", n-attempts)
-			}
+			assert.Len(t, r.store.calls(), attempts, "calls after Close")
 		})
 	}
 	bubble(t, "in the middle of a retry", func(t *testing.T) {
@@ -700,13 +625,9 @@ func TestCloseWithPending(t *testing.T) {
 		r.store.failAll(faultHang)
 		time.Sleep(50 * time.Millisecond)
 		elapsed := took(func() {
-			if err := r.cache.Close(); !errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Errorf("Close: %v", err)
-			}
+			assert.ErrorIs(t, r.cache.Close(), readthrough.ErrInvalidationPending, "Close")
 		})
-		if elapsed > 2*invalidateTimeout {
-			t.Errorf("Close took %v", elapsed)
-		}
+		assert.LessOrEqual(t, elapsed, 2*invalidateTimeout, "Close took")
 	})
 }
 
@@ -719,14 +640,14 @@ func TestPendingScopesAreApart(t *testing.T) {
 		r.store.failAll(faultError)
 		_ = r.scope.Invalidate(t.Context(), "k")
 		_ = other.Invalidate(t.Context(), "l")
-		if a, b := r.scope.Stats().Pending, other.Stats().Pending; a != 1 || b != 1 {
-			t.Errorf("pending: %d and %d, want 1 and 1", a, b)
-		}
+		a, b := r.scope.Stats().Pending, other.Stats().Pending
+		assert.Equal(t, 1, a, "pending")
+		assert.Equal(t, 1, b, "pending")
 		r.store.heal()
 		time.Sleep(recovery)
-		if a, b := r.scope.Stats().Pending, other.Stats().Pending; a != 0 || b != 0 {
-			t.Errorf("pending: %d and %d, want none", a, b)
-		}
+		a, b = r.scope.Stats().Pending, other.Stats().Pending
+		assert.Zero(t, a, "pending")
+		assert.Zero(t, b, "pending")
 		// No scope is pending: reads find out by themselves when the store is back.
 		r.store.failAll(faultError)
 		for i := range breakerFailures {
@@ -771,22 +692,16 @@ func TestFlightThatFoundTheOldEntry(t *testing.T) {
 		r.read("another") // stores something, so that the flight looks again
 		close(first)
 		synctest.Wait()
-		if n := gets.Load(); n != 2 {
-			t.Fatalf("the store was asked %d times, want the flight to look again", n)
-		}
+		require.Equal(t, int64(2), gets.Load(), "the store was asked: the flight looks again")
 		close(deletion)
-		if got := <-invalidated; !errors.Is(got.err, readthrough.ErrInvalidationPending) {
-			t.Fatalf("error %v", got.err)
-		}
+		require.ErrorIs(t, (<-invalidated).err, readthrough.ErrInvalidationPending)
 		after := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })
 		synctest.Wait()
 		close(second)
-		if got := <-after; got.value != "2" || got.err != nil {
-			t.Errorf("who began after the invalidation got %q, %v, want 2", got.value, got.err)
-		}
-		if got := <-old; got.err != nil {
-			t.Error(got.err)
-		}
+		got := <-after
+		assert.NoError(t, got.err, "who began after the invalidation")
+		assert.Equal(t, "2", got.value, "who began after the invalidation")
+		assert.NoError(t, (<-old).err)
 	})
 }
 
@@ -807,14 +722,11 @@ func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
 			value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
 			want(t, name+" before", value, err, 1)
 			store.network.cut.Store(true)
-			if err := s.Invalidate(t.Context(), "k"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Errorf("Invalidate: %v", err)
-			}
+			assert.ErrorIs(t, s.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending, "Invalidate")
 			store.network.cut.Store(false) // before the retry
 			value, err = read(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-				if old, ok := readthrough.OldValue[int](readthrough.LoadOf(ctx, "k")); ok {
-					t.Errorf("%s: the load knows of the old value %d", name, old)
-				}
+				old, ok := readthrough.OldValue[int](readthrough.LoadOf(ctx, "k"))
+				assert.False(t, ok, "%s: the load knows of the old value %d", name, old)
 				return 2, nil
 			})
 			want(t, name, value, err, 2)
@@ -856,29 +768,25 @@ func TestPendingAndValuesWithoutEntries(t *testing.T) {
 			store := &undeletable{Store: newStore(t)}
 			cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
 			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			value := "old"
 			load := func(context.Context, int) (string, error) { return value, nil }
 			loadMany := func(context.Context, []int) (map[int]string, error) { return map[int]string{1: value}, nil }
 			key := func(id int) string { return fmt.Sprint("k:", id) }
 			get, getMany := readthrough.Memoize(s, key, load), readthrough.MemoizeMany(s, key, loadMany)
 			getAppended := readthrough.MemoizeAppend(s, func(b []byte, id int) []byte { return fmt.Append(b, "k:", id) }, load)
-			if got, err := get(t.Context(), 1); err != nil || got != "old" {
-				t.Fatalf("get = %q, %v", got, err)
-			}
+			got, err := get(t.Context(), 1)
+			require.NoError(t, err, "get")
+			require.Equal(t, "old", got, "get")
 			value = "new"
-			if err := invalidate(t.Context(), s); !errors.Is(err, readthrough.ErrInvalidationPending) {
-				t.Fatalf("error %v, want ErrInvalidationPending", err)
-			}
+			require.ErrorIs(t, invalidate(t.Context(), s), readthrough.ErrInvalidationPending)
 			for name, get := range map[string]func(context.Context, int) (string, error){"Memoize": get, "MemoizeAppend": getAppended} {
-				if got, err := get(t.Context(), 1); err != nil || got != "new" {
-					t.Errorf("%s: %q, %v; want new", name, got, err)
-				}
+				got, err := get(t.Context(), 1)
+				assert.NoError(t, err, name)
+				assert.Equal(t, "new", got, name)
 			}
-			if got, err := getMany(t.Context(), []int{1}); err != nil || got[1] != "new" {
-				t.Errorf("MemoizeMany: %v, %v; want new", got, err)
+			if got, err := getMany(t.Context(), []int{1}); assert.NoError(t, err, "MemoizeMany") {
+				assert.Equal(t, "new", got[1], "MemoizeMany")
 			}
 			store.healed.Store(true)
 			time.Sleep(recovery)

@@ -2,12 +2,14 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -30,9 +32,8 @@ func TestPut(t *testing.T) {
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "before", value, err, 1)
 		value, err = readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-			if v, ok := stored(t, store, "k"); ok {
-				t.Errorf("during the write, %v is stored", v)
-			}
+			v, ok := stored(t, store, "k")
+			assert.False(t, ok, "during the write, %v is stored", v)
 			return writing(src, 2, time.Second)(ctx)
 		}, readthrough.TTL(time.Hour))
 		want(t, "Put", value, err, 2)
@@ -40,13 +41,11 @@ func TestPut(t *testing.T) {
 		wantResult(t, "afterwards", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
 		wantLoads(t, &src.loads, 1)
 		time.Sleep(time.Hour - 1)
-		if v, ok := stored(t, store, "k"); !ok {
-			t.Errorf("gone before its TTL: %v", v)
-		}
+		v, ok := stored(t, store, "k")
+		assert.True(t, ok, "gone before its TTL: %v", v)
 		time.Sleep(1)
-		if v, ok := stored(t, store, "k"); ok {
-			t.Errorf("still there after its TTL: %v", v)
-		}
+		v, ok = stored(t, store, "k")
+		assert.False(t, ok, "still there after its TTL: %v", v)
 		wantIdle(t, s)
 	})
 }
@@ -72,20 +71,15 @@ func TestInvalidationDuringAPutWins(t *testing.T) {
 				value, err := readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
 					value, err := writing(src, 2, time.Second)(ctx)
 					src.set(3) // by another writer
-					if err := invalidate(ctx, s); err != nil {
-						t.Error(err)
-					}
+					assert.NoError(t, invalidate(ctx, s))
 					return value, err
 				})
 				want(t, "Put", value, err, 2)
-				if v, ok := stored(t, store, "k"); ok {
-					t.Errorf("%v is stored", v)
-				}
+				v, ok := stored(t, store, "k")
+				assert.False(t, ok, "%v is stored", v)
 				value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
 				want(t, "afterwards", value, err, 3)
-				if refused := s.Stats().RefusedFills; refused != 1 {
-					t.Errorf("%d refused fills counted, want 1", refused)
-				}
+				assert.Equal(t, int64(1), s.Stats().RefusedFills, "refused fills counted")
 				wantIdle(t, s)
 			})
 		})
@@ -98,12 +92,9 @@ func TestInvalidationByAnotherProcessDuringAPutWins(t *testing.T) {
 		server := newLeaseServer()
 		mine, other := newScope(t, on(&leaseStore{server, &network{}})), newScope(t, on(&leaseStore{server, &network{}}))
 		_, err := readthrough.Put(t.Context(), mine, "k", func(ctx context.Context) (int, error) { return 2, other.Invalidate(ctx, "k") })
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e, ok := server.peek(provider.Key{Scope: "test", Name: "k"}); ok {
-			t.Errorf("%v is stored", e.Value)
-		}
+		require.NoError(t, err)
+		v, ok := server.peek(provider.Key{Scope: "test", Name: "k"})
+		assert.False(t, ok, "%v is stored", v)
 	})
 }
 
@@ -124,8 +115,8 @@ func TestLoadDuringAPut(t *testing.T) {
 				r := <-<-readers
 				want(t, "during the write", r.value, r.err, 1)
 				time.Sleep(5 * time.Second)
-				if v, ok := stored(t, store, "k"); ok && v != 2 {
-					t.Errorf("%v is stored", v)
+				if v, ok := stored(t, store, "k"); ok {
+					assert.Equal(t, 2, v, "what is stored")
 				}
 				wantIdle(t, s)
 			})
@@ -145,9 +136,8 @@ func TestFillDuringAPut(t *testing.T) {
 		time.AfterFunc(time.Second-5*time.Millisecond, func() { wrapAsync(t.Context(), s, "k", src.load) })
 		value, err := readthrough.Put(t.Context(), s, "k", writing(src, 2, time.Second))
 		want(t, "Put", value, err, 2)
-		if v, ok := stored(t, memory, "k"); ok {
-			t.Errorf("%v is stored", v)
-		}
+		v, ok := stored(t, memory, "k")
+		assert.False(t, ok, "%v is stored", v)
 		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "after the put", value, err, 2)
 		wantIdle(t, s)
@@ -185,12 +175,8 @@ func TestFlightThatFoundTheOldValueDuringAPut(t *testing.T) {
 			want(t, "during the write", value, err, 1)
 			return writing(src, 2, 0)(ctx)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := memory.Delete(t.Context(), provider.Key{Scope: "test", Name: "k"}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.NoError(t, memory.Delete(t.Context(), provider.Key{Scope: "test", Name: "k"}))
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "after the put", value, err, 2)
 		r := <-slow
@@ -207,20 +193,17 @@ func TestPutOutlivesItsContext(t *testing.T) {
 			s, src := newScope(t, on(store)), newSource(1)
 			ctx, cancel := context.WithCancel(t.Context())
 			_, err := readthrough.Put(ctx, s, "k", func(context.Context) (int, error) { cancel(); return 2, fails })
-			if !errors.Is(err, fails) {
-				t.Errorf("Put: %v", err)
-			}
-			if v, ok := stored(t, store, "k"); ok != (fails == nil) || ok && v != 2 {
-				t.Errorf("%v is stored", v)
+			assert.ErrorIs(t, err, fails, "Put")
+			v, ok := stored(t, store, "k")
+			assert.Equal(t, fails == nil, ok, "%v is stored", v)
+			if ok {
+				assert.Equal(t, 2, v, "what is stored")
 			}
 			elapsed := took(func() {
-				if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
-					t.Error(err)
-				}
+				_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+				assert.NoError(t, err)
 			})
-			if elapsed != 0 {
-				t.Errorf("the next read took %v: it waited for a lease", elapsed)
-			}
+			assert.Zero(t, elapsed, "the next read took: it waited for a lease")
 		})
 	}
 }
@@ -270,28 +253,22 @@ func TestPutOfAWriteThatFails(t *testing.T) {
 						src.set(2)                                     // of which a panic tells nothing
 						return write(ctx)
 					})
-					if value != 0 || !errors.Is(err, errDatabase) {
-						t.Errorf("got %d and error %v", value, err)
-					}
+					assert.Zero(t, value)
+					assert.ErrorIs(t, err, errDatabase)
 				}()
-				if r := <-done; (r != nil) != (name == "panic") {
-					t.Errorf("panicked with %v", r)
-				}
+				r := <-done
+				assert.Equal(t, name == "panic", r != nil, "panicked with %v", r)
 				wantIdle(t, s)
-				if _, ok := stored(t, store, "k"); ok && name != "error" {
-					t.Error("what was stored during a write that may have changed anything is still stored")
+				if _, ok := stored(t, store, "k"); ok {
+					assert.Equal(t, "error", name, "what was stored during a write that may have changed anything is still stored")
 				}
 				elapsed := took(func() {
-					if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
-						t.Error(err)
-					}
+					_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+					assert.NoError(t, err)
 				})
-				if elapsed != 0 {
-					t.Errorf("the next read took %v: it waited for a lease", elapsed)
-				}
-				if _, ok := stored(t, store, "k"); !ok {
-					t.Error("the next read stored nothing")
-				}
+				assert.Zero(t, elapsed, "the next read took: it waited for a lease")
+				_, ok := stored(t, store, "k")
+				assert.True(t, ok, "the next read stored nothing")
 			})
 		})
 	}
@@ -321,9 +298,7 @@ func TestPutHidesNoLoad(t *testing.T) {
 			<-second
 			return 2, nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		r := <-first
 		want(t, "first", r.value, r.err, 1)
 		wantIdle(t, s)
@@ -340,9 +315,8 @@ func TestPutWithReplicaLag(t *testing.T) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.ReplicaLag = time.Second }))
 		value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
 		want(t, "Put", value, err, 2)
-		if v, ok := stored(t, store, "k"); ok {
-			t.Errorf("%v is stored", v)
-		}
+		v, ok := stored(t, store, "k")
+		assert.False(t, ok, "%v is stored", v)
 		wantIdle(t, s)
 	})
 }
@@ -354,13 +328,11 @@ func TestPutPending(t *testing.T) {
 		r.store.fail(faultError, "delete")
 		written := false
 		value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { written = true; return "2", nil })
-		if value != "2" || !written || !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Errorf("got %q and error %v, written: %v", value, err, written)
-		}
+		assert.Equal(t, "2", value)
+		assert.True(t, written, "the write did not happen")
+		assert.ErrorIs(t, err, readthrough.ErrInvalidationPending)
 		r.expectPending(1)
-		if calls := r.store.calls("set"); len(calls) > 0 {
-			t.Error("something was stored")
-		}
+		assert.Empty(t, r.store.calls("set"), "something was stored")
 		r.store.heal()
 	})
 }
@@ -374,9 +346,8 @@ func TestPutThatCannotStore(t *testing.T) {
 			r.store.fail(f, "set")
 			value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { return "2", nil })
 			want(t, "Put", value, err, "2")
-			if v, ok := r.store.value("s", "k"); ok {
-				t.Errorf("%v is stored", v)
-			}
+			v, ok := r.store.value("s", "k")
+			assert.False(t, ok, "%v is stored", v)
 			wantIdle(t, r.scope)
 		})
 	}
@@ -386,17 +357,12 @@ func TestPutAndClose(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
 		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, cache.Close() })
-		if value != 2 || !errors.Is(err, readthrough.ErrClosed) {
-			t.Errorf("closed during the write: got %d and error %v, want the value and ErrClosed", value, err)
-		}
+		assert.Equal(t, 2, value, "closed during the write")
+		assert.ErrorIs(t, err, readthrough.ErrClosed, "closed during the write")
 		wantIdle(t, s)
 		_, err = readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { t.Error("written"); return 0, nil })
-		if !errors.Is(err, readthrough.ErrClosed) {
-			t.Errorf("closed before: %v", err)
-		}
+		assert.ErrorIs(t, err, readthrough.ErrClosed, "closed before")
 	})
 }

@@ -2,10 +2,12 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -46,9 +48,8 @@ func TestRefreshThatFails(t *testing.T) {
 		src.fail(errDatabase)
 		for range 3 {
 			value, err := readthrough.Refresh(t.Context(), p.scope, "k:1", src.load)
-			if value != 0 || !errors.Is(err, errDatabase) {
-				t.Errorf("got %d and error %v", value, err)
-			}
+			assert.Zero(t, value)
+			assert.ErrorIs(t, err, errDatabase)
 		}
 		wantLoads(t, &src.loads, 4)
 		got, err := p.read(src.load)
@@ -69,20 +70,16 @@ func TestRefreshAndTheLoadsOfOthers(t *testing.T) {
 		src.set(2)
 		refresh := func() (int, error) { return readthrough.Refresh(t.Context(), p.scope, "k:1", src.load) }
 		first, second := async(refresh), async(refresh)
-		if r := <-reader; r.err != nil || r.value.Value != 1 {
-			t.Errorf("the reader got %+v and error %v, want 1", r.value, r.err)
+		if r := <-reader; assert.NoError(t, r.err, "the reader") {
+			assert.Equal(t, 1, r.value.Value, "the reader")
 		}
 		for name, refreshed := range map[string]<-chan result[int]{"first": first, "second": second} {
 			r := <-refreshed
 			want(t, name, r.value, r.err, 2)
-			if took := time.Since(began); took != 2*time.Second {
-				t.Errorf("the %s refresh took %v, want 2 s", name, took)
-			}
+			assert.Equal(t, 2*time.Second, time.Since(began), "the %s refresh took", name)
 		}
 		wantLoads(t, &src.loads, 2)
-		if err := p.scope.Invalidate(t.Context(), "k:1"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.scope.Invalidate(t.Context(), "k:1"))
 		third := async(refresh)
 		synctest.Wait()
 		got, err := p.read(src.load)
@@ -99,14 +96,12 @@ func TestRefreshAndALoadInTheBackground(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
 		src := newSource(1)
-		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
-			t.Fatal(err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		src.take(time.Second)
-		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
-			t.Fatal(err)
-		}
+		_, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		require.NoError(t, err)
 		synctest.Wait()
 		src.set(2)
 		value, err := readthrough.Refresh(t.Context(), s, "k", src.load)
@@ -131,9 +126,8 @@ func TestInvalidationDuringARefreshByHand(t *testing.T) {
 		want(t, "before", r.value, r.err, 1)
 		r = <-after
 		want(t, "after", r.value, r.err, 2)
-		if v, _ := stored(t, p.store, "k:1"); v != 2 {
-			t.Errorf("%v is stored, want 2", v)
-		}
+		v, _ := stored(t, p.store, "k:1")
+		assert.Equal(t, 2, v, "what is stored")
 	})
 }
 
@@ -144,9 +138,7 @@ func TestHowARefreshEnds(t *testing.T) {
 		bubble(t, failure.name, func(t *testing.T) {
 			s := newScope(t)
 			_, err := readthrough.Refresh(t.Context(), s, "k", func(context.Context) (int, error) { return 0, failure.fail() })
-			if !failure.check(err) {
-				t.Errorf("got %v", err)
-			}
+			assert.True(t, failure.check(err), "got %v", err)
 			wantIdle(t, s)
 		})
 	}
@@ -154,26 +146,19 @@ func TestHowARefreshEnds(t *testing.T) {
 		s, src := newScope(t, on(store)), newGated(1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := readthrough.Refresh(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v", err)
-		}
+		_, err := readthrough.Refresh(ctx, s, "k", src.load)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		wantIdle(t, s) // its load was cancelled
 	})
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
 		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		src := newGated(1)
 		refreshed := async(func() (int, error) { return readthrough.Refresh(t.Context(), s, "k", src.load) })
 		synctest.Wait()
-		if err := cache.Close(); err != nil {
-			t.Error(err)
-		}
-		if r := <-refreshed; !errors.Is(r.err, readthrough.ErrClosed) {
-			t.Errorf("got %v, want ErrClosed", r.err)
-		}
+		assert.NoError(t, cache.Close())
+		assert.ErrorIs(t, (<-refreshed).err, readthrough.ErrClosed)
 		wantIdle(t, s)
 	})
 }

@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 )
 
@@ -49,27 +52,20 @@ func TestDefaultLog(t *testing.T) {
 		store := newFaulty()
 		cache := newCache(t, store, readthrough.Options{BreakerFailures: -1})
 		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		read := func(key string) {
 			t.Helper()
-			if _, err := readthrough.Wrap(t.Context(), scope, key, func(context.Context) (int, error) { return 1, nil }); err != nil {
-				t.Error(err)
-			}
+			_, err := readthrough.Wrap(t.Context(), scope, key, func(context.Context) (int, error) { return 1, nil })
+			assert.NoError(t, err)
 		}
 		expect := func(wanted ...[]string) {
 			t.Helper()
 			synctest.Wait()
 			got := lines()
-			if len(got) != len(wanted) {
-				t.Fatalf("logged\n%s\nwant %d lines", strings.Join(got, "\n"), len(wanted))
-			}
+			require.Len(t, got, len(wanted), "logged\n%s", strings.Join(got, "\n"))
 			for i, parts := range wanted {
 				for _, part := range append(parts, "level=WARN", "scope=s", `error="the store is down"`) {
-					if !strings.Contains(got[i], part) {
-						t.Errorf("line %d is %s\nwant %s in it", i, got[i], part)
-					}
+					assert.Contains(t, got[i], part, "line %d", i)
 				}
 			}
 		}
@@ -97,9 +93,7 @@ func TestDefaultLog(t *testing.T) {
 		expect([]string{"op=deletePrefix ", "key=p"})
 		store.heal()
 		time.Sleep(recovery)
-		if scope.Stats().Pending != 0 {
-			t.Fatal("still pending")
-		}
+		require.Zero(t, scope.Stats().Pending, "still pending")
 		lines() // of the retries
 		time.Sleep(time.Hour)
 		expect()
@@ -129,9 +123,7 @@ func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
 			}
 			cache := newCache(t, store, options)
 			scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, works := range []bool{true, false} {
 				got, err := readthrough.Wrap(t.Context(), scope, "k", func(context.Context) (int, error) { return 1, nil })
 				want(t, "Wrap", got, err, 1)
@@ -139,12 +131,10 @@ func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
 					func(_ context.Context, ids []string) (map[string]int, error) {
 						return map[string]int{"k": 1, "l": 1, "unexpected": 1}, nil
 					})
-				if err != nil || len(many) != 2 {
-					t.Errorf("WrapMany: %v, %v", many, err)
-				}
-				if err := scope.Invalidate(t.Context(), "m"); (err == nil) != works {
-					t.Error(err)
-				}
+				assert.NoError(t, err, "WrapMany")
+				assert.Len(t, many, 2, "WrapMany")
+				err = scope.Invalidate(t.Context(), "m")
+				assert.Equal(t, works, err == nil, "%v", err)
 				store.failAll(faultError) // the second time
 			}
 			store.heal()
@@ -152,13 +142,11 @@ func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
-			if which != "OnError" && told[readthrough.OpObserve] == 0 {
-				t.Error("the panics of the observer were not reported")
+			if which != "OnError" {
+				assert.NotZero(t, told[readthrough.OpObserve], "the panics of the observer were not reported")
 			}
 			for _, op := range []readthrough.Op{readthrough.OpGet, readthrough.OpSet, readthrough.OpLoad} {
-				if told[op] == 0 {
-					t.Errorf("nothing was reported for %v", op)
-				}
+				assert.NotZero(t, told[op], "nothing was reported for %v", op)
 			}
 		})
 	}
@@ -177,8 +165,6 @@ func TestNilObservers(t *testing.T) {
 
 func TestOpNames(t *testing.T) {
 	for i, name := range []string{"get", "set", "delete", "deletePrefix", "load", "hold", "observe", "unknown"} {
-		if got := readthrough.Op(i).String(); got != name {
-			t.Errorf("Op(%d) = %q, want %q", i, got, name)
-		}
+		assert.Equal(t, name, readthrough.Op(i).String(), "Op(%d)", i)
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -36,9 +39,9 @@ func TestResultOfEachSource(t *testing.T) {
 			src.fail(nil)
 			time.Sleep(time.Hour)
 			src.fail(errDatabase)
-			if got, err := read(t.Context(), s, "k", src.load); !errors.Is(err, errDatabase) || got != (readthrough.Result[int]{}) {
-				t.Errorf("too old: got %+v and error %v, want nothing and the error", got, err)
-			}
+			got, err := read(t.Context(), s, "k", src.load)
+			assert.ErrorIs(t, err, errDatabase, "too old")
+			assert.Equal(t, readthrough.Result[int]{}, got, "too old")
 		})
 	}
 }
@@ -64,9 +67,10 @@ func TestResultOfAFlight(t *testing.T) {
 			loading := wrapAsync(t.Context(), other, "k", src.load)
 			synctest.Wait()
 			got, err := read(t.Context(), mine, "k", src.load)
-			if err != nil || got.Value != 1 || got.Source != readthrough.FromStore || got.Age <= 0 {
-				t.Errorf("got %+v and error %v, want 1 from the store, with its age", got, err)
-			}
+			assert.NoError(t, err, "1 from the store, with its age")
+			assert.Equal(t, 1, got.Value, "1 from the store, with its age")
+			assert.Equal(t, readthrough.FromStore, got.Source, "1 from the store, with its age")
+			assert.Positive(t, got.Age, "1 from the store, with its age")
 			wantLoads(t, &src.loads, 1)
 			<-loading
 		})
@@ -80,9 +84,9 @@ func TestResultOfAnAbsence(t *testing.T) {
 			s, src := newScope(t), newSource(1)
 			src.fail(readthrough.ErrNotFound)
 			for _, from := range []string{"load", "store"} {
-				if got, err := read(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrNotFound) || got != (readthrough.Result[int]{}) {
-					t.Errorf("from the %s: got %+v and error %v", from, got, err)
-				}
+				got, err := read(t.Context(), s, "k", src.load)
+				assert.ErrorIs(t, err, readthrough.ErrNotFound, "from the %s", from)
+				assert.Equal(t, readthrough.Result[int]{}, got, "from the %s", from)
 			}
 			wantLoads(t, &src.loads, 1)
 		})
@@ -103,9 +107,8 @@ func TestResultOfUnknownAge(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			s := newScope(t, on(ageless{plain(newStore(t))}), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
 			src := newSource(1)
-			if _, err := read(t.Context(), s, "k", src.load); err != nil {
-				t.Fatal(err)
-			}
+			_, err := read(t.Context(), s, "k", src.load)
+			require.NoError(t, err)
 			time.Sleep(time.Second)
 			got, err := read(t.Context(), s, "k", src.load)
 			wantResult(t, "a hit", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
@@ -126,28 +129,23 @@ func TestResultsOfABulkRead(t *testing.T) {
 		read := func(ids ...string) (map[string]readthrough.Result[int], error) {
 			return readthrough.WrapManyResult(t.Context(), s, ids, self, many(src.load))
 		}
-		if _, err := read("old"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := read("old")
+		require.NoError(t, err)
 		time.Sleep(time.Minute)
-		if _, err := read("young"); err != nil {
-			t.Fatal(err)
-		}
+		_, err = read("young")
+		require.NoError(t, err)
 		src.fail(errDatabase)
 		got, err := read("old", "young")
 		wantResult(t, "old", got["old"], err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
 		wantResult(t, "young", got["young"], err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStore})
 		got, err = read("old", "young", "never loaded")
-		if len(got) != 2 || !errors.Is(err, errDatabase) {
-			t.Errorf("with an id that has no value: got %v and error %v", got, err)
-		}
+		assert.Len(t, got, 2, "with an id that has no value")
+		assert.ErrorIs(t, err, errDatabase, "with an id that has no value")
 		got, err = read()
-		if len(got) != 0 || got == nil || err != nil {
-			t.Errorf("of nothing: got %v and error %v", got, err)
-		}
-		if stats := s.Stats(); stats.Stale != 2 {
-			t.Errorf("%d stale values counted, want 2", stats.Stale)
-		}
+		assert.NoError(t, err)
+		assert.Empty(t, got)
+		assert.NotNil(t, got)
+		assert.Equal(t, int64(2), s.Stats().Stale, "stale values counted")
 	})
 }
 
@@ -173,9 +171,8 @@ func TestStillLoadingIsNotReturned(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, time.Second }))
 			src := newSource(1)
-			if _, err := read(t.Context(), s, "k", src.load); err != nil {
-				t.Fatal(err)
-			}
+			_, err := read(t.Context(), s, "k", src.load)
+			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			src.take(time.Minute)
 			served := 0
@@ -188,9 +185,7 @@ func TestStillLoadingIsNotReturned(t *testing.T) {
 					t.Errorf("a context that ends after %d questions: got %+v and error %v", after, got, err)
 				}
 			}
-			if served == 0 {
-				t.Error("no reader was served")
-			}
+			assert.NotZero(t, served, "no reader was served")
 			time.Sleep(time.Hour)
 			wantIdle(t, s)
 		})
@@ -201,8 +196,6 @@ func TestSourceNames(t *testing.T) {
 	for source, name := range map[readthrough.Source]string{
 		readthrough.FromStore: "store", readthrough.FromLoad: "load", readthrough.FromStale: "stale", 200: "unknown",
 	} {
-		if got := source.String(); got != name {
-			t.Errorf("%d: %q, want %q", source, got, name)
-		}
+		assert.Equal(t, name, source.String(), "source %d", source)
 	}
 }

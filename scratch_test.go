@@ -2,11 +2,13 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 )
@@ -24,9 +26,7 @@ func TestBulkLoadKeepsItsIDs(t *testing.T) {
 		second := wrapAsync(t.Context(), s, "b", src.loadOne(t.Context(), "b"))
 		synctest.Wait()
 		cancel()
-		if r := <-first; !errors.Is(r.err, context.Canceled) {
-			t.Errorf("the reader that has left got error %v", r.err)
-		}
+		assert.ErrorIs(t, (<-first).err, context.Canceled, "the reader that has left")
 		ids[0], ids[1] = "other", "another"
 		// The memory that the first reader has worked with is the next one's.
 		third := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "c", "d") })
@@ -48,9 +48,7 @@ func TestWrapManyLeavesIDsAlone(t *testing.T) {
 	for range 2 {
 		values, err := readMany(t.Context(), s, src, ids...)
 		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3})
-		if !slices.Equal(ids, before) {
-			t.Fatalf("ids are %q now, they were %q", ids, before)
-		}
+		require.Equal(t, before, ids, "the ids stay as they were")
 	}
 	src.wantAsked(t, "a b c")
 }
@@ -61,9 +59,7 @@ func TestBulkLoadWithPendingInvalidationsInOrder(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := newRig(t, readthrough.Options{}, nil)
 		r.store.fail(faultError, "delete")
-		if err := r.scope.Invalidate(t.Context(), "b", "d"); !errors.Is(err, readthrough.ErrInvalidationPending) {
-			t.Fatal(err)
-		}
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "b", "d"), readthrough.ErrInvalidationPending)
 		src := newTable("a", "b", "c", "d")
 		values, err := readMany(t.Context(), r.scope, src, "a", "b", "c", "d")
 		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4})
@@ -85,9 +81,7 @@ func TestGetValuesThatPanics(t *testing.T) {
 	src := newTable("a", "b")
 	values, err := readMany(t.Context(), s, src, "a", "b")
 	wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2})
-	if reports.Load() != 1 {
-		t.Errorf("reported %d times, want once", reports.Load())
-	}
+	assert.Equal(t, int64(1), reports.Load(), "reported")
 }
 
 // What one bulk read leaves behind is not in the next one.

@@ -2,12 +2,14 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -49,9 +51,8 @@ func TestStaleBoundaries(t *testing.T) {
 						s := newScope(t, on(newStore(t)), with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { *so = test.options }))
 						src := newSource(1)
 						src.take(time.Millisecond)
-						if _, err := read(t.Context(), s, "k", src.load); err != nil {
-							t.Fatal(err)
-						}
+						_, err := read(t.Context(), s, "k", src.load)
+						require.NoError(t, err)
 						src.take(0)
 						src.set(2)
 						wanted := readthrough.Result[int]{Value: 1, Source: test.source, Age: test.age}
@@ -67,9 +68,7 @@ func TestStaleBoundaries(t *testing.T) {
 						time.Sleep(test.age)
 						got, err := read(t.Context(), s, "k", src.load)
 						if fails && !test.falls {
-							if !errors.Is(err, errDatabase) {
-								t.Errorf("got %+v and error %v, want the error", got, err)
-							}
+							assert.ErrorIs(t, err, errDatabase, "got %+v", got)
 							return
 						}
 						wantResult(t, "the read", got, err, wanted)
@@ -92,26 +91,21 @@ func wantRefreshed(t *testing.T, s *readthrough.CachedScope, src *source[int], r
 	synctest.Wait()
 	count := func(b bool) int64 { return map[bool]int64{true: 1}[b] }
 	wantLoads(t, &src.loads, 1+count(loaded))
-	if stats := s.Stats(); stats.Refreshes != count(refreshed) {
-		t.Errorf("%d refreshes counted, want %d", stats.Refreshes, count(refreshed))
-	}
+	assert.Equal(t, count(refreshed), s.Stats().Refreshes, "refreshes counted")
 }
 
 // What is kept beyond its TTL is kept no longer than it can be served.
 func TestStaleValuesLeaveTheStore(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
-		if _, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load); err != nil {
-			t.Fatal(err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		require.NoError(t, err)
 		time.Sleep(time.Minute + time.Hour - 1)
-		if _, ok := stored(t, store, "k"); !ok {
-			t.Error("gone before the end")
-		}
+		_, ok := stored(t, store, "k")
+		assert.True(t, ok, "gone before the end")
 		time.Sleep(1)
-		if _, ok := stored(t, store, "k"); ok {
-			t.Error("still there after the end")
-		}
+		_, ok = stored(t, store, "k")
+		assert.False(t, ok, "still there after the end")
 	})
 }
 
@@ -121,9 +115,8 @@ func TestOneRefreshPerKey(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
 		keys := []string{"a", "b"}
-		if _, err := readthrough.WrapMany(t.Context(), s, keys, self, many(newSource(1).load)); err != nil {
-			t.Fatal(err)
-		}
+		_, err := readthrough.WrapMany(t.Context(), s, keys, self, many(newSource(1).load))
+		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		src := newSource(2)
 		src.take(time.Second)
@@ -140,9 +133,10 @@ func TestOneRefreshPerKey(t *testing.T) {
 		})
 		time.Sleep(time.Minute)
 		wantLoads(t, &src.loads, 2)
-		if stats := s.Stats(); elapsed != 0 || stats.Stale != 150 || stats.Refreshes != 2 {
-			t.Errorf("took %v, %d stale values and %d refreshes counted, want 0, 150 and 2", elapsed, stats.Stale, stats.Refreshes)
-		}
+		stats := s.Stats()
+		assert.Zero(t, elapsed, "took")
+		assert.Equal(t, int64(150), stats.Stale, "stale values")
+		assert.Equal(t, int64(2), stats.Refreshes, "refreshes counted")
 	})
 }
 
@@ -159,9 +153,7 @@ func TestOneRefreshAcrossProcesses(t *testing.T) {
 			for range 10 {
 				for _, s := range processes {
 					value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-					if err != nil {
-						t.Error(err)
-					}
+					assert.NoError(t, err)
 					sum += value
 				}
 				time.Sleep(10 * time.Millisecond)
@@ -172,13 +164,9 @@ func TestOneRefreshAcrossProcesses(t *testing.T) {
 		time.Sleep(time.Minute)
 		src.set(2)
 		src.take(100 * time.Millisecond)
-		if sum := read(); sum != 30 {
-			t.Errorf("30 reads while one process loads: sum %d, want 30 times 1", sum)
-		}
+		assert.Equal(t, 30, read(), "the sum of 30 reads while one process loads")
 		synctest.Wait()
-		if sum := read(); sum != 60 {
-			t.Errorf("30 reads after it: sum %d, want 30 times 2", sum)
-		}
+		assert.Equal(t, 60, read(), "the sum of 30 reads after it")
 		wantLoads(t, &src.loads, 2)
 	})
 }
@@ -201,16 +189,14 @@ func TestInvalidationDuringARefresh(t *testing.T) {
 		synctest.Wait()
 		close(src.gate)
 		r := <-after
-		if r.err != nil || r.value.Value != 3 || r.value.Source != readthrough.FromLoad {
-			t.Errorf("after the invalidation: got %+v and error %v, want 3 from a load", r.value, r.err)
-		}
+		assert.NoError(t, r.err, "after the invalidation: 3 from a load")
+		assert.Equal(t, 3, r.value.Value, "after the invalidation: 3 from a load")
+		assert.Equal(t, readthrough.FromLoad, r.value.Source, "after the invalidation: 3 from a load")
 		wantIdle(t, p.scope)
-		if v, ok := stored(t, p.store, "k:1"); ok && v != 3 {
-			t.Errorf("%v is stored", v)
+		if v, ok := stored(t, p.store, "k:1"); ok {
+			assert.Equal(t, 3, v, "what is stored")
 		}
-		if p.scope.Stats().RefusedFills == 0 {
-			t.Error("the fill of the refresh was not refused")
-		}
+		assert.NotZero(t, p.scope.Stats().RefusedFills, "the fill of the refresh was not refused")
 	})
 }
 
@@ -232,9 +218,8 @@ func TestInvalidationAndAStaleValueInHand(t *testing.T) {
 		close(src.gate)
 		r := <-before
 		wantResult(t, "before", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
-		if r := <-after; !errors.Is(r.err, errDatabase) {
-			t.Errorf("after the invalidation: got %+v and error %v, want the error", r.value, r.err)
-		}
+		r = <-after
+		assert.ErrorIs(t, r.err, errDatabase, "after the invalidation: got %+v", r.value)
 		wantIdle(t, p.scope)
 	})
 }
@@ -248,9 +233,7 @@ func TestSoftLoadTimeout(t *testing.T) {
 			t.Helper()
 			var got readthrough.Result[int]
 			var err error
-			if elapsed := took(func() { got, err = p.read(src.load) }); elapsed != within {
-				t.Errorf("%s: took %v, want %v", what, elapsed, within)
-			}
+			assert.Equal(t, within, took(func() { got, err = p.read(src.load) }), "%s: took", what)
 			wantResult(t, what, got, err, readthrough.Result[int]{Value: value, Source: source, Age: age, Err: cause})
 		}
 		expect("first", 1, readthrough.FromLoad, 0, 0, nil)
@@ -275,9 +258,8 @@ func TestSoftLoadTimeout(t *testing.T) {
 		expect("after an invalidation", 4, readthrough.FromLoad, 0, time.Millisecond, nil)
 		time.Sleep(2 * time.Hour) // the load that hung has ended
 		wantIdle(t, p.scope)
-		if v, _ := stored(t, p.store, "k:1"); v != 4 {
-			t.Errorf("%v is stored, want 4", v)
-		}
+		v, _ := stored(t, p.store, "k:1")
+		assert.Equal(t, 4, v, "what is stored")
 	})
 }
 
@@ -290,9 +272,8 @@ func TestSoftLoadTimeoutOfABulkRead(t *testing.T) {
 		read := func(ids ...string) (map[string]int, error) {
 			return readthrough.WrapMany(t.Context(), s, ids, self, many(src.load))
 		}
-		if _, err := read("a", "b"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := read("a", "b")
+		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		src.set(2)
 		src.take(time.Minute / 2)
@@ -300,16 +281,12 @@ func TestSoftLoadTimeoutOfABulkRead(t *testing.T) {
 			values, err := read("a", "new")
 			want(t, "with a new id", values["a"]*10+values["new"], err, 22)
 		})
-		if elapsed != time.Minute/2 {
-			t.Errorf("with a new id: took %v, want that of the load", elapsed)
-		}
+		assert.Equal(t, time.Minute/2, elapsed, "with a new id: took what the load takes")
 		elapsed = took(func() {
 			values, err := read("a", "b")
 			want(t, "of what there is", values["a"]*10+values["b"], err, 21)
 		})
-		if elapsed != time.Second {
-			t.Errorf("of what there is: took %v, want a second", elapsed)
-		}
+		assert.Equal(t, time.Second, elapsed, "of what there is: took")
 		time.Sleep(time.Minute)
 		wantIdle(t, s)
 	})
@@ -333,9 +310,8 @@ func TestStaleValueAndAbsence(t *testing.T) {
 				value, err = read()
 				want(t, "stale", value, err, 1)
 				synctest.Wait()
-				if _, err := read(); !errors.Is(err, readthrough.ErrNotFound) {
-					t.Errorf("after the refresh: %v, want an absence", err)
-				}
+				_, err = read()
+				assert.ErrorIs(t, err, readthrough.ErrNotFound, "after the refresh")
 				if negative > 0 { // which the refresh has stored
 					wantLoads(t, &src.loads, 2)
 				}
@@ -355,9 +331,8 @@ func TestAbsenceComesBeforeAStaleValue(t *testing.T) {
 		p.fill(src.load)
 		time.Sleep(time.Minute)
 		src.fail(readthrough.ErrNotFound)
-		if got, err := p.read(src.load); !errors.Is(err, readthrough.ErrNotFound) {
-			t.Errorf("got %+v and error %v, want an absence", got, err)
-		}
+		got, err := p.read(src.load)
+		assert.ErrorIs(t, err, readthrough.ErrNotFound, "got %+v", got)
 	})
 }
 
@@ -366,16 +341,13 @@ func TestRefreshOfWhatIsGone(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }))
 		src := newSource(1)
-		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
-			t.Fatal(err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		require.NoError(t, err)
 		src.fail(readthrough.ErrNotFound)
-		if _, err := readthrough.Refresh(t.Context(), s, "k", src.load); !errors.Is(err, readthrough.ErrNotFound) {
-			t.Errorf("Refresh: %v", err)
-		}
-		if v, ok := stored(t, store, "k"); ok {
-			t.Errorf("%v is still stored", v)
-		}
+		_, err = readthrough.Refresh(t.Context(), s, "k", src.load)
+		assert.ErrorIs(t, err, readthrough.ErrNotFound, "Refresh")
+		v, ok := stored(t, store, "k")
+		assert.False(t, ok, "%v is still stored", v)
 	})
 }
 
@@ -383,19 +355,15 @@ func TestRefreshOfWhatIsGone(t *testing.T) {
 func TestRefreshOfWhatIsGoneThatIsNotStored(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }))
-		if _, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load); err != nil {
-			t.Fatal(err)
-		}
-		_, err := readthrough.Refresh(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+		_, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		require.NoError(t, err)
+		_, err = readthrough.Refresh(t.Context(), s, "k", func(ctx context.Context) (int, error) {
 			readthrough.LoadOf(ctx, "k").DoNotStore()
 			return 0, readthrough.ErrNotFound
 		})
-		if !errors.Is(err, readthrough.ErrNotFound) {
-			t.Errorf("Refresh: %v", err)
-		}
-		if v, _ := stored(t, store, "k"); v != 1 {
-			t.Errorf("%v is stored, want 1", v)
-		}
+		assert.ErrorIs(t, err, readthrough.ErrNotFound, "Refresh")
+		v, _ := stored(t, store, "k")
+		assert.Equal(t, 1, v, "what is stored")
 	})
 }
 
@@ -409,14 +377,12 @@ func TestValueThatOthersKeepForLonger(t *testing.T) {
 				}
 				other, s := newScope(t, on(store), keep(time.Hour)), newScope(t, on(store), keep(time.Minute))
 				src := newSource(1)
-				if _, err := readthrough.Wrap(t.Context(), other, "k", src.load); err != nil {
-					t.Fatal(err)
-				}
+				_, err := readthrough.Wrap(t.Context(), other, "k", src.load)
+				require.NoError(t, err)
 				time.Sleep(2 * time.Minute)
 				src.fail(errDatabase)
-				if got, err := read(t.Context(), s, "k", src.load); !errors.Is(err, errDatabase) {
-					t.Errorf("got %+v and error %v, want the error", got, err)
-				}
+				got, err := read(t.Context(), s, "k", src.load)
+				assert.ErrorIs(t, err, errDatabase, "got %+v", got)
 			})
 		})
 	}
@@ -436,14 +402,12 @@ func TestRefreshThatWasJoinedGoesOn(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := readthrough.Refresh(ctx, s, "k", src.load); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("who joined and left: %v", err)
-		}
+		_, err = readthrough.Refresh(ctx, s, "k", src.load)
+		assert.ErrorIs(t, err, context.DeadlineExceeded, "who joined and left")
 		close(src.gate)
 		synctest.Wait()
-		if v, _ := stored(t, store, "k"); v != 2 {
-			t.Errorf("%v is stored, want 2", v)
-		}
+		v, _ := stored(t, store, "k")
+		assert.Equal(t, 2, v, "what is stored")
 	})
 }
 
@@ -458,9 +422,9 @@ func TestTimeoutOfALoadThatWasLeft(t *testing.T) {
 		read := func(cause error) {
 			t.Helper()
 			got, err := readthrough.WrapResult(t.Context(), s, "k", src.stubborn)
-			if err != nil || got.Value != 1 || !errors.Is(got.Err, cause) {
-				t.Errorf("got %+v and error %v, want 1 because of %v", got, err, cause)
-			}
+			assert.NoError(t, err)
+			assert.Equal(t, 1, got.Value)
+			assert.ErrorIs(t, got.Err, cause)
 		}
 		read(nil)
 		time.Sleep(time.Minute)
@@ -470,9 +434,7 @@ func TestTimeoutOfALoadThatWasLeft(t *testing.T) {
 			return readthrough.Refresh(t.Context(), s, "k", src.stubborn) // joins
 		})
 		read(readthrough.ErrStillLoading)
-		if r := <-refreshed; !errors.Is(r.err, readthrough.ErrLoadTimeout) {
-			t.Errorf("Refresh: %v", r.err)
-		}
+		assert.ErrorIs(t, (<-refreshed).err, readthrough.ErrLoadTimeout, "Refresh")
 		time.Sleep(time.Minute / 2)
 		read(readthrough.ErrLoadTimeout)
 		wantLoads(t, &src.loads, 2)
@@ -491,22 +453,19 @@ func TestRefreshThatReadsItsOwnKey(t *testing.T) {
 		for _, by := range []string{"single", "bulk"} {
 			bubble(t, name+" in "+by, func(t *testing.T) {
 				s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
-				if _, err := read(t.Context(), s, "k", newSource(1).load); err != nil {
-					t.Fatal(err)
-				}
+				_, err := read(t.Context(), s, "k", newSource(1).load)
+				require.NoError(t, err)
 				time.Sleep(time.Minute)
 				var got atomic.Pointer[error]
-				_, err := resultReads[int]()[by](t.Context(), s, "k", func(ctx context.Context) (int, error) {
+				_, err = resultReads[int]()[by](t.Context(), s, "k", func(ctx context.Context) (int, error) {
 					_, err := read(ctx, s, "k", newSource(2).load)
 					got.Store(&err)
 					return 3, err
 				})
-				if err != nil {
-					t.Errorf("the stale read: %v", err)
-				}
+				assert.NoError(t, err, "the stale read")
 				synctest.Wait()
-				if err := got.Load(); err == nil || !errors.Is(*err, readthrough.ErrRecursiveLoad) {
-					t.Errorf("the read in the load: %v, want ErrRecursiveLoad", err)
+				if err := got.Load(); assert.NotNil(t, err, "the read in the load") {
+					assert.ErrorIs(t, *err, readthrough.ErrRecursiveLoad, "the read in the load")
 				}
 				wantIdle(t, s)
 			})
@@ -520,15 +479,12 @@ func TestLoadThatReadsItsOwnKey(t *testing.T) {
 	for name, read := range resultReads[int]() {
 		bubble(t, name, func(t *testing.T) {
 			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
-			if _, err := read(t.Context(), s, "k", newSource(1).load); err != nil {
-				t.Fatal(err)
-			}
+			_, err := read(t.Context(), s, "k", newSource(1).load)
+			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			got, err := read(t.Context(), s, "k", func(ctx context.Context) (int, error) {
 				got, err := read(ctx, s, "k", newSource(2).load)
-				if !errors.Is(err, readthrough.ErrRecursiveLoad) {
-					t.Errorf("in the load: got %+v and error %v", got, err)
-				}
+				assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "in the load: got %+v", got)
 				return 3, nil
 			})
 			wantResult(t, "read", got, err, readthrough.Result[int]{Value: 3, Source: readthrough.FromLoad})
@@ -543,23 +499,18 @@ func TestRefreshBelongsToNoReader(t *testing.T) {
 	for name, read := range resultReads[int]() {
 		bubble(t, name, func(t *testing.T) {
 			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
-			if _, err := read(t.Context(), s, "k", newSource(1).load); err != nil {
-				t.Fatal(err)
-			}
+			_, err := read(t.Context(), s, "k", newSource(1).load)
+			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			type name struct{}
 			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), name{}, "of the reader"))
-			_, err := read(ctx, s, "k", func(ctx context.Context) (int, error) {
+			_, err = read(ctx, s, "k", func(ctx context.Context) (int, error) {
 				time.Sleep(time.Second)
-				if ctx.Value(name{}) != "of the reader" {
-					t.Error("the value of the reader's context is missing")
-				}
+				assert.Equal(t, "of the reader", ctx.Value(name{}), "the value of the reader's context is missing")
 				return 2, ctx.Err()
 			})
 			cancel()
-			if err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, err)
 			time.Sleep(time.Second)
 			synctest.Wait()
 			got, err := read(t.Context(), s, "k", newSource(3).load)
@@ -573,21 +524,16 @@ func TestCloseEndsRefreshes(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
 		cache := newCache(t, store, readthrough.Options{OnError: func(readthrough.Op, string, string, error) {}})
 		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute, StaleWhileRevalidate: time.Hour, Jitter: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		src := newSource(1)
-		if _, err := readthrough.Wrap(t.Context(), s, "k", src.load); err != nil {
-			t.Fatal(err)
-		}
+		_, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		src.gate = make(chan struct{}) // never opened
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "stale", value, err, 1)
 		synctest.Wait()
-		if err := cache.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, cache.Close())
 		wantIdle(t, s)
 		wantLoads(t, &src.loads, 2)
 	})

@@ -2,12 +2,14 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 )
@@ -34,9 +36,7 @@ func TestStats(t *testing.T) {
 				}
 				return 0, err
 			})
-			if !errors.Is(got, errFault) {
-				t.Errorf("error %v", got)
-			}
+			assert.ErrorIs(t, got, errFault)
 		}
 		fails(errFault)
 		fails(fmt.Errorf("wrapped: %w", errFault))
@@ -49,12 +49,9 @@ func TestStats(t *testing.T) {
 		_, err := readthrough.Wrap(t.Context(), r.scope, "refused", func(ctx context.Context) (int, error) {
 			return 0, r.scope.Invalidate(ctx, "refused")
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.scope.InvalidateTargets(t.Context(), readthrough.Targets{Keys: []string{"a", "b"}, Prefixes: []string{"c"}}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		_, err = r.scope.InvalidateTargets(t.Context(), readthrough.Targets{Keys: []string{"a", "b"}, Prefixes: []string{"c"}})
+		require.NoError(t, err)
 		r.store.fail(faultError, "set", "delete")
 		r.read("error")
 		_ = r.scope.Invalidate(t.Context(), "pending")
@@ -67,12 +64,9 @@ func TestStats(t *testing.T) {
 			Hits: 5, Misses: 18, Joined: 9, Loads: 8, LoadErrors: 3, RefusedFills: 1,
 			Invalidations: 5, Pending: 1, ProviderErrors: 2, InFlight: 0,
 		}
-		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", wanted) {
-			t.Errorf("Stats() =\n%+v, want\n%+v", got, wanted)
-		}
-		if histogram.Count != 8 || histogram.Sum != time.Second+3*time.Millisecond {
-			t.Errorf("load times: %d, together %v", histogram.Count, histogram.Sum)
-		}
+		assert.Equal(t, fmt.Sprintf("%+v", wanted), fmt.Sprintf("%+v", got), "Stats()")
+		assert.Equal(t, int64(8), histogram.Count, "load times")
+		assert.Equal(t, time.Second+3*time.Millisecond, histogram.Sum, "load times: together")
 	})
 }
 
@@ -83,15 +77,15 @@ func TestStatsInFlight(t *testing.T) {
 		first := wrapAsync(t.Context(), s, "k", source.load)
 		second := wrapAsync(t.Context(), s, "l", source.load)
 		synctest.Wait()
-		if got := s.Stats(); got.InFlight != 2 || got.Loads != 0 {
-			t.Errorf("%d in flight and %d loads, want 2 and 0", got.InFlight, got.Loads)
-		}
+		got := s.Stats()
+		assert.Equal(t, 2, got.InFlight, "in flight")
+		assert.Zero(t, got.Loads, "loads")
 		close(source.gate)
 		<-first
 		<-second
-		if got := s.Stats(); got.InFlight != 0 || got.Loads != 2 {
-			t.Errorf("%d in flight and %d loads, want 0 and 2", got.InFlight, got.Loads)
-		}
+		got = s.Stats()
+		assert.Zero(t, got.InFlight, "in flight")
+		assert.Equal(t, int64(2), got.Loads, "loads")
 	})
 }
 
@@ -101,9 +95,9 @@ func TestLoadTimeBuckets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScope(t)
 		buckets := s.Stats().LoadTime.Buckets
-		if len(buckets) != 22 || buckets[0].UpTo != 64*time.Microsecond || buckets[len(buckets)-1].UpTo != readthrough.NoExpiry {
-			t.Fatalf("buckets %v", buckets)
-		}
+		require.Len(t, buckets, 22, "buckets")
+		require.Equal(t, 64*time.Microsecond, buckets[0].UpTo, "buckets")
+		require.Equal(t, readthrough.NoExpiry, buckets[len(buckets)-1].UpTo, "buckets")
 		var took []time.Duration
 		wanted := make([]int64, len(buckets))
 		add := func(i int, d time.Duration) {
@@ -113,8 +107,8 @@ func TestLoadTimeBuckets(t *testing.T) {
 		add(0, 0)
 		add(0, 1)
 		for i, b := range buckets[:len(buckets)-1] {
-			if i > 0 && b.UpTo != 2*buckets[i-1].UpTo {
-				t.Errorf("bound %d is %v, after %v", i, b.UpTo, buckets[i-1].UpTo)
+			if i > 0 {
+				assert.Equal(t, 2*buckets[i-1].UpTo, b.UpTo, "bound %d", i)
 			}
 			add(i, b.UpTo-1)
 			add(i, b.UpTo)
@@ -124,21 +118,17 @@ func TestLoadTimeBuckets(t *testing.T) {
 		var sum time.Duration
 		for i, d := range took {
 			sum += d
-			if _, err := readthrough.Wrap(t.Context(), s, fmt.Sprint(i), func(context.Context) (int, error) {
+			_, err := readthrough.Wrap(t.Context(), s, fmt.Sprint(i), func(context.Context) (int, error) {
 				time.Sleep(d)
 				return 0, nil
-			}); err != nil {
-				t.Fatal(err)
-			}
+			})
+			require.NoError(t, err)
 		}
 		got := s.Stats().LoadTime
-		if got.Count != int64(len(took)) || got.Sum != sum {
-			t.Errorf("%d loads, together %v, want %d, %v", got.Count, got.Sum, len(took), sum)
-		}
+		assert.Equal(t, int64(len(took)), got.Count, "loads")
+		assert.Equal(t, sum, got.Sum, "together")
 		for i, b := range got.Buckets {
-			if b.Count != wanted[i] {
-				t.Errorf("bucket %d, up to %v: %d, want %d", i, b.UpTo, b.Count, wanted[i])
-			}
+			assert.Equal(t, wanted[i], b.Count, "bucket %d, up to %v", i, b.UpTo)
 		}
 	})
 }
@@ -155,14 +145,15 @@ func TestEvents(t *testing.T) {
 			defer r.mu.Unlock()
 			got := r.events[seen:]
 			seen = len(r.events)
-			if len(got) != len(wanted) {
-				t.Fatalf("%s: events %+v, want %+v", what, got, wanted)
-			}
+			require.Len(t, got, len(wanted), "%s: events", what)
 			for i, e := range got {
 				w := wanted[i]
-				if e.Scope != "s" || e.Kind != w.Kind || e.Key != w.Key || e.Count != w.Count || e.Duration != w.Duration || !errors.Is(e.Err, w.Err) {
-					t.Errorf("%s: event %d is %+v, want %+v", what, i, e, w)
-				}
+				assert.Equal(t, "s", e.Scope, "%s: event %d", what, i)
+				assert.Equal(t, w.Kind, e.Kind, "%s: event %d", what, i)
+				assert.Equal(t, w.Key, e.Key, "%s: event %d", what, i)
+				assert.Equal(t, w.Count, e.Count, "%s: event %d", what, i)
+				assert.Equal(t, w.Duration, e.Duration, "%s: event %d", what, i)
+				assert.ErrorIs(t, e.Err, w.Err, "%s: event %d", what, i)
 			}
 		}
 		event := func(kind readthrough.EventKind, key string, count int) readthrough.Event {
@@ -216,13 +207,9 @@ func TestEvents(t *testing.T) {
 func TestEventKindNames(t *testing.T) {
 	wanted := []string{"hit", "miss", "join", "stale", "refresh", "load", "refusedFill", "invalidate", "recovered", "error", "unknown"}
 	for i, name := range wanted {
-		if got := readthrough.EventKind(i).String(); got != name {
-			t.Errorf("EventKind(%d) = %q, want %q", i, got, name)
-		}
+		assert.Equal(t, name, readthrough.EventKind(i).String(), "EventKind(%d)", i)
 	}
-	if got := readthrough.EventKind(255).String(); got != "unknown" {
-		t.Errorf("EventKind(255) = %q", got)
-	}
+	assert.Equal(t, "unknown", readthrough.EventKind(255).String(), "EventKind(255)")
 }
 
 // TestStatsAreReadWhileCounting is for the race detector.
@@ -240,7 +227,6 @@ func TestStatsAreReadWhileCounting(t *testing.T) {
 		_ = s.Stats()
 	}
 	readers.Wait()
-	if got := s.Stats(); got.Hits+got.Misses != 800 {
-		t.Errorf("%d hits and %d misses, want 800 together", got.Hits, got.Misses)
-	}
+	got := s.Stats()
+	assert.Equal(t, int64(800), got.Hits+got.Misses, "hits and misses")
 }

@@ -2,9 +2,7 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -14,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
@@ -74,9 +75,7 @@ func (t *table) wantAsked(tb testing.TB, wanted ...string) {
 	for _, ids := range t.asked {
 		asked = append(asked, strings.Join(ids, " "))
 	}
-	if !slices.Equal(asked, wanted) {
-		tb.Errorf("the source was asked for %q, want %q", asked, wanted)
-	}
+	assert.Equal(tb, wanted, asked, "the source was asked for")
 }
 
 func readMany(ctx context.Context, s *readthrough.CachedScope, t *table, ids ...string) (map[string]int, error) {
@@ -85,9 +84,9 @@ func readMany(ctx context.Context, s *readthrough.CachedScope, t *table, ids ...
 
 func wantMany[ID comparable](t testing.TB, what string, values map[ID]int, err error, wanted map[ID]int) {
 	t.Helper()
-	if err != nil || !maps.Equal(values, wanted) || values == nil {
-		t.Errorf("%s: got %v and error %v, want %v", what, values, err, wanted)
-	}
+	assert.NoError(t, err, what)
+	assert.Equal(t, wanted, values, what)
+	assert.NotNil(t, values, what)
 }
 
 func TestWrapManyLoadsWhatIsMissingInOneCallInOrder(t *testing.T) {
@@ -100,9 +99,10 @@ func TestWrapManyLoadsWhatIsMissingInOneCallInOrder(t *testing.T) {
 		values, err = readMany(t.Context(), s, src, "a", "b", "c", "d")
 		wantMany(t, "bulk hits", values, err, map[string]int{"a": 1, "b": 2, "c": 3, "d": 4})
 		src.wantAsked(t, "b", "d a c")
-		if stats := s.Stats(); stats.Loads != 2 || stats.Hits != 5 || stats.Misses != 4 {
-			t.Errorf("%d loads, %d hits, %d misses counted", stats.Loads, stats.Hits, stats.Misses)
-		}
+		stats := s.Stats()
+		assert.Equal(t, int64(2), stats.Loads, "loads")
+		assert.Equal(t, int64(5), stats.Hits, "hits")
+		assert.Equal(t, int64(4), stats.Misses, "misses counted")
 		wantIdle(t, s)
 	})
 }
@@ -139,9 +139,8 @@ func TestBulkAndSingleReadsShareFlights(t *testing.T) {
 			wantMany(t, "bulk", b.value, b.err, map[string]int{"a": 1, "b": 2})
 			r := <-one
 			want(t, "single", r.value, r.err, 2)
-			if r := <-none; !errors.Is(r.err, readthrough.ErrNotFound) {
-				t.Errorf("an id that the bulk load left out: %v and error %v", r.value, r.err)
-			}
+			r = <-none
+			assert.ErrorIs(t, r.err, readthrough.ErrNotFound, "an id that the bulk load left out: %v", r.value)
 			src.wantAsked(t, "a b none")
 			wantIdle(t, s)
 		})
@@ -185,13 +184,9 @@ func TestOverlappingBulkReadsLoadEachIDOnce(t *testing.T) {
 			}
 		}
 		for id, n := range asked {
-			if n != 1 {
-				t.Errorf("%s was loaded %d times", id, n)
-			}
+			assert.Equal(t, 1, n, "%s was loaded", id)
 		}
-		if len(asked) != ids {
-			t.Errorf("%d ids were loaded, want %d", len(asked), ids)
-		}
+		assert.Len(t, asked, ids, "ids were loaded")
 		wantIdle(t, s)
 	})
 }
@@ -203,13 +198,10 @@ func TestWrapManyOfNothingTouchesNothing(t *testing.T) {
 		values, err := readMany(t.Context(), s, src, ids...)
 		wantMany(t, "no ids", values, err, map[string]int{})
 	}
-	if n := store.calls(); n != 0 {
-		t.Errorf("the store was called %d times", n)
-	}
+	assert.Zero(t, store.calls(), "calls of the store")
 	src.wantAsked(t)
-	if stats := s.Stats(); stats.Hits+stats.Misses+stats.Loads != 0 {
-		t.Errorf("counted: %+v", stats)
-	}
+	stats := s.Stats()
+	assert.Zero(t, stats.Hits+stats.Misses+stats.Loads, "counted")
 }
 
 func TestWrapManyIgnoresAndReportsUnexpectedIDs(t *testing.T) {
@@ -221,12 +213,12 @@ func TestWrapManyIgnoresAndReportsUnexpectedIDs(t *testing.T) {
 		})
 		wantMany(t, "bulk", values, err, map[string]int{"a": 1})
 		errs, ops := reported.all()
-		if len(errs) != 1 || !errors.Is(errs[0], readthrough.ErrUnexpectedID) || ops[0] != "load test " || !strings.Contains(errs[0].Error(), "2 of 3") {
-			t.Errorf("reported %v %q", errs, ops)
+		if assert.Len(t, errs, 1, "reported") {
+			assert.ErrorIs(t, errs[0], readthrough.ErrUnexpectedID, "reported")
+			assert.Equal(t, "load test ", ops[0], "reported")
+			assert.ErrorContains(t, errs[0], "2 of 3", "reported")
 		}
-		if n := s.Stats().ProviderErrors; n != 0 {
-			t.Errorf("%d errors of the store counted", n)
-		}
+		assert.Zero(t, s.Stats().ProviderErrors, "errors of the store counted")
 		value, err := readthrough.Wrap(t.Context(), s, "x", newSource(3).load)
 		want(t, "an id that was not asked for", value, err, 3)
 		wantIdle(t, s)
@@ -245,9 +237,8 @@ func TestWrapManyMissingIDsAreAbsent(t *testing.T) {
 			wantMany(t, "bulk", values, err, map[string]int{"a": 1})
 		}
 		time.Sleep(negative - 1)
-		if _, err := readthrough.Wrap(t.Context(), s, "b", src.loadOne(t.Context(), "b")); !errors.Is(err, readthrough.ErrNotFound) {
-			t.Errorf("single read of a cached absence: %v", err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "b", src.loadOne(t.Context(), "b"))
+		assert.ErrorIs(t, err, readthrough.ErrNotFound, "single read of a cached absence")
 		src.wantAsked(t, "a b")
 		time.Sleep(1)
 		values, err := readMany(t.Context(), s, src, "a", "b")
@@ -276,9 +267,8 @@ func TestWrapManyNilResult(t *testing.T) {
 func TestWrapManyErrorKeepsHitsAndPartialValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, src := newScope(t), newTable("hit", "partial")
-		if _, err := readMany(t.Context(), s, src, "hit"); err != nil {
-			t.Fatal(err)
-		}
+		_, err := readMany(t.Context(), s, src, "hit")
+		require.NoError(t, err)
 		src.err = errDatabase
 		src.gate = make(chan struct{})
 		bulk := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "hit", "partial", "missing") })
@@ -288,12 +278,10 @@ func TestWrapManyErrorKeepsHitsAndPartialValues(t *testing.T) {
 		synctest.Wait()
 		close(src.gate)
 		r := <-bulk
-		if !errors.Is(r.err, errDatabase) || !maps.Equal(r.value, map[string]int{"hit": 1, "partial": 2}) {
-			t.Errorf("got %v and error %v", r.value, r.err)
-		}
-		if r := <-joiner; !errors.Is(r.err, errDatabase) {
-			t.Errorf("joiner of the missing id: %v and error %v", r.value, r.err)
-		}
+		assert.ErrorIs(t, r.err, errDatabase)
+		assert.Equal(t, map[string]int{"hit": 1, "partial": 2}, r.value)
+		j := <-joiner
+		assert.ErrorIs(t, j.err, errDatabase, "joiner of the missing id: %v", j.value)
 		l := <-lucky
 		want(t, "joiner of the id that was loaded", l.value, l.err, 2)
 		src.err = nil
@@ -311,11 +299,11 @@ func TestWrapManyNotFoundErrorIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, src := newScope(t), newTable("a")
 		src.err = readthrough.ErrNotFound
-		if values, err := readMany(t.Context(), s, src, "a", "b"); !errors.Is(err, readthrough.ErrNotFound) || values["a"] != 1 {
-			t.Errorf("got %v and error %v", values, err)
-		}
-		src.err, src.values["b"] = nil, 2
 		values, err := readMany(t.Context(), s, src, "a", "b")
+		assert.ErrorIs(t, err, readthrough.ErrNotFound)
+		assert.Equal(t, 1, values["a"])
+		src.err, src.values["b"] = nil, 2
+		values, err = readMany(t.Context(), s, src, "a", "b")
 		wantMany(t, "after the error", values, err, map[string]int{"a": 1, "b": 2})
 	})
 }
@@ -347,22 +335,17 @@ func TestWrapManyBadKeys(t *testing.T) {
 				loads.Add(1)
 				return nil, nil
 			})
-			if values == nil {
-				t.Error("the result is nil")
-			}
+			assert.NotNil(t, values, "the result is nil")
 			if c.says == "" {
-				if err != nil {
-					t.Errorf("error %v", err)
-				}
+				assert.NoError(t, err)
 				return
 			}
-			if err == nil || !strings.HasPrefix(err.Error(), "readthrough: key: ") || !strings.Contains(err.Error(), c.says) || len(err.Error()) > 500 {
-				t.Errorf("error %v, want one that says %q", err, c.says)
+			assert.Regexp(t, "^readthrough: key: ", err)
+			if assert.ErrorContains(t, err, c.says) {
+				assert.LessOrEqual(t, len(err.Error()), 500, "the length of the message")
 			}
 			wantLoads(t, &loads, 0)
-			if n := store.calls(); n != before {
-				t.Errorf("the store was called %d times", n-before)
-			}
+			assert.Equal(t, before, store.calls(), "calls of the store")
 		})
 	}
 }
@@ -413,9 +396,7 @@ func TestWrapManyOfTenThousandIDs(t *testing.T) {
 					wantMany(t, "bulk", values, err, wanted)
 				}
 				wantLoads(t, &loads, 1)
-				if most > 64 {
-					t.Errorf("%d goroutines for one call", most)
-				}
+				assert.LessOrEqual(t, most, 64, "goroutines for one call")
 				wantIdle(t, s)
 			})
 		})
@@ -434,9 +415,7 @@ func TestWrapManyLoadMayChangeItsIDs(t *testing.T) {
 			return values, nil
 		})
 		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3})
-		if !slices.Equal(ids, []string{"c", "a", "b"}) {
-			t.Errorf("the caller's ids are now %v", ids)
-		}
+		assert.Equal(t, []string{"c", "a", "b"}, ids, "the caller's ids")
 		for id, wanted := range values {
 			value, err := readthrough.Wrap(t.Context(), s, id, newSource(9).load)
 			want(t, "stored "+id, value, err, wanted)
@@ -467,9 +446,8 @@ func TestInvalidationOfSomeKeysOfABulkLoad(t *testing.T) {
 				old := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:1", "k:2", "l:1") })
 				synctest.Wait()
 				src.values["k:1"] = 10
-				if _, err := s.InvalidateTargets(t.Context(), invalidate); err != nil {
-					t.Fatal(err)
-				}
+				_, err := s.InvalidateTargets(t.Context(), invalidate)
+				require.NoError(t, err)
 				fresh := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:2", "k:1", "l:1") })
 				synctest.Wait()
 				close(src.gate)
@@ -480,9 +458,7 @@ func TestInvalidationOfSomeKeysOfABulkLoad(t *testing.T) {
 				values, err := readMany(t.Context(), s, src, "k:1", "k:2", "l:1")
 				wantMany(t, "hits", values, err, map[string]int{"k:1": 10, "k:2": 2, "l:1": 3})
 				src.wantAsked(t, "k:1 k:2 l:1", "k:1")
-				if n := s.Stats().RefusedFills; n != 1 {
-					t.Errorf("%d refused fills counted, want 1", n)
-				}
+				assert.Equal(t, int64(1), s.Stats().RefusedFills, "refused fills counted")
 				wantIdle(t, s)
 			})
 		})
@@ -503,9 +479,9 @@ func TestMixedTypes(t *testing.T) {
 		p, err := readthrough.Wrap(t.Context(), s, "point", newSource(point{1, 2}).load)
 		want(t, "struct", p, err, point{1, 2})
 		points, err := readthrough.WrapMany(t.Context(), s, []string{"point", "other"}, self, many(newSource(point{3, 4}).load))
-		if err != nil || points["point"] != (point{1, 2}) || points["other"] != (point{3, 4}) {
-			t.Errorf("bulk: %v and error %v", points, err)
-		}
+		assert.NoError(t, err, "bulk")
+		assert.Equal(t, point{1, 2}, points["point"], "bulk")
+		assert.Equal(t, point{3, 4}, points["other"], "bulk")
 		anything, err := readthrough.WrapMany(t.Context(), s, []any{1, "one", point{1, 1}}, func(id any) string { return fmt.Sprintf("any:%T", id) },
 			func(_ context.Context, ids []any) (map[any]any, error) {
 				values := make(map[any]any)
@@ -514,13 +490,12 @@ func TestMixedTypes(t *testing.T) {
 				}
 				return values, nil
 			})
-		if err != nil || len(anything) != 3 || anything["one"] != "one" || anything[point{1, 1}] != (point{1, 1}) {
-			t.Errorf("bulk of mixed ids: %v and error %v", anything, err)
-		}
+		assert.NoError(t, err, "bulk of mixed ids")
+		assert.Len(t, anything, 3, "bulk of mixed ids")
+		assert.Equal(t, "one", anything["one"], "bulk of mixed ids")
+		assert.Equal(t, point{1, 1}, anything[point{1, 1}], "bulk of mixed ids")
 	}
-	if n := s.Stats().Loads; n != 5 {
-		t.Errorf("%d loads, want 5", n)
-	}
+	assert.Equal(t, int64(5), s.Stats().Loads, "loads")
 }
 
 // A value of another type under the key is reported, is a miss, and is
@@ -539,9 +514,8 @@ func TestStoredValueOfAnotherType(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var reported reports
 				s := newScope(t, reported.collect())
-				if _, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load); err != nil {
-					t.Fatal(err)
-				}
+				_, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+				require.NoError(t, err)
 				src := newSource("text")
 				for range 2 {
 					value, err := read(t.Context(), s, src.load)
@@ -549,9 +523,11 @@ func TestStoredValueOfAnotherType(t *testing.T) {
 				}
 				wantLoads(t, &src.loads, 1)
 				errs, ops := reported.all()
-				if len(errs) != 1 || !errors.Is(errs[0], readthrough.ErrTypeMismatch) || ops[0] != "get test k" ||
-					!strings.Contains(errs[0].Error(), "int") || !strings.Contains(errs[0].Error(), "string") {
-					t.Errorf("reported %v %q", errs, ops)
+				if assert.Len(t, errs, 1, "reported") {
+					assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")
+					assert.Equal(t, "get test k", ops[0], "reported")
+					assert.ErrorContains(t, errs[0], "int", "reported")
+					assert.ErrorContains(t, errs[0], "string", "reported")
 				}
 				wantIdle(t, s)
 			})
@@ -582,15 +558,13 @@ func TestFlightOfAnotherType(t *testing.T) {
 				want(t, "first", r.value, r.err, "text")
 				i := <-second
 				want(t, "second", i.value, i.err, 7)
-				if r := <-failing; !errors.Is(r.err, errDatabase) {
-					t.Errorf("the reader whose load fails: %v and error %v", r.value, r.err)
-				}
-				if r := <-panicking; !isPanicWith("boom")(r.err) {
-					t.Errorf("the reader whose load panics: %v and error %v", r.value, r.err)
-				}
+				i = <-failing
+				assert.ErrorIs(t, i.err, errDatabase, "the reader whose load fails: %v", i.value)
+				i = <-panicking
+				assert.True(t, isPanicWith("boom")(i.err), "the reader whose load panics: %v and error %v", i.value, i.err)
 				errs, _ := reported.all()
-				if len(errs) != 3 || !errors.Is(errs[0], readthrough.ErrTypeMismatch) {
-					t.Errorf("reported %v", errs)
+				if assert.Len(t, errs, 3, "reported") {
+					assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")
 				}
 				wantIdle(t, s)
 			})
@@ -614,16 +588,16 @@ func TestSecondLookFindsAnotherType(t *testing.T) {
 		s, src := newScope(t, on(localStore{store}), reported.collect()), newSource(7)
 		reader := wrapAsync(t.Context(), s, "k", src.load)
 		<-missed
-		if _, err := readthrough.Wrap(t.Context(), s, "k", newSource("text").load); err != nil {
-			t.Fatal(err)
-		}
+		_, err := readthrough.Wrap(t.Context(), s, "k", newSource("text").load)
+		require.NoError(t, err)
 		close(goOn)
 		r := <-reader
 		want(t, "reader", r.value, r.err, 7)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "hit", value, err, 7)
-		if errs, _ := reported.all(); len(errs) != 1 || !errors.Is(errs[0], readthrough.ErrTypeMismatch) {
-			t.Errorf("reported %v", errs)
+		errs, _ := reported.all()
+		if assert.Len(t, errs, 1, "reported") {
+			assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")
 		}
 		wantIdle(t, s)
 	})
@@ -655,7 +629,8 @@ func TestWrapManyOfWhichOneIsUndecodable(t *testing.T) {
 	}
 	src.wantAsked(t, "a b c", "b")
 	errs, ops := reported.all()
-	if len(errs) < 2 || !errors.Is(errs[0], provider.ErrUndecodable) || ops[0] != "get test b" {
-		t.Errorf("reported %v %q", errs, ops)
+	if assert.GreaterOrEqual(t, len(errs), 2, "reported") {
+		assert.ErrorIs(t, errs[0], provider.ErrUndecodable, "reported")
+		assert.Equal(t, "get test b", ops[0], "reported")
 	}
 }
