@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 )
 
@@ -266,6 +267,7 @@ const protruding = `[...document.querySelectorAll(".panel *, dialog *, .top *")]
 // What is created, moved, reported and closed in one tab shows in another, which is
 // never loaded again.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	url := startService(t, config{latency: 5 * time.Millisecond})
 	one, two := b.open(url), b.open(url)
@@ -320,6 +322,7 @@ func TestBrowser(t *testing.T) {
 // Two processes on one Redis and one database: what is changed in one is seen in
 // the other. When one is cut off, it goes on, and all is right again afterwards.
 func TestBrowserTwoProcesses(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	c := config{
 		redisURL: "redis://" + redistest.StartReal(t, redistest.Options{}).Addr(),
@@ -338,7 +341,7 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	two.retitle("Changed in two")
 	one.await("and the other way round", detailShows("Changed in two"))
 
-	one.js(`document.getElementById("readers").dataset.seconds = 12`)
+	one.js(fmt.Sprintf(`document.getElementById("readers").dataset.seconds = %d`, proofs.Sized(12, 6)))
 	one.click("#readers")
 	one.click("#link")
 	one.await("the banner says that Redis is out of reach", `document.getElementById("banner").innerText.includes("out of reach")`)

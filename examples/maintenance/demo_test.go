@@ -23,6 +23,9 @@ import (
 // The demo keeps its promises, on each kind of store and database.
 func TestDemo(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
+		if !*update { // what is recorded has the machine for itself
+			t.Parallel()
+		}
 		var stdout, stderr bytes.Buffer
 		args := []string{"-demo"}
 		if !*update { // what is recorded is what a user gets
@@ -59,6 +62,7 @@ func TestDemo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := config{latency: 2 * time.Millisecond, tour: tour.Options{Readers: 100, Rounds: 10}}
 			configure(t, &c)
 			var stdout bytes.Buffer
