@@ -63,6 +63,7 @@ type keyspace struct {
 	quick     bool
 	stats     scopeStats
 	flights   flights
+	reads     sync.Pool   // of *one, for reads of one key
 	scratches sync.Pool   // of *scratch, for bulk reads
 	retrying  atomic.Bool // a goroutine retries what is pending
 }
