@@ -175,7 +175,7 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 		if results[i].Err == nil {
 			continue
 		}
-		if err == nil || backend.Refused(results[i].Err) {
+		if err == nil || backend.Answered(results[i].Err) {
 			s.reportGet(ctx, keys[i].Name, results[i].Err)
 		}
 		results[i] = provider.Result{}
