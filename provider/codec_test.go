@@ -197,7 +197,7 @@ func TestDecodeComparesTypes(t *testing.T) {
 		{maintenance{}, new(any2), false}, // an interface that JSON cannot decode into
 	} {
 		err := encode(c.stored).Decode(c.into)
-		assert.Equal(t, c.ok, err == nil, "a %T decodes into a %T", c.stored, c.into)
+		assert.Equal(t, c.ok, err == nil, "a %T decodes into a %T: %v", c.stored, c.into, err)
 		if err != nil {
 			assert.ErrorIs(t, err, provider.ErrUndecodable, "a %T decodes into a %T", c.stored, c.into)
 		}
