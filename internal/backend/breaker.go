@@ -6,40 +6,53 @@ import (
 	"time"
 )
 
-// breaker is a circuit breaker: it keeps a store from being called for a while after failures in a row,
-// so that an outage costs a few timeouts and not one on every read.
+// breaker is a circuit breaker (Nygard, "Release It!"): it keeps a store from being asked for a
+// while after failures in a row, so that an outage costs a few timeouts and not one on every read.
 //
-// Closed, it lets every call pass. It opens after limit failures in a row. Open, it lets nothing pass
-// until cooldown is over. Then it is half-open: it lets one call pass at a time, the probe. The first
-// success closes it, and a failure starts another cooldown.
+//	closed      every request passes
+//	  limit failures in a row ──▶ open
+//	open        no request passes until cooldown is over
+//	  cooldown is over        ──▶ half-open
+//	half-open   one request passes at a time, the probe
+//	  it succeeds             ──▶ closed
+//	  it fails                ──▶ open
+//	  its caller gives it up      half-open, and the next request is the probe
+//
+// Requests that are made although the breaker is open (removals, retries) count like probes when
+// they end. Invariant: probing is true only while a request that allow has admitted as the probe is
+// under way, or until any other request ends.
 type breaker struct {
 	limit    int // failures in a row that open it; not positive: it never opens
 	cooldown time.Duration
 
-	// open and failures are written under mu. Calls that only want to know that all is well read them
-	// without mu.
-	open     atomic.Bool
-	failures atomic.Int64 // in a row
+	// open and failures are written under mu. A request reads them without mu, to know that all is
+	// well; so a healthy store costs two atomic loads.
+	open atomic.Bool
+	// failures is the number of failures in a row.
+	failures atomic.Int64
 
-	mu      sync.Mutex // guards following
-	until   time.Time  // the end of the cooldown, while open
-	probing bool       // a probe is under way
+	mu sync.Mutex // guards following
+	// until is the end of the cooldown, while open.
+	until time.Time
+	// probing: a probe is under way.
+	probing bool
 }
 
-// verdict is what the outcome of a call tells about the store.
+// verdict is what the outcome of a request tells about the store.
 type verdict uint8
 
 const (
 	// storeAnswered: the store is well.
 	storeAnswered verdict = iota
-	// storeFailed: it erred, or did not answer in time.
+	// storeFailed: it returned an error, or did not answer in time.
 	storeFailed
-	// storeUnknown: the caller gave the call up.
+	// storeUnknown: the caller gave the request up. It neither counts as a failure nor ends a row
+	// of failures.
 	storeUnknown
 )
 
-// allow reports whether a call may be made. With mayProbe, it may be the probe. The verdict of a call
-// that is allowed has to be recorded.
+// allow reports whether a request may be made. With mayProbe, the request may be the probe. The
+// verdict of a request that is allowed has to be recorded, or no other probe is allowed.
 func (b *breaker) allow(mayProbe bool) bool {
 	if !b.open.Load() {
 		return true
@@ -59,7 +72,7 @@ func (b *breaker) allow(mayProbe bool) bool {
 	return true
 }
 
-// record takes the verdict of a call, whether it was allowed or made anyway.
+// record takes the verdict of a request, whether it was allowed or made anyway.
 func (b *breaker) record(v verdict) {
 	if v == storeAnswered && b.failures.Load() == 0 && !b.open.Load() {
 		return
