@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Each makes the load function of [WrapMany] from one that loads a single id, of
-// which at most limit run at once. An id for which load returns an error that
-// matches [ErrNotFound] or [ScopeOptions.NotFound] is absent.
+// Each makes a load function for [WrapMany] from one that loads a single id. At most limit of them
+// run at once. Example: Each(8, repo.Get). An id for which load returns an error that matches
+// [ErrNotFound] or [ScopeOptions.NotFound] is absent.
 //
-// Any other error, a panic (as [*PanicError]) and [ErrGoexit] end the bulk load:
-// no further id is begun, the context of those under way is cancelled, and the
-// error is returned with the values that were loaded, which are kept.
+// Any other error, a panic (as [*PanicError]) and [ErrGoexit] end the bulk load: no further id is
+// begun, and the context of those under way is cancelled. The error is returned with the values
+// that were loaded, which are kept.
 //
-// A limit below 1 and a nil load are errors of the load function that Each
-// returns.
+// If limit is less than 1 or load is nil, the load function that Each returns always returns an
+// error.
 func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, error)) func(context.Context, []ID) (map[ID]T, error) {
 	return func(ctx context.Context, ids []ID) (map[ID]T, error) {
 		if limit < 1 {
@@ -47,14 +47,16 @@ func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, er
 	}
 }
 
-// each is one run of a load function made by [Each].
+// each is one run of a load function that [Each] has made.
 type each[ID comparable, T any] struct {
+	// cancel ends the loads of the other ids. It is called without mu: it may run code of the user.
 	cancel context.CancelFunc // ends the others
 
 	mu     sync.Mutex // guards following
 	values map[ID]T
 	absent int
-	err    error // the first
+	// err is the first error.
+	err error
 }
 
 // one loads id, unless the run ended while id waited for its turn.
@@ -96,8 +98,7 @@ func (e *each[ID, T]) failed(err error) {
 	e.cancel()
 }
 
-// saysNotFound reports whether err says, in a load with context ctx, that there
-// is nothing.
+// saysNotFound reports whether err means that the source has nothing, in a load with context ctx.
 func saysNotFound(ctx context.Context, err error) bool {
 	if errors.Is(err, ErrNotFound) {
 		return true

@@ -8,12 +8,18 @@ import (
 	"github.com/readthrough/readthrough/internal/limit"
 )
 
-// waitAll waits for the calls of j. It returns the calls that the reader has left, with the reasons.
+// waitAll waits for the calls of j, one after the other. It returns the calls that the reader has
+// left, with the reasons. nil: it has left none.
 //
-// The reader goes on to wait for the other calls after the load of one was cancelled, but not after
-// its own context has ended. A reader inside a load function that one of the calls waits for leaves
-// all of them at once. hasFallback reports whether the reader has a stale value for all that it wants
-// from a call.
+// One after the other is enough: the reader needs all of them, and a call that lands meanwhile
+// keeps its outcome. If the load of one call is cancelled, the reader goes on to wait for the
+// others. If its own context has ended, it leaves each of them, or takes the outcome that is there.
+//
+// A reader inside a load function is an edge in the wait-for graph. If one of the calls waits for
+// that load in turn, the wait would never end, and the reader leaves all of them at once with
+// ErrRecursiveLoad. Other readers are not in the graph and pay nothing.
+//
+// hasFallback reports whether the reader has a stale value for all keys that it wants from a call.
 func (s *keyspace) waitAll(ctx context.Context, j *joined, hasFallback func(*call) bool) (gone map[*call]error) {
 	if j.reader != nil {
 		nodes := nodesOf(j.calls)
@@ -41,9 +47,15 @@ func nodesOf(calls []*call) []*limit.Node {
 	return nodes
 }
 
-// wait returns nil when the outcomes of c are final. A result that is there wins over a context that
-// ended at the same moment. A reader with a fallback leaves a load that takes longer than
-// SoftLoadTimeout, which goes on, and a load that has to wait for its turn.
+// wait returns nil when the reader may look at the outcomes of c, and otherwise why the reader has
+// left c.
+//
+// A reader with a fallback leaves a load that takes longer than SoftLoadTimeout, and a load that
+// has to wait for its turn. Without a fallback, soft and queued are nil channels, which are never
+// ready.
+//
+// The select chooses at random if ctx and over end at the same moment. That does not matter: leave
+// looks again, under the lock, and a result that is there wins (G7).
 func (g *flights) wait(ctx context.Context, c *call, hasFallback bool) error {
 	var soft <-chan time.Time
 	var queued <-chan struct{}
@@ -69,21 +81,38 @@ func (g *flights) wait(ctx context.Context, c *call, hasFallback bool) error {
 	return g.leave(ctx, c, contextEnded)
 }
 
-// leaving is why a reader leaves a load.
+// leaving is why a reader leaves a load. It decides whether the load goes on without readers.
 type leaving uint8
 
 const (
-	// contextEnded: the context of the reader has ended, or that of the load.
+	// contextEnded: the context of the reader has ended, or that of the load. The last reader ends
+	// the load.
 	contextEnded leaving = iota
 	// softTimeout: the reader has a fallback, and SoftLoadTimeout is over. The load goes on, even if
 	// nobody is left.
 	softTimeout
-	// isQueued: the reader has a fallback, and the load has to wait for its turn. A load whose turn has
-	// come meanwhile goes on too: the source has been asked already, and would be asked again.
+	// isQueued: the reader has a fallback, and the load has to wait for its turn. A queued load
+	// that everybody has left is cancelled. But if its turn has come meanwhile, it goes on: the
+	// source was asked already, and would only be asked again.
 	isQueued
 )
 
-// leave takes a reader away from c. It returns nil if the result is there after all.
+// leave takes a reader away from c, or returns nil if the outcomes are there after all. The last
+// reader of a load that is not detached ends it.
+//
+// A reader that leaves and a load that ends meet at flights.mu. There are two orders, and no third:
+//
+//   - The load comes first: fill has set stageLoaded. The reader takes the outcome, although its
+//     context has ended, and the fill goes on.
+//   - The reader comes first. If it is the last one, it abandons c in this critical section: the
+//     epochs end, so fill refuses the results, and a reader that comes now starts another load
+//     instead of joining one that is about to be cancelled.
+//
+// A reader that waits after the load was cancelled abandons c, too, whether it is the last or not.
+//
+// The context of the load is cancelled after the unlock, because that may run the user's code. In
+// between, the load function may return. Then its results are refused, and the outcome is given to
+// nobody who has left.
 func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	err := ctx.Err() // before the lock, since the context may be the user's code
 	cause := c.cause()
@@ -112,7 +141,8 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	}
 }
 
-// leaveAll takes a reader away from calls, for reason.
+// leaveAll takes a reader away from calls, all for one reason, before it has waited for any. It
+// differs from leave in that a result which is there does not win: the read makes no sense.
 func (g *flights) leaveAll(calls []*call, reason error) (gone map[*call]error) {
 	gone = make(map[*call]error)
 	var last []*call
@@ -131,8 +161,13 @@ func (g *flights) leaveAll(calls []*call, reason error) (gone map[*call]error) {
 	return gone
 }
 
-// abandonLocked ends the epochs of c, whose load was cancelled or is about to be: a reader that comes
-// now starts another load. A timeout counts as a failed load.
+// abandonLocked marks c as a call whose load was cancelled or is about to be, and ends its epochs:
+// a reader that comes now starts another load. So no reader joins a cancelled load. If the last
+// reader cancels it, this comes before the cancellation, and if a timeout does, the next reader
+// sees it in overLocked.
+//
+// A load that has timed out has failed, and this is the place that records it: land ignores
+// abandoned calls, whose loads mostly failed because they were cancelled.
 func (g *flights) abandonLocked(c *call) {
 	if c.abandoned {
 		return
@@ -148,9 +183,9 @@ func (g *flights) abandonLocked(c *call) {
 	}
 }
 
-// overLocked reports whether the load of c was cancelled before it returned, and then abandons c. The
-// readers of c do so too. But a reader of several calls may be waiting for another one when the
-// timeout of c ends, and a load in the background has no reader.
+// overLocked reports whether the load of c was cancelled before its outcomes were there, and then
+// abandons c. The readers of c do so too, when they wake. But a load in the background has no
+// reader, and a reader of several calls may be waiting for another one.
 func (g *flights) overLocked(c *call) bool {
 	if c.stage >= stageLoaded {
 		return false
@@ -164,7 +199,10 @@ func (g *flights) overLocked(c *call) bool {
 	}
 }
 
-// awaitLanding waits until c has landed.
+// awaitLanding waits until c has landed. Only an invalidation that found a flight of c filling does
+// so. A fill is bounded by ProviderTimeout, and a store in the process does not wait; so the wait
+// is short, and it needs no context. The channel is made here and not with the call, since most
+// calls land without being waited for.
 func (g *flights) awaitLanding(c *call) {
 	g.mu.Lock()
 	if c.stage == stageLanded {

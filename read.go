@@ -12,42 +12,59 @@ import (
 // read is what one Wrap or WrapMany does about the keys that the store has not answered at once. It
 // goes round until no item is left:
 //
-//	join flights, or make a call for the keys that have none
-//	wait for the calls
-//	take the outcomes that the read may take
-//	look into the store again for the keys whose outcomes came too late for it
+//	join   flights, or make a call for the keys that have none
+//	wait   for the calls
+//	take   the outcomes that the read may take
+//	look   into the store again for the keys whose outcomes came too late
 //
 // A key goes round twice at most, unless its load is cancelled: the second flight begins after the
-// read has joined the first one. A read knows neither the type of the values nor that of the ids:
-// its target does. It belongs to the goroutine of its reader.
+// read has joined the first one (epoch.go).
+//
+// Single and bulk reads are one algorithm, so a rule is written and tested once. A read knows
+// neither the type of the values nor the type of the ids: its target does. It is not generic,
+// because a generic copy of the loop for each type would cost more code than the two interface
+// calls for each key.
+//
+// Invariant: each key of the read is in exactly one place. It is answered (its value is in the
+// target), it has failed (its error is in the list), or it is in items. A read belongs to the
+// goroutine of its reader, and has no lock.
 type read struct {
 	request
 
-	scope     *keyspace
-	target    target
-	ttls      ttls
-	toRefresh []item // answered, and to be loaded again in the background
-	fallbacks bool   // some item has a fallback
-	single    bool   // the store is asked by Get
+	scope  *keyspace
+	target target
+	ttls   ttls
+	// toRefresh are the items that were answered and are to be loaded again in the background.
+	toRefresh []item
+	// fallbacks: some item has a fallback.
+	fallbacks bool
+	// single: the store is asked by Get, not by GetMany.
+	single bool
 }
 
-// target is the typed end of a read: its load function, and where its values go.
+// target is the typed end of a read: its load function, and the place where its values go. one and
+// bulk implement it.
 type target interface {
 	decoder
-	// loader returns the typed end of a call that this read starts. The call may outlast the read.
+	// loader returns the typed end of a call that this read starts. The call may outlast the read, so
+	// it must not share memory with the read's caller.
 	loader() loader
-	// put sets the value of an item. It returns an error if stored cannot be read as the type of the
-	// values.
+	// put sets the value of an item. If stored cannot be read as the type of the values, put
+	// returns an error and sets nothing. why is the error in place of which a stale value is
+	// served.
 	put(i *item, stored any, source Source, loadedAt time.Time, why error) error
-	// absent says that the source has nothing. err is how the load has said it, if there was one.
+	// absent records that the source has nothing. err is how the load said so; nil for an absence
+	// from the store.
 	absent(i *item, err error)
-	// loadAlone loads items for this read only.
+	// loadAlone runs the load function for this read only, past the store and all flights. It is
+	// for keys that another reader loads as another type.
 	loadAlone(ctx context.Context, items []item) error
 }
 
 // ---- what the store has
 
-// look answers the items that the store has, and starts the refresh of those that need one.
+// look answers the items that the store has, leaves the others in items, and starts the refresh of
+// the items that are due.
 func (r *read) look(ctx context.Context) {
 	switch {
 	case len(r.items) == 0:
@@ -61,8 +78,8 @@ func (r *read) look(ctx context.Context) {
 	r.refresh(ctx)
 }
 
-// lookMany is look for many items. Those that are left keep the order of the ids, which is that of the
-// ids of load functions.
+// lookMany is look for many items. It keeps the items that are left in the order of the ids,
+// because a load function gets its ids in that order.
 func (r *read) lookMany(ctx context.Context) {
 	bypassed := r.takeBypassed()
 	results := r.scope.getMany(ctx, len(r.items), func(i int) string { return r.items[i].key })
@@ -79,7 +96,7 @@ func (r *read) lookMany(ctx context.Context) {
 	}
 }
 
-// takeBypassed takes the items out for whose keys the read bypasses the store.
+// takeBypassed takes those items out for whose keys the read must not ask the store.
 func (r *read) takeBypassed() (out []item) {
 	g := &r.scope.flights
 	if g.bypassing.Load() == 0 {
@@ -101,14 +118,18 @@ func (r *read) add(items []item) {
 	slices.SortFunc(r.items, func(a, b item) int { return a.index - b.index })
 }
 
-// serve answers an item with an entry, and reports true, if the entry may be served at once.
+// serve answers an item with entry, if entry may be served at once, and reports whether it did.
+// Otherwise it keeps of entry what the item needs: a fallback, and what the load will replace.
+//
+// A read inside the load function of the same key does not get an entry that is due: that is what
+// the load is to replace. It then waits for its own load, which is ErrRecursiveLoad.
 func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 	is := r.scope.freshness(entry)
 	if (is == early || is == stale) && isLoadOf(ctx, i.key) {
 		is = expired // a load does not get what it is to replace: it waits for itself, which is an error
 	}
 	if i.replaces != nil {
-		i.replace(time.Time{}) // the entry of an earlier look
+		i.replace(time.Time{}) // the entry is one of an earlier look
 	}
 	if is == fresh && entry.Absent {
 		r.target.absent(i, nil)
@@ -146,8 +167,8 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 	return true
 }
 
-// refresh starts one load in the background for the items that need one. It leaves out keys that are
-// being loaded, and keys whose load failed a short time ago.
+// refresh starts one load in the background for all items that are due. startRefresh leaves out
+// keys that are being loaded, and keys whose load failed a short time ago.
 func (r *read) refresh(ctx context.Context) {
 	if len(r.toRefresh) == 0 {
 		return
@@ -166,7 +187,12 @@ func (r *read) start(c *call) {
 
 // ---- what loads bring
 
-// miss answers all items by loads, its own and those of others.
+// miss answers all items by loads, its own and those of other readers. It returns the errors of the
+// items that have failed.
+//
+// Each later round takes stored anew and looks into the store, in this order. The flights of the
+// last round may have found or loaded what another process had invalidated before this read began.
+// The next ones begin after it.
 func (r *read) miss(ctx context.Context) error {
 	var errs errorList
 	for len(r.items) > 0 {
@@ -183,8 +209,6 @@ func (r *read) miss(ctx context.Context) error {
 		}
 		gone := r.scope.waitAll(ctx, &j, r.haveFallbacks)
 		r.collect(ctx, gone, &errs)
-		// Another process may have invalidated what these flights found or loaded, before this read
-		// began. The next ones begin after it.
 		r.stored = r.scope.flights.stored.Load()
 		if r.purpose != toReplace {
 			r.look(ctx)
@@ -193,7 +217,7 @@ func (r *read) miss(ctx context.Context) error {
 	return errs.with(nil)
 }
 
-// join gets a flight for each item, and starts the call of those that are new.
+// join gets a flight for each item, and starts the new call, if there is one.
 func (r *read) join(ctx context.Context) (joined, error) {
 	j, err := r.scope.flights.join(ctx, &r.request)
 	if err != nil {
@@ -209,7 +233,7 @@ func (r *read) join(ctx context.Context) (joined, error) {
 	return j, nil
 }
 
-// onlyKey returns the key of the only item; "" if there are more.
+// onlyKey returns the key of the only item, or "" if there are more.
 func (r *read) onlyKey() string {
 	if len(r.items) == 1 {
 		return r.items[0].key
@@ -217,8 +241,8 @@ func (r *read) onlyKey() string {
 	return ""
 }
 
-// takeFailed answers the items that are not loaded because their last load failed, by their fallbacks
-// or by an error.
+// takeFailed answers the items that are not loaded because their last load failed: by their
+// fallbacks, or by that error.
 func (r *read) takeFailed(ctx context.Context, items []failed, errs *errorList) {
 	for n := range items {
 		i := &items[n]
@@ -228,7 +252,8 @@ func (r *read) takeFailed(ctx context.Context, items []failed, errs *errorList) 
 	}
 }
 
-// haveFallbacks reports whether all items that wait for c have a fallback.
+// haveFallbacks reports whether all items that wait for c have a fallback. Only then may the read
+// leave c early.
 func (r *read) haveFallbacks(c *call) bool {
 	if !r.fallbacks {
 		return false
@@ -241,8 +266,8 @@ func (r *read) haveFallbacks(c *call) bool {
 	return true
 }
 
-// collect answers the items whose outcomes the read may take. The others are left: they came too late.
-// gone are the calls that the reader has left, with the reasons.
+// collect answers the items whose outcomes the read may take. The others stay in items, since they
+// came too late. gone are the calls that the reader has left, with the reasons.
 func (r *read) collect(ctx context.Context, gone map[*call]error, errs *errorList) {
 	r.scope.flights.markLate(&r.request, gone)
 	var ofOtherType []item
@@ -280,8 +305,11 @@ const (
 	hasOtherType
 )
 
-// take answers an item with the outcome of its flight, if the read may take that. left is why the
+// take answers an item with the outcome of its flight, if the read may take it. left is why the
 // reader has left the call; nil: it has not.
+//
+// An error is answered by the fallback, if there is one. The bound does not matter for that: the
+// fallback was in the store after this read began.
 func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 	o, err := &i.flight.outcome, left
 	if err == nil && !i.late && o.failed() {
@@ -309,9 +337,9 @@ func (r *read) fallBack(ctx context.Context, i *item, err error) bool {
 	return r.target.put(i, i.replaces.fallback, FromStale, i.replaces.loadedAt, err) == nil
 }
 
-// mayFallBack reports whether a stale value may be served in place of err: not if the reader's context
-// has ended, and not if the read makes no sense. A reader that has left a load because it has a
-// fallback takes that.
+// mayFallBack reports whether a stale value may be served in place of err: not if the reader's
+// context has ended, if the cache is closed, or if the read waits for itself. ErrStillLoading is
+// the error of a reader that has left a load for its fallback, so it always falls back.
 func mayFallBack(ctx context.Context, err error) bool {
 	if err == ErrStillLoading { //nolint:errorlint // a load function that returns it means something else
 		return true
@@ -319,11 +347,14 @@ func mayFallBack(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrRecursiveLoad)
 }
 
-// errorList are the errors of a read. A load that failed is one error, not one for each key.
+// errorList has the errors of a read. The error of a load is in it once, not once for each key: a
+// bulk load that failed is one error (G8).
 type errorList struct {
 	list []error
-	of   map[*call]bool // the calls whose error is in the list
-	left bool           // that the reader's context has ended is in the list
+	// of has the calls whose error is in the list.
+	of map[*call]bool
+	// left: the list has the error of the reader's own context.
+	left bool
 }
 
 func (l *errorList) add(err error) { l.list = append(l.list, err) }
@@ -335,8 +366,8 @@ func (l *errorList) addOnce(err error) {
 	}
 }
 
-// addOf adds the error of c, once. With ended, it is that the reader's context has ended, which is the
-// same error for all calls.
+// addOf adds the error of c, once. ended says that err is the end of the reader's context, which is
+// the same error for all calls.
 func (l *errorList) addOf(c *call, err error, ended bool) {
 	if l.of[c] || ended && l.left {
 		return
@@ -348,7 +379,7 @@ func (l *errorList) addOf(c *call, err error, ended bool) {
 	l.add(err)
 }
 
-// with returns all errors and err as one, nil if there are none.
+// with returns all errors and err as one, or nil if there are none.
 func (l *errorList) with(err error) error {
 	if len(l.list) == 0 {
 		return err

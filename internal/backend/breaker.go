@@ -6,15 +6,24 @@ import (
 	"time"
 )
 
-// breaker is a circuit breaker: it keeps a store from being called for a while after failures in a row,
-// so that an outage costs a few timeouts and not one on every read.
+// breaker is a circuit breaker (Nygard, "Release It!"): it keeps a store from being asked for a
+// while after failures in a row, so that an outage costs a few timeouts and not one on every read.
 //
-// Closed, it lets every request pass. It opens after limit failures in a row. Open, it lets nothing
-// pass until cooldown is over. Then it is half-open: it lets one request pass at a time, the probe. The
-// first success closes it, and a failure starts another cooldown.
+//	closed      every request passes
+//	  limit failures in a row ──▶ open
+//	open        no request passes until cooldown is over
+//	  cooldown is over        ──▶ half-open
+//	half-open   one request passes at a time, the probe
+//	  it succeeds             ──▶ closed
+//	  it fails                ──▶ open
+//	  its caller gives it up      half-open, and the next request is the probe
 //
-// A server that says that it is a replica opens it at once, and only a write that succeeds closes it:
-// reads of a replica succeed, but miss what others have removed.
+// A server that says that it is a replica opens the breaker at once, and only a write that succeeds
+// closes it again: a replica answers reads, but does not have what others have removed.
+//
+// Requests that are made although the breaker is open (removals, retries) count like probes when
+// they end. Invariant: probing is true only while a request that allow has admitted as the probe is
+// under way, or until any other request ends.
 type breaker struct {
 	limit    int // failures in a row that open it; not positive: it never opens, but for a replica
 	cooldown time.Duration

@@ -99,7 +99,8 @@ func (b *Backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 	return results, group.Wait()
 }
 
-// Probe asks the store for something, only for the breaker to find out whether the store answers.
+// Probe asks the store for key, only for the breaker to find out whether the store answers. Retries
+// of pending invalidations call it.
 func (b *Backend) Probe(ctx context.Context, key provider.Key) {
 	if b.Saturated() {
 		return
@@ -114,14 +115,14 @@ func (b *Backend) Probe(ctx context.Context, key provider.Key) {
 
 // ---- fills
 
-// Filler is told when the store has returned from a fill. A store that does not keep its deadline may
-// return long after Set.
+// Filler is told when the store has returned from a fill. A store that does not keep its deadline
+// may return long after Set has, and may store the entries even then.
 type Filler interface {
 	StoreReturned()
 }
 
-// Set asks the store to keep items. If the store is not in the process, it tells filler when the store
-// has returned.
+// Set asks the store to keep items. If the store is not in the process, filler is told when the
+// store has returned, in time or not. If the request was not made, it is told at once.
 func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler) error {
 	if b.Local {
 		return b.setNow(ctx, items)
@@ -137,7 +138,8 @@ func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler)
 	return err
 }
 
-// SetOne is Set for one item, of which it keeps nothing.
+// SetOne is Set for one item. It keeps no reference to the item, so a fill in the process allocates
+// nothing for it.
 func (b *Backend) SetOne(ctx context.Context, item *provider.Item, filler Filler) error {
 	if b.Local {
 		return b.setLocal(ctx, item)
@@ -160,8 +162,8 @@ func (b *Backend) setNow(ctx context.Context, items []provider.Item) (err error)
 	return b.setEach(ctx, items)
 }
 
-// setEach stores items one at a time. It goes on after an item that the store refuses, and stops at a
-// failure.
+// setEach stores items one at a time. It goes on after an item that the store refuses, and stops at
+// a failure of the store.
 func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 	var refused []error
 	for i := range items {
@@ -218,7 +220,8 @@ func (b *Backend) Stats(ctx context.Context) (provider.Stats, error) {
 	return inspect(ctx, b, func(ctx context.Context) (provider.Stats, error) { return b.inspector.Stats(ctx) })
 }
 
-// inspect calls the inspector of the store, if there is one. A listing takes longer than a read.
+// inspect asks the inspector of the store, if there is one, behind the breaker. The deadline is
+// DeleteTimeout, since a listing takes longer than a read.
 func inspect[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (R, error) {
 	var none R
 	if b.inspector == nil {

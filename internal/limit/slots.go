@@ -5,24 +5,31 @@ import (
 	"context"
 )
 
-// Slots are the places of a scope for loads that run at once: at most Limit, which are given away
-// in the order of arrival.
+// Slots are the places of a scope for loads that run at once. There are at most Limit, and they are
+// given away in the order of arrival.
 //
-// A load may get a place beyond the limit: when a load that has a place waits for it, directly or
+// A load may get a place beyond the limit: if a load that has a place waits for it, directly or
 // through others, its turn would never come. It then runs in the place of that one, which does
-// nothing but wait.
+// nothing but wait. So the number of loads that do work stays within the limit.
 type Slots struct {
-	// Limit is how many loads run at once. Set before the first use; positive.
+	// Limit is how many loads run at once. Set before the first use; positive. 0: the scope has no
+	// limit, and its nodes do not know these Slots.
 	Limit int
 
 	// The following are guarded by Graph.mu.
 
+	// running has the loads with a place.
 	running map[*Node]struct{}
-	queue   list.List // of *Node; the first has waited longest
+	// queue has the loads that wait, *Node. The first has waited longest.
+	queue list.List
 }
 
-// Enter waits until n has a place; it returns at once if n has one, or needs none. It returns the
-// cause of the end of ctx if that comes first. Only the load's goroutine may call it.
+// Enter waits until n has a place. It returns at once if n has one, or needs none. If ctx ends
+// first, it returns the cause. Only the load's goroutine may call it.
+//
+// The turn and the end of ctx may come at the same moment. Then n has left the queue and counts as
+// running, so it keeps the place: Exit gives it back, and the load sees for itself that ctx has
+// ended.
 func (g *Graph) Enter(ctx context.Context, n *Node) error {
 	if n.slots == nil || n.entered {
 		return nil
@@ -78,7 +85,8 @@ func (g *Graph) Exit(n *Node) {
 	}
 }
 
-// startLocked gives n a place, if one is free or n may do without, and reports whether it did.
+// startLocked gives n a place if one is free, or if n may run beyond the limit, and reports whether
+// it did.
 func (g *Graph) startLocked(n *Node) bool {
 	if !n.slots.hasPlaceLocked() && !g.blockedLocked(n) {
 		return false
@@ -87,7 +95,7 @@ func (g *Graph) startLocked(n *Node) bool {
 	return true
 }
 
-// blockedLocked reports whether a load that has a place waits for n: then the turn of n would never
+// blockedLocked reports whether a load that has a place waits for n. Then the turn of n would never
 // come.
 func (g *Graph) blockedLocked(n *Node) bool {
 	for holder := range n.slots.running {
@@ -130,7 +138,7 @@ func (s *Slots) admitLocked(n *Node) {
 	close(n.turn)
 }
 
-// firstLocked returns the load that has waited longest; nil if none waits.
+// firstLocked returns the load that has waited longest, or nil if none waits.
 func (s *Slots) firstLocked() *Node {
 	if e := s.queue.Front(); e != nil {
 		if n, ok := e.Value.(*Node); ok {
