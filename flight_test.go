@@ -2,9 +2,7 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,8 +16,6 @@ import (
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/provider"
 )
-
-var errDatabase = errors.New("the database is down")
 
 // ---- one load (G6)
 
@@ -546,55 +542,6 @@ func TestDeadContext(t *testing.T) {
 		wantLoads(t, &src.loads, 1)
 		wantIdle(t, s)
 	})
-}
-
-// ---- outcomes (G8)
-
-// failures are the ways in which a load function can fail to return a value.
-var failures = []struct {
-	name  string
-	fail  func() error
-	check func(err error) bool
-}{
-	{"error", func() error { return errDatabase }, func(err error) bool { return errors.Is(err, errDatabase) }},
-	{"panic", func() error { panic("boom") }, isPanicWith("boom")},
-	{"panic with error", func() error { panic(errDatabase) }, func(err error) bool {
-		return isPanicWith(errDatabase)(err) && errors.Is(err, errDatabase)
-	}},
-	{"panic with nil", func() error { panic(nil) }, func(err error) bool {
-		var inner *runtime.PanicNilError
-		return errors.As(err, &inner)
-	}},
-	{"Goexit", func() error { runtime.Goexit(); return nil }, func(err error) bool {
-		return errors.Is(err, readthrough.ErrGoexit)
-	}},
-}
-
-func isPanicWith(value any) func(error) bool {
-	return func(err error) bool {
-		var p *readthrough.PanicError
-		return errors.As(err, &p) && p.Value == value && strings.Contains(string(p.Stack), "_test.go") &&
-			strings.Contains(p.Error(), fmt.Sprint(value))
-	}
-}
-
-// ways are the ways to load with a function for one key.
-var ways = []struct {
-	name string
-	read func(context.Context, *readthrough.CachedScope, string, func(context.Context) (int, error)) (int, error)
-}{
-	{"single", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
-		return readthrough.Wrap(ctx, s, key, load)
-	}},
-	{"bulk", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
-		values, err := readthrough.WrapMany(ctx, s, []string{key}, self, many(load))
-		return values[key], err
-	}},
-	{"Each", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
-		values, err := readthrough.WrapMany(ctx, s, []string{key}, self, readthrough.Each(2,
-			func(ctx context.Context, _ string) (int, error) { return load(ctx) }))
-		return values[key], err
-	}},
 }
 
 func TestFailureReachesEveryReaderOnce(t *testing.T) {
@@ -1128,28 +1075,6 @@ func TestInvalidationTouchesNothingElse(t *testing.T) {
 		wantIdle(t, s)
 		wantIdle(t, other)
 	})
-}
-
-// self is the key of an id that is a key.
-func self(id string) string { return id }
-
-// many is the bulk load function that loads each id with load, one after the
-// other, but counts as one load of the first.
-func many[T any](load func(context.Context) (T, error)) func(context.Context, []string) (map[string]T, error) {
-	return func(ctx context.Context, ids []string) (map[string]T, error) {
-		value, err := load(ctx)
-		if errors.Is(err, readthrough.ErrNotFound) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		values := make(map[string]T, len(ids))
-		for _, id := range ids {
-			values[id] = value
-		}
-		return values, nil
-	}
 }
 
 // Two loads that read each other's key would wait for each other for ever.

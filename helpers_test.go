@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,79 +77,6 @@ func newStore(t testing.TB) *memory.Store {
 	t.Cleanup(func() { _ = store.Close() })
 	return store
 }
-
-// plainStore is a store without any capability, around one that may have some:
-// no [provider.InProcess] and no [provider.Batcher]. It counts the calls, and
-// can be made to do something before and after them. Set the functions before
-// the store is used.
-type plainStore struct {
-	provider.CacheProvider
-
-	gets, sets, deletes, prefixes atomic.Int64
-
-	beforeGet, afterGet       func(key string)
-	beforeSet, afterSet       func(key string)
-	beforeDelete, afterDelete func()
-}
-
-// plain returns store without its capabilities.
-func plain(store provider.CacheProvider) *plainStore { return &plainStore{CacheProvider: store} }
-
-func (s *plainStore) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	s.gets.Add(1)
-	call(s.beforeGet, key.Name)
-	defer call(s.afterGet, key.Name)
-	return s.CacheProvider.Get(ctx, key)
-}
-
-func (s *plainStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	s.sets.Add(1)
-	call(s.beforeSet, key.Name)
-	defer call(s.afterSet, key.Name)
-	return s.CacheProvider.Set(ctx, key, entry, ttl)
-}
-
-func (s *plainStore) Delete(ctx context.Context, keys ...provider.Key) error {
-	s.deletes.Add(1)
-	s.before()
-	defer s.after()
-	return s.CacheProvider.Delete(ctx, keys...)
-}
-
-func (s *plainStore) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	s.prefixes.Add(1)
-	s.before()
-	defer s.after()
-	return s.CacheProvider.DeletePrefix(ctx, scope, prefix)
-}
-
-// calls returns the number of all calls.
-func (s *plainStore) calls() int64 {
-	return s.gets.Load() + s.sets.Load() + s.deletes.Load() + s.prefixes.Load()
-}
-
-func (s *plainStore) before() {
-	if s.beforeDelete != nil {
-		s.beforeDelete()
-	}
-}
-
-func (s *plainStore) after() {
-	if s.afterDelete != nil {
-		s.afterDelete()
-	}
-}
-
-func call(f func(string), key string) {
-	if f != nil {
-		f(key)
-	}
-}
-
-// localStore is a plainStore that says that its calls never wait.
-type localStore struct{ *plainStore }
-
-func (localStore) InProcess() {}
 
 // source is what load functions load from. Its zero value returns zero values.
 type source[T any] struct {
@@ -444,4 +373,127 @@ func configurations() map[string]func(*readthrough.ScopeOptions) {
 		all = next
 	}
 	return all
+}
+
+// took returns how long f takes on the bubble's clock.
+func took(f func()) time.Duration {
+	began := time.Now()
+	f()
+	return time.Since(began)
+}
+
+// bubble runs f in a bubble, as a subtest if it has a name.
+func bubble(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	if name == "" {
+		synctest.Test(t, f)
+		return
+	}
+	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+}
+
+// bubbled returns the goroutines of the caller's bubble: how many, and their
+// stacks. Unlike [runtime.NumGoroutine] it does not count those that are just
+// ending, nor those of others.
+func bubbled() (n int, stacks string) {
+	synctest.Wait()
+	buffer := make([]byte, 1<<20)
+	all := strings.Split(string(buffer[:runtime.Stack(buffer, true)]), "\n\n")
+	_, bubble, _ := strings.Cut(strings.SplitN(all[0], "\n", 2)[0], "synctest bubble ") // the first is the caller
+	for _, stack := range all {
+		if strings.Contains(strings.SplitN(stack, "\n", 2)[0], "synctest bubble "+bubble) {
+			n++
+			stacks += stack + "\n\n"
+		}
+	}
+	return n, stacks
+}
+
+// wantGoroutines fails the test unless the bubble has as many goroutines as
+// before, once everybody is still.
+func wantGoroutines(t *testing.T, before int) {
+	t.Helper()
+	n, stacks := bubbled()
+	assert.Equal(t, before, n, "goroutines:\n%s", stacks)
+}
+
+// self is the key of an id that is a key.
+func self(id string) string { return id }
+
+// many is the bulk load function that loads each id with load, one after the
+// other, but counts as one load of the first.
+func many[T any](load func(context.Context) (T, error)) func(context.Context, []string) (map[string]T, error) {
+	return func(ctx context.Context, ids []string) (map[string]T, error) {
+		value, err := load(ctx)
+		if errors.Is(err, readthrough.ErrNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		values := make(map[string]T, len(ids))
+		for _, id := range ids {
+			values[id] = value
+		}
+		return values, nil
+	}
+}
+
+var errDatabase = errors.New("the database is down")
+
+// failures are the ways in which a load function can fail to return a value.
+var failures = []struct {
+	name  string
+	fail  func() error
+	check func(err error) bool
+}{
+	{"error", func() error { return errDatabase }, func(err error) bool { return errors.Is(err, errDatabase) }},
+	{"panic", func() error { panic("boom") }, isPanicWith("boom")},
+	{"panic with error", func() error { panic(errDatabase) }, func(err error) bool {
+		return isPanicWith(errDatabase)(err) && errors.Is(err, errDatabase)
+	}},
+	{"panic with nil", func() error { panic(nil) }, func(err error) bool {
+		var inner *runtime.PanicNilError
+		return errors.As(err, &inner)
+	}},
+	{"Goexit", func() error { runtime.Goexit(); return nil }, func(err error) bool {
+		return errors.Is(err, readthrough.ErrGoexit)
+	}},
+}
+
+func isPanicWith(value any) func(error) bool {
+	return func(err error) bool {
+		var p *readthrough.PanicError
+		return errors.As(err, &p) && p.Value == value && strings.Contains(string(p.Stack), "_test.go") &&
+			strings.Contains(p.Error(), fmt.Sprint(value))
+	}
+}
+
+// ways are the ways to load with a function for one key.
+var ways = []struct {
+	name string
+	read func(context.Context, *readthrough.CachedScope, string, func(context.Context) (int, error)) (int, error)
+}{
+	{"single", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+		return readthrough.Wrap(ctx, s, key, load)
+	}},
+	{"bulk", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+		values, err := readthrough.WrapMany(ctx, s, []string{key}, self, many(load))
+		return values[key], err
+	}},
+	{"Each", func(ctx context.Context, s *readthrough.CachedScope, key string, load func(context.Context) (int, error)) (int, error) {
+		values, err := readthrough.WrapMany(ctx, s, []string{key}, self, readthrough.Each(2,
+			func(ctx context.Context, _ string) (int, error) { return load(ctx) }))
+		return values[key], err
+	}},
+}
+
+// wantResult compares a result with all that it says.
+func wantResult[T comparable](t *testing.T, what string, got readthrough.Result[T], err error, wanted readthrough.Result[T]) {
+	t.Helper()
+	assert.NoError(t, err, what)
+	assert.Equal(t, wanted.Value, got.Value, what)
+	assert.Equal(t, wanted.Source, got.Source, what)
+	assert.Equal(t, wanted.Age, got.Age, what)
+	assert.ErrorIs(t, got.Err, wanted.Err, what)
 }

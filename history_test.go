@@ -527,8 +527,6 @@ func (s slowBatches) SetMany(ctx context.Context, items []provider.Item) error {
 // doing it long after its deadline.
 type failingStore struct{ slowStore }
 
-var errStore = errors.New("the store failed")
-
 func fail(work func() error) error {
 	switch p := rand.IntN(200); {
 	case p < 3:

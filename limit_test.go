@@ -427,13 +427,3 @@ func wantIdleBut(t *testing.T, s *readthrough.CachedScope, inFlight int) {
 	synctest.Wait()
 	assert.Equal(t, inFlight, s.Stats().InFlight, "keys in flight")
 }
-
-// wantResult compares a result with all that it says.
-func wantResult[T comparable](t *testing.T, what string, got readthrough.Result[T], err error, wanted readthrough.Result[T]) {
-	t.Helper()
-	assert.NoError(t, err, what)
-	assert.Equal(t, wanted.Value, got.Value, what)
-	assert.Equal(t, wanted.Source, got.Source, what)
-	assert.Equal(t, wanted.Age, got.Age, what)
-	assert.ErrorIs(t, got.Err, wanted.Err, what)
-}

@@ -114,25 +114,6 @@ func TestOutageNeverFailsARead(t *testing.T) {
 	}
 }
 
-// readAll reads n keys: one by Wrap, many and minus one by WrapMany.
-func (r *rig) readAll(n int) {
-	r.t.Helper()
-	if n == 1 {
-		assert.Equal(r.t, "1", r.read("k0"), "read")
-		return
-	}
-	n = max(n, -n)
-	keys := make([]string, n)
-	for i := range keys {
-		keys[i] = fmt.Sprint("k", i)
-	}
-	got := r.readMany(keys...)
-	assert.Len(r.t, got, n, "read")
-	for key, value := range got {
-		assert.Equal(r.t, "1", value, "read under %q", key)
-	}
-}
-
 // TestUndecodableIsAMissAndOverwritten: one cache library returned the error of
 // bytes that do not decode for ever.
 func TestUndecodableIsAMissAndOverwritten(t *testing.T) {

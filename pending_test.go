@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -82,40 +81,6 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 			})
 		}
 	}
-}
-
-// expectBypassed reads key, whose invalidation is pending, alone and with
-// others: the values are loaded, and the store has no part in it.
-func (r *rig) expectBypassed(key, want string) {
-	r.t.Helper()
-	asked := func() (n int) {
-		for _, c := range r.store.calls("get", "set", "getMany", "setMany") {
-			if slices.Contains(c.names, key) {
-				n++
-			}
-		}
-		return n
-	}
-	before := asked()
-	r.expectRead(key, want, true)
-	r.expectRead(key, want, true)
-	assert.Equal(r.t, want, r.readMany(key, "beside")[key], "bulk read of %q", key)
-	r.mu.Lock()
-	r.delay = time.Nanosecond
-	r.mu.Unlock()
-	loads := r.loaded()
-	var readers sync.WaitGroup
-	for range 50 {
-		readers.Go(func() {
-			assert.Equal(r.t, want, r.read(key), "read of %q", key)
-		})
-	}
-	readers.Wait()
-	r.mu.Lock()
-	r.delay = 0
-	r.mu.Unlock()
-	assert.Equal(r.t, 1, r.loaded()-loads, "loads for 50 readers of %q", key)
-	assert.Zero(r.t, asked()-before, "the store was asked about %q, whose invalidation is pending", key)
 }
 
 // TestPendingWithBatches is the bypass for a store that reads many at once.
