@@ -518,23 +518,3 @@ func TestRefreshBelongsToNoReader(t *testing.T) {
 		})
 	}
 }
-
-// Close ends the loads in the background.
-func TestCloseEndsRefreshes(t *testing.T) {
-	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
-		cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
-		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute, StaleWhileRevalidate: time.Hour, Jitter: -1})
-		require.NoError(t, err)
-		src := newSource(1)
-		_, err = readthrough.Wrap(t.Context(), s, "k", src.load)
-		require.NoError(t, err)
-		time.Sleep(time.Minute)
-		src.gate = make(chan struct{}) // never opened
-		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-		want(t, "stale", value, err, 1)
-		synctest.Wait()
-		assert.NoError(t, cache.Close())
-		wantIdle(t, s)
-		wantLoads(t, &src.loads, 2)
-	})
-}

@@ -29,33 +29,6 @@ func interplayScope(t *testing.T, store provider.CacheProvider, o readthrough.Op
 	return cache, scope
 }
 
-// Close cancels the loads whose epochs an invalidation has ended, too.
-func TestCloseCancelsDetachedLoads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cache, scope := interplayScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
-		release := make(chan struct{})
-		reader := wrapAsync(t.Context(), scope, "k", func(ctx context.Context) (int, error) {
-			select {
-			case <-ctx.Done():
-				return 0, ctx.Err()
-			case <-release:
-				return 1, nil
-			}
-		})
-		synctest.Wait()
-		require.NoError(t, scope.Invalidate(t.Context(), "k"))
-		require.NoError(t, cache.Close())
-		synctest.Wait()
-		select {
-		case got := <-reader:
-			assert.ErrorIs(t, got.err, readthrough.ErrClosed)
-		default:
-			t.Error("Close has returned; the reader still waits and its load was not cancelled")
-		}
-		close(release)
-	})
-}
-
 // A process that only mutates finds out that the store is back.
 func TestHoldNeverProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -155,6 +128,7 @@ func (*hangingLeases) Acquire(_ context.Context, keys []provider.Key, _ time.Dur
 func (*hangingLeases) Fill(_ context.Context, f []provider.Fill) ([]provider.Filled, error) {
 	return make([]provider.Filled, len(f)), errStore
 }
+
 func (*hangingLeases) Release(context.Context, []provider.Lease) error { return errStore }
 
 // The store hangs, and the callers have less time than its timeout.

@@ -170,52 +170,6 @@ func TestStaleNeedsARefresher(t *testing.T) {
 	wantLoads(t, &src.loads, 2)
 }
 
-func TestScopeNames(t *testing.T) {
-	cache := newCache(t, newStore(t), readthrough.Options{})
-	for _, name := range []string{"a", "Z", "0", "-", "_", ".", "maintenance-v2.1_X", strings.Repeat("s", 128)} {
-		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: 1})
-		if !assert.NoError(t, err, "Scope(%q)", name) {
-			continue
-		}
-		assert.Equal(t, name, s.Name(), "Name()")
-	}
-}
-
-func TestSameScope(t *testing.T) {
-	cache := newCache(t, newStore(t), readthrough.Options{})
-	base := readthrough.ScopeOptions{TTL: time.Minute, NotFound: holdingError{1}}
-	first, err := cache.Scope("s", base)
-	require.NoError(t, err)
-	spelled := base // the defaults, spelled out
-	spelled.Jitter, spelled.NegativeTTL = 0.1, 5*time.Second
-	for _, options := range []readthrough.ScopeOptions{base, spelled} {
-		again, err := cache.Scope("s", options)
-		assert.NoError(t, err, "Scope again returns the same scope")
-		assert.Same(t, first, again, "Scope again returns the same scope")
-	}
-	changes := map[string]func(*readthrough.ScopeOptions){
-		"TTL":         func(o *readthrough.ScopeOptions) { o.TTL++ },
-		"NegativeTTL": func(o *readthrough.ScopeOptions) { o.NegativeTTL = -1 },
-		"Jitter":      func(o *readthrough.ScopeOptions) { o.Jitter = -1 },
-		"LoadTimeout": func(o *readthrough.ScopeOptions) { o.LoadTimeout = 1 },
-		"NotFound":    func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{2} },
-		"ErrorTTL":    func(o *readthrough.ScopeOptions) { o.ErrorTTL = 1 },
-		"MaxLoads":    func(o *readthrough.ScopeOptions) { o.MaxLoads = 1 },
-		"stale":       func(o *readthrough.ScopeOptions) { o.StaleIfError = 1 },
-	}
-	for name, change := range changes {
-		options := base
-		change(&options)
-		badCall{name: name, want: `scope "s" exists with other options`, call: func() error {
-			_, err := cache.Scope("s", options)
-			return err
-		}}.run(t, func() int64 { return 0 })
-	}
-	other, err := cache.Scope("s2", base)
-	assert.NoError(t, err, "Scope of another name")
-	assert.NotSame(t, first, other, "Scope of another name")
-}
-
 // TestLifetimes stores with every combination of TTLs and looks when the entry
 // is gone, to the nanosecond.
 func TestLifetimes(t *testing.T) {
