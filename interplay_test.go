@@ -177,34 +177,6 @@ func TestReplicaLagWindow(t *testing.T) {
 	})
 }
 
-// No load function is called when nobody waits any more.
-func TestLoadAfterEverybodyLeft(t *testing.T) {
-	for _, how := range []string{"left", "closed"} {
-		t.Run(how, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				server := newLeaseServer()
-				store := &leaseStore{server, &network{}}
-				cache, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
-				_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
-				require.NoError(t, err)
-				var calls, closed atomic.Int64
-				ctx, cancel := context.WithCancel(t.Context())
-				reader := wrapAsync(ctx, scope, "k", func(ctx context.Context) (int, error) { calls.Add(1); closed.Store(1); return 1, nil })
-				time.Sleep(50 * time.Millisecond)
-				if how == "left" {
-					cancel()
-				} else {
-					require.NoError(t, cache.Close())
-				}
-				<-reader
-				synctest.Wait()
-				cancel()
-				assert.Zero(t, calls.Load(), "the load function was called although nobody waits any more")
-			})
-		})
-	}
-}
-
 // A fill that failed gives its lease back.
 type failFill struct {
 	*leaseStore
@@ -264,29 +236,6 @@ func TestFailedFillLeavesTheLease(t *testing.T) {
 	})
 }
 
-// A context is anybody's code, and is not asked under a lock.
-type nosyContext struct {
-	context.Context //nolint:containedctx // it is one
-
-	scope *readthrough.CachedScope
-}
-
-func (c nosyContext) Err() error { c.scope.Stats(); return c.Context.Err() }
-
-func TestContextErrUnderLock(t *testing.T) {
-	_, scope := interplayScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
-	ctx, cancel := context.WithCancel(t.Context())
-	source := newGated(1)
-	reader := wrapAsync[int](nosyContext{ctx, scope}, scope, "k", source.load)
-	time.Sleep(50 * time.Millisecond)
-	cancel()
-	select {
-	case <-reader:
-	case <-time.After(2 * time.Second):
-		t.Fatal("deadlock: ctx.Err was called under the scope's lock")
-	}
-}
-
 // The longest HoldFor is a long one.
 func TestHoldForOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -303,38 +252,5 @@ func TestHoldForOverflow(t *testing.T) {
 			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: math.MaxInt64,
 		})
 		t.Log(err)
-	})
-}
-
-// What an abandoned load returns is not stored, with leases and without.
-func TestAbandonedLoadIsStored(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := newLeaseServer()
-		store := &leaseStore{server, &network{}}
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_, _ = readthrough.WrapMany(ctx, scope, []string{"a", "b"}, func(s string) string { return s },
-				func(ctx context.Context, ids []string) (map[string]int, error) {
-					m := map[string]int{}
-					for _, id := range ids {
-						select {
-						case <-ctx.Done():
-							return m, nil // a loader that stops early, as rows.Next does without rows.Err
-						case <-time.After(time.Second):
-							m[id] = 1
-						}
-					}
-					return m, nil
-				})
-		}()
-		time.Sleep(500 * time.Millisecond)
-		cancel()
-		<-done
-		synctest.Wait()
-		e, ok := server.peek(provider.Key{Scope: "fleet", Name: "a"})
-		assert.False(t, ok, "stored after everybody left: %+v", e)
 	})
 }

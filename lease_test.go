@@ -201,24 +201,6 @@ func TestReaderIsTooLateOnce(t *testing.T) {
 	}
 }
 
-// The reader of two keys leaves while its call waits for the lease of one of them,
-// and has the value of the other: that one is not loaded any more.
-func TestLeavingACallThatHasLoadedAPart(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
-		s, src := newScope(t, on(store)), newSource(1)
-		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
-		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(50*time.Millisecond, cancel)
-		_, err = readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(src.load))
-		assert.ErrorIs(t, err, context.Canceled, "the end of the context")
-		time.Sleep(time.Minute)
-		wantLoads(t, &src.loads, 1)
-		wantIdle(t, s)
-	})
-}
-
 // What the fill confirmed may be taken by all who began before it was sent: who
 // joined during the load need not ask the store again.
 func TestConfirmedFillServesAllJoiners(t *testing.T) {

@@ -2,8 +2,6 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,49 +145,6 @@ func TestResultsOfABulkRead(t *testing.T) {
 		assert.NotNil(t, got)
 		assert.Equal(t, int64(2), s.Stats().Stale, "stale values counted")
 	})
-}
-
-// dying is a context that ends when it was asked for its error that often.
-type dying struct {
-	context.Context //nolint:containedctx // it is one
-
-	asked *atomic.Int64
-	after int64
-}
-
-func (c dying) Err() error {
-	if c.asked.Add(1) > c.after {
-		return context.Canceled
-	}
-	return nil
-}
-
-// A reader that does not wait for a slow load gets the stale value or the end of
-// its context, whenever that comes, and never ErrStillLoading.
-func TestStillLoadingIsNotReturned(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		bubble(t, name, func(t *testing.T) {
-			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, time.Second }))
-			src := newSource(1)
-			_, err := read(t.Context(), s, "k", src.load)
-			require.NoError(t, err)
-			time.Sleep(time.Minute)
-			src.take(time.Minute)
-			served := 0
-			for after := range int64(20) {
-				got, err := read(dying{t.Context(), new(atomic.Int64), after}, s, "k", src.load)
-				switch {
-				case err == nil && errors.Is(got.Err, readthrough.ErrStillLoading):
-					served++
-				case !errors.Is(err, context.Canceled):
-					t.Errorf("a context that ends after %d questions: got %+v and error %v", after, got, err)
-				}
-			}
-			assert.NotZero(t, served, "no reader was served")
-			time.Sleep(time.Hour)
-			wantIdle(t, s)
-		})
-	}
 }
 
 func TestSourceNames(t *testing.T) {
