@@ -343,41 +343,6 @@ func TestRefreshThatWasJoinedGoesOn(t *testing.T) {
 	})
 }
 
-// A load that ends by its timeout has failed for all who read the key, although
-// one reader has left it before.
-func TestTimeoutOfALoadThatWasLeft(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		s := newScope(t, serving(func(so *readthrough.ScopeOptions) {
-			so.StaleIfError, so.SoftLoadTimeout, so.LoadTimeout, so.RetryAfter = time.Hour, time.Second, 2*time.Second, time.Minute
-		}))
-		src := newSource(1)
-		read := func(cause error) {
-			t.Helper()
-			got, err := readthrough.WrapResult(t.Context(), s, "k", src.stubborn)
-			assert.NoError(t, err)
-			assert.Equal(t, 1, got.Value)
-			assert.ErrorIs(t, got.Err, cause)
-		}
-		read(nil)
-		time.Sleep(time.Minute)
-		src.gate = make(chan struct{})
-		refreshed := async(func() (int, error) {
-			time.Sleep(time.Second / 2)
-			return readthrough.Refresh(t.Context(), s, "k", src.stubborn) // joins
-		})
-		read(readthrough.ErrStillLoading)
-		assert.ErrorIs(t, (<-refreshed).err, readthrough.ErrLoadTimeout, "Refresh")
-		time.Sleep(time.Minute / 2)
-		read(readthrough.ErrLoadTimeout)
-		wantLoads(t, &src.loads, 2)
-		time.Sleep(time.Minute/2 + time.Second) // a pause after the timeout
-		read(readthrough.ErrStillLoading)
-		wantLoads(t, &src.loads, 3)
-		close(src.gate)
-		wantIdle(t, s)
-	})
-}
-
 // A load function that reads its own key does not get the value that it is to
 // replace.
 func TestRefreshThatReadsItsOwnKey(t *testing.T) {

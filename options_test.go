@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -325,24 +324,4 @@ func TestNotFoundOfTheService(t *testing.T) {
 			assert.True(t, has, "Has: the absence is stored")
 		})
 	}
-}
-
-func TestLoadTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t, with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { so.LoadTimeout = time.Second }))
-		elapsed := took(func() {
-			_, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-				time.Sleep(time.Minute) // pays no attention to ctx
-				return 1, nil
-			})
-			assert.ErrorIs(t, err, readthrough.ErrLoadTimeout)
-			assert.ErrorIs(t, err, context.DeadlineExceeded)
-		})
-		assert.Equal(t, time.Second, elapsed, "took")
-		time.Sleep(2 * time.Minute)
-		wantIdle(t, s)
-		has, err := s.Has(t.Context(), "k")
-		assert.NoError(t, err, "Has: what a load returns too late is not used")
-		assert.False(t, has, "Has: what a load returns too late is not used")
-	})
 }

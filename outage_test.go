@@ -486,25 +486,6 @@ func TestGoexitOfTheStore(t *testing.T) {
 	})
 }
 
-// A fill that ends in a panic, or with its goroutine, is reported and over: an
-// invalidation that comes after it does not wait for it.
-func TestFillThatDoesNotReturnNormally(t *testing.T) {
-	for name, store := range map[string]hanging{
-		"panic": {faultPanic, nil}, "panic in the process": {faultPanic, inProcess}, "Goexit": {faultGoexit, nil},
-	} {
-		for _, keys := range [][]string{{"a"}, {"a", "b"}} {
-			bubble(t, fmt.Sprint(name, len(keys)), func(t *testing.T) {
-				r := newRig(t, readthrough.Options{BreakerFailures: -1}, store.wrap)
-				r.store.fail(store.fault, "set")
-				assert.Equal(t, "1", r.readMany(keys...)["a"])
-				r.expectReports("set")
-				r.store.heal()
-				assert.NoError(t, r.scope.Invalidate(t.Context(), keys...), "Invalidate")
-			})
-		}
-	}
-}
-
 // A caller who has less time than the store's timeout still gets what its load
 // returns, and callers like that find out that the store hangs.
 func TestHangingStoreAndImpatientCallers(t *testing.T) {
