@@ -14,36 +14,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// ---- one load (G6)
-
-func TestManyReadersOneLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const readers = 1000
-		s, src := newScope(t), newGated(7)
-		var results [readers]<-chan result[int]
-		for i := range results {
-			results[i] = wrapAsync(t.Context(), s, "k", src.load)
-		}
-		synctest.Wait()
-		stats := s.Stats()
-		assert.Equal(t, int64(readers), stats.Misses, "while loading: misses")
-		assert.Equal(t, int64(readers-1), stats.Joined, "while loading: joined")
-		assert.Equal(t, 1, stats.InFlight, "while loading: in flight")
-		close(src.gate)
-		for i := range results {
-			r := <-results[i]
-			want(t, "reader", r.value, r.err, 7)
-		}
-		wantLoads(t, &src.loads, 1)
-		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-		want(t, "hit", value, err, 7)
-		stats = s.Stats()
-		assert.Equal(t, int64(1), stats.Loads, "loads")
-		assert.Equal(t, int64(1), stats.Hits, "hits counted")
-		wantIdle(t, s)
-	})
-}
-
 // A reader asks the store and finds nothing. Before it gets to look for a
 // flight, the flight that there was stores its result and ends. The reader must
 // see that and look in the store again.
@@ -115,24 +85,6 @@ func TestReaderThatMissedBeforeAnAbsenceLandedDoesNotLoad(t *testing.T) {
 	})
 }
 
-// The store does not return from a fill. Who reads after the load does not join it,
-// however long that takes: its result gets old as if it had been stored.
-func TestResultOfAStuckFillGetsOld(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		store, release := plain(newStore(t)), make(chan struct{})
-		store.beforeSet = func(string) { <-release }
-		s, src := newScope(t, on(store), new(reports).collect()), newSource(1)
-		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-		want(t, "first", value, err, 1)
-		src.set(2)
-		time.Sleep(time.Minute)
-		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
-		want(t, "after its TTL", value, err, 2)
-		close(release)
-		wantIdle(t, s)
-	})
-}
-
 func TestDeadContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, src := newScope(t), newSource(7)
@@ -155,88 +107,6 @@ func TestDeadContext(t *testing.T) {
 		assert.Equal(t, 7, values["k"], "bulk hit and miss")
 		wantLoads(t, &src.loads, 1)
 		wantIdle(t, s)
-	})
-}
-
-func TestRecursiveLoad(t *testing.T) {
-	type wrap = func(context.Context, *readthrough.CachedScope, string, func(context.Context) (int, error)) (int, error)
-	for _, outer := range ways {
-		for _, inner := range ways {
-			t.Run(outer.name+" in "+inner.name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					s := newScope(t)
-					load := func(key string, read wrap, next func(context.Context) (int, error)) func(context.Context) (int, error) {
-						return func(ctx context.Context) (int, error) { return read(ctx, s, key, next) }
-					}
-					leaf := newSource(7).load
-					_, err := outer.read(t.Context(), s, "a", load("a", inner.read, leaf))
-					assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "directly")
-					_, err = readthrough.Wrap(t.Context(), s, "a", load("b", outer.read, load("a", inner.read, leaf)))
-					assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "through another key")
-					wantIdle(t, s)
-				})
-			})
-		}
-	}
-}
-
-// A load waits for another twice, and one of the two reads leaves: it still waits.
-func TestRecursiveLoadOfTwoReaders(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		s, wait := newScope(t), make(chan struct{})
-		b := func(ctx context.Context) (int, error) {
-			<-wait
-			return readthrough.Wrap(ctx, s, "a", newSource(7).load)
-		}
-		a := func(ctx context.Context) (int, error) {
-			short, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			leaves, stays := wrapAsync(short, s, "b", b), wrapAsync(ctx, s, "b", b)
-			assert.ErrorIs(t, (<-leaves).err, context.DeadlineExceeded, "who leaves")
-			synctest.Wait()
-			close(wait)
-			r := <-stays
-			return r.value, r.err
-		}
-		_, err := readthrough.Wrap(t.Context(), s, "a", a)
-		assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad)
-		wantIdle(t, s)
-	})
-}
-
-// A read that would close a circle leaves the loads that it has begun, which end.
-func TestRecursiveLoadLeavesItsOtherLoads(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		s, src := newScope(t), newGated(1)
-		_, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-			_, err := readthrough.WrapMany(ctx, s, []string{"k", "other"}, self, many(src.load))
-			return 0, err
-		})
-		assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad)
-		wantIdle(t, s)
-	})
-}
-
-// A load in the background that reads its own key does not end itself: its readers
-// are none that it was for.
-func TestRecursiveRefreshGoesOn(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		store := newStore(t)
-		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
-		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
-		want(t, "first", value, err, 1)
-		time.Sleep(time.Minute)
-		value, err = readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-			// so that there is nothing to serve
-			assert.NoError(t, store.Delete(ctx, provider.Key{Scope: "test", Name: "k"}))
-			_, err := readthrough.Wrap(ctx, s, "k", newSource(3).load)
-			assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "in the load")
-			return 2, ctx.Err()
-		})
-		want(t, "stale", value, err, 1)
-		synctest.Wait()
-		v, _ := stored(t, store, "k")
-		assert.Equal(t, 2, v, "what is stored")
 	})
 }
 
@@ -615,27 +485,5 @@ func TestInvalidationTouchesNothingElse(t *testing.T) {
 		}
 		wantIdle(t, s)
 		wantIdle(t, other)
-	})
-}
-
-// Two loads that read each other's key would wait for each other for ever.
-func TestLoadsThatReadEachOthersKeys(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		began := time.Now()
-		crossed := func(other string) func(context.Context) (int, error) {
-			return func(ctx context.Context) (int, error) {
-				time.Sleep(time.Second)
-				return readthrough.Wrap(ctx, s, other, newSource(1).load)
-			}
-		}
-		a, b := wrapAsync(ctx, s, "a", crossed("b")), wrapAsync(ctx, s, "b", crossed("a"))
-		for who, r := range map[string]result[int]{"a": <-a, "b": <-b} {
-			assert.ErrorIs(t, r.err, readthrough.ErrRecursiveLoad, "%s: %v", who, r.value)
-		}
-		assert.Equal(t, time.Second, time.Since(began), "the readers waited")
-		wantIdle(t, s)
 	})
 }

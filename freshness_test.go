@@ -3,7 +3,6 @@ package readthrough_test
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -341,53 +340,6 @@ func TestRefreshThatWasJoinedGoesOn(t *testing.T) {
 		v, _ := stored(t, store, "k")
 		assert.Equal(t, 2, v, "what is stored")
 	})
-}
-
-// A load function that reads its own key does not get the value that it is to
-// replace.
-func TestRefreshThatReadsItsOwnKey(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		for _, by := range []string{"single", "bulk"} {
-			bubble(t, name+" in "+by, func(t *testing.T) {
-				s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
-				_, err := read(t.Context(), s, "k", newSource(1).load)
-				require.NoError(t, err)
-				time.Sleep(time.Minute)
-				var got atomic.Pointer[error]
-				_, err = resultReads[int]()[by](t.Context(), s, "k", func(ctx context.Context) (int, error) {
-					_, err := read(ctx, s, "k", newSource(2).load)
-					got.Store(&err)
-					return 3, err
-				})
-				assert.NoError(t, err, "the stale read")
-				synctest.Wait()
-				if err := got.Load(); assert.NotNil(t, err, "the read in the load") {
-					assert.ErrorIs(t, *err, readthrough.ErrRecursiveLoad, "the read in the load")
-				}
-				wantIdle(t, s)
-			})
-		}
-	}
-}
-
-// Nor does one that reads its own key while its readers wait, and have that value
-// for want of another.
-func TestLoadThatReadsItsOwnKey(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		bubble(t, name, func(t *testing.T) {
-			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
-			_, err := read(t.Context(), s, "k", newSource(1).load)
-			require.NoError(t, err)
-			time.Sleep(time.Minute)
-			got, err := read(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-				got, err := read(ctx, s, "k", newSource(2).load)
-				assert.ErrorIs(t, err, readthrough.ErrRecursiveLoad, "in the load: got %+v", got)
-				return 3, nil
-			})
-			wantResult(t, "read", got, err, readthrough.Result[int]{Value: 3, Source: readthrough.FromLoad})
-			wantIdle(t, s)
-		})
-	}
 }
 
 // A load in the background has the values of the context of the read that began
