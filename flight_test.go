@@ -85,46 +85,6 @@ func TestReaderThatMissedBeforeAnAbsenceLandedDoesNotLoad(t *testing.T) {
 	})
 }
 
-func TestDeadContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, src := newScope(t), newSource(7)
-		dead, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err := readthrough.Wrap(dead, s, "k", src.load)
-		assert.ErrorIs(t, err, context.Canceled, "miss")
-		_, err = readthrough.WrapMany(dead, s, []string{"k", "l"}, self, many(src.load))
-		assert.ErrorIs(t, err, context.Canceled, "bulk miss")
-		wantIdle(t, s)
-		wantLoads(t, &src.loads, 0)
-		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-		want(t, "load", value, err, 7)
-		value, err = readthrough.Wrap(dead, s, "k", src.load)
-		want(t, "hit", value, err, 7)
-		values, err := readthrough.WrapMany(dead, s, []string{"k"}, self, many(src.load))
-		want(t, "bulk hit", values["k"], err, 7)
-		values, err = readthrough.WrapMany(dead, s, []string{"k", "l"}, self, many(src.load))
-		assert.ErrorIs(t, err, context.Canceled, "bulk hit and miss")
-		assert.Equal(t, 7, values["k"], "bulk hit and miss")
-		wantLoads(t, &src.loads, 1)
-		wantIdle(t, s)
-	})
-}
-
-func TestNestedLoadsOfOtherKeys(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t)
-		value, err := readthrough.Wrap(t.Context(), s, "sum", func(ctx context.Context) (int, error) {
-			values, err := readthrough.WrapMany(ctx, s, []string{"a", "b"}, self, readthrough.Each(2, func(ctx context.Context, id string) (int, error) {
-				return readthrough.Wrap(ctx, s, "part:"+id, func(context.Context) (int, error) { return len(id), nil })
-			}))
-			return values["a"] + values["b"], err
-		})
-		want(t, "nested", value, err, 2)
-		assert.Equal(t, int64(4), s.Stats().Loads, "loads")
-		wantIdle(t, s)
-	})
-}
-
 // ---- invalidation and flights (G1, G2)
 
 // invalidations are the ways to invalidate the key "k:1".

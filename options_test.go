@@ -293,35 +293,3 @@ func TestJitter(t *testing.T) {
 		}
 	}
 }
-
-// TestNotFoundOfTheService: a repository keeps its own error, and it comes back.
-func TestNotFoundOfTheService(t *testing.T) {
-	own := errors.New("maintenance: no such maintenance")
-	both := fmt.Errorf("%w: of the service", readthrough.ErrNotFound)
-	for name, notFound := range map[string]error{"own": own, "own that matches ours": both, "none": nil} {
-		t.Run(name, func(t *testing.T) {
-			s := newScope(t, with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { so.NotFound = notFound }))
-			loads := 0
-			said := notFound
-			if said == nil {
-				said = readthrough.ErrNotFound
-			}
-			for i := range 3 {
-				_, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) {
-					loads++
-					return 0, fmt.Errorf("load: %w", said)
-				})
-				assert.ErrorIs(t, err, said, "read %d", i)
-				if i > 0 {
-					assert.ErrorIs(t, err, readthrough.ErrNotFound, "read %d", i)
-				}
-			}
-			assert.Equal(t, 1, loads, "loads")
-			_, err := readthrough.Wrap(t.Context(), s, "ours", func(context.Context) (int, error) { return 0, readthrough.ErrNotFound })
-			assert.ErrorIs(t, err, readthrough.ErrNotFound, "ErrNotFound is understood in every case")
-			has, err := s.Has(t.Context(), "ours")
-			assert.NoError(t, err, "Has: the absence is stored")
-			assert.True(t, has, "Has: the absence is stored")
-		})
-	}
-}
