@@ -199,30 +199,6 @@ func TestInvalidationDuringARefresh(t *testing.T) {
 	})
 }
 
-// A stale value that a reader has for want of another is its own: it may take it
-// although it was invalidated since it looked, and a reader that begins after the
-// invalidation may not.
-func TestInvalidationAndAStaleValueInHand(t *testing.T) {
-	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }, func(t *testing.T, p *path) {
-		src := newSource(1)
-		p.fill(src.load)
-		time.Sleep(time.Minute)
-		src.fail(errDatabase)
-		src.gate = make(chan struct{})
-		before := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
-		synctest.Wait()
-		p.invalidateNow()
-		after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
-		synctest.Wait()
-		close(src.gate)
-		r := <-before
-		wantResult(t, "before", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute, Err: errDatabase})
-		r = <-after
-		assert.ErrorIs(t, r.err, errDatabase, "after the invalidation: got %+v", r.value)
-		wantIdle(t, p.scope)
-	})
-}
-
 // Absences are not served stale, and one that the source reports replaces a stale
 // value, also where it is not stored itself.
 func TestStaleValueAndAbsence(t *testing.T) {
@@ -253,18 +229,6 @@ func TestStaleValueAndAbsence(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Who has to load gets the absence that the source reports, and no stale value.
-func TestAbsenceComesBeforeAStaleValue(t *testing.T) {
-	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }, func(t *testing.T, p *path) {
-		src := newSource(1)
-		p.fill(src.load)
-		time.Sleep(time.Minute)
-		src.fail(readthrough.ErrNotFound)
-		got, err := p.read(src.load)
-		assert.ErrorIs(t, err, readthrough.ErrNotFound, "got %+v", got)
-	})
 }
 
 // A refresh by hand that finds an absence, where absences are not stored.
