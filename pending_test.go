@@ -509,26 +509,6 @@ func TestStuckFill(t *testing.T) {
 	}
 }
 
-// TestFlightBeforePending: a load that began before its key became pending does
-// not fill either.
-func TestFlightBeforePending(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		r.store.fail(faultError, "delete")
-		r.delay = time.Millisecond
-		old := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })
-		synctest.Wait()
-		r.set("2")
-		_ = r.scope.Invalidate(t.Context(), "k")
-		r.expectRead("k", "2", true) // does not join the load of the old value
-		got := <-old
-		assert.NoError(t, got.err, "the reader that came before")
-		assert.Equal(t, "1", got.value, "the reader that came before")
-		assert.Empty(t, r.store.calls("set", "setMany"), "fills of a pending key")
-		assert.Equal(t, int64(1), r.scope.Stats().RefusedFills, "Stats().RefusedFills")
-	})
-}
-
 // TestPendingInTheProcess: a store in the process that fails a deletion is
 // treated alike.
 func TestPendingInTheProcess(t *testing.T) {
@@ -622,51 +602,6 @@ func TestPendingScopesAreApart(t *testing.T) {
 		time.Sleep(breakerCooldown)
 		r.read("k")
 		r.expectRead("k", "1", false)
-	})
-}
-
-// TestFlightThatFoundTheOldEntry: a flight that began while an invalidation was
-// under way may have found the old entry in the store. Who begins after the
-// invalidation has returned, though pending, does not join it.
-func TestFlightThatFoundTheOldEntry(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		r.read("k")
-		r.set("2")
-		first, second, deletion := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		var gets atomic.Int64
-		r.store.hook("get", func(_ context.Context, names []string) error {
-			if names[0] != "k" {
-				return nil
-			}
-			switch gets.Add(1) {
-			case 1: // misses
-				<-first
-				return errFault
-			case 2: // of the flight, which looks again
-				<-second
-			}
-			return nil
-		})
-		r.store.hook("delete", func(context.Context, []string) error { <-deletion; return errFault })
-
-		invalidated := async(func() (int, error) { return 0, r.scope.Invalidate(t.Context(), "k") })
-		synctest.Wait()
-		old := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })
-		synctest.Wait()
-		r.read("another") // stores something, so that the flight looks again
-		close(first)
-		synctest.Wait()
-		require.Equal(t, int64(2), gets.Load(), "the store was asked: the flight looks again")
-		close(deletion)
-		require.ErrorIs(t, (<-invalidated).err, readthrough.ErrInvalidationPending)
-		after := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })
-		synctest.Wait()
-		close(second)
-		got := <-after
-		assert.NoError(t, got.err, "who began after the invalidation")
-		assert.Equal(t, "2", got.value, "who began after the invalidation")
-		assert.NoError(t, (<-old).err)
 	})
 }
 
