@@ -51,26 +51,6 @@ func TestHoldNeverProbes(t *testing.T) {
 	})
 }
 
-// One prefix that the store never confirms does not keep it alone for all others.
-func TestFailingPrefixKeepsTheStoreAlone(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		other := r.newScope("other")
-		r.store.fail(faultError, "deletePrefix")
-		_, err := r.scope.InvalidatePrefix(t.Context(), "p")
-		require.ErrorIs(t, err, readthrough.ErrInvalidationPending)
-		time.Sleep(time.Minute) // a quiet one
-		before := len(r.store.calls("get", "set"))
-		for range 24 * 3600 {
-			time.Sleep(time.Second)
-			_, err := r.readCtx(t.Context(), other, "k")
-			require.NoError(t, err)
-		}
-		t.Logf("%d gets and sets in a day, %d deletePrefix", len(r.store.calls("get", "set"))-before, len(r.store.calls("deletePrefix")))
-		assert.NotEqual(t, before, len(r.store.calls("get", "set")), "the store answers every get, and is not asked for a day, in a scope where nothing is pending")
-	})
-}
-
 // The holder of a lease has died, and LoadTimeout is shorter than LeaseWait.
 func TestLoadTimeoutShorterThanLeaseWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -146,34 +126,6 @@ func TestImpatientCallerAndHangingLeases(t *testing.T) {
 		}
 		assert.Zero(t, failed, "reads of 20 that failed")
 		time.Sleep(time.Minute)
-	})
-}
-
-// In a store without holds: what is loaded between the deletion and its
-// confirmation is not stored either.
-func TestReplicaLagWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := plain(newStore(t))
-		deleted, goOn := make(chan struct{}), make(chan struct{})
-		var once atomic.Bool
-		store.afterDelete = func() {
-			if once.CompareAndSwap(false, true) {
-				close(deleted)
-				<-goOn
-			}
-		}
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{ReplicaLag: time.Second})
-		var replica versioned
-		replica.version.Store(1)
-		done := make(chan error, 1)
-		go func() { done <- scope.Invalidate(t.Context(), "k") }()
-		<-deleted // the reply is under way
-		readNow(t, scope, replica.load)
-		close(goOn)
-		require.NoError(t, <-done)
-		replica.version.Store(2)
-		time.Sleep(30 * time.Minute)
-		assert.Equal(t, int64(2), readNow(t, scope, replica.load), "the version half an hour after a lag of 1 s")
 	})
 }
 

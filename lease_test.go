@@ -219,48 +219,6 @@ func TestFailedWriteGivesUpTheHold(t *testing.T) {
 	})
 }
 
-// For ReplicaLag after an invalidation, loads are served and not stored, in every
-// process that shares the store, and in a store in the process.
-func TestReplicaLag(t *testing.T) {
-	const lag = time.Second
-	stores := map[string]func(t *testing.T) (writer, reader *readthrough.CachedScope){
-		"leases": func(t *testing.T) (writer, reader *readthrough.CachedScope) {
-			a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour, ReplicaLag: lag})
-			return a, b
-		},
-		"in process": func(t *testing.T) (writer, reader *readthrough.CachedScope) {
-			scope := newScope(t, func(s *setup) { s.scope.ReplicaLag = lag })
-			return scope, scope
-		},
-	}
-	invalidations := map[string]func(context.Context, *readthrough.CachedScope) error{
-		"key": func(ctx context.Context, s *readthrough.CachedScope) error { return s.Invalidate(ctx, "k") },
-		"prefix": func(ctx context.Context, s *readthrough.CachedScope) error {
-			_, err := s.InvalidatePrefix(ctx, "")
-			return err
-		},
-	}
-	for name, store := range stores {
-		for how, invalidate := range invalidations {
-			t.Run(name+"/"+how, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					writer, reader := store(t)
-					var replica versioned // still at the old version
-					require.NoError(t, invalidate(t.Context(), writer))
-					time.Sleep(lag - 1)
-					readNow(t, reader, replica.load)
-					replica.version.Store(2) // it has caught up
-					time.Sleep(1)
-					assert.Equal(t, int64(2), readNow(t, reader, replica.load), "read: what was loaded during the lag was stored")
-					loads := replica.loads.Load()
-					readNow(t, reader, replica.load)
-					assert.Equal(t, loads, replica.loads.Load(), "nothing is stored after the lag")
-				})
-			})
-		}
-	}
-}
-
 // An invalidation that is pending forbids the fill of a load that was under way,
 // although its lease may still be there.
 func TestPendingKeyIsNotFilledUnderALease(t *testing.T) {

@@ -136,29 +136,6 @@ func TestRetriesComeBeforeReads(t *testing.T) {
 	}
 }
 
-// TestInvalidateWhileTheStoreIsLeftAlone does not wait for a timeout each.
-func TestInvalidateWhileTheStoreIsLeftAlone(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		r.store.failAll(faultHang)
-		for i := range breakerFailures {
-			r.read(fmt.Sprint(i))
-		}
-		before := len(r.reports())
-		elapsed := took(func() {
-			for i := range 100 {
-				require.ErrorIs(t, r.scope.Invalidate(t.Context(), fmt.Sprint(i)), readthrough.ErrInvalidationPending)
-			}
-		})
-		assert.Zero(t, elapsed, "100 invalidations took")
-		assert.Zero(t, len(r.reports())-before, "reports of a store that was not asked")
-		r.expectPending(100)
-		r.store.heal()
-		time.Sleep(2 * recovery)
-		r.expectPending(0)
-	})
-}
-
 // TestRetriesBackOff: the pauses between retries double, by about half more or
 // less, to about a second. When nothing is pending any more, nothing goes on.
 func TestRetriesBackOff(t *testing.T) {
@@ -423,88 +400,6 @@ func TestPartOfTheTargetsFails(t *testing.T) {
 					r.expectRead(key, "1", false)
 				}
 			}
-		})
-	}
-}
-
-// TestHangingPrefixesCostOneTimeout once the breaker is open.
-func TestHangingPrefixesCostOneTimeout(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
-		r.store.failAll(faultHang)
-		elapsed := took(func() {
-			_, err := r.scope.InvalidateTargets(t.Context(), readthrough.Targets{Prefixes: []string{"a", "b", "c", "d"}})
-			assert.ErrorIs(t, err, readthrough.ErrInvalidationPending)
-		})
-		assert.Equal(t, invalidateTimeout, elapsed, "took")
-		r.expectPending(4)
-	})
-}
-
-// TestInvalidateIgnoresTheEndOfItsContext, since the write that it follows has
-// happened, but has its values.
-func TestInvalidateIgnoresTheEndOfItsContext(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		type key struct{}
-		r := newRig(t, readthrough.Options{}, nil)
-		r.readAll(3)
-		r.read("p:1")
-		var values []any
-		see := func(ctx context.Context, _ []string) error {
-			values = append(values, ctx.Value(key{}))
-			return ctx.Err()
-		}
-		r.store.hook("delete", see)
-		r.store.hook("deletePrefix", see)
-		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
-		cancel()
-		assert.NoError(t, r.scope.Invalidate(ctx, "k0", "k1"))
-		removed, err := r.scope.InvalidatePrefix(ctx, "p:")
-		assert.NoError(t, err, "removed")
-		assert.Equal(t, 1, removed, "removed")
-		for key, want := range map[string]bool{"k0": false, "k1": false, "k2": true, "p:1": false} {
-			_, found := r.store.value("s", key)
-			assert.Equal(t, want, found, "%s stored", key)
-		}
-		assert.Equal(t, []any{"v", "v"}, values, "the store saw the context values")
-		r.store.heal()
-		r.store.fail(faultError, "delete")
-		_ = r.scope.Invalidate(ctx, "k2")
-		r.store.heal()
-		time.Sleep(recovery) // retries do not end with it either
-		r.expectPending(0)
-	})
-}
-
-// TestStuckFill: a store that has not returned from a fill may store it after a
-// deletion that it confirms.
-func TestStuckFill(t *testing.T) {
-	for _, byPrefix := range []bool{false, true} {
-		bubble(t, fmt.Sprint("prefix ", byPrefix), func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
-			r.store.fail(faultStuck, "set")
-			assert.Equal(t, providerTimeout, took(func() { r.expectRead("k:1", "1", true) }), "the read took")
-			r.set("2")
-			var err error
-			if byPrefix {
-				_, err = r.scope.InvalidatePrefix(t.Context(), "k:")
-			} else {
-				err = r.scope.Invalidate(t.Context(), "k:1")
-			}
-			require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "the fill may come after the deletion")
-			assert.Len(t, r.store.calls("delete", "deletePrefix"), 1, "deletions")
-			r.expectBypassed("k:1", "2")
-			time.Sleep(time.Minute) // the deletion is confirmed again and again
-			r.expectPending(1)
-			r.store.heal()
-			synctest.Wait()
-			got, _ := r.store.value("s", "k:1")
-			require.Equal(t, "1", got, "the fill stored")
-			r.expectBypassed("k:1", "2")
-			time.Sleep(recovery)
-			r.expectPending(0)
-			r.expectRead("k:1", "2", true)
-			r.expectRead("k:1", "2", false)
 		})
 	}
 }

@@ -349,38 +349,6 @@ func TestWrapManyResultIsTheCallersOwn(t *testing.T) {
 	wantMany(t, "second", second, err, map[string]int{"a": 1, "b": 2})
 }
 
-// One call about keys of which some are invalidated while they are loaded.
-func TestInvalidationOfSomeKeysOfABulkLoad(t *testing.T) {
-	for name, invalidate := range map[string]readthrough.Targets{
-		"key":    {Keys: []string{"k:1"}},
-		"prefix": {Prefixes: []string{"k:1"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, src := newScope(t), newTable("k:1", "k:2", "l:1")
-				src.gate = make(chan struct{})
-				old := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:1", "k:2", "l:1") })
-				synctest.Wait()
-				src.values["k:1"] = 10
-				_, err := s.InvalidateTargets(t.Context(), invalidate)
-				require.NoError(t, err)
-				fresh := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:2", "k:1", "l:1") })
-				synctest.Wait()
-				close(src.gate)
-				r := <-old
-				wantMany(t, "reader from before", r.value, r.err, map[string]int{"k:1": 1, "k:2": 2, "l:1": 3})
-				r = <-fresh
-				wantMany(t, "reader from after", r.value, r.err, map[string]int{"k:1": 10, "k:2": 2, "l:1": 3})
-				values, err := readMany(t.Context(), s, src, "k:1", "k:2", "l:1")
-				wantMany(t, "hits", values, err, map[string]int{"k:1": 10, "k:2": 2, "l:1": 3})
-				src.wantAsked(t, "k:1 k:2 l:1", "k:1")
-				assert.Equal(t, int64(1), s.Stats().RefusedFills, "refused fills counted")
-				wantIdle(t, s)
-			})
-		})
-	}
-}
-
 // failingGets is a store that cannot be asked for one of its keys.
 type failingGets struct {
 	provider.CacheProvider
