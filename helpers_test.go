@@ -497,3 +497,17 @@ func wantResult[T comparable](t *testing.T, what string, got readthrough.Result[
 	assert.Equal(t, wanted.Age, got.Age, what)
 	assert.ErrorIs(t, got.Err, wanted.Err, what)
 }
+
+func interplayScope(t *testing.T, store provider.CacheProvider, o readthrough.Options, so readthrough.ScopeOptions) (*readthrough.Cache, *readthrough.CachedScope) {
+	t.Helper()
+	o.OnError = func(e *readthrough.OpError) { t.Logf("reported: %v", e) }
+	cache, err := readthrough.New(store, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = cache.Close() })
+	if so.TTL == 0 {
+		so.TTL = time.Hour
+	}
+	scope, err := cache.Scope("fleet", so)
+	require.NoError(t, err)
+	return cache, scope
+}

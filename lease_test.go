@@ -143,82 +143,6 @@ func TestFailedLoadReleasesTheLease(t *testing.T) {
 	}
 }
 
-// Hold closes the gap between the write and the invalidation for readers in other
-// processes, whatever happens to the writer in it.
-func TestHoldSurvivesTheWriter(t *testing.T) {
-	for name, hold := range map[string]bool{"with Hold": true, "without": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				a, b, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-				var source versioned
-				source.version.Store(1)
-				readNow(t, b, source.load)
-				mutation := readthrough.Mutation[int64]{
-					Write: func(context.Context) (int64, error) {
-						// B reads past the store
-						if hold {
-							assert.Equal(t, int64(1), readNow(t, b, source.load), "B sees the write before it happened")
-						}
-						networks[0].cut.Store(true)
-						return source.version.Add(1), nil
-					},
-					Invalidate:      func(int64) readthrough.Targets { return readthrough.Targets{Keys: []string{"k"}} },
-					FailWhenPending: true,
-				}
-				if hold {
-					mutation.Hold = readthrough.Targets{Keys: []string{"k"}}
-				}
-				_, err := readthrough.Mutate(t.Context(), a, mutation)
-				require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Mutate")
-				assert.Equal(t, int64(2), readNow(t, a, source.load), "the version that A reads")
-				got := readNow(t, b, source.load)
-				assert.Equal(t, hold, got == 2, "B reads version %d", got)
-				networks[0].cut.Store(false)
-				time.Sleep(time.Minute)
-				assert.Equal(t, int64(2), readNow(t, b, source.load), "the version that B reads after the heal")
-				loads := source.loads.Load()
-				readNow(t, a, source.load)
-				assert.Equal(t, loads, source.loads.Load(), "the key is still held")
-			})
-		})
-	}
-}
-
-// Without the hold nothing is written.
-func TestMutateDoesNotWriteWhatItCannotHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, _, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-		networks[0].cut.Store(true)
-		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
-			Write:      func(context.Context) (int64, error) { t.Error("written"); return 0, nil },
-			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
-			Hold:       readthrough.Targets{Prefixes: []string{"list:"}},
-		})
-		assert.ErrorIs(t, err, readthrough.ErrNotHeld, "Mutate")
-	})
-}
-
-// A write that fails leaves nothing held and nothing invalidated but what the
-// hold removed.
-func TestFailedWriteGivesUpTheHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-		var source versioned
-		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
-			Write: func(ctx context.Context) (int64, error) {
-				<-ctx.Done() // after HoldFor
-				return 0, ctx.Err()
-			},
-			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
-			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: time.Second,
-		})
-		require.ErrorIs(t, err, context.DeadlineExceeded, "Mutate")
-		readNow(t, b, source.load)
-		readNow(t, b, source.load)
-		assert.Equal(t, int64(1), source.loads.Load(), "loads: the key is still held")
-	})
-}
-
 // An invalidation that is pending forbids the fill of a load that was under way,
 // although its lease may still be there.
 func TestPendingKeyIsNotFilledUnderALease(t *testing.T) {
@@ -253,4 +177,435 @@ func TestLeaseGrantedTooLateIsGivenBack(t *testing.T) {
 			assert.Equal(t, provider.LeaseGranted, grants[0].State, "it gets the lease")
 		}
 	})
+}
+
+// The holder of a lease has died, and LoadTimeout is shorter than LeaseWait.
+func TestLoadTimeoutShorterThanLeaseWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{LoadTimeout: 150 * time.Millisecond})
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
+		require.NoError(t, err)
+		var calls atomic.Int64
+		start := time.Now()
+		failed := 0
+		for time.Since(start) < 9*time.Second {
+			if _, err := readthrough.Wrap(t.Context(), scope, "k", func(ctx context.Context) (int, error) {
+				calls.Add(1)
+				return 1, ctx.Err()
+			}); err != nil {
+				failed++
+				if failed == 1 {
+					t.Log(err)
+				}
+			}
+		}
+		assert.Zero(t, failed, "reads that failed within %v", time.Since(start))
+	})
+}
+
+// The holder of a lease has died, and the caller has less time than LeaseWait.
+func TestImpatientCallerAndBusyLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
+		require.NoError(t, err)
+		failed, calls := 0, 0
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) { calls++; return 1, nil }); err != nil {
+				failed++
+			}
+			cancel()
+		}
+		synctest.Wait()
+		assert.Zero(t, failed, "reads of 50 that failed; %d loads (instant) ran", calls)
+	})
+}
+
+type hangingLeases struct{ hangingStore }
+
+func (*hangingLeases) Acquire(_ context.Context, keys []provider.Key, _ time.Duration) ([]provider.Grant, error) {
+	time.Sleep(30 * time.Second)
+	return make([]provider.Grant, len(keys)), errStore
+}
+
+func (*hangingLeases) Fill(_ context.Context, f []provider.Fill) ([]provider.Filled, error) {
+	return make([]provider.Filled, len(f)), errStore
+}
+
+func (*hangingLeases) Release(context.Context, []provider.Lease) error { return errStore }
+
+// The store hangs, and the callers have less time than its timeout.
+func TestImpatientCallerAndHangingLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingLeases{}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		failed := 0
+		for range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
+			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) { time.Sleep(5 * time.Millisecond); return 1, nil }); err != nil {
+				failed++
+			}
+			cancel()
+		}
+		assert.Zero(t, failed, "reads of 20 that failed")
+		time.Sleep(time.Minute)
+	})
+}
+
+// failKey fails the first fill, key by key.
+type failKey struct {
+	*leaseStore
+
+	fail atomic.Bool
+}
+
+func (s *failKey) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	if !s.fail.Swap(false) {
+		return s.leaseStore.Fill(ctx, fills)
+	}
+	filled := make([]provider.Filled, len(fills))
+	for i := range filled {
+		filled[i].Err = errStore
+	}
+	return filled, nil
+}
+
+// The same, where the store answers for each key by itself.
+func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &failKey{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+		store.fail.Store(true)
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		var source versioned
+		readNow(t, scope, source.load)
+		start := time.Now()
+		readNow(t, scope, source.load)
+		assert.Zero(t, time.Since(start), "the next read took")
+	})
+}
+
+// A fill that failed gives its lease back.
+type failFill struct {
+	*leaseStore
+
+	fail atomic.Bool
+}
+
+func (s *failFill) Fill(ctx context.Context, f []provider.Fill) ([]provider.Filled, error) {
+	if s.fail.Swap(false) {
+		return nil, errStore
+	}
+	return s.leaseStore.Fill(ctx, f)
+}
+
+func TestFailedFillLeavesTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &failFill{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+		store.fail.Store(true)
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		var source versioned
+		readNow(t, scope, source.load)
+		start := time.Now()
+		readNow(t, scope, source.load)
+		assert.Zero(t, time.Since(start), "the store answers at once, the load too: the next read took")
+	})
+}
+
+// meddled is a store with leases in which others do something between the requests
+// of a process, and which counts those requests.
+type meddled struct {
+	*leaseStore
+
+	before func(refresh int64) // the request for leases on what is stored; nil: nothing
+
+	acquires, refreshes, fills, releases atomic.Int64
+}
+
+func (s *meddled) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	s.acquires.Add(1)
+	return s.leaseStore.Acquire(ctx, keys, ttl)
+}
+
+func (s *meddled) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	if n := s.refreshes.Add(1); s.before != nil {
+		s.before(n)
+	}
+	return s.leaseStore.Refresh(ctx, requests, ttl)
+}
+
+func (s *meddled) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	s.fills.Add(1)
+	return s.leaseStore.Fill(ctx, fills)
+}
+
+func (s *meddled) Release(ctx context.Context, leases []provider.Lease) error {
+	s.releases.Add(1)
+	return s.leaseStore.Release(ctx, leases)
+}
+
+// change has another process change what is stored.
+func (s *meddled) change(change func(*slot)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	got := s.slots[meddledKey]
+	change(&got)
+	s.slots[meddledKey] = got
+}
+
+func newMeddled() *meddled { return &meddled{leaseStore: &leaseStore{newLeaseServer(), &network{}}} }
+
+// meddledKey is the key that the tests use.
+var meddledKey = provider.Key{Scope: "test", Name: "k"}
+
+// keepsStale is an option for newScope.
+func keepsStale() func(*setup) {
+	return serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Hour, 2*time.Hour })
+}
+
+// onMeddled runs test in a bubble for each way to read, with a value of 1 that is
+// stored, and was stale for so long.
+func onMeddled(t *testing.T, stale time.Duration, test func(t *testing.T, store *meddled, s *readthrough.CachedScope, read func(load func(context.Context) (int, error)) (readthrough.Result[int], error))) {
+	t.Helper()
+	for name, reading := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			store := newMeddled()
+			s := newScope(t, on(store), keepsStale())
+			read := func(load func(context.Context) (int, error)) (readthrough.Result[int], error) {
+				return reading(t.Context(), s, meddledKey.Name, load)
+			}
+			got, err := read(newSource(1).load)
+			wantResult(t, "first", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+			store.refreshes.Store(0)
+			store.change(func(s *slot) { s.until = s.until.Add(time.Hour) }) // another process keeps it longer
+			time.Sleep(time.Minute + stale)
+			test(t, store, s, read)
+			wantIdle(t, s)
+		})
+	}
+}
+
+// Who replaces what was found asks for its lease once.
+func TestLeaseOfWhatWasFoundIsAskedForOnce(t *testing.T) {
+	for _, stale := range []time.Duration{0, time.Hour, 2 * time.Hour} { // replaced in the background, by the reader, and not even a spare
+		t.Run(stale.String(), func(t *testing.T) {
+			onMeddled(t, stale, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+				src := newSource(2)
+				_, err := read(src.load)
+				assert.NoError(t, err)
+				synctest.Wait()
+				wantLoads(t, &src.loads, 1)
+				assert.Equal(t, int64(1), store.refreshes.Load(), "asked for a lease")
+			})
+		})
+	}
+}
+
+// What others replace each time when a lease for it is asked for is theirs to load,
+// and stays.
+func TestWhatOthersReplaceIsLeftToThem(t *testing.T) {
+	onMeddled(t, 0, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before = func(int64) { store.change(func(s *slot) { s.entry.LoadedAt = s.entry.LoadedAt.Add(1) }) }
+		src := newSource(2)
+		_, err := read(src.load)
+		assert.NoError(t, err)
+		synctest.Wait()
+		wantLoads(t, &src.loads, 0)
+		_, ok := store.peek(meddledKey)
+		assert.True(t, ok, "what others have stored was removed")
+	})
+}
+
+// A value that was removed after the load's process has found it is none that the
+// load could ask about or confirm.
+func TestWhatWasRemovedIsNoOldValue(t *testing.T) {
+	onMeddled(t, 0, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before = func(n int64) {
+			if n == 1 { // replaced, so that it is asked for once more
+				store.change(func(s *slot) { s.entry.LoadedAt, s.entry.Validator = s.entry.LoadedAt.Add(1), "v" })
+			} else {
+				assert.NoError(t, store.Delete(t.Context(), meddledKey))
+			}
+		}
+		loaded := false
+		_, err := read(func(ctx context.Context) (int, error) {
+			load := readthrough.LoadOf(ctx, meddledKey.Name)
+			old, ok := readthrough.OldValue[int](load)
+			assert.False(t, ok, "there is an old value %d", old)
+			assert.Empty(t, load.Validator(), "the validator of an old value")
+			loaded = true
+			return 2, nil
+		})
+		synctest.Wait()
+		assert.NoError(t, err)
+		assert.True(t, loaded, "it did not load")
+	})
+}
+
+// A value that another process has stored meanwhile is taken, also if its lease is
+// somebody's already.
+func TestFreshValueBesideALease(t *testing.T) {
+	onMeddled(t, time.Hour, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before = func(int64) {
+			store.change(func(s *slot) {
+				s.entry.Value, s.entry.LoadedAt, s.entry.FreshUntil = 2, time.Now(), time.Now().Add(time.Minute)
+				s.token, s.tokenUntil = "another's", time.Now().Add(time.Minute)
+			})
+		}
+		src := newSource(3)
+		elapsed := took(func() {
+			got, err := read(src.load)
+			wantResult(t, "read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		})
+		wantLoads(t, &src.loads, 0)
+		assert.Zero(t, elapsed, "took: it waited for the lease")
+	})
+}
+
+// unreadable is a store with leases in which a key cannot be read until it was
+// removed.
+type unreadable struct {
+	*leaseStore
+
+	removed atomic.Bool
+}
+
+func (s *unreadable) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	if !s.removed.Load() {
+		return []provider.Grant{{State: provider.LeaseFailed, Err: provider.ErrUndecodable}}, nil
+	}
+	return s.leaseStore.Acquire(ctx, keys, ttl)
+}
+
+func (s *unreadable) Delete(ctx context.Context, keys ...provider.Key) error {
+	s.removed.Store(true)
+	return s.leaseStore.Delete(ctx, keys...)
+}
+
+// What cannot be read makes room for what is loaded, which is stored at once.
+func TestWhatCannotBeReadIsReplaced(t *testing.T) {
+	kinds := map[string]func() provider.CacheProvider{
+		"damaged": func() provider.CacheProvider {
+			return &unreadable{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+		},
+		"of another type, and of unknown age": func() provider.CacheProvider {
+			store := newMeddled()
+			store.change(func(s *slot) { *s = slot{hasEntry: true, until: time.Now().Add(time.Hour)}; s.entry.Value = "text" })
+			return store
+		},
+	}
+	for name, newStore := range kinds {
+		for way, read := range resultReads[int]() {
+			bubble(t, name+"/"+way, func(t *testing.T) {
+				store, reported := newStore(), new(reports)
+				s := newScope(t, on(store), reported.collect())
+				elapsed := took(func() {
+					got, err := read(t.Context(), s, meddledKey.Name, newSource(2).load)
+					wantResult(t, "read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
+				})
+				v, _ := stored(t, store, meddledKey.Name)
+				assert.Equal(t, 2, v, "what is stored")
+				assert.Zero(t, elapsed, "stored at once")
+			})
+		}
+	}
+}
+
+// Without a lease nothing is sent that the store would have to refuse.
+func TestNothingIsFilledWithoutALease(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := newMeddled()
+		s := newScope(t, on(store))
+		require.NoError(t, store.Hold(t.Context(), provider.HoldTargets{Scope: "test", Keys: []string{"k"}}, "token", time.Hour))
+		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		want(t, "read", value, err, 1)
+		assert.Zero(t, store.fills.Load(), "fills were sent")
+	})
+}
+
+// A lease lasts as long as the load may take.
+func TestLeaseLastsAsLongAsItsLoad(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := newMeddled()
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.TTL, so.LoadTimeout = time.Hour, time.Hour }))
+		src := newSource(1)
+		src.take(time.Hour - 1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "read", value, err, 1)
+		_, ok := store.peek(meddledKey)
+		assert.True(t, ok, "what a slow load brought is not stored")
+	})
+}
+
+// miscounting answers for one key too few.
+type miscounting struct {
+	*leaseStore
+
+	grants, fills bool
+}
+
+func (s *miscounting) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	grants, err := s.leaseStore.Acquire(ctx, keys, ttl)
+	if s.grants {
+		grants = grants[1:]
+	}
+	return grants, err
+}
+
+func (s *miscounting) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	filled, err := s.leaseStore.Fill(ctx, fills)
+	if s.fills {
+		filled = filled[1:]
+	}
+	return filled, err
+}
+
+// Answers that cannot be told apart are none, and fail no read.
+func TestWrongNumberOfGrants(t *testing.T) {
+	for name, store := range map[string]*miscounting{"grants": {grants: true}, "fills": {fills: true}} {
+		bubble(t, name, func(t *testing.T) {
+			store.leaseStore = &leaseStore{newLeaseServer(), &network{}}
+			reported := new(reports)
+			s := newScope(t, on(store), reported.collect())
+			values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, many(newSource(1).load))
+			want(t, "read", values["a"]+values["b"], err, 2)
+			errs, _ := reported.all()
+			assert.Len(t, errs, 1, "reported")
+		})
+	}
+}
+
+// A store that fails is asked for no leases either, nor to keep anything or to take
+// a lease back.
+func TestLeasesOfAFailingStore(t *testing.T) {
+	for name, fails := range map[string]error{"fill": nil, "release": errDatabase} {
+		bubble(t, name, func(t *testing.T) {
+			store, reported := newMeddled(), new(reports)
+			s := newScope(t, on(store), reported.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.BreakerCooldown = time.Hour }))
+			src := newGated(1)
+			src.fail(fails)
+			before := wrapAsync(t.Context(), s, "k", src.load)
+			synctest.Wait() // it has the lease
+			store.network.cut.Store(true)
+			for range 10 {
+				value, err := readthrough.Wrap(t.Context(), s, "other", newSource(2).load)
+				want(t, "in the outage", value, err, 2)
+			}
+			acquires := store.acquires.Load()
+			close(src.gate)
+			r := <-before
+			assert.ErrorIs(t, r.err, fails, "got %d", r.value)
+			value, err := readthrough.Wrap(t.Context(), s, "other", newSource(2).load)
+			want(t, "afterwards", value, err, 2)
+			synctest.Wait()
+			sent := [3]int64{store.acquires.Load() - acquires, store.fills.Load(), store.releases.Load()}
+			assert.Zero(t, sent, "then requests for leases, fills and releases were sent")
+			assert.LessOrEqual(t, acquires, int64(5), "requests for leases at first")
+			store.network.cut.Store(false)
+		})
+	}
 }

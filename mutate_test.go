@@ -3,6 +3,7 @@ package readthrough_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
 )
 
 // diary notes what happened, in order.
@@ -337,5 +339,122 @@ func TestMutateBadTargets(t *testing.T) {
 		})
 		assert.ErrorIs(t, err, readthrough.ErrClosed)
 		synctest.Wait()
+	})
+}
+
+// Hold closes the gap between the write and the invalidation for readers in other
+// processes, whatever happens to the writer in it.
+func TestHoldSurvivesTheWriter(t *testing.T) {
+	for name, hold := range map[string]bool{"with Hold": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+				var source versioned
+				source.version.Store(1)
+				readNow(t, b, source.load)
+				mutation := readthrough.Mutation[int64]{
+					Write: func(context.Context) (int64, error) {
+						// B reads past the store
+						if hold {
+							assert.Equal(t, int64(1), readNow(t, b, source.load), "B sees the write before it happened")
+						}
+						networks[0].cut.Store(true)
+						return source.version.Add(1), nil
+					},
+					Invalidate:      func(int64) readthrough.Targets { return readthrough.Targets{Keys: []string{"k"}} },
+					FailWhenPending: true,
+				}
+				if hold {
+					mutation.Hold = readthrough.Targets{Keys: []string{"k"}}
+				}
+				_, err := readthrough.Mutate(t.Context(), a, mutation)
+				require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Mutate")
+				assert.Equal(t, int64(2), readNow(t, a, source.load), "the version that A reads")
+				got := readNow(t, b, source.load)
+				assert.Equal(t, hold, got == 2, "B reads version %d", got)
+				networks[0].cut.Store(false)
+				time.Sleep(time.Minute)
+				assert.Equal(t, int64(2), readNow(t, b, source.load), "the version that B reads after the heal")
+				loads := source.loads.Load()
+				readNow(t, a, source.load)
+				assert.Equal(t, loads, source.loads.Load(), "the key is still held")
+			})
+		})
+	}
+}
+
+// Without the hold nothing is written.
+func TestMutateDoesNotWriteWhatItCannotHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		networks[0].cut.Store(true)
+		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
+			Write:      func(context.Context) (int64, error) { t.Error("written"); return 0, nil },
+			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Prefixes: []string{"list:"}},
+		})
+		assert.ErrorIs(t, err, readthrough.ErrNotHeld, "Mutate")
+	})
+}
+
+// A write that fails leaves nothing held and nothing invalidated but what the
+// hold removed.
+func TestFailedWriteGivesUpTheHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		var source versioned
+		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
+			Write: func(ctx context.Context) (int64, error) {
+				<-ctx.Done() // after HoldFor
+				return 0, ctx.Err()
+			},
+			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: time.Second,
+		})
+		require.ErrorIs(t, err, context.DeadlineExceeded, "Mutate")
+		readNow(t, b, source.load)
+		readNow(t, b, source.load)
+		assert.Equal(t, int64(1), source.loads.Load(), "loads: the key is still held")
+	})
+}
+
+// A process that only mutates finds out that the store is back.
+func TestHoldNeverProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{}
+		_, scope := interplayScope(t, &leaseStore{newLeaseServer(), n}, readthrough.Options{}, readthrough.ScopeOptions{})
+		m := readthrough.Mutation[int]{
+			Write:      func(context.Context) (int, error) { return 1, nil },
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}},
+		}
+		n.cut.Store(true)
+		for range 10 {
+			_, err := readthrough.Mutate(t.Context(), scope, m)
+			require.ErrorIs(t, err, readthrough.ErrNotHeld)
+		}
+		n.cut.Store(false)
+		time.Sleep(24 * time.Hour)
+		_, err := readthrough.Mutate(t.Context(), scope, m)
+		assert.NoError(t, err, "the store has been back for a day")
+	})
+}
+
+// The longest HoldFor is a long one.
+func TestHoldForOverflow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, err := readthrough.Mutate(t.Context(), scope, readthrough.Mutation[int]{
+			Write: func(ctx context.Context) (int, error) {
+				g, _ := store.Acquire(ctx, []provider.Key{{Scope: "fleet", Name: "k"}}, time.Second)
+				assert.Equal(t, provider.LeaseHeld, g[0].State, "during the write the key is held")
+				return 0, nil
+			},
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: math.MaxInt64,
+		})
+		t.Log(err)
 	})
 }
