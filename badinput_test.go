@@ -99,7 +99,7 @@ func (f *functions) readsAndWrites(ctx context.Context, s *readthrough.CachedSco
 func TestBadContextAndScope(t *testing.T) {
 	var f functions
 	store := plain(newStore(t))
-	touched := func() int64 { return f.called.Load() + store.calls() }
+	touched := func() int64 { return f.called.Load() + store.count() }
 	scope := newScope(t, on(store))
 	var none context.Context
 	for name, call := range f.readsAndWrites(none, scope) {
@@ -143,7 +143,7 @@ func TestBadCache(t *testing.T) {
 func TestAfterClose(t *testing.T) {
 	var f functions
 	store := plain(newStore(t))
-	touched := func() int64 { return f.called.Load() + store.calls() }
+	touched := func() int64 { return f.called.Load() + store.count() }
 	cache, err := readthrough.New(store, readthrough.Options{})
 	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
@@ -166,7 +166,7 @@ func TestAfterClose(t *testing.T) {
 func TestBadKeysAndFunctions(t *testing.T) {
 	var f functions
 	store := plain(newStore(t))
-	touched := func() int64 { return f.called.Load() + store.calls() }
+	touched := func() int64 { return f.called.Load() + store.count() }
 	s := newScope(t, on(store))
 	ctx := t.Context()
 	wrap := func(key string, options ...readthrough.CallOption) func() error {

@@ -59,36 +59,27 @@ func TestCloseSendsReadersAway(t *testing.T) {
 		if assert.Len(t, causes, 1, "the load was cancelled") {
 			assert.ErrorIs(t, causes[0], readthrough.ErrClosed, "the load was cancelled")
 		}
-		sets := store.sets.Load()
+		sets := store.count("set")
 		close(stubborn.gate) // its load returns after Close
 		synctest.Wait()
-		assert.Equal(t, sets, store.sets.Load(), "fills after Close")
+		assert.Equal(t, sets, store.count("set"), "fills after Close")
 		assert.Zero(t, scope.Stats().InFlight, "in flight after Close")
 	})
 }
 
-// closer counts how often it is closed.
-type closer struct {
-	provider.CacheProvider
-
-	closed int
-	err    error
-}
-
-func (c *closer) Close() error { c.closed++; return c.err }
-
 func TestCloseClosesTheStore(t *testing.T) {
-	store := &closer{CacheProvider: provider.Null(), err: errFault}
-	cache, err := readthrough.New(store, readthrough.Options{})
+	store := plain(provider.Null())
+	store.fail(faultError, "close")
+	cache, err := readthrough.New(store.as(capCloses), readthrough.Options{})
 	require.NoError(t, err)
 	assert.ErrorIs(t, cache.Close(), errFault, "Close returns the error of the store")
 	assert.NoError(t, cache.Close(), "Close again")
-	assert.Equal(t, 1, store.closed, "the store was closed")
+	assert.Equal(t, int64(1), store.count("close"), "the store was closed")
 }
 
 func TestCloseConcurrently(t *testing.T) {
-	store := &closer{CacheProvider: newStore(t)}
-	cache, err := readthrough.New(store, readthrough.Options{})
+	store := plain(newStore(t))
+	cache, err := readthrough.New(store.as(capCloses), readthrough.Options{})
 	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
 	require.NoError(t, err)
@@ -116,14 +107,14 @@ func TestCloseConcurrently(t *testing.T) {
 		})
 	}
 	group.Wait()
-	assert.Equal(t, 1, store.closed, "the store was closed")
+	assert.Equal(t, int64(1), store.count("close"), "the store was closed")
 }
 
 // TestCloseEndsGoroutines, after everything that starts some.
 func TestCloseEndsGoroutines(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		goroutines, _ := bubbled()
-		r := newRig(t, readthrough.Options{}, withBatches)
+		r := newRig(t, readthrough.Options{}, capBatches)
 		r.readAll(1)
 		r.readAll(10)
 		r.store.failAll(faultHang)
@@ -144,7 +135,7 @@ func TestCloseEndsGoroutines(t *testing.T) {
 func TestCloseWaitsForRetries(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		goroutines, _ := bubbled()
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
 		r.store.heal()
@@ -206,7 +197,7 @@ func TestCloseDuringALook(t *testing.T) {
 			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			looked, closed := make(chan struct{}), make(chan struct{})
-			store.afterGet = func(string) { looked <- struct{}{}; <-closed }
+			store.after("get", func(string) { looked <- struct{}{}; <-closed })
 			missed := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "missing", src.load) })
 			stale := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "stale", src.load) })
 			<-looked

@@ -93,22 +93,18 @@ func TestContextOfALoadEndsWithIt(t *testing.T) {
 	})
 }
 
-// slowSet is a store in which storing takes a while, unless its caller gives up.
-type slowSet struct{ *plainStore }
-
-func (s slowSet) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	select {
-	case <-time.After(40 * time.Millisecond):
-		return s.plainStore.Set(ctx, key, entry, ttl)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // The load ends just before its timeout: its fill has the store's deadline alone.
 func TestFillIsNotBoundedByTheLoadTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := slowSet{plain(newStore(t))}
+		store := plain(newStore(t))
+		store.around("set", func(ctx context.Context, _ *request, set func() error) error {
+			select { // storing takes a while, unless its caller gives up
+			case <-time.After(40 * time.Millisecond):
+				return set()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
 		s := newScope(t, on(store), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.LoadTimeout = time.Second }))
 		var loads atomic.Int64
 		load := func(context.Context) (int, error) {
@@ -131,7 +127,7 @@ func TestFillIsNotBoundedByTheLoadTimeout(t *testing.T) {
 func TestReaderAfterTheTimeoutDuringAFill(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store := plain(newStore(t))
-		store.beforeSet = func(string) { time.Sleep(40 * time.Millisecond) }
+		store.before("set", func(string) { time.Sleep(40 * time.Millisecond) })
 		s, src := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.LoadTimeout = time.Second })), newSource(7)
 		src.take(time.Second - 1)
 		first := wrapAsync(t.Context(), s, "k", src.load)
@@ -152,7 +148,7 @@ func TestReaderAfterTheTimeoutDuringAFill(t *testing.T) {
 func TestLoadTimeoutWhileItsReaderWaitsForAnotherLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := plain(newStore(t))
-		s := newScope(t, on(localStore{store}), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.LoadTimeout = time.Second }))
+		s := newScope(t, on(store.as(capInProcess)), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) { o.LoadTimeout = time.Second }))
 		slow, old, fresh := newGated("slow"), newGated("old"), newSource("new")
 		ctx, cancel := context.WithCancel(t.Context())
 		wrapAsync(ctx, s, "old", old.stubborn)
@@ -222,7 +218,7 @@ func TestFailureReachesEveryReaderOnce(t *testing.T) {
 			t.Run(way.name+"/"+failure.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					store := plain(newStore(t))
-					s := newScope(t, on(localStore{store}))
+					s := newScope(t, on(store.as(capInProcess)))
 					var loads atomic.Int64
 					gate := make(chan struct{})
 					load := func(context.Context) (int, error) {
@@ -246,7 +242,7 @@ func TestFailureReachesEveryReaderOnce(t *testing.T) {
 					}
 					wantLoads(t, &loads, 1)
 					wantIdle(t, s)
-					assert.Zero(t, store.sets.Load(), "fills after a failure")
+					assert.Zero(t, store.count("set"), "fills after a failure")
 					stats := s.Stats()
 					assert.Equal(t, int64(1), stats.Loads, "loads")
 					assert.Equal(t, int64(1), stats.LoadErrors, "load errors counted")
@@ -293,11 +289,11 @@ func TestPanicAffectsOnlyTheKeysOfItsCall(t *testing.T) {
 // invalidation that comes after it does not wait for it.
 func TestFillThatDoesNotReturnNormally(t *testing.T) {
 	for name, store := range map[string]hanging{
-		"panic": {faultPanic, nil}, "panic in the process": {faultPanic, inProcess}, "Goexit": {faultGoexit, nil},
+		"panic": {faultPanic, 0}, "panic in the process": {faultPanic, capInProcess}, "Goexit": {faultGoexit, 0},
 	} {
 		for _, keys := range [][]string{{"a"}, {"a", "b"}} {
 			bubble(t, fmt.Sprint(name, len(keys)), func(t *testing.T) {
-				r := newRig(t, readthrough.Options{BreakerFailures: -1}, store.wrap)
+				r := newRig(t, readthrough.Options{BreakerFailures: -1}, store.has)
 				r.store.fail(store.fault, "set")
 				assert.Equal(t, "1", r.readMany(keys...)["a"])
 				r.expectReports("set")

@@ -203,7 +203,7 @@ func putAndRefresh(t *testing.T, p *path) {
 }
 
 func closeDuringALoad(t *testing.T, p *path) {
-	if _, ok := p.store.(*plainStore); !ok { // which is not closed with its cache
+	if _, ok := p.store.(*double); !ok { // which is not closed with its cache
 		p.fill(newSource(1).load)
 	}
 	time.Sleep(2 * time.Minute)
@@ -222,7 +222,7 @@ func closeDuringALoad(t *testing.T, p *path) {
 // Reads survive the store: what it does not answer is loaded, and what was loaded
 // before is not needed.
 func outageOfTheStore(t *testing.T, change func(*readthrough.ScopeOptions)) {
-	store := newFaulty()
+	store := plain(newStore(t))
 	p := newPath(t, store, change)
 	src := newSource(1)
 	p.fill(src.load)

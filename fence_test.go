@@ -26,7 +26,7 @@ func TestLateFillIsRefused(t *testing.T) {
 		r := <-old // it began before: it may have the old value
 		want(t, "reader from before", r.value, r.err, 1)
 		synctest.Wait()
-		_, found, _ := e.store.CacheProvider.Get(t.Context(), provider.Key{Scope: "test", Name: "k:1"})
+		_, found, _ := e.store.below.Get(t.Context(), provider.Key{Scope: "test", Name: "k:1"})
 		assert.False(t, found, "the old value was stored")
 		assert.Positive(t, e.scope.Stats().RefusedFills, "refused fills counted")
 		value, err := e.read(src.load)
@@ -87,7 +87,7 @@ func TestOldFlightEndsLast(t *testing.T) {
 func TestLoadThatEndsDuringTheInvalidationDoesNotFill(t *testing.T) {
 	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
 		deleted, hold := make(chan struct{}), make(chan struct{})
-		e.store.afterDelete = func() { close(deleted); <-hold }
+		e.store.after(removals, func(string) { close(deleted); <-hold })
 		src := newGated(1)
 		old := async(func() (int, error) { return e.read(src.load) })
 		synctest.Wait()
@@ -119,7 +119,7 @@ func TestFlightThatFoundTheOldValueDuringInvalidationIsNotJoinedAfterwards(t *te
 					found, land := make(chan struct{}), make(chan struct{})
 					var armed atomic.Bool
 					var gets atomic.Int64
-					hooks.afterGet = func(key string) {
+					hooks.after("get", func(key string) {
 						if key != "k:1" || !armed.Load() {
 							return
 						}
@@ -131,9 +131,9 @@ func TestFlightThatFoundTheOldValueDuringInvalidationIsNotJoinedAfterwards(t *te
 							close(found)
 							<-land
 						}
-					}
+					})
 					deleting, remove := make(chan struct{}), make(chan struct{})
-					hooks.beforeDelete = func() { close(deleting); <-remove }
+					hooks.before(removals, func(string) { close(deleting); <-remove })
 					s := newScope(t, on(p))
 
 					armed.Store(true)
@@ -170,7 +170,7 @@ func TestFlightThatFoundTheOldValueDuringInvalidationIsNotJoinedAfterwards(t *te
 // invalidation has returned, though pending, does not join it.
 func TestFlightThatFoundTheOldEntry(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		r.set("2")
 		first, second, deletion := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -214,7 +214,7 @@ func TestFlightThatFoundTheOldEntry(t *testing.T) {
 // not fill either.
 func TestFlightBeforePending(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		r.delay = time.Millisecond
 		old := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/provider"
 )
 
 func TestNegativeTTLIsExact(t *testing.T) {
@@ -110,26 +109,6 @@ func TestNoExpiry(t *testing.T) {
 	})
 }
 
-// ttlStore records the TTLs that it is given.
-type ttlStore struct {
-	provider.CacheProvider
-
-	mu   sync.Mutex // guards following
-	ttls []time.Duration
-}
-
-func (s *ttlStore) InProcess() {}
-
-func (s *ttlStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	s.mu.Lock()
-	s.ttls = append(s.ttls, ttl)
-	s.mu.Unlock()
-	if !entry.FreshUntil.IsZero() || !entry.LoadedAt.Equal(time.Now()) {
-		return fmt.Errorf("fresh until %v, loaded at %v", entry.FreshUntil, entry.LoadedAt)
-	}
-	return s.CacheProvider.Set(ctx, key, entry, ttl)
-}
-
 // In caches whose jitter is truncated to seconds, or not applied where a load
 // fills: everything that was filled together expires together.
 func TestFieldJitterThatDoesNotWork(t *testing.T) {
@@ -151,8 +130,19 @@ func TestFieldJitterThatDoesNotWork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const n = 2000
-				store := &ttlStore{CacheProvider: newStore(t)}
-				s := newScope(t, on(store), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) {
+				store := plain(newStore(t))
+				var mu sync.Mutex // guards ttls
+				var ttls []time.Duration
+				store.around("set", func(_ context.Context, r *request, set func() error) error {
+					mu.Lock()
+					ttls = append(ttls, r.ttl)
+					mu.Unlock()
+					if !r.entry.FreshUntil.IsZero() || !r.entry.LoadedAt.Equal(time.Now()) {
+						return fmt.Errorf("fresh until %v, loaded at %v", r.entry.FreshUntil, r.entry.LoadedAt)
+					}
+					return set()
+				})
+				s := newScope(t, on(store.as(capInProcess)), with(func(_ *readthrough.Options, o *readthrough.ScopeOptions) {
 					o.Jitter = c.jitter
 					if o.TTL = c.ttl; c.ttl < 0 {
 						o.TTL = time.Minute
@@ -178,9 +168,9 @@ func TestFieldJitterThatDoesNotWork(t *testing.T) {
 					return values, nil
 				})
 				require.NoError(t, err)
-				require.Len(t, store.ttls, 2*n, "fills")
+				require.Len(t, ttls, 2*n, "fills")
 				lowest := max(1, c.ttl-time.Duration(c.most*float64(c.ttl))-1)
-				for _, half := range [][]time.Duration{store.ttls[:n], store.ttls[n:]} {
+				for _, half := range [][]time.Duration{ttls[:n], ttls[n:]} {
 					wantSpread(t, half, lowest, c.ttl)
 				}
 			})

@@ -175,7 +175,7 @@ func storeKinds() map[string]func(testing.TB) provider.CacheProvider {
 	return map[string]func(testing.TB) provider.CacheProvider{
 		"in process":      func(t testing.TB) provider.CacheProvider { t.Helper(); return newStore(t) },
 		"no capabilities": func(t testing.TB) provider.CacheProvider { t.Helper(); return plain(newStore(t)) },
-		"leases":          func(testing.TB) provider.CacheProvider { return &leaseStore{newLeaseServer(), &network{}} },
+		"leases":          func(testing.TB) provider.CacheProvider { return newLeaseStore() },
 	}
 }
 

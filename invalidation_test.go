@@ -37,13 +37,13 @@ var invalidations = []struct {
 // stores are the stores that the tests of invalidation run on.
 var stores = []struct {
 	name string
-	make func(*testing.T) (provider.CacheProvider, *plainStore)
+	make func(*testing.T) (provider.CacheProvider, *double)
 }{
-	{"in process", func(t *testing.T) (provider.CacheProvider, *plainStore) {
+	{"in process", func(t *testing.T) (provider.CacheProvider, *double) {
 		store := plain(newStore(t))
-		return localStore{store}, store
+		return store.as(capInProcess), store
 	}},
-	{"plain", func(t *testing.T) (provider.CacheProvider, *plainStore) {
+	{"plain", func(t *testing.T) (provider.CacheProvider, *double) {
 		store := plain(newStore(t))
 		return store, store
 	}},
@@ -75,7 +75,7 @@ func eachInvalidation(t *testing.T, test func(t *testing.T, e invalidationTest))
 
 type invalidationTest struct {
 	scope      *readthrough.CachedScope
-	store      *plainStore
+	store      *double
 	invalidate func(context.Context, *readthrough.CachedScope) error
 	read       func(load func(context.Context) (int, error)) (int, error) // of "k:1"
 }
@@ -86,12 +86,12 @@ func TestInvalidationWaitsForAFillUnderWay(t *testing.T) {
 	eachInvalidation(t, func(t *testing.T, e invalidationTest) {
 		storing, hold := make(chan struct{}), make(chan struct{})
 		var sets atomic.Int64
-		e.store.beforeSet = func(key string) {
+		e.store.before("set", func(key string) {
 			if key == "k:1" && sets.Add(1) == 1 {
 				close(storing)
 				<-hold
 			}
-		}
+		})
 		old := async(func() (int, error) { return e.read(newSource(1).load) })
 		<-storing
 		invalidated := async(func() (int, error) { return 0, e.invalidate(t.Context(), e.scope) })
@@ -101,7 +101,7 @@ func TestInvalidationWaitsForAFillUnderWay(t *testing.T) {
 			t.Errorf("the invalidation returned %v while the old value was being stored", r.err)
 		default:
 		}
-		assert.Zero(t, e.store.deletes.Load()+e.store.prefixes.Load(), "the deletion did not wait for the fill")
+		assert.Zero(t, e.store.count("delete")+e.store.count("deletePrefix"), "the deletion did not wait for the fill")
 		// Who begins now must not join what is over; it began before the
 		// invalidation returned, so it may get either value, but must not wait.
 		during := wrapAsync(t.Context(), e.scope, "k:1", newSource(2).load)
@@ -126,11 +126,11 @@ func TestFillThatIsStuckMakesTheInvalidationPending(t *testing.T) {
 					hold := make(chan struct{})
 					store := plain(newStore(t))
 					var sets atomic.Int64
-					store.beforeSet = func(key string) {
+					store.before("set", func(key string) {
 						if key == "k:1" && sets.Add(1) == 1 {
 							<-hold
 						}
-					}
+					})
 					var reported reports
 					s := newScope(t, on(store), reported.collect())
 					value, err := way.read(t.Context(), s, "k:1", newSource(1).load)
@@ -143,7 +143,7 @@ func TestFillThatIsStuckMakesTheInvalidationPending(t *testing.T) {
 						want(t, "reader while it is pending", value, err, 2)
 					}
 					wantLoads(t, &fresh.loads, 3) // past the store
-					assert.Equal(t, int64(1), store.sets.Load(), "fills: only the one that is stuck")
+					assert.Equal(t, int64(1), store.count("set"), "fills: only the one that is stuck")
 					time.Sleep(10 * time.Second)
 					require.NotZero(t, s.Stats().Pending, "nothing is pending although the fill may still come")
 					close(hold) // the old value lands in the store now
@@ -170,7 +170,7 @@ func TestFillThatIsStuckMakesTheInvalidationPending(t *testing.T) {
 func TestStuckFill(t *testing.T) {
 	for _, byPrefix := range []bool{false, true} {
 		bubble(t, fmt.Sprint("prefix ", byPrefix), func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
+			r := newRig(t, readthrough.Options{}, 0)
 			r.store.fail(faultStuck, "set")
 			assert.Equal(t, providerTimeout, took(func() { r.expectRead("k:1", "1", true) }), "the read took")
 			r.set("2")
@@ -217,7 +217,7 @@ func TestInvalidationWithAnEndedContextHappens(t *testing.T) {
 func TestInvalidateIgnoresTheEndOfItsContext(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		type key struct{}
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.readAll(3)
 		r.read("p:1")
 		var values []any
@@ -250,7 +250,7 @@ func TestInvalidateIgnoresTheEndOfItsContext(t *testing.T) {
 // TestInvalidateWhileTheStoreIsLeftAlone does not wait for a timeout each.
 func TestInvalidateWhileTheStoreIsLeftAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.failAll(faultHang)
 		for i := range breakerFailures {
 			r.read(fmt.Sprint(i))
@@ -273,7 +273,7 @@ func TestInvalidateWhileTheStoreIsLeftAlone(t *testing.T) {
 // TestHangingPrefixesCostOneTimeout once the breaker is open.
 func TestHangingPrefixesCostOneTimeout(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, 0)
 		r.store.failAll(faultHang)
 		elapsed := took(func() {
 			_, err := r.scope.InvalidateTargets(t.Context(), readthrough.Targets{Prefixes: []string{"a", "b", "c", "d"}})
@@ -287,7 +287,7 @@ func TestHangingPrefixesCostOneTimeout(t *testing.T) {
 // One prefix that the store never confirms does not keep it alone for all others.
 func TestFailingPrefixKeepsTheStoreAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		other := r.newScope("other")
 		r.store.fail(faultError, "deletePrefix")
 		_, err := r.scope.InvalidatePrefix(t.Context(), "p")
@@ -431,12 +431,12 @@ func TestReplicaLagWindow(t *testing.T) {
 		store := plain(newStore(t))
 		deleted, goOn := make(chan struct{}), make(chan struct{})
 		var once atomic.Bool
-		store.afterDelete = func() {
+		store.after(removals, func(string) {
 			if once.CompareAndSwap(false, true) {
 				close(deleted)
 				<-goOn
 			}
-		}
+		})
 		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{ReplicaLag: time.Second})
 		var replica versioned
 		replica.version.Store(1)

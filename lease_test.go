@@ -226,24 +226,13 @@ func TestImpatientCallerAndBusyLease(t *testing.T) {
 	})
 }
 
-type hangingLeases struct{ hangingStore }
-
-func (*hangingLeases) Acquire(_ context.Context, keys []provider.Key, _ time.Duration) ([]provider.Grant, error) {
-	time.Sleep(30 * time.Second)
-	return make([]provider.Grant, len(keys)), errStore
-}
-
-func (*hangingLeases) Fill(_ context.Context, f []provider.Fill) ([]provider.Filled, error) {
-	return make([]provider.Filled, len(f)), errStore
-}
-
-func (*hangingLeases) Release(context.Context, []provider.Lease) error { return errStore }
-
 // The store hangs, and the callers have less time than its timeout.
 func TestImpatientCallerAndHangingLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &hangingLeases{}
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		store := hangingStore()
+		store.fail(faultError, "acquire", "fill", "release")
+		store.before("acquire", func(string) { time.Sleep(30 * time.Second) })
+		_, scope := interplayScope(t, store.as(capLeases), readthrough.Options{}, readthrough.ScopeOptions{})
 		failed := 0
 		for range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
@@ -257,57 +246,17 @@ func TestImpatientCallerAndHangingLeases(t *testing.T) {
 	})
 }
 
-// failKey fails the first fill, key by key.
-type failKey struct {
-	*leaseStore
-
-	fail atomic.Bool
-}
-
-func (s *failKey) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
-	if !s.fail.Swap(false) {
-		return s.leaseStore.Fill(ctx, fills)
-	}
-	filled := make([]provider.Filled, len(fills))
-	for i := range filled {
-		filled[i].Err = errStore
-	}
-	return filled, nil
-}
-
-// The same, where the store answers for each key by itself.
-func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := &failKey{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
-		store.fail.Store(true)
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
-		var source versioned
-		readNow(t, scope, source.load)
-		start := time.Now()
-		readNow(t, scope, source.load)
-		assert.Zero(t, time.Since(start), "the next read took")
-	})
-}
-
 // A fill that failed gives its lease back.
-type failFill struct {
-	*leaseStore
-
-	fail atomic.Bool
-}
-
-func (s *failFill) Fill(ctx context.Context, f []provider.Fill) ([]provider.Filled, error) {
-	if s.fail.Swap(false) {
-		return nil, errStore
-	}
-	return s.leaseStore.Fill(ctx, f)
-}
-
 func TestFailedFillLeavesTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &failFill{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
-		store.fail.Store(true)
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		store := newLeaseDouble()
+		store.around("fill", func(_ context.Context, _ *request, fill func() error) error {
+			if store.count("fill") == 1 {
+				return errStore
+			}
+			return fill()
+		})
+		_, scope := interplayScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
 		var source versioned
 		readNow(t, scope, source.load)
 		start := time.Now()
@@ -316,72 +265,52 @@ func TestFailedFillLeavesTheLease(t *testing.T) {
 	})
 }
 
-// meddled is a store with leases in which others do something between the requests
-// of a process, and which counts those requests.
-type meddled struct {
-	*leaseStore
-
-	before func(refresh int64) // the request for leases on what is stored; nil: nothing
-
-	acquires, refreshes, fills, releases atomic.Int64
+// The same, where the store answers for each key by itself.
+func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newLeaseDouble()
+		store.around("fill", func(_ context.Context, r *request, fill func() error) error {
+			if store.count("fill") > 1 {
+				return fill()
+			}
+			r.filled = make([]provider.Filled, len(r.fills))
+			for i := range r.filled {
+				r.filled[i].Err = errStore
+			}
+			return nil
+		})
+		_, scope := interplayScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+		var source versioned
+		readNow(t, scope, source.load)
+		start := time.Now()
+		readNow(t, scope, source.load)
+		assert.Zero(t, time.Since(start), "the next read took")
+	})
 }
 
-func (s *meddled) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	s.acquires.Add(1)
-	return s.leaseStore.Acquire(ctx, keys, ttl)
-}
-
-func (s *meddled) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
-	if n := s.refreshes.Add(1); s.before != nil {
-		s.before(n)
-	}
-	return s.leaseStore.Refresh(ctx, requests, ttl)
-}
-
-func (s *meddled) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
-	s.fills.Add(1)
-	return s.leaseStore.Fill(ctx, fills)
-}
-
-func (s *meddled) Release(ctx context.Context, leases []provider.Lease) error {
-	s.releases.Add(1)
-	return s.leaseStore.Release(ctx, leases)
-}
-
-// change has another process change what is stored.
-func (s *meddled) change(change func(*slot)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	got := s.slots[meddledKey]
-	change(&got)
-	s.slots[meddledKey] = got
-}
-
-func newMeddled() *meddled { return &meddled{leaseStore: &leaseStore{newLeaseServer(), &network{}}} }
-
-// meddledKey is the key that the tests use.
-var meddledKey = provider.Key{Scope: "test", Name: "k"}
+// contestedKey is the key that the tests of what others do to it use.
+var contestedKey = provider.Key{Scope: "test", Name: "k"}
 
 // keepsStale is an option for newScope.
 func keepsStale() func(*setup) {
 	return serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Hour, 2*time.Hour })
 }
 
-// onMeddled runs test in a bubble for each way to read, with a value of 1 that is
+// onContested runs test in a bubble for each way to read, with a value of 1 that is
 // stored, and was stale for so long.
-func onMeddled(t *testing.T, stale time.Duration, test func(t *testing.T, store *meddled, s *readthrough.CachedScope, read func(load func(context.Context) (int, error)) (readthrough.Result[int], error))) {
+func onContested(t *testing.T, stale time.Duration, test func(t *testing.T, store *leaseDouble, s *readthrough.CachedScope, read func(load func(context.Context) (int, error)) (readthrough.Result[int], error))) {
 	t.Helper()
 	for name, reading := range resultReads[int]() {
 		bubble(t, name, func(t *testing.T) {
-			store := newMeddled()
-			s := newScope(t, on(store), keepsStale())
+			store := newLeaseDouble()
+			s := newScope(t, on(store.as(likeShared)), keepsStale())
 			read := func(load func(context.Context) (int, error)) (readthrough.Result[int], error) {
-				return reading(t.Context(), s, meddledKey.Name, load)
+				return reading(t.Context(), s, contestedKey.Name, load)
 			}
 			got, err := read(newSource(1).load)
 			wantResult(t, "first", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
-			store.refreshes.Store(0)
-			store.change(func(s *slot) { s.until = s.until.Add(time.Hour) }) // another process keeps it longer
+			store.forget()
+			store.server.change(contestedKey, func(s *slot) { s.until = s.until.Add(time.Hour) }) // another process keeps it longer
 			time.Sleep(time.Minute + stale)
 			test(t, store, s, read)
 			wantIdle(t, s)
@@ -393,13 +322,13 @@ func onMeddled(t *testing.T, stale time.Duration, test func(t *testing.T, store 
 func TestLeaseOfWhatWasFoundIsAskedForOnce(t *testing.T) {
 	for _, stale := range []time.Duration{0, time.Hour, 2 * time.Hour} { // replaced in the background, by the reader, and not even a spare
 		t.Run(stale.String(), func(t *testing.T) {
-			onMeddled(t, stale, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+			onContested(t, stale, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
 				src := newSource(2)
 				_, err := read(src.load)
 				assert.NoError(t, err)
 				synctest.Wait()
 				wantLoads(t, &src.loads, 1)
-				assert.Equal(t, int64(1), store.refreshes.Load(), "asked for a lease")
+				assert.Equal(t, int64(1), store.count("refresh"), "asked for a lease")
 			})
 		})
 	}
@@ -408,14 +337,16 @@ func TestLeaseOfWhatWasFoundIsAskedForOnce(t *testing.T) {
 // What others replace each time when a lease for it is asked for is theirs to load,
 // and stays.
 func TestWhatOthersReplaceIsLeftToThem(t *testing.T) {
-	onMeddled(t, 0, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
-		store.before = func(int64) { store.change(func(s *slot) { s.entry.LoadedAt = s.entry.LoadedAt.Add(1) }) }
+	onContested(t, 0, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before("refresh", func(string) {
+			store.server.change(contestedKey, func(s *slot) { s.entry.LoadedAt = s.entry.LoadedAt.Add(1) })
+		})
 		src := newSource(2)
 		_, err := read(src.load)
 		assert.NoError(t, err)
 		synctest.Wait()
 		wantLoads(t, &src.loads, 0)
-		_, ok := store.peek(meddledKey)
+		_, ok := store.server.peek(contestedKey)
 		assert.True(t, ok, "what others have stored was removed")
 	})
 }
@@ -423,17 +354,17 @@ func TestWhatOthersReplaceIsLeftToThem(t *testing.T) {
 // A value that was removed after the load's process has found it is none that the
 // load could ask about or confirm.
 func TestWhatWasRemovedIsNoOldValue(t *testing.T) {
-	onMeddled(t, 0, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
-		store.before = func(n int64) {
-			if n == 1 { // replaced, so that it is asked for once more
-				store.change(func(s *slot) { s.entry.LoadedAt, s.entry.Validator = s.entry.LoadedAt.Add(1), "v" })
+	onContested(t, 0, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before("refresh", func(string) {
+			if store.count("refresh") == 1 { // replaced, so that it is asked for once more
+				store.server.change(contestedKey, func(s *slot) { s.entry.LoadedAt, s.entry.Validator = s.entry.LoadedAt.Add(1), "v" })
 			} else {
-				assert.NoError(t, store.Delete(t.Context(), meddledKey))
+				assert.NoError(t, store.server.Delete(t.Context(), contestedKey))
 			}
-		}
+		})
 		loaded := false
 		_, err := read(func(ctx context.Context) (int, error) {
-			load := readthrough.LoadOf(ctx, meddledKey.Name)
+			load := readthrough.LoadOf(ctx, contestedKey.Name)
 			old, ok := readthrough.OldValue[int](load)
 			assert.False(t, ok, "there is an old value %d", old)
 			assert.Empty(t, load.Validator(), "the validator of an old value")
@@ -449,13 +380,13 @@ func TestWhatWasRemovedIsNoOldValue(t *testing.T) {
 // A value that another process has stored meanwhile is taken, also if its lease is
 // somebody's already.
 func TestFreshValueBesideALease(t *testing.T) {
-	onMeddled(t, time.Hour, func(t *testing.T, store *meddled, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
-		store.before = func(int64) {
-			store.change(func(s *slot) {
+	onContested(t, time.Hour, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before("refresh", func(string) {
+			store.server.change(contestedKey, func(s *slot) {
 				s.entry.Value, s.entry.LoadedAt, s.entry.FreshUntil = 2, time.Now(), time.Now().Add(time.Minute)
 				s.token, s.tokenUntil = "another's", time.Now().Add(time.Minute)
 			})
-		}
+		})
 		src := newSource(3)
 		elapsed := took(func() {
 			got, err := read(src.load)
@@ -466,48 +397,33 @@ func TestFreshValueBesideALease(t *testing.T) {
 	})
 }
 
-// unreadable is a store with leases in which a key cannot be read until it was
-// removed.
-type unreadable struct {
-	*leaseStore
-
-	removed atomic.Bool
-}
-
-func (s *unreadable) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	if !s.removed.Load() {
-		return []provider.Grant{{State: provider.LeaseFailed, Err: provider.ErrUndecodable}}, nil
-	}
-	return s.leaseStore.Acquire(ctx, keys, ttl)
-}
-
-func (s *unreadable) Delete(ctx context.Context, keys ...provider.Key) error {
-	s.removed.Store(true)
-	return s.leaseStore.Delete(ctx, keys...)
-}
-
 // What cannot be read makes room for what is loaded, which is stored at once.
 func TestWhatCannotBeReadIsReplaced(t *testing.T) {
-	kinds := map[string]func() provider.CacheProvider{
-		"damaged": func() provider.CacheProvider {
-			return &unreadable{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
+	kinds := map[string]func(store *leaseDouble){
+		"damaged": func(store *leaseDouble) { // until it was removed
+			store.around("acquire", func(_ context.Context, r *request, acquire func() error) error {
+				if store.count("delete") > 0 {
+					return acquire()
+				}
+				r.grants = []provider.Grant{{State: provider.LeaseFailed, Err: provider.ErrUndecodable}}
+				return nil
+			})
 		},
-		"of another type, and of unknown age": func() provider.CacheProvider {
-			store := newMeddled()
-			store.change(func(s *slot) { *s = slot{hasEntry: true, until: time.Now().Add(time.Hour)}; s.entry.Value = "text" })
-			return store
+		"of another type, and of unknown age": func(store *leaseDouble) {
+			store.server.change(contestedKey, func(s *slot) { *s = slot{hasEntry: true, until: time.Now().Add(time.Hour)}; s.entry.Value = "text" })
 		},
 	}
-	for name, newStore := range kinds {
+	for name, damage := range kinds {
 		for way, read := range resultReads[int]() {
 			bubble(t, name+"/"+way, func(t *testing.T) {
-				store, reported := newStore(), new(reports)
-				s := newScope(t, on(store), reported.collect())
+				store, reported := newLeaseDouble(), new(reports)
+				damage(store)
+				s := newScope(t, on(store.as(likeShared)), reported.collect())
 				elapsed := took(func() {
-					got, err := read(t.Context(), s, meddledKey.Name, newSource(2).load)
+					got, err := read(t.Context(), s, contestedKey.Name, newSource(2).load)
 					wantResult(t, "read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
 				})
-				v, _ := stored(t, store, meddledKey.Name)
+				v, _ := stored(t, store, contestedKey.Name)
 				assert.Equal(t, 2, v, "what is stored")
 				assert.Zero(t, elapsed, "stored at once")
 			})
@@ -518,59 +434,37 @@ func TestWhatCannotBeReadIsReplaced(t *testing.T) {
 // Without a lease nothing is sent that the store would have to refuse.
 func TestNothingIsFilledWithoutALease(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := newMeddled()
-		s := newScope(t, on(store))
-		require.NoError(t, store.Hold(t.Context(), provider.HoldTargets{Scope: "test", Keys: []string{"k"}}, "token", time.Hour))
+		store := newLeaseDouble()
+		s := newScope(t, on(store.as(likeShared)))
+		require.NoError(t, store.server.Hold(t.Context(), provider.HoldTargets{Scope: "test", Keys: []string{"k"}}, "token", time.Hour))
 		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
 		want(t, "read", value, err, 1)
-		assert.Zero(t, store.fills.Load(), "fills were sent")
+		assert.Zero(t, store.count("fill"), "fills were sent")
 	})
 }
 
 // A lease lasts as long as the load may take.
 func TestLeaseLastsAsLongAsItsLoad(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := newMeddled()
-		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.TTL, so.LoadTimeout = time.Hour, time.Hour }))
+		store := newLeaseDouble()
+		s := newScope(t, on(store.as(likeShared)), serving(func(so *readthrough.ScopeOptions) { so.TTL, so.LoadTimeout = time.Hour, time.Hour }))
 		src := newSource(1)
 		src.take(time.Hour - 1)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "read", value, err, 1)
-		_, ok := store.peek(meddledKey)
+		_, ok := store.server.peek(contestedKey)
 		assert.True(t, ok, "what a slow load brought is not stored")
 	})
 }
 
-// miscounting answers for one key too few.
-type miscounting struct {
-	*leaseStore
-
-	grants, fills bool
-}
-
-func (s *miscounting) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	grants, err := s.leaseStore.Acquire(ctx, keys, ttl)
-	if s.grants {
-		grants = grants[1:]
-	}
-	return grants, err
-}
-
-func (s *miscounting) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
-	filled, err := s.leaseStore.Fill(ctx, fills)
-	if s.fills {
-		filled = filled[1:]
-	}
-	return filled, err
-}
-
 // Answers that cannot be told apart are none, and fail no read.
 func TestWrongNumberOfGrants(t *testing.T) {
-	for name, store := range map[string]*miscounting{"grants": {grants: true}, "fills": {fills: true}} {
+	for name, op := range map[string]string{"grants": "acquire", "fills": "fill"} {
 		bubble(t, name, func(t *testing.T) {
-			store.leaseStore = &leaseStore{newLeaseServer(), &network{}}
+			store := newLeaseDouble()
+			store.fail(faultMiscount, op)
 			reported := new(reports)
-			s := newScope(t, on(store), reported.collect())
+			s := newScope(t, on(store.as(likeShared)), reported.collect())
 			values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, many(newSource(1).load))
 			want(t, "read", values["a"]+values["b"], err, 2)
 			errs, _ := reported.all()
@@ -584,28 +478,28 @@ func TestWrongNumberOfGrants(t *testing.T) {
 func TestLeasesOfAFailingStore(t *testing.T) {
 	for name, fails := range map[string]error{"fill": nil, "release": errDatabase} {
 		bubble(t, name, func(t *testing.T) {
-			store, reported := newMeddled(), new(reports)
-			s := newScope(t, on(store), reported.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.BreakerCooldown = time.Hour }))
+			store, reported := newLeaseDouble(), new(reports)
+			s := newScope(t, on(store.as(likeShared)), reported.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.BreakerCooldown = time.Hour }))
 			src := newGated(1)
 			src.fail(fails)
 			before := wrapAsync(t.Context(), s, "k", src.load)
 			synctest.Wait() // it has the lease
-			store.network.cut.Store(true)
+			store.server.network.cut.Store(true)
 			for range 10 {
 				value, err := readthrough.Wrap(t.Context(), s, "other", newSource(2).load)
 				want(t, "in the outage", value, err, 2)
 			}
-			acquires := store.acquires.Load()
+			acquires := store.count("acquire")
 			close(src.gate)
 			r := <-before
 			assert.ErrorIs(t, r.err, fails, "got %d", r.value)
 			value, err := readthrough.Wrap(t.Context(), s, "other", newSource(2).load)
 			want(t, "afterwards", value, err, 2)
 			synctest.Wait()
-			sent := [3]int64{store.acquires.Load() - acquires, store.fills.Load(), store.releases.Load()}
+			sent := [3]int64{store.count("acquire") - acquires, store.count("fill"), store.count("release")}
 			assert.Zero(t, sent, "then requests for leases, fills and releases were sent")
 			assert.LessOrEqual(t, acquires, int64(5), "requests for leases at first")
-			store.network.cut.Store(false)
+			store.server.network.cut.Store(false)
 		})
 	}
 }

@@ -128,7 +128,7 @@ func TestLastReaderOutCancelsTheLoad(t *testing.T) {
 func TestCancelledLoadIsNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := plain(newStore(t))
-		s, src := newScope(t, on(localStore{store})), newGated("old")
+		s, src := newScope(t, on(store.as(capInProcess))), newGated("old")
 		ctx, cancel := context.WithCancel(t.Context())
 		reader := wrapAsync(ctx, s, "k", src.stubborn)
 		synctest.Wait()
@@ -136,7 +136,7 @@ func TestCancelledLoadIsNotStored(t *testing.T) {
 		<-reader
 		close(src.gate)
 		wantIdle(t, s)
-		assert.Zero(t, store.sets.Load(), "fills")
+		assert.Zero(t, store.count("set"), "fills")
 	})
 }
 
@@ -213,8 +213,8 @@ func TestResultThatIsThereWinsOverAnEndedContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storing, hold := make(chan struct{}), make(chan struct{})
 		store := plain(newStore(t))
-		store.beforeSet = func(string) { close(storing); <-hold }
-		s, src := newScope(t, on(localStore{store})), newSource(7)
+		store.before("set", func(string) { close(storing); <-hold })
+		s, src := newScope(t, on(store.as(capInProcess))), newSource(7)
 		ctx, cancel := context.WithCancel(t.Context())
 		reader := wrapAsync(ctx, s, "k", src.load)
 		bulk := async(func() (map[string]int, error) {
@@ -235,7 +235,7 @@ func TestResultThatIsThereWinsOverAnEndedContext(t *testing.T) {
 // The same with leases.
 func TestResultThatIsBeingFilledWins(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
+		store := newLeaseStore()
 		s := newScope(t, on(store))
 		ctx, cancel := context.WithCancel(t.Context())
 		reader := wrapAsync(ctx, s, "k", func(context.Context) (int, error) {
@@ -255,7 +255,7 @@ func TestResultThatIsBeingFilledWins(t *testing.T) {
 // and has the value of the other: that one is not loaded any more.
 func TestLeavingACallThatHasLoadedAPart(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
+		store := newLeaseStore()
 		s, src := newScope(t, on(store)), newSource(1)
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
 		require.NoError(t, err)

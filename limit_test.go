@@ -367,7 +367,7 @@ func TestLoadThatComesToWaitForTheQueue(t *testing.T) {
 // what another process was loading is loaded later.
 func TestCallThatQueuesTwice(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
+		store := newLeaseStore()
 		s, l := newScope(t, on(store), limited(1)), turnstile{takes: time.Second}
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
 		require.NoError(t, err)
@@ -390,7 +390,7 @@ func TestCallThatQueuesTwice(t *testing.T) {
 // The same in the load function of one that has the place, and waits.
 func TestNestedCallThatQueuesTwice(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
+		store := newLeaseStore()
 		s := newScope(t, on(store), limited(1))
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
 		require.NoError(t, err)

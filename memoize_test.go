@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -144,7 +143,7 @@ func appendID(b []byte, id int) []byte { return strconv.AppendInt(append(b, "k:"
 func TestMemoizeAppendIsMemoize(t *testing.T) {
 	stores := map[string]func(t *testing.T) provider.CacheProvider{
 		"memory":    func(t *testing.T) provider.CacheProvider { return newStore(t) },
-		"no values": func(*testing.T) provider.CacheProvider { return newFaulty() },
+		"no values": func(t *testing.T) provider.CacheProvider { t.Helper(); return plain(newStore(t)) },
 	}
 	for name, open := range stores {
 		for _, aging := range []bool{false, true} {
@@ -232,18 +231,13 @@ func (l *eventLog) lines() (lines []string) {
 	return lines
 }
 
-// keepingStore is a store with values that panics, so that its error is reported.
-type keepingStore struct{ *memory.Store }
-
-func (keepingStore) GetValue(provider.Key) (any, provider.Presence) { panic("no values today") }
-
-func (keepingStore) GetValues([]provider.Key, []provider.Value) { panic("no values today") }
-
 // TestMemoizeAppendReportsKeys: what is told about a key does not change when the
 // buffer is used for the next.
 func TestMemoizeAppendReportsKeys(t *testing.T) {
 	var keys []string
-	cache := newCache(t, keepingStore{newStore(t)}, readthrough.Options{
+	store := plain(newStore(t))
+	store.fail(faultPanic, "getValue", "getValues") // so that the error is reported
+	cache := newCache(t, store.as(likeMemory), readthrough.Options{
 		OnError: func(e *readthrough.OpError) { keys = append(keys, e.Key) },
 	})
 	s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})

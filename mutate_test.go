@@ -45,7 +45,7 @@ func (r *rig) diary() *diary {
 
 func TestMutateOrder(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		got, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
@@ -75,7 +75,7 @@ func TestMutateOrder(t *testing.T) {
 // also those who read all the time.
 func TestMutateReaderTriggeredByEmit(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.delay = 3 * time.Millisecond // loads that are under way when the write happens
 		r.store.hook("delete", func(context.Context, []string) error {
 			time.Sleep(7 * time.Millisecond)
@@ -122,7 +122,7 @@ func TestMutateFailedWrite(t *testing.T) {
 		}
 	}
 	bubble(t, "error", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		got, err := readthrough.Mutate(t.Context(), r.scope, mutation(r, d, func(context.Context) (string, error) {
@@ -135,7 +135,7 @@ func TestMutateFailedWrite(t *testing.T) {
 		assert.Zero(t, r.scope.Stats().Invalidations, "Stats().Invalidations")
 	})
 	bubble(t, "panic", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		func() {
@@ -156,7 +156,7 @@ func TestMutateFailedWrite(t *testing.T) {
 func TestMutateTargetsOfTheResult(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		type moved struct{ from, to string }
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		for _, key := range []string{"system:a", "system:b", "system:c"} {
 			r.read(key)
 		}
@@ -177,7 +177,7 @@ func TestMutateTargetsOfTheResult(t *testing.T) {
 // happened to it before.
 func TestMutateInvalidatesWhatItHeld(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		for _, key := range []string{"k", "list:a", "other"} {
 			r.read(key)
 		}
@@ -195,7 +195,7 @@ func TestMutateInvalidatesWhatItHeld(t *testing.T) {
 
 func TestMutateNothingStale(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		_, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[int]{
@@ -232,7 +232,7 @@ func TestMutateWhenPending(t *testing.T) {
 	for name, store := range stores {
 		for _, fails := range []bool{false, true} {
 			bubble(t, name+map[bool]string{false: "/emit", true: "/fail"}[fails], func(t *testing.T) {
-				r := newRig(t, readthrough.Options{}, nil)
+				r := newRig(t, readthrough.Options{}, 0)
 				r.read("k")
 				store.prepare(r)
 				before := len(r.reports())
@@ -271,7 +271,7 @@ func TestMutateWhenPending(t *testing.T) {
 func TestMutateWhenTheCallerLeaves(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		type key struct{}
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
 		emitted := false
@@ -299,7 +299,7 @@ func TestMutateWhenTheCallerLeaves(t *testing.T) {
 
 func TestMutateEmitError(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		errEmit := errors.New("nobody listens")
 		got, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
@@ -317,7 +317,7 @@ func TestMutateEmitError(t *testing.T) {
 // TestMutateBadTargets: the write has happened, but nobody may be told.
 func TestMutateBadTargets(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		for _, bad := range []readthrough.Targets{keysOf("k", ""), {Keys: []string{"k"}, Prefixes: []string{tooLong}}} {
 			got, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
 				Write:      func(context.Context) (string, error) { return "result", nil },
@@ -331,7 +331,7 @@ func TestMutateBadTargets(t *testing.T) {
 		assert.Empty(t, r.store.calls(), "the store was asked")
 	})
 	bubble(t, "closed during the write", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		_, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
 			Write:      func(context.Context) (string, error) { return "", r.cache.Close() },
 			Invalidate: func(string) readthrough.Targets { return keysOf("k") },

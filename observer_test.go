@@ -46,7 +46,7 @@ func observer(f func(happened)) readthrough.Observer {
 // TestEvents: an observer is told of everything, once.
 func TestEvents(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		seen := 0
 		expect := func(what string, wanted ...happened) {
 			t.Helper()
@@ -173,7 +173,7 @@ var errCause = errors.New("the cause")
 // the key in it does not wait for itself.
 func TestObserverUsesTheCache(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := newFaulty()
+		store := plain(newStore(t))
 		store.fail(faultError, "set")
 		var s *readthrough.CachedScope
 		told := 0

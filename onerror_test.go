@@ -49,7 +49,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestDefaultLog(t *testing.T) {
 	lines := captureLog(t)
 	synctest.Test(t, func(t *testing.T) {
-		store := newFaulty()
+		store := plain(newStore(t))
 		cache := newCache(t, store, readthrough.Options{BreakerFailures: -1})
 		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
 		require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestDefaultLog(t *testing.T) {
 func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
 	for _, which := range []string{"OnError", "Observer", "both"} {
 		bubble(t, which, func(t *testing.T) {
-			store := newFaulty()
+			store := plain(newStore(t))
 			var mu sync.Mutex
 			told := make(map[string]int)
 			options := readthrough.Options{BreakerFailures: -1, OnError: func(e *readthrough.OpError) {

@@ -52,7 +52,7 @@ func TestBadStoreAndOptions(t *testing.T) {
 		{name: "several", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.MaxPending"},
 		{name: "several, the other one", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.ProviderTimeout"},
 	} {
-		b.run(t, store.calls)
+		b.run(t, func() int64 { return store.count() })
 	}
 }
 
@@ -138,13 +138,13 @@ func TestBadScopes(t *testing.T) {
 		tests = append(tests, badCall{name: fmt.Sprintf("name %q", name), call: scope(name, good), want: "only ASCII letters"})
 	}
 	for _, b := range tests {
-		b.run(t, store.calls)
+		b.run(t, func() int64 { return store.count() })
 	}
 }
 
 // A store with leases that cannot lease what it has refuses what needs that.
 func TestStaleNeedsARefresher(t *testing.T) {
-	leases := &leaseStore{newLeaseServer(), &network{}}
+	leases := newLeaseStore()
 	cache := newCache(t, struct {
 		provider.CacheProvider
 		provider.Leaser

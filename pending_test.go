@@ -14,8 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/memory"
-	"github.com/readthrough/readthrough/provider"
 )
 
 // recovery is longer than the longest pause between two retries.
@@ -41,7 +39,7 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 	for _, f := range failures {
 		for _, byPrefix := range []bool{false, true} {
 			bubble(t, fmt.Sprintf("%s/prefix %v", f.name, byPrefix), func(t *testing.T) {
-				r := newRig(t, readthrough.Options{}, nil)
+				r := newRig(t, readthrough.Options{}, 0)
 				r.read("k:1")
 				r.read("other")
 				r.set("2")
@@ -86,7 +84,7 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 // TestPendingWithBatches is the bypass for a store that reads many at once.
 func TestPendingWithBatches(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, withBatches)
+		r := newRig(t, readthrough.Options{}, capBatches)
 		r.readAll(3)
 		r.set("2")
 		r.store.fail(faultError, "delete")
@@ -106,7 +104,7 @@ func TestPendingWithBatches(t *testing.T) {
 func TestRetriesComeBeforeReads(t *testing.T) {
 	retry := func(t *testing.T) {
 		t.Helper()
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		other := r.newScope("other")
 		r.read("k")
 		r.store.failAll(faultError)
@@ -140,7 +138,7 @@ func TestRetriesComeBeforeReads(t *testing.T) {
 // less, to about a second. When nothing is pending any more, nothing goes on.
 func TestRetriesBackOff(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		goroutines, _ := bubbled()
 		r.store.fail(faultError, "delete")
 		_ = r.scope.Invalidate(t.Context(), "k")
@@ -179,7 +177,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 	}
 	for name, invalidate := range clear {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
+			r := newRig(t, readthrough.Options{}, 0)
 			r.read("k:1")
 			r.set("2")
 			r.store.fail(faultError, "delete")
@@ -193,7 +191,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 		})
 	}
 	bubble(t, "but another key does not", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		_ = r.scope.Invalidate(t.Context(), "k:1")
 		r.store.heal()
@@ -207,7 +205,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 // does not confirm it.
 func TestNewerInvalidationDuringARetry(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		gate := make(chan struct{})
 		var attempt atomic.Int64
@@ -243,7 +241,7 @@ func TestNewerInvalidationDuringARetry(t *testing.T) {
 func TestPendingCollapses(t *testing.T) {
 	const bound = 10
 	bubble(t, "keys", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{MaxPending: bound, BreakerFailures: -1}, nil)
+		r := newRig(t, readthrough.Options{MaxPending: bound, BreakerFailures: -1}, 0)
 		r.read("never invalidated")
 		other := r.newScope("other")
 		_, err := r.readCtx(t.Context(), other, "k")
@@ -277,7 +275,7 @@ func TestPendingCollapses(t *testing.T) {
 		r.expectRead("never invalidated", "2", false)
 	})
 	bubble(t, "prefixes", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("never invalidated")
 		r.store.fail(faultError, "deletePrefix")
 		for i := range 64 {
@@ -297,7 +295,7 @@ func TestPendingCollapses(t *testing.T) {
 // TestManyPendingKeysAreAllRetried, in parts.
 func TestManyPendingKeysAreAllRetried(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		keys := make([]string, 2500)
 		for i := range keys {
 			keys[i] = fmt.Sprint(i)
@@ -336,7 +334,7 @@ func TestManyPendingKeysAreAllRetried(t *testing.T) {
 // what was not is.
 func TestPartOfTheRetriesFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: -1}, 0)
 		r.store.fail(faultError, "deletePrefix")
 		for _, prefix := range []string{"a:", "b:", "c:"} {
 			_, _ = r.scope.InvalidatePrefix(t.Context(), prefix)
@@ -375,7 +373,7 @@ func TestPartOfTheTargetsFails(t *testing.T) {
 	}
 	for _, test := range tests {
 		bubble(t, test.name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
+			r := newRig(t, readthrough.Options{}, 0)
 			for _, key := range stored {
 				r.read(key)
 			}
@@ -408,7 +406,7 @@ func TestPartOfTheTargetsFails(t *testing.T) {
 // treated alike.
 func TestPendingInTheProcess(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, inProcess)
+		r := newRig(t, readthrough.Options{}, capInProcess)
 		r.read("k")
 		r.set("2")
 		for _, f := range []fault{faultError, faultPanic} {
@@ -428,7 +426,7 @@ func TestPendingInTheProcess(t *testing.T) {
 func TestCloseWithPending(t *testing.T) {
 	setUp := func(t *testing.T, options readthrough.Options) *rig {
 		t.Helper()
-		r := newRig(t, options, nil)
+		r := newRig(t, options, 0)
 		r.read("k")
 		r.store.fail(faultError, "delete", "deletePrefix")
 		_ = r.scope.Invalidate(t.Context(), "k", "l")
@@ -475,7 +473,7 @@ func TestCloseWithPending(t *testing.T) {
 // another's, and each recovers.
 func TestPendingScopesAreApart(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		other := r.newScope("other")
 		r.store.failAll(faultError)
 		_ = r.scope.Invalidate(t.Context(), "k")
@@ -512,7 +510,7 @@ func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
 				return readthrough.Refresh(ctx, s, key, load)
 			},
 		} {
-			store := &leaseStore{newLeaseServer(), &network{}}
+			store := newLeaseStore()
 			s := newScope(t, on(store), new(reports).collect())
 			value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
 			want(t, name+" before", value, err, 1)
@@ -529,27 +527,6 @@ func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
 	})
 }
 
-// undeletable is a store with values that removes nothing, until it is healed.
-type undeletable struct {
-	*memory.Store
-
-	healed atomic.Bool
-}
-
-func (s *undeletable) Delete(ctx context.Context, keys ...provider.Key) error {
-	if !s.healed.Load() {
-		return errFault
-	}
-	return s.Store.Delete(ctx, keys...)
-}
-
-func (s *undeletable) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	if !s.healed.Load() {
-		return 0, errFault
-	}
-	return s.Store.DeletePrefix(ctx, scope, prefix)
-}
-
 // What is pending is not read from a store that hands out values, either.
 func TestPendingAndValuesWithoutEntries(t *testing.T) {
 	for name, invalidate := range map[string]func(ctx context.Context, s *readthrough.CachedScope) error{
@@ -560,8 +537,9 @@ func TestPendingAndValuesWithoutEntries(t *testing.T) {
 		},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			store := &undeletable{Store: newStore(t)}
-			cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
+			store := plain(newStore(t))
+			store.fail(faultError, "delete", "deletePrefix")
+			cache := newCache(t, store.as(likeMemory), readthrough.Options{OnError: func(*readthrough.OpError) {}})
 			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
 			require.NoError(t, err)
 			value := "old"
@@ -583,7 +561,7 @@ func TestPendingAndValuesWithoutEntries(t *testing.T) {
 			if got, err := getMany(t.Context(), []int{1}); assert.NoError(t, err, "MemoizeMany") {
 				assert.Equal(t, "new", got[1], "MemoizeMany")
 			}
-			store.healed.Store(true)
+			store.heal()
 			time.Sleep(recovery)
 		})
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/provider"
 )
 
 // A reader asks the store and finds nothing. Before it gets to look for a
@@ -32,13 +31,13 @@ func TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad(t *testing.T) {
 				late, hold := make(chan struct{}), make(chan struct{})
 				store := plain(newStore(t))
 				var gets atomic.Int64
-				store.afterGet = func(string) {
+				store.after("get", func(string) {
 					if gets.Add(1) == 2 {
 						close(late)
 						<-hold
 					}
-				}
-				s, src := newScope(t, on(localStore{store})), newGated(7)
+				})
+				s, src := newScope(t, on(store.as(capInProcess))), newGated(7)
 				first := wrapAsync(t.Context(), s, "k", src.load)
 				synctest.Wait()
 				second := async(func() (int, error) { return read(t.Context(), s, src) })
@@ -51,7 +50,7 @@ func TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad(t *testing.T) {
 				r = <-second
 				want(t, "second reader", r.value, r.err, 7)
 				wantLoads(t, &src.loads, 1)
-				assert.Equal(t, int64(1), store.sets.Load(), "fills")
+				assert.Equal(t, int64(1), store.count("set"), "fills")
 				wantIdle(t, s)
 			})
 		})
@@ -64,13 +63,13 @@ func TestReaderThatMissedBeforeAnAbsenceLandedDoesNotLoad(t *testing.T) {
 		late, hold := make(chan struct{}), make(chan struct{})
 		store := plain(newStore(t))
 		var gets atomic.Int64
-		store.afterGet = func(string) {
+		store.after("get", func(string) {
 			if gets.Add(1) == 2 {
 				close(late)
 				<-hold
 			}
-		}
-		s, src := newScope(t, on(localStore{store})), newGated(0)
+		})
+		s, src := newScope(t, on(store.as(capInProcess))), newGated(0)
 		src.err = readthrough.ErrNotFound
 		first := wrapAsync(t.Context(), s, "k", src.load)
 		synctest.Wait()
@@ -88,7 +87,9 @@ func TestReaderThatMissedBeforeAnAbsenceLandedDoesNotLoad(t *testing.T) {
 // A store that panics when it is asked for values costs a load, and is reported.
 func TestGetValuesThatPanics(t *testing.T) {
 	var reports atomic.Int64
-	s := newScope(t, on(keepingStore{newStore(t)}), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+	store := plain(newStore(t))
+	store.fail(faultPanic, "getValue", "getValues")
+	s := newScope(t, on(store.as(likeMemory)), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
 		o.OnError = func(e *readthrough.OpError) {
 			if e.Op == "get" {
 				reports.Add(1)
@@ -178,30 +179,14 @@ func TestReaderThatIsTooLateLooksInTheStore(t *testing.T) {
 	}
 }
 
-// slowSecondLook is a store in which the second look after slow was set takes a
-// moment.
-type slowSecondLook struct {
-	*leaseStore
-
-	slow  atomic.Bool
-	looks atomic.Int64
-}
-
-func (s *slowSecondLook) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	if s.slow.Load() && s.looks.Add(1) == 2 {
-		time.Sleep(time.Millisecond)
-	}
-	return s.leaseStore.Get(ctx, key)
-}
-
 // Two readers are too late to take a load. One of them loads again, and the other
 // joins that when its load is under way: it began before that load did, and takes
 // what it brings, even if that is not stored.
 func TestReaderIsTooLateOnce(t *testing.T) {
 	for name, read := range resultReads[int]() {
 		bubble(t, name, func(t *testing.T) {
-			store := &slowSecondLook{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
-			s, src := newScope(t, on(store)), newSource(1)
+			store := newLeaseDouble()
+			s, src := newScope(t, on(store.as(likeShared))), newSource(1)
 			src.take(time.Second)
 			load := func(ctx context.Context) (int, error) {
 				readthrough.LoadOf(ctx, "k").DoNotStore()
@@ -214,7 +199,12 @@ func TestReaderIsTooLateOnce(t *testing.T) {
 				late = append(late, async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", load) }))
 				synctest.Wait()
 			}
-			store.slow.Store(true)
+			store.forget()
+			store.before("get", func(string) {
+				if store.count("get") == 2 { // the second look takes a moment
+					time.Sleep(time.Millisecond)
+				}
+			})
 			<-first
 			for _, reader := range late {
 				r := <-reader

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/provider"
 )
 
 // A result says where its value comes from and how old it is, to the nanosecond,
@@ -91,19 +90,16 @@ func TestResultOfAnAbsence(t *testing.T) {
 	}
 }
 
-// ageless is a store that does not know when its values were loaded.
-type ageless struct{ *plainStore }
-
-func (s ageless) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	entry, found, err := s.plainStore.Get(ctx, key)
-	entry.LoadedAt = time.Time{}
-	return entry, found, err
-}
-
 func TestResultOfUnknownAge(t *testing.T) {
 	for name, read := range resultReads[int]() {
 		bubble(t, name, func(t *testing.T) {
-			s := newScope(t, on(ageless{plain(newStore(t))}), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+			store := plain(newStore(t))
+			store.around("get", func(_ context.Context, r *request, get func() error) error {
+				err := get()
+				r.entry.LoadedAt = time.Time{} // as in a store that does not know
+				return err
+			})
+			s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
 			src := newSource(1)
 			_, err := read(t.Context(), s, "k", src.load)
 			require.NoError(t, err)

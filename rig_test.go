@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/provider"
 )
 
 // reported is what OnError was told.
@@ -27,7 +26,7 @@ type reported struct {
 // loads.
 type rig struct {
 	t     *testing.T
-	store *faulty
+	store *double
 	cache *readthrough.Cache
 	scope *readthrough.CachedScope
 
@@ -156,18 +155,13 @@ func (r *rig) expectReports(want ...string) {
 	assert.Equal(r.t, want, got, "the ops of %v", reports)
 }
 
-// newRig makes a rig in a bubble. wrap, which may be nil, chooses the
-// capabilities. It clears up after the test: faults end, the cache is closed.
-func newRig(t *testing.T, options readthrough.Options, wrap func(*faulty) provider.CacheProvider) *rig {
+// newRig makes a rig in a bubble. Its store has only the capabilities of has. It clears up after the test: faults end, the cache is closed.
+func newRig(t *testing.T, options readthrough.Options, has capabilities) *rig {
 	t.Helper()
-	r := &rig{t: t, store: newFaulty(), value: "1"}
+	r := &rig{t: t, store: plain(newStore(t)), value: "1"}
 	options.OnError = r.onError
 	options.Observer = observer(r.observe)
-	var store provider.CacheProvider = r.store
-	if wrap != nil {
-		store = wrap(r.store)
-	}
-	cache, err := readthrough.New(store, options)
+	cache, err := readthrough.New(r.store.as(has), options)
 	require.NoError(t, err)
 	r.cache = cache
 	r.scope = r.newScope("s")

@@ -56,7 +56,7 @@ func TestWrapManyLeavesIDsAlone(t *testing.T) {
 // ids have their places among those that are missing there.
 func TestBulkLoadWithPendingInvalidationsInOrder(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "b", "d"), readthrough.ErrInvalidationPending)
 		src := newTable("a", "b", "c", "d")

@@ -128,7 +128,7 @@ func TestOverlappingBulkReadsLoadEachIDOnce(t *testing.T) {
 func TestResultOfAStuckFillGetsOld(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store, release := plain(newStore(t)), make(chan struct{})
-		store.beforeSet = func(string) { <-release }
+		store.before("set", func(string) { <-release })
 		s, src := newScope(t, on(store), new(reports).collect()), newSource(1)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "first", value, err, 1)

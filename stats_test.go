@@ -16,7 +16,7 @@ import (
 
 func TestStats(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.delay = time.Second
 		var readers sync.WaitGroup
 		for range 10 { // a miss that loads and nine that join

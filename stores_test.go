@@ -3,22 +3,55 @@ package readthrough_test
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"fmt"
+	"io"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
 
-// errFault is the error of a store that fails because it was told to.
-var errFault = errors.New("the store is down")
+var (
+	errFault = errors.New("the store is down") // of a double with a fault
+	errStore = errors.New("the store failed")  // of a network, and of a store that fails now and then
+)
 
-// fault is what a faulty store does with a call.
+// double is a store that does what a test says. It passes calls on to the store
+// below it and notes them; they may fail in the ways of fault, and a test may do
+// something before, after and around them.
+//
+// It has no capabilities, so that a cache puts a deadline and a breaker around it;
+// as adds those that a test needs. Doubles can be stacked.
+//
+// The operations are called as in storeOps. Where ops is one string, it may name
+// several: "delete deletePrefix".
+type double struct {
+	below provider.CacheProvider
+
+	mu       sync.Mutex // guards following
+	faults   map[string]fault
+	hooks    map[string]hook
+	log      []storeCall
+	released chan struct{} // closed by heal
+	running  int           // calls that have not returned
+	most     int           // the most that running ever was
+}
+
+// storeOps are the operations of a double.
+var storeOps = []string{
+	"get", "set", "delete", "deletePrefix", "getMany", "setMany", "getValue", "getValues",
+	"acquire", "refresh", "fill", "release", "hold", "unhold", "has", "stats", "list", "close",
+}
+
+const (
+	basics   = "get set delete deletePrefix" // the operations of a store without capabilities
+	removals = "delete deletePrefix"
+)
+
+// fault is what a double does with a call.
 type fault int
 
 const (
@@ -32,72 +65,59 @@ const (
 	faultUndecodable       // returns provider.ErrUndecodable
 	faultTooLarge          // returns provider.ErrTooLarge
 	faultUnencodable       // returns provider.ErrUnencodable
-	faultMiscount          // getMany: returns one result too few
+	faultMiscount          // getMany, acquire, fill: answers for one key too few
 )
 
-// storeCall is a call that a faulty store received.
+// storeCall is a call that a double received.
 type storeCall struct {
-	op    string // get, set, getMany, setMany, delete, deletePrefix
-	names []string
+	op    string
+	names []string // of the keys; the prefix
 	at    time.Time
 }
 
-// shelved is an entry of a faulty store.
-type shelved struct {
-	entry   provider.Entry
-	expires time.Time // zero: never
+// request is a call that a hook sees: what was asked, and what is answered, which
+// it may change.
+type request struct {
+	storeCall
+
+	entry   provider.Entry // to be set; got
+	found   bool
+	ttl     time.Duration     // of set
+	fills   []provider.Fill   // asked
+	filled  []provider.Filled // answered
+	grants  []provider.Grant
+	results []provider.Result
 }
 
-// faulty is a store that does as told: it keeps entries in a map, notes every
-// call, and fails in the ways of fault. It has no capabilities, so the cache
-// puts a deadline and a breaker around it. It is made to be used in a bubble.
-type faulty struct {
-	mu       sync.Mutex // guards following
-	entries  map[provider.Key]shelved
-	faults   map[string]fault
-	hooks    map[string]func(ctx context.Context, names []string) error
-	log      []storeCall
-	released chan struct{} // closed by release
-	running  int           // calls that have not returned
-	most     int           // the most that running ever was
-}
+// name is the name of the first key, or the prefix.
+func (r *request) name() string { return r.names[0] }
 
-// faultyBatches is a faulty store with [provider.Batcher].
-type faultyBatches struct{ *faulty }
+// hook is called in place of what a double does with a call, which call does.
+type hook func(ctx context.Context, r *request, call func() error) error
 
-// faultyLocal is a faulty store with [provider.InProcess].
-type faultyLocal struct{ *faulty }
-
-func (faultyLocal) InProcess() {}
-
-// faultyPunctual is a faulty store with [provider.Punctual], which it is with faultHang.
-type faultyPunctual struct{ *faulty }
-
-func (faultyPunctual) Punctual() bool { return true }
-
-func newFaulty() *faulty {
-	return &faulty{
-		entries: make(map[provider.Key]shelved), faults: make(map[string]fault),
-		hooks: make(map[string]func(context.Context, []string) error), released: make(chan struct{}),
+// plain returns a double of store, which may have capabilities, without any.
+func plain(store provider.CacheProvider) *double {
+	return &double{
+		below: store, faults: make(map[string]fault), hooks: make(map[string]hook), released: make(chan struct{}),
 	}
 }
 
 // fail makes calls of the ops fail by f from now on.
-func (s *faulty) fail(f fault, ops ...string) {
+func (s *double) fail(f fault, ops ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, op := range ops {
+	for _, op := range known(ops) {
 		s.faults[op] = f
 	}
 }
 
-// failAll makes every call fail by f from now on.
-func (s *faulty) failAll(f fault) {
+// failAll makes every call of a store with batches fail by f from now on.
+func (s *double) failAll(f fault) {
 	s.fail(f, "get", "set", "getMany", "setMany", "delete", "deletePrefix")
 }
 
-// heal ends all faults and lets the calls that are stuck go on.
-func (s *faulty) heal() {
+// heal ends all faults and hooks, and lets the calls that are stuck go on.
+func (s *double) heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.faults)
@@ -106,16 +126,62 @@ func (s *faulty) heal() {
 	s.released = make(chan struct{})
 }
 
-// hook has f called at the beginning of every call of op. An error of f is what
-// the call returns.
-func (s *faulty) hook(op string, f func(ctx context.Context, names []string) error) {
+// around has f called around every call of ops, outside of the hooks that there
+// are already.
+func (s *double) around(ops string, f hook) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hooks[op] = f
+	for _, op := range known(strings.Fields(ops)) {
+		inner := s.hooks[op]
+		if inner == nil {
+			s.hooks[op] = f
+			continue
+		}
+		s.hooks[op] = func(ctx context.Context, r *request, call func() error) error {
+			return f(ctx, r, func() error { return inner(ctx, r, call) })
+		}
+	}
+}
+
+// hook has f called at the beginning of every call of ops. An error of f is what
+// the call returns.
+func (s *double) hook(ops string, f func(ctx context.Context, names []string) error) {
+	s.around(ops, func(ctx context.Context, r *request, call func() error) error {
+		if err := f(ctx, r.names); err != nil {
+			return err
+		}
+		return call()
+	})
+}
+
+// before has f called at the beginning of every call of ops.
+func (s *double) before(ops string, f func(name string)) {
+	s.around(ops, func(_ context.Context, r *request, call func() error) error {
+		f(r.name())
+		return call()
+	})
+}
+
+// after has f called at the end of every call of ops.
+func (s *double) after(ops string, f func(name string)) {
+	s.around(ops, func(_ context.Context, r *request, call func() error) error {
+		defer f(r.name())
+		return call()
+	})
+}
+
+func known(ops []string) []string {
+	for _, op := range ops {
+		if !slices.Contains(storeOps, op) {
+			panic("a double has no operation " + op)
+		}
+	}
+	return ops
 }
 
 // calls returns the calls of ops so far; of all ops if there are none.
-func (s *faulty) calls(ops ...string) []storeCall {
+func (s *double) calls(ops ...string) []storeCall {
+	known(ops)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var calls []storeCall
@@ -127,50 +193,61 @@ func (s *faulty) calls(ops ...string) []storeCall {
 	return calls
 }
 
+// forget forgets the calls so far.
+func (s *double) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = nil
+}
+
+// count returns the number of calls.
+func (s *double) count(ops ...string) int64 { return int64(len(s.calls(ops...))) }
+
 // concurrency returns the number of calls that have not returned, and the most
 // that it ever was.
-func (s *faulty) concurrency() (running, most int) {
+func (s *double) concurrency() (running, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.running, s.most
 }
 
 // value returns what is stored under key.
-func (s *faulty) value(scope, name string) (any, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	entry, ok := s.lookLocked(provider.Key{Scope: scope, Name: name})
-	return entry.Value, ok
+func (s *double) value(scope, name string) (any, bool) {
+	entry, found, _ := s.below.Get(context.Background(), provider.Key{Scope: scope, Name: name})
+	return entry.Value, found
 }
 
 // put stores value under key, past the cache.
-func (s *faulty) put(scope, name string, value any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.entries[provider.Key{Scope: scope, Name: name}] = shelved{entry: provider.Entry{Value: value}}
+func (s *double) put(scope, name string, value any) {
+	key := provider.Key{Scope: scope, Name: name}
+	if err := s.below.Set(context.Background(), key, provider.Entry{Value: value}, provider.NoExpiry); err != nil {
+		panic(err)
+	}
 }
 
-// do notes a call, does what its fault is, and unless that is nothing, apply.
-func (s *faulty) do(ctx context.Context, op string, names []string, applyLocked func()) error {
+// do notes a call, and does what hooks and faults make of it.
+func (s *double) do(ctx context.Context, op string, names []string, r *request, call func() error) error {
+	r.storeCall = storeCall{op: op, names: names, at: time.Now()}
 	s.mu.Lock()
-	s.log = append(s.log, storeCall{op: op, names: names, at: time.Now()})
+	s.log = append(s.log, r.storeCall)
 	f, hook, released := s.faults[op], s.hooks[op], s.released
 	s.running++
 	s.most = max(s.most, s.running)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.running--
-		s.mu.Unlock()
 	}()
-	if hook != nil {
-		if err := hook(ctx, names); err != nil {
-			return err
-		}
+	if hook == nil {
+		return f.do(ctx, r, call, released)
 	}
-	var err error
+	return hook(ctx, r, func() error { return f.do(ctx, r, call, released) })
+}
+
+func (f fault) do(ctx context.Context, r *request, call func() error, released <-chan struct{}) error {
 	switch f {
-	case faultNone, faultMiscount:
+	case faultNone:
 	case faultError:
 		return errFault
 	case faultHang:
@@ -183,94 +260,48 @@ func (s *faulty) do(ctx context.Context, op string, names []string, applyLocked 
 	case faultGoexit:
 		runtime.Goexit()
 	case faultLost:
-		err = errFault
+		if err := call(); err != nil {
+			return errors.Join(errFault, err)
+		}
+		return errFault
 	case faultUndecodable:
 		return provider.ErrUndecodable
 	case faultTooLarge:
 		return provider.ErrTooLarge
 	case faultUnencodable:
 		return provider.ErrUnencodable
+	case faultMiscount:
+		err := call()
+		r.results, r.grants, r.filled = r.results[min(1, len(r.results)):], r.grants[min(1, len(r.grants)):], r.filled[min(1, len(r.filled)):]
+		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	applyLocked()
-	return err
+	return call()
 }
 
-func (s *faulty) lookLocked(key provider.Key) (provider.Entry, bool) {
-	e, ok := s.entries[key]
-	if !ok || !e.expires.IsZero() && !time.Now().Before(e.expires) {
-		return provider.Entry{}, false
-	}
-	return e.entry, true
-}
-
-func (s *faulty) storeLocked(item provider.Item) {
-	e := shelved{entry: item.Entry}
-	if item.TTL != provider.NoExpiry {
-		e.expires = time.Now().Add(item.TTL)
-	}
-	s.entries[item.Key] = e
-}
-
-func (s *faulty) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
-	err = s.do(ctx, "get", []string{key.Name}, func() { entry, found = s.lookLocked(key) })
-	return entry, found, err
-}
-
-func (s *faulty) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	return s.do(ctx, "set", []string{key.Name}, func() {
-		s.storeLocked(provider.Item{Key: key, Entry: entry, TTL: ttl})
+func (s *double) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	var r request
+	err := s.do(ctx, "get", []string{key.Name}, &r, func() (err error) {
+		r.entry, r.found, err = s.below.Get(ctx, key)
+		return err
 	})
+	return r.entry, r.found, err
 }
 
-func (s *faulty) Delete(ctx context.Context, keys ...provider.Key) error {
-	return s.do(ctx, "delete", namesOf(keys), func() {
-		for _, key := range keys {
-			delete(s.entries, key)
-		}
-	})
+func (s *double) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+	r := request{entry: entry, ttl: ttl}
+	return s.do(ctx, "set", []string{key.Name}, &r, func() error { return s.below.Set(ctx, key, r.entry, r.ttl) })
 }
 
-func (s *faulty) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
-	err = s.do(ctx, "deletePrefix", []string{prefix}, func() {
-		for key := range s.entries {
-			if key.Scope == scope && strings.HasPrefix(key.Name, prefix) {
-				if _, live := s.lookLocked(key); live {
-					removed++
-				}
-				delete(s.entries, key)
-			}
-		}
+func (s *double) Delete(ctx context.Context, keys ...provider.Key) error {
+	return s.do(ctx, "delete", namesOf(keys), new(request), func() error { return s.below.Delete(ctx, keys...) })
+}
+
+func (s *double) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
+	err = s.do(ctx, "deletePrefix", []string{prefix}, new(request), func() (err error) {
+		removed, err = s.below.DeletePrefix(ctx, scope, prefix)
+		return err
 	})
 	return removed, err
-}
-
-func (s faultyBatches) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
-	results := make([]provider.Result, len(keys))
-	err := s.do(ctx, "getMany", namesOf(keys), func() {
-		for i, key := range keys {
-			results[i].Entry, results[i].Found = s.lookLocked(key)
-		}
-	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.faults["getMany"] == faultMiscount {
-		results = results[1:]
-	}
-	return results, err
-}
-
-func (s faultyBatches) SetMany(ctx context.Context, items []provider.Item) error {
-	names := make([]string, len(items))
-	for i := range items {
-		names[i] = items[i].Key.Name
-	}
-	return s.do(ctx, "setMany", names, func() {
-		for _, item := range items {
-			s.storeLocked(item)
-		}
-	})
 }
 
 func namesOf(keys []provider.Key) []string {
@@ -281,388 +312,261 @@ func namesOf(keys []provider.Key) []string {
 	return names
 }
 
-func withBatches(s *faulty) provider.CacheProvider { return faultyBatches{s} }
+// capabilities is a set of capabilities of a double.
+type capabilities uint
 
-func punctual(s *faulty) provider.CacheProvider { return faultyPunctual{s} }
+const (
+	capBatches   capabilities = 1 << iota // a provider.Batcher, key by key if the store below is none
+	capInProcess                          // a provider.InProcess
+	capPunctual                           // a provider.Punctual, which a double is with faultHang
+	capValues                             // a provider.ValueGetter
+	capLeases                             // a provider.Leaser
+	capRefreshes                          // a provider.Refresher
+	capHolds                              // a provider.Holder
+	capInspects                           // a provider.Inspector
+	capCloses                             // an io.Closer, which does not close the store below
 
-func inProcess(s *faulty) provider.CacheProvider { return faultyLocal{s} }
+	likeMemory = capBatches | capInProcess | capValues | capInspects | capCloses // those of a memory store
+	likeShared = capLeases | capRefreshes | capHolds                             // those of a leaseStore
+)
 
-var errStore = errors.New("the store failed")
-
-// plainStore is a store without any capability, around one that may have some:
-// no [provider.InProcess] and no [provider.Batcher]. It counts the calls, and
-// can be made to do something before and after them. Set the functions before
-// the store is used.
-type plainStore struct {
-	provider.CacheProvider
-
-	gets, sets, deletes, prefixes atomic.Int64
-
-	beforeGet, afterGet       func(key string)
-	beforeSet, afterSet       func(key string)
-	beforeDelete, afterDelete func()
+// as returns s with exactly these capabilities, which the store below has to have
+// if it is asked. The combinations are those that tests need.
+func (s *double) as(has capabilities) provider.CacheProvider {
+	store := s.with(has)
+	if got := capabilitiesOf(store); got != has {
+		panic(fmt.Sprintf("a store with the capabilities %b has %b", has, got))
+	}
+	return store
 }
 
-func (s *plainStore) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	s.gets.Add(1)
-	call(s.beforeGet, key.Name)
-	defer call(s.afterGet, key.Name)
-	return s.CacheProvider.Get(ctx, key)
+func capabilitiesOf(store provider.CacheProvider) (has capabilities) {
+	add := func(one capabilities, ok bool) {
+		if ok {
+			has |= one
+		}
+	}
+	_, ok := store.(provider.Batcher)
+	add(capBatches, ok)
+	_, ok = store.(provider.InProcess)
+	add(capInProcess, ok)
+	_, ok = store.(provider.Punctual)
+	add(capPunctual, ok)
+	_, ok = store.(provider.ValueGetter)
+	add(capValues, ok)
+	_, ok = store.(provider.Leaser)
+	add(capLeases, ok)
+	_, ok = store.(provider.Refresher)
+	add(capRefreshes, ok)
+	_, ok = store.(provider.Holder)
+	add(capHolds, ok)
+	_, ok = store.(provider.Inspector)
+	add(capInspects, ok)
+	_, ok = store.(io.Closer)
+	add(capCloses, ok)
+	return has
 }
 
-func (s *plainStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	s.sets.Add(1)
-	call(s.beforeSet, key.Name)
-	defer call(s.afterSet, key.Name)
-	return s.CacheProvider.Set(ctx, key, entry, ttl)
-}
-
-func (s *plainStore) Delete(ctx context.Context, keys ...provider.Key) error {
-	s.deletes.Add(1)
-	s.before()
-	defer s.after()
-	return s.CacheProvider.Delete(ctx, keys...)
-}
-
-func (s *plainStore) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	s.prefixes.Add(1)
-	s.before()
-	defer s.after()
-	return s.CacheProvider.DeletePrefix(ctx, scope, prefix)
-}
-
-// calls returns the number of all calls.
-func (s *plainStore) calls() int64 {
-	return s.gets.Load() + s.sets.Load() + s.deletes.Load() + s.prefixes.Load()
-}
-
-func (s *plainStore) before() {
-	if s.beforeDelete != nil {
-		s.beforeDelete()
+// with embeds the types of InProcess and Punctual, not the interfaces, whose names
+// would hide their methods.
+func (s *double) with(has capabilities) provider.CacheProvider {
+	switch has {
+	case 0:
+		return s
+	case capBatches:
+		return struct {
+			*double
+			provider.Batcher
+		}{s, asBatcher{s}}
+	case capInProcess:
+		return struct {
+			*double
+			asInProcess
+		}{s, asInProcess{}}
+	case capPunctual:
+		return struct {
+			*double
+			asPunctual
+		}{s, asPunctual{}}
+	case capLeases:
+		return struct {
+			*double
+			provider.Leaser
+		}{s, asLeaser{s}}
+	case capCloses:
+		return struct {
+			*double
+			io.Closer
+		}{s, asCloser{s}}
+	case likeShared:
+		return struct {
+			*double
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+		}{s, asLeaser{s}, asRefresher{s}, asHolder{s}}
+	case likeMemory:
+		return struct {
+			*double
+			provider.Batcher
+			asInProcess
+			provider.ValueGetter
+			provider.Inspector
+			io.Closer
+		}{s, asBatcher{s}, asInProcess{}, asValueGetter{s}, asInspector{s}, asCloser{s}}
+	default:
+		panic("no test has needed these capabilities together: add them")
 	}
 }
 
-func (s *plainStore) after() {
-	if s.afterDelete != nil {
-		s.afterDelete()
+type (
+	asInProcess   struct{}
+	asPunctual    struct{}
+	asBatcher     struct{ s *double }
+	asValueGetter struct{ s *double }
+	asLeaser      struct{ s *double }
+	asRefresher   struct{ s *double }
+	asHolder      struct{ s *double }
+	asInspector   struct{ s *double }
+	asCloser      struct{ s *double }
+)
+
+func (asInProcess) InProcess() {}
+
+func (asPunctual) Punctual() bool { return true }
+
+func (b asBatcher) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	r := request{results: make([]provider.Result, len(keys))}
+	err := b.s.do(ctx, "getMany", namesOf(keys), &r, func() (err error) {
+		if below, ok := b.s.below.(provider.Batcher); ok {
+			r.results, err = below.GetMany(ctx, keys)
+			return err
+		}
+		for i, key := range keys {
+			r.results[i].Entry, r.results[i].Found, r.results[i].Err = b.s.below.Get(ctx, key)
+		}
+		return nil
+	})
+	return r.results, err
+}
+
+func (b asBatcher) SetMany(ctx context.Context, items []provider.Item) error {
+	names := make([]string, len(items))
+	for i := range items {
+		names[i] = items[i].Key.Name
 	}
-}
-
-// plain returns store without its capabilities.
-func plain(store provider.CacheProvider) *plainStore { return &plainStore{CacheProvider: store} }
-
-func call(f func(string), key string) {
-	if f != nil {
-		f(key)
-	}
-}
-
-// localStore is a plainStore that says that its calls never wait.
-type localStore struct{ *plainStore }
-
-func (localStore) InProcess() {}
-
-// leaseStore is the smallest store with leases and holds, as one process sees it:
-// a server, and a network in between on which requests and replies take their
-// time, some arrive twice, and some late, after their caller has given up.
-type leaseStore struct {
-	*leaseServer
-
-	network *network
-}
-
-func (s *leaseStore) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
-	s.gets.Add(1)
-	err = s.network.sendTwo(ctx, func(late bool) {
-		if late {
-			return
+	return b.s.do(ctx, "setMany", names, new(request), func() error {
+		if below, ok := b.s.below.(provider.Batcher); ok {
+			return below.SetMany(ctx, items)
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		got, ok := s.liveLocked(key)
-		entry, found = got.entry, ok && got.hasEntry
-	})
-	return entry, found && err == nil, err
-}
-
-func (s *leaseStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	panic("a cache with leases does not Set")
-}
-
-func (s *leaseStore) Delete(ctx context.Context, keys ...provider.Key) error {
-	return s.network.send(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, key := range keys {
-			delete(s.slots, key)
-		}
-	})
-}
-
-func (s *leaseStore) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
-	err = s.network.sendTwo(ctx, func(late bool) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if n := s.deletePrefixLocked(scope, prefix); !late {
-			removed = n
-		}
-	})
-	return removed, err
-}
-
-func (s *leaseStore) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	return s.grants(ctx, len(keys), func(i int) provider.Grant { return s.acquireLocked(keys[i], ttl) })
-}
-
-func (s *leaseStore) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
-	return s.grants(ctx, len(requests), func(i int) provider.Grant { return s.refreshLocked(&requests[i], ttl) })
-}
-
-func (s *leaseStore) grants(ctx context.Context, n int, grantLocked func(int) provider.Grant) ([]provider.Grant, error) {
-	grants := make([]provider.Grant, n)
-	err := s.network.sendTwo(ctx, func(late bool) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for i := range n {
-			grant := grantLocked(i)
-			if !late {
-				grants[i] = grant // nobody gets the reply to the second copy
+		for i := range items {
+			if err := b.s.below.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL); err != nil {
+				return err
 			}
 		}
-	})
-	if errors.Is(err, errStore) {
-		return nil, err // the reply was lost; one that is late is a reply
-	}
-	return slices.Clone(grants), err
-}
-
-func (s *leaseStore) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
-	filled := make([]provider.Filled, len(fills))
-	err := s.network.sendTwo(ctx, func(late bool) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for i, fill := range fills {
-			got, ok := s.liveLocked(fill.Lease.Key)
-			if !ok || got.token != fill.Lease.Token {
-				continue
-			}
-			entry := fill.Entry
-			if fill.Extend {
-				if !got.hasEntry {
-					continue
-				}
-				entry.Value, entry.Absent = got.entry.Value, got.entry.Absent
-			}
-			s.slots[fill.Lease.Key] = slot{entry: entry, hasEntry: true, until: time.Now().Add(fill.TTL)}
-			if !late {
-				filled[i].Stored = true
-			}
-		}
-	})
-	return filled, err
-}
-
-func (s *leaseStore) Release(ctx context.Context, leases []provider.Lease) error {
-	if err := ctx.Err(); err != nil {
-		return err // it is not even sent
-	}
-	return s.network.send(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, lease := range leases {
-			got := s.slots[lease.Key]
-			switch {
-			case got.token != lease.Token:
-			case got.hasEntry:
-				got.token = ""
-				s.slots[lease.Key] = got
-			default:
-				delete(s.slots, lease.Key)
-			}
-		}
+		return nil
 	})
 }
 
-func (s *leaseStore) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
-	return s.network.send(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, name := range targets.Keys {
-			delete(s.slots, provider.Key{Scope: targets.Scope, Name: name})
-		}
-		for _, prefix := range targets.Prefixes {
-			s.deletePrefixLocked(targets.Scope, prefix)
-		}
-		s.holds[token] = hold{targets: targets, until: time.Now().Add(ttl)}
+// GetValue has no error to return: only the faults that do not return make a
+// difference.
+func (v asValueGetter) GetValue(key provider.Key) (value any, is provider.Presence) {
+	_ = v.s.do(context.Background(), "getValue", []string{key.Name}, new(request), func() error {
+		value, is = v.s.below.(provider.ValueGetter).GetValue(key)
+		return nil
+	})
+	return value, is
+}
+
+func (v asValueGetter) GetValues(keys []provider.Key, values []provider.Value) {
+	_ = v.s.do(context.Background(), "getValues", namesOf(keys), new(request), func() error {
+		v.s.below.(provider.ValueGetter).GetValues(keys, values)
+		return nil
 	})
 }
 
-func (s *leaseStore) Unhold(ctx context.Context, _ provider.HoldTargets, token string) error {
-	return s.network.send(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.holds, token)
+func (l asLeaser) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	r := request{ttl: ttl}
+	err := l.s.do(ctx, "acquire", namesOf(keys), &r, func() (err error) {
+		r.grants, err = l.s.below.(provider.Leaser).Acquire(ctx, keys, r.ttl)
+		return err
+	})
+	return r.grants, err
+}
+
+func (l asLeaser) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+	names := make([]string, len(fills))
+	for i := range fills {
+		names[i] = fills[i].Lease.Key.Name
+	}
+	r := request{fills: fills}
+	err := l.s.do(ctx, "fill", names, &r, func() (err error) {
+		r.filled, err = l.s.below.(provider.Leaser).Fill(ctx, fills)
+		return err
+	})
+	return r.filled, err
+}
+
+func (l asLeaser) Release(ctx context.Context, leases []provider.Lease) error {
+	names := make([]string, len(leases))
+	for i := range leases {
+		names[i] = leases[i].Key.Name
+	}
+	return l.s.do(ctx, "release", names, new(request), func() error {
+		return l.s.below.(provider.Leaser).Release(ctx, leases)
 	})
 }
 
-// leaseServer is what the processes share.
-type leaseServer struct {
-	gets atomic.Int64 // requests
-
-	mu     sync.Mutex // guards following
-	slots  map[provider.Key]slot
-	holds  map[string]hold // by token
-	tokens int
-}
-
-// liveLocked returns what is under key now.
-func (s *leaseServer) liveLocked(key provider.Key) (slot, bool) {
-	found, ok := s.slots[key]
-	return found, ok && time.Now().Before(found.until)
-}
-
-func (s *leaseServer) deletePrefixLocked(scope, prefix string) (removed int) {
-	for key, found := range s.slots {
-		if key.Scope != scope || !strings.HasPrefix(key.Name, prefix) {
-			continue
-		}
-		if found.hasEntry && time.Now().Before(found.until) {
-			removed++
-		}
-		delete(s.slots, key)
+func (f asRefresher) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
+	names := make([]string, len(requests))
+	for i := range requests {
+		names[i] = requests[i].Key.Name
 	}
-	return removed
+	r := request{ttl: ttl}
+	err := f.s.do(ctx, "refresh", names, &r, func() (err error) {
+		r.grants, err = f.s.below.(provider.Refresher).Refresh(ctx, requests, r.ttl)
+		return err
+	})
+	return r.grants, err
 }
 
-func (s *leaseServer) acquireLocked(key provider.Key, ttl time.Duration) provider.Grant {
-	got, ok := s.liveLocked(key)
-	switch {
-	case ok && got.hasEntry:
-		return provider.Grant{State: provider.LeaseFound, Found: true, Entry: got.entry}
-	case ok:
-		return provider.Grant{State: provider.LeaseBusy}
-	case s.heldLocked(key):
-		return provider.Grant{State: provider.LeaseHeld}
-	}
-	s.slots[key] = slot{token: s.newTokenLocked(), until: time.Now().Add(ttl)}
-	return provider.Grant{State: provider.LeaseGranted, Lease: provider.Lease{Key: key, Token: s.slots[key].token}}
+func (h asHolder) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
+	r := request{ttl: ttl}
+	return h.s.do(ctx, "hold", slices.Concat(targets.Keys, targets.Prefixes), &r, func() error {
+		return h.s.below.(provider.Holder).Hold(ctx, targets, token, r.ttl)
+	})
 }
 
-func (s *leaseServer) refreshLocked(r *provider.RefreshRequest, ttl time.Duration) provider.Grant {
-	got, ok := s.liveLocked(r.Key)
-	switch {
-	case !ok || !got.hasEntry:
-		return s.acquireLocked(r.Key, ttl)
-	case got.leased():
-		return provider.Grant{State: provider.LeaseBusy, Found: true, Entry: got.entry}
-	case !r.Force && !r.LoadedAt.Equal(got.entry.LoadedAt):
-		return provider.Grant{State: provider.LeaseFound, Found: true, Entry: got.entry}
-	}
-	got.token, got.tokenUntil = s.newTokenLocked(), time.Now().Add(ttl)
-	s.slots[r.Key] = got
-	return provider.Grant{State: provider.LeaseGranted, Found: true, Entry: got.entry, Lease: provider.Lease{Key: r.Key, Token: got.token}}
+func (h asHolder) Unhold(ctx context.Context, targets provider.HoldTargets, token string) error {
+	return h.s.do(ctx, "unhold", slices.Concat(targets.Keys, targets.Prefixes), new(request), func() error {
+		return h.s.below.(provider.Holder).Unhold(ctx, targets, token)
+	})
 }
 
-func (s *leaseServer) newTokenLocked() string {
-	s.tokens++
-	return strconv.Itoa(s.tokens)
+func (i asInspector) Has(ctx context.Context, key provider.Key) (has bool, err error) {
+	err = i.s.do(ctx, "has", []string{key.Name}, new(request), func() (err error) {
+		has, err = i.s.below.(provider.Inspector).Has(ctx, key)
+		return err
+	})
+	return has, err
 }
 
-func (s *leaseServer) heldLocked(key provider.Key) bool {
-	for token, h := range s.holds {
-		if !time.Now().Before(h.until) {
-			delete(s.holds, token)
-			continue
-		}
-		if h.targets.Scope == key.Scope && (slices.Contains(h.targets.Keys, key.Name) ||
-			slices.ContainsFunc(h.targets.Prefixes, func(p string) bool { return strings.HasPrefix(key.Name, p) })) {
-			return true
-		}
-	}
-	return false
+func (i asInspector) Stats(ctx context.Context) (stats provider.Stats, err error) {
+	err = i.s.do(ctx, "stats", []string{""}, new(request), func() (err error) {
+		stats, err = i.s.below.(provider.Inspector).Stats(ctx)
+		return err
+	})
+	return stats, err
 }
 
-// peek returns what is stored, past the network.
-func (s *leaseServer) peek(key provider.Key) (provider.Entry, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	got, ok := s.liveLocked(key)
-	return got.entry, ok && got.hasEntry
+func (i asInspector) List(ctx context.Context, options provider.ListOptions) (page provider.Page, err error) {
+	err = i.s.do(ctx, "list", []string{options.Prefix}, new(request), func() (err error) {
+		page, err = i.s.below.(provider.Inspector).List(ctx, options)
+		return err
+	})
+	return page, err
 }
 
-// slot is what a key holds: an entry, a lease, or both.
-type slot struct {
-	entry      provider.Entry
-	hasEntry   bool
-	until      time.Time // the end of the entry, or of a lease alone
-	token      string    // of a lease; "": none
-	tokenUntil time.Time // the end of a lease beside an entry
-}
-
-// leased reports whether somebody has the lease of a slot that is live.
-func (s *slot) leased() bool {
-	return s.token != "" && (!s.hasEntry || time.Now().Before(s.tokenUntil))
-}
-
-type hold struct {
-	targets provider.HoldTargets
-	until   time.Time
-}
-
-func newLeaseServer() *leaseServer {
-	return &leaseServer{slots: map[provider.Key]slot{}, holds: map[string]hold{}}
-}
-
-// network is what lies between a process and the store.
-type network struct {
-	delay      time.Duration // at most, for each way
-	duplicates bool          // some requests arrive twice, the second time late
-	losses     bool          // some requests or replies are lost
-	cut        atomic.Bool   // nothing arrives
-
-	slowReplies atomic.Int64 // how long replies take, in nanoseconds
-}
-
-// send runs a request on the server, and returns an error if no reply came. The
-// request must be one that may run twice.
-func (n *network) send(ctx context.Context, request func()) error {
-	return n.sendTwo(ctx, func(bool) { request() })
-}
-
-func (n *network) sendTwo(ctx context.Context, request2 func(late bool)) error {
-	request := func() { request2(false) }
-	lateRequest := func() { request2(true) }
-	pause := func(most time.Duration) {
-		if most > 0 {
-			time.Sleep(rand.N(most))
-		}
-	}
-	pause(n.delay)
-	if n.cut.Load() {
-		return errStore
-	}
-	lost := n.losses && rand.IntN(40) == 0
-	if lost && rand.IntN(2) == 0 {
-		return errStore // before it arrived, or so it seems
-	}
-	if lost && rand.IntN(2) == 0 {
-		go func() {
-			time.Sleep(rand.N(100 * time.Millisecond))
-			lateRequest()
-		}()
-		return errStore
-	}
-	request()
-	if n.duplicates && rand.IntN(20) == 0 {
-		go func() {
-			time.Sleep(rand.N(20 * time.Millisecond))
-			lateRequest()
-		}()
-	}
-	if lost {
-		return errStore
-	}
-	pause(n.delay)
-	time.Sleep(time.Duration(n.slowReplies.Load()))
-	return ctx.Err()
+func (c asCloser) Close() error {
+	return c.s.do(context.Background(), "close", []string{""}, new(request), func() error { return nil })
 }

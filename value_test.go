@@ -125,14 +125,14 @@ func TestSecondLookFindsAnotherType(t *testing.T) {
 		missed, goOn := make(chan struct{}), make(chan struct{})
 		store := plain(newStore(t))
 		var gets atomic.Int64
-		store.afterGet = func(string) {
+		store.after("get", func(string) {
 			if gets.Add(1) == 1 {
 				close(missed)
 				<-goOn
 			}
-		}
+		})
 		var reported reports
-		s, src := newScope(t, on(localStore{store}), reported.collect()), newSource(7)
+		s, src := newScope(t, on(store.as(capInProcess)), reported.collect()), newSource(7)
 		reader := wrapAsync(t.Context(), s, "k", src.load)
 		<-missed
 		_, err := readthrough.Wrap(t.Context(), s, "k", newSource("text").load)

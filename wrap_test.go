@@ -127,7 +127,7 @@ func TestHugeValues(t *testing.T) {
 		return int64(len(b))
 	}})
 	require.NoError(t, err)
-	refusing := newFaulty()
+	refusing := plain(newStore(t))
 	refusing.fail(faultTooLarge, "set")
 	for name, store := range map[string]provider.CacheProvider{"refused by its weight": heavy, "refused": refusing} {
 		t.Run(name, func(t *testing.T) {

@@ -114,7 +114,7 @@ func TestWrapManyOfNothingTouchesNothing(t *testing.T) {
 		values, err := readMany(t.Context(), s, src, ids...)
 		wantMany(t, "no ids", values, err, map[string]int{})
 	}
-	assert.Zero(t, store.calls(), "calls of the store")
+	assert.Zero(t, store.count(), "calls of the store")
 	src.wantAsked(t)
 	stats := s.Stats()
 	assert.Zero(t, stats.Hits+stats.Misses+stats.Loads, "counted")
@@ -245,7 +245,7 @@ func TestWrapManyBadKeys(t *testing.T) {
 		"a key that is not readable": {[]float64{1}, func(float64) string { return "\x00\xff" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := store.calls()
+			before := store.count()
 			var loads atomic.Int64
 			values, err := readthrough.WrapMany(t.Context(), s, c.ids, c.key, func(context.Context, []float64) (map[float64]int, error) {
 				loads.Add(1)
@@ -261,7 +261,7 @@ func TestWrapManyBadKeys(t *testing.T) {
 				assert.LessOrEqual(t, len(err.Error()), 500, "the length of the message")
 			}
 			wantLoads(t, &loads, 0)
-			assert.Equal(t, before, store.calls(), "calls of the store")
+			assert.Equal(t, before, store.count(), "calls of the store")
 		})
 	}
 }
@@ -291,7 +291,7 @@ func TestWrapManyOfTenThousandIDs(t *testing.T) {
 					defer mu.Unlock()
 					most = max(most, runtime.NumGoroutine()-before)
 				}
-				hooks.beforeGet, hooks.beforeSet = look, look
+				hooks.before("get set", look)
 				s := newScope(t, on(p))
 				ids, wanted := make([]int, n), make(map[int]int, n)
 				for i := range ids {
@@ -349,26 +349,17 @@ func TestWrapManyResultIsTheCallersOwn(t *testing.T) {
 	wantMany(t, "second", second, err, map[string]int{"a": 1, "b": 2})
 }
 
-// failingGets is a store that cannot be asked for one of its keys.
-type failingGets struct {
-	provider.CacheProvider
-
-	key string
-}
-
-func (s failingGets) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	if key.Name == s.key {
-		return provider.Entry{}, false, provider.ErrUndecodable
-	}
-	return s.CacheProvider.Get(ctx, key)
-}
-
-func (failingGets) InProcess() {}
-
 // A store that cannot read one entry costs that id a load, and no other.
 func TestWrapManyOfWhichOneIsUndecodable(t *testing.T) {
 	var reported reports
-	s, src := newScope(t, on(failingGets{newStore(t), "b"}), reported.collect()), newTable("a", "b", "c")
+	store := plain(newStore(t))
+	store.around("get", func(_ context.Context, r *request, get func() error) error {
+		if r.name() == "b" {
+			return provider.ErrUndecodable
+		}
+		return get()
+	})
+	s, src := newScope(t, on(store.as(capInProcess)), reported.collect()), newTable("a", "b", "c")
 	for range 2 {
 		values, err := readMany(t.Context(), s, src, "a", "b", "c")
 		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3})
