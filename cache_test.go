@@ -240,7 +240,7 @@ func TestCloseSendsReadersWithAStaleValueAway(t *testing.T) {
 // Close cancels the loads whose epochs an invalidation has ended, too.
 func TestCloseCancelsDetachedLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cache, scope := interplayScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
+		cache, scope := newFleetScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
 		release := make(chan struct{})
 		reader := wrapAsync(t.Context(), scope, "k", func(ctx context.Context) (int, error) {
 			select {

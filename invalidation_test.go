@@ -437,7 +437,7 @@ func TestReplicaLagWindow(t *testing.T) {
 				<-goOn
 			}
 		})
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{ReplicaLag: time.Second})
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{ReplicaLag: time.Second})
 		var replica versioned
 		replica.version.Store(1)
 		done := make(chan error, 1)

@@ -14,69 +14,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// twoProcesses returns a scope each in two processes that share a server, and
-// their networks.
-func twoProcesses(t *testing.T, options readthrough.ScopeOptions) (a, b *readthrough.CachedScope, networks [2]*network, server *leaseServer) {
-	t.Helper()
-	server = newLeaseServer()
-	networks = [2]*network{{}, {}}
-	var scopes [2]*readthrough.CachedScope
-	for i := range scopes {
-		cache, err := readthrough.New(&leaseStore{server, networks[i]}, readthrough.Options{
-			OnError: func(*readthrough.OpError) {},
-		})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = cache.Close() })
-		scopes[i], err = cache.Scope("fleet", options)
-		require.NoError(t, err)
-	}
-	return scopes[0], scopes[1], networks, server
-}
-
-// versioned is a source with one value. Each load waits at its gates.
-type versioned struct {
-	version       atomic.Int64
-	loads         atomic.Int64
-	before, after chan struct{} // nil: open
-}
-
-func (v *versioned) load(ctx context.Context) (int64, error) {
-	v.loads.Add(1)
-	pass := func(gate chan struct{}) {
-		if gate != nil {
-			select {
-			case <-gate:
-			case <-ctx.Done():
-			}
-		}
-	}
-	pass(v.before)
-	version := v.version.Load()
-	pass(v.after)
-	return version, ctx.Err()
-}
-
-type answer struct {
-	version int64
-	err     error
-}
-
-func readLater(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (int64, error)) <-chan answer {
-	answers := make(chan answer, 1)
-	go func() {
-		version, err := readthrough.Wrap(ctx, s, "k", load)
-		answers <- answer{version, err}
-	}()
-	return answers
-}
-
-func readNow(t *testing.T, s *readthrough.CachedScope, load func(context.Context) (int64, error)) int64 {
-	t.Helper()
-	version, err := readthrough.Wrap(t.Context(), s, "k", load)
-	require.NoError(t, err)
-	return version
-}
-
 // While one process loads, the others wait for it instead of loading too, and
 // take what it stored.
 func TestOneLoadAcrossProcesses(t *testing.T) {
@@ -184,7 +121,7 @@ func TestLoadTimeoutShorterThanLeaseWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newLeaseServer()
 		store := &leaseStore{server, &network{}}
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{LoadTimeout: 150 * time.Millisecond})
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{LoadTimeout: 150 * time.Millisecond})
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
 		require.NoError(t, err)
 		var calls atomic.Int64
@@ -210,7 +147,7 @@ func TestImpatientCallerAndBusyLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newLeaseServer()
 		store := &leaseStore{server, &network{}}
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
 		require.NoError(t, err)
 		failed, calls := 0, 0
@@ -232,7 +169,7 @@ func TestImpatientCallerAndHangingLeases(t *testing.T) {
 		store := hangingStore()
 		store.fail(faultError, "acquire", "fill", "release")
 		store.before("acquire", func(string) { time.Sleep(30 * time.Second) })
-		_, scope := interplayScope(t, store.as(capLeases), readthrough.Options{}, readthrough.ScopeOptions{})
+		_, scope := newFleetScope(t, store.as(capLeases), readthrough.Options{}, readthrough.ScopeOptions{})
 		failed := 0
 		for range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
@@ -256,7 +193,7 @@ func TestFailedFillLeavesTheLease(t *testing.T) {
 			}
 			return fill()
 		})
-		_, scope := interplayScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+		_, scope := newFleetScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
 		var source versioned
 		readNow(t, scope, source.load)
 		start := time.Now()
@@ -279,7 +216,7 @@ func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
 			}
 			return nil
 		})
-		_, scope := interplayScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+		_, scope := newFleetScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
 		var source versioned
 		readNow(t, scope, source.load)
 		start := time.Now()
@@ -290,11 +227,6 @@ func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
 
 // contestedKey is the key that the tests of what others do to it use.
 var contestedKey = provider.Key{Scope: "test", Name: "k"}
-
-// keepsStale is an option for newScope.
-func keepsStale() func(*setup) {
-	return serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Hour, 2*time.Hour })
-}
 
 // onContested runs test in a bubble for each way to read, with a value of 1 that is
 // stored, and was stale for so long.

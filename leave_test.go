@@ -276,7 +276,7 @@ func TestLoadAfterEverybodyLeft(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := newLeaseServer()
 				store := &leaseStore{server, &network{}}
-				cache, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+				cache, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
 				_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
 				require.NoError(t, err)
 				var calls, closed atomic.Int64
@@ -302,7 +302,7 @@ func TestAbandonedLoadIsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newLeaseServer()
 		store := &leaseStore{server, &network{}}
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
@@ -340,7 +340,7 @@ type nosyContext struct {
 func (c nosyContext) Err() error { c.scope.Stats(); return c.Context.Err() }
 
 func TestContextErrUnderLock(t *testing.T) {
-	_, scope := interplayScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
+	_, scope := newFleetScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	source := newGated(1)
 	reader := wrapAsync[int](nosyContext{ctx, scope}, scope, "k", source.load)

@@ -16,11 +16,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// limited is an option for newScope.
-func limited(loads int) func(*setup) {
-	return serving(func(so *readthrough.ScopeOptions) { so.MaxLoads = loads })
-}
-
 // turnstile is a load function that notes which keys were loaded, in order, and how
 // many at once.
 type turnstile struct {

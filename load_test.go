@@ -60,19 +60,6 @@ func TestLoadDecidesHowLongItIsStored(t *testing.T) {
 	}
 }
 
-// wantStoredFor fails the test unless key leaves the store in exactly d.
-func wantStoredFor(t *testing.T, store provider.CacheProvider, key string, d time.Duration) {
-	t.Helper()
-	if d > 0 {
-		time.Sleep(d - 1)
-		_, ok := stored(t, store, key)
-		assert.True(t, ok, "gone before %v", d)
-		time.Sleep(1)
-	}
-	_, ok := stored(t, store, key)
-	assert.False(t, ok, "still stored after %v", d)
-}
-
 // A TTL of a load is one: its end is followed by the stale window, and jitter
 // applies to it.
 func TestLoadDecidesItsTTLAndTheStaleWindowFollows(t *testing.T) {

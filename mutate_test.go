@@ -422,7 +422,7 @@ func TestFailedWriteGivesUpTheHold(t *testing.T) {
 func TestHoldNeverProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{}
-		_, scope := interplayScope(t, &leaseStore{newLeaseServer(), n}, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, scope := newFleetScope(t, &leaseStore{newLeaseServer(), n}, readthrough.Options{}, readthrough.ScopeOptions{})
 		m := readthrough.Mutation[int]{
 			Write:      func(context.Context) (int, error) { return 1, nil },
 			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
@@ -445,7 +445,7 @@ func TestHoldForOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newLeaseServer()
 		store := &leaseStore{server, &network{}}
-		_, scope := interplayScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
 		_, err := readthrough.Mutate(t.Context(), scope, readthrough.Mutation[int]{
 			Write: func(ctx context.Context) (int, error) {
 				g, _ := store.Acquire(ctx, []provider.Key{{Scope: "fleet", Name: "k"}}, time.Second)

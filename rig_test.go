@@ -22,7 +22,7 @@ type reported struct {
 	err        error
 }
 
-// rig is a cache on a faulty store, with a source of values that counts its
+// rig is a cache on a double, with a source of values that counts its
 // loads.
 type rig struct {
 	t     *testing.T
@@ -155,7 +155,8 @@ func (r *rig) expectReports(want ...string) {
 	assert.Equal(r.t, want, got, "the ops of %v", reports)
 }
 
-// newRig makes a rig in a bubble. Its store has only the capabilities of has. It clears up after the test: faults end, the cache is closed.
+// newRig makes a rig in a bubble, whose store has the capabilities of has alone. It
+// clears up after the test: faults end, the cache is closed.
 func newRig(t *testing.T, options readthrough.Options, has capabilities) *rig {
 	t.Helper()
 	r := &rig{t: t, store: plain(newStore(t)), value: "1"}
