@@ -163,13 +163,18 @@ const (
 
 // loader is the typed end of a call: a load function, and the type that it loads.
 type loader interface {
+	decoder
 	// load runs the load function for flights and sets their outcomes. With an error, the flights that
 	// have no outcome have failed.
 	load(ctx context.Context, flights []*flight) error
-	// decode returns the value of a stored entry as the type that is loaded.
-	decode(entry provider.Entry) (any, error)
 	// isLoaded reports whether a stored value is of the type that is loaded, without decoding it.
 	isLoaded(stored any) bool
+}
+
+// decoder knows the type that is loaded.
+type decoder interface {
+	// decode returns the value of a stored entry as the type that is loaded.
+	decode(entry provider.Entry) (any, error)
 }
 
 // notice is what the user is told after the call has landed. Until then invalidations may wait for the

@@ -63,6 +63,7 @@ type keyspace struct {
 	quick     bool
 	stats     scopeStats
 	flights   flights
+	reads     sync.Pool   // of *one, for reads of one key
 	scratches sync.Pool   // of *scratch, for bulk reads
 	retrying  atomic.Bool // a goroutine retries what is pending
 }
@@ -174,7 +175,7 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 		if results[i].Err == nil {
 			continue
 		}
-		if err == nil || backend.Refused(results[i].Err) {
+		if err == nil || backend.Answered(results[i].Err) {
 			s.reportGet(ctx, keys[i].Name, results[i].Err)
 		}
 		results[i] = provider.Result{}

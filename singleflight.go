@@ -62,13 +62,29 @@ type item struct {
 	index  int     // in the caller's ids
 	flight *flight // which the reader waits for
 	late   bool    // the reader may not take the outcome of flight: it began too late
-	// replaces is the LoadedAt of the stored entry that is to be replaced; zero: none.
-	replaces time.Time
+	// replaces is the stored entry that is to be replaced; nil: none.
+	replaces *replaced
+}
+
+// replaced is a stored entry that is to be replaced. Few items have one, so it is apart.
+type replaced struct {
+	loadedAt time.Time // Entry.LoadedAt; zero: the entry is gone, or has none
 	// fallback is a stale value, which is served if the load fails or takes long. It was in the store
 	// after the read had begun, so no invalidation from before that had removed it.
 	fallback    any
 	hasFallback bool
 }
+
+// replace says that the item is to replace an entry from loadedAt. It keeps the fallback.
+func (i *item) replace(loadedAt time.Time) {
+	if i.replaces == nil {
+		i.replaces = new(replaced)
+	}
+	i.replaces.loadedAt = loadedAt
+}
+
+// hasFallback reports whether there is a stale value for the item.
+func (i *item) hasFallback() bool { return i.replaces != nil && i.replaces.hasFallback }
 
 // joined is what a reader that missed waits for.
 type joined struct {
@@ -223,9 +239,12 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 			continue
 		}
 		f := &created[n]
-		f.key, f.call, f.index, f.replaces = i.key, c, i.index, i.replaces
+		f.key, f.call, f.index = i.key, c, i.index
+		if i.replaces != nil {
+			f.replaces = i.replaces.loadedAt
+			c.recheck = c.recheck || !f.replaces.IsZero()
+		}
 		f.bypass, f.validBefore, f.next = g.bypassLocked(i.key), always, g.live[i.key]
-		c.recheck = c.recheck || !i.replaces.IsZero()
 		g.live[i.key] = f
 		g.size++
 		c.flights[n], i.flight = f, f
@@ -386,7 +405,7 @@ func (g *flights) takeFailedLocked(r *request) (out []failed) {
 	}
 	now, left := time.Now(), r.items[:0]
 	for _, i := range r.items {
-		if err := g.failures.instead(i.key, i.hasFallback, now); err != nil {
+		if err := g.failures.instead(i.key, i.hasFallback(), now); err != nil {
 			out = append(out, failed{i, err})
 		} else {
 			left = append(left, i)

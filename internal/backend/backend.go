@@ -61,7 +61,8 @@ type Backend struct {
 	inspector provider.Inspector // nil: the store cannot be inspected
 	punctual  bool               // calls end at their deadline
 	panicked  func(any) error
-	breaker   breaker
+	breaker   breaker      // of failures
+	refusals  breaker      // of writes that a store refuses which is well
 	orphans   atomic.Int64 // calls that the store has not answered although their deadline is over
 }
 
@@ -83,6 +84,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		DeleteTimeout: c.DeleteTimeout,
 		panicked:      c.Panicked,
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
+		refusals:      breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 	}
 	b.batch, _ = store.(provider.Batcher)
 	b.inspector, _ = store.(provider.Inspector)
@@ -107,12 +109,28 @@ func (b *Backend) Open() bool { return b.breaker.open.Load() }
 // Saturated reports whether there are as many orphans as there may be.
 func (b *Backend) Saturated() bool { return b.orphans.Load() >= maxOrphans }
 
-// Admit returns the error of a read or a fill that is not made.
-func (b *Backend) Admit() error {
-	if b.Local || !b.Saturated() && b.breaker.allow(b.Pending.Load() == 0) {
+// Admit returns the error of a read that is not made.
+func (b *Backend) Admit() error { return b.admit(reads) }
+
+// AdmitFill returns the error of a fill, a lease or a hold that is not made: because the store does not
+// answer, or because it refuses to store anything.
+func (b *Backend) AdmitFill() error { return b.admit(writes) }
+
+func (b *Backend) admit(does kind) error {
+	mayProbe := b.Pending.Load() == 0
+	switch {
+	case b.Local:
+		return nil
+	case b.Saturated() || does == writes && b.refusals.open.Load() && !b.refusals.allow(writes, mayProbe):
+		return ErrOpen
+	case !b.breaker.allow(does, mayProbe):
+		if does == writes {
+			b.refusals.record(writes, storeUnknown) // it is not the probe after all
+		}
+		return ErrOpen
+	default:
 		return nil
 	}
-	return ErrOpen
 }
 
 // errNoInspector is the error of a look into a store that has no [provider.Inspector].
