@@ -148,7 +148,7 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 
 // backgroundTimeout bounds a load that no reader waits for, in a scope without LoadTimeout. A load that
 // hangs would otherwise keep its key from being loaded for ever.
-const backgroundTimeout = time.Minute
+const backgroundTimeout = 5 * time.Minute
 
 // detachLocked lets the load of c go on though nobody waits for it.
 func (c *call) detachLocked(options *ScopeOptions) {
