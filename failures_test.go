@@ -62,7 +62,7 @@ func TestRetryAfterDoubles(t *testing.T) {
 					t.Helper()
 					assert.NoError(t, err)
 					assert.Equal(t, 1, got.Value)
-					assert.Equal(t, name == "on error", errors.Is(got.Err, errDatabase))
+					assert.Equal(t, name == "on error", errors.Is(got.Err, errDatabase), "error %v", got.Err)
 				}
 				for _, after := range []string{"success", "a success"} { // which begins the count anew
 					time.Sleep(time.Minute)

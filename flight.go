@@ -262,14 +262,19 @@ const (
 // loader is the typed end of a call: a load function, and the type that it loads. It is an
 // interface, because flights of one scope have values of many types.
 type loader interface {
+	decoder
 	// load runs the load function for flights and sets their outcomes. If it returns an error, the
 	// flights without an outcome have failed.
 	load(ctx context.Context, flights []*flight) error
-	// decode returns the value of a stored entry as the type that is loaded.
-	decode(entry provider.Entry) (any, error)
 	// isLoaded reports whether a stored value is of the type that is loaded. It does not decode the
 	// value.
 	isLoaded(stored any) bool
+}
+
+// decoder knows the type that is loaded.
+type decoder interface {
+	// decode returns the value of a stored entry as that type.
+	decode(entry provider.Entry) (any, error)
 }
 
 // notice is something that the user is told after the call has landed. It cannot be told earlier:

@@ -174,7 +174,7 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	if targets.size() == 0 || b.Holder == nil {
 		return "", nil
 	}
-	if err := b.Admit(); err != nil {
+	if err := b.AdmitFill(); err != nil {
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	token = newToken()

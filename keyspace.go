@@ -84,6 +84,8 @@ type keyspace struct {
 	// stats are the counters. Each is atomic.
 	stats   scopeStats
 	flights flights
+	// reads has the memory of reads of one key, *one.
+	reads sync.Pool
 	// scratches has the memory of bulk reads, *scratch.
 	scratches sync.Pool
 	// retrying says that a goroutine retries what is pending. See retryLoop.
@@ -205,7 +207,7 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 		if results[i].Err == nil {
 			continue
 		}
-		if err == nil || backend.Refused(results[i].Err) {
+		if err == nil || backend.Answered(results[i].Err) {
 			s.reportGet(ctx, keys[i].Name, results[i].Err)
 		}
 		results[i] = provider.Result{}

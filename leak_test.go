@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -23,7 +24,7 @@ import (
 // million distinct keys, and looks for what is left of them. One predecessor
 // kept an epoch for every key that was ever invalidated.
 func TestMillionKeys(t *testing.T) {
-	total := 1_000_000
+	total := proofs.Sized(1_000_000, 250_000)
 	switch {
 	case testing.Short():
 		total = 50_000

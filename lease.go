@@ -127,7 +127,9 @@ func (c *call) ask(ctx context.Context, flights []*flight) {
 func (c *call) grants(ctx context.Context, flights []*flight) ([]provider.Grant, error) {
 	b, ttl := c.scope.backend, c.scope.leaseTTL()
 	force := c.purpose == toReplace
-	if b.Refresher == nil || !force && !c.scope.options.ages() {
+	// What was found may be older than this scope serves it, if another process keeps it longer.
+	replaces := slices.ContainsFunc(flights, func(f *flight) bool { return !f.replaces.IsZero() })
+	if b.Refresher == nil || !force && !replaces && !c.scope.options.ages() {
 		return b.Acquire(ctx, c.keys(flights), ttl)
 	}
 	requests := make([]provider.RefreshRequest, len(flights))

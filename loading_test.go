@@ -320,7 +320,7 @@ func TestBulkLoadDecidesPerID(t *testing.T) {
 					return values, nil
 				})
 				assert.Error(t, err)
-				assert.Equal(t, fails, errors.Is(err, errDatabase))
+				assert.Equal(t, fails, errors.Is(err, errDatabase), "error %v", err)
 				assert.Len(t, got, 4)
 				for id, value := range map[string]int{"same": 1, "changed": 2, "long": 2, "unstored": 2} {
 					wantResult(t, id, got[id], nil, readthrough.Result[int]{Value: value, Source: readthrough.FromLoad})

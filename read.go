@@ -45,10 +45,10 @@ type read struct {
 // target is the typed end of a read: its load function, and the place where its values go. one and
 // bulk implement it.
 type target interface {
-	loader
-	// own is called before a load starts. The load may outlast the read, so the target must not
-	// share memory with the caller of the read after that.
-	own()
+	decoder
+	// loader returns the typed end of a call that this read starts. The call may outlast the read,
+	// so it must not share memory that the read or its caller uses again.
+	loader() loader
 	// put sets the value of an item. If stored cannot be read as the type of the values, put
 	// returns an error and sets nothing. why is the error in place of which a stale value is
 	// served.
@@ -128,7 +128,9 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 	if (is == early || is == stale) && isLoadOf(ctx, i.key) {
 		is = expired // a load does not get what it is to replace: it waits for itself, which is an error
 	}
-	i.replaces = time.Time{}
+	if i.replaces != nil {
+		i.replace(time.Time{}) // the entry of an earlier look
+	}
 	if is == fresh && entry.Absent {
 		r.target.absent(i, nil)
 		return true
@@ -139,10 +141,12 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 			r.scope.report(ctx, opGet, i.key, err)
 			return false
 		}
-		i.fallback, i.hasFallback, r.fallbacks = value, true, true
+		i.replace(entry.LoadedAt)
+		i.replaces.fallback, i.replaces.hasFallback, r.fallbacks = value, true, true
+		return false
 	}
-	if is == ifError || is == expired {
-		i.replaces = entry.LoadedAt
+	if is == expired {
+		i.replace(entry.LoadedAt)
 		return false
 	}
 	source := FromStore
@@ -157,7 +161,7 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		r.scope.servedStale(ctx, i.key, 1, nil)
 	}
 	if is != fresh {
-		i.replaces = entry.LoadedAt
+		i.replace(entry.LoadedAt)
 		r.toRefresh = append(r.toRefresh, *i)
 	}
 	return true
@@ -178,8 +182,7 @@ func (r *read) refresh(ctx context.Context) {
 // start starts a call that this read has made.
 func (r *read) start(c *call) {
 	c.ttls = r.ttls
-	r.target.own()
-	r.scope.start(c, r.target)
+	r.scope.start(c, r.target.loader())
 }
 
 // ---- what loads bring
@@ -243,7 +246,7 @@ func (r *read) onlyKey() string {
 func (r *read) takeFailed(ctx context.Context, items []failed, errs *errorList) {
 	for n := range items {
 		i := &items[n]
-		if !i.hasFallback || !r.fallBack(ctx, &i.item, i.err) {
+		if !i.hasFallback() || !r.fallBack(ctx, &i.item, i.err) {
 			errs.addOnce(i.err)
 		}
 	}
@@ -256,7 +259,7 @@ func (r *read) haveFallbacks(c *call) bool {
 		return false
 	}
 	for i := range r.items {
-		if r.items[i].flight.call == c && !r.items[i].hasFallback {
+		if r.items[i].flight.call == c && !r.items[i].hasFallback() {
 			return false
 		}
 	}
@@ -313,7 +316,7 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		err = o.err
 	}
 	switch {
-	case err != nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):
+	case err != nil && i.hasFallback() && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):
 	case err != nil:
 		return hasFailed, err
 	case i.late:
@@ -331,7 +334,7 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 // fallBack answers an item with its fallback, in place of err.
 func (r *read) fallBack(ctx context.Context, i *item, err error) bool {
 	r.scope.servedStale(ctx, i.key, 1, err)
-	return r.target.put(i, i.fallback, FromStale, i.replaces, err) == nil
+	return r.target.put(i, i.replaces.fallback, FromStale, i.replaces.loadedAt, err) == nil
 }
 
 // mayFallBack reports whether a stale value may be served in place of err: not if the reader's

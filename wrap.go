@@ -181,7 +181,9 @@ func boxed(e provider.Entry) *provider.Entry { return &e }
 
 // ---- a read of one key
 
-// one is a read of one key, with its typed end. It is one piece of memory.
+// one is a read of one key, with its typed end. It is one piece of memory, which the next read uses
+// again (keyspace.reads): nothing keeps a read after its end, since its calls have a loader of
+// their own.
 type one[T any] struct {
 	read
 
@@ -196,45 +198,44 @@ type one[T any] struct {
 // readOne answers a read that lookUp has not answered. entry is what is stored; nil: nothing, or
 // the caller does not want it. stored is flights.stored before the store was asked.
 func readOne[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error), ttls ttls, purpose purpose, stored uint64, entry *provider.Entry) (Result[T], error) {
-	o := &one[T]{loadOne: load}
+	o, ok := s.reads.Get().(*one[T]) // nothing keeps a read after its end
+	if !ok {
+		o = new(one[T])
+	}
+	o.loadOne = load
 	r := &o.read
 	r.scope, r.target, r.ttls, r.purpose, r.stored = s, o, ttls, purpose, stored
 	o.room[0].key = key
 	r.items, r.single = o.room[:], true
+	err := o.answer(ctx, entry)
+	result := o.result
+	*o = one[T]{}
+	s.reads.Put(o)
+	return result, err
+}
+
+// answer sets the result of the read, or returns its error.
+func (o *one[T]) answer(ctx context.Context, entry *provider.Entry) error {
+	r, s, key := &o.read, o.scope, o.room[0].key
 	if entry != nil && r.serve(ctx, &o.room[0], entry) {
 		s.hit(ctx, key)
 		r.refresh(ctx)
-		return o.result, o.absence
+		return o.absence
 	}
-	if purpose == toRead {
+	if r.purpose == toRead {
 		s.stats.misses.Add(1)
 		s.tell(ctx, s.observer.Miss, Event{Key: key, Count: 1})
 	}
 	if err := r.miss(ctx); err != nil {
-		return Result[T]{Value: o.result.Value}, err
-	}
-	return o.result, o.absence
-}
-
-// load runs the load function. An absence is an outcome, and not an error of the load.
-func (o *one[T]) load(ctx context.Context, flights []*flight) error {
-	value, err := o.loadOne(ctx)
-	switch {
-	case err == nil:
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
-	case o.scope.isNotFound(err):
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: o.scope.absence(err)}
-	default:
+		o.result = Result[T]{Value: o.result.Value}
 		return err
 	}
-	return nil
+	return o.absence
 }
 
+func (o *one[T]) loader() loader { return &oneLoader[T]{o.scope, o.loadOne} }
+
 func (*one[T]) decode(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
-
-func (*one[T]) isLoaded(stored any) bool { return holdsA[T](stored) }
-
-func (*one[T]) own() {}
 
 func (o *one[T]) put(_ *item, stored any, source Source, loadedAt time.Time, why error) error {
 	value, err := valueOf[T](stored)
@@ -258,3 +259,28 @@ func (o *one[T]) loadAlone(ctx context.Context, _ []item) error {
 	o.result = Result[T]{Value: value, Source: FromLoad}
 	return err
 }
+
+// oneLoader is the typed end of a call that loads one key. It is apart from one, because a call may
+// outlast the read that started it.
+type oneLoader[T any] struct {
+	scope   *keyspace
+	loadOne func(context.Context) (T, error)
+}
+
+// load runs the load function. An absence is an outcome, and not an error of the load.
+func (l *oneLoader[T]) load(ctx context.Context, flights []*flight) error {
+	value, err := l.loadOne(ctx)
+	switch {
+	case err == nil:
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
+	case l.scope.isNotFound(err):
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: l.scope.absence(err)}
+	default:
+		return err
+	}
+	return nil
+}
+
+func (*oneLoader[T]) decode(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
+
+func (*oneLoader[T]) isLoaded(stored any) bool { return holdsA[T](stored) }

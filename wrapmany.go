@@ -136,7 +136,9 @@ func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
 	r.ttls, r.stored = ttls, r.scope.flights.stored.Load()
 	missing := r.takeValues(ctx)
 	r.look(ctx)
-	if len(missing) > 0 {
+	if len(r.items) == 0 {
+		r.items = missing
+	} else if len(missing) > 0 {
 		r.add(missing)
 	}
 	r.count(ctx, len(r.items))
@@ -173,6 +175,9 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 		default:
 			r.items = append(r.items, item{key: r.keys[i], index: i})
 		case provider.Missing:
+			if missing == nil {
+				missing = make([]item, 0, len(asked)-n)
+			}
 			missing = append(missing, item{key: r.keys[i], index: i})
 		}
 	}
@@ -235,11 +240,13 @@ func (*bulk[ID, T]) decode(entry provider.Entry) (any, error) { return valueOf[T
 
 func (*bulk[ID, T]) isLoaded(stored any) bool { return holdsA[T](stored) }
 
-// own copies ids, once, so that a load may use them after the read has returned.
-func (r *bulk[ID, T]) own() {
+// loader returns the read itself. It copies ids, once, so that the load may use them after the read
+// has returned. The other memory that a load uses is not used again.
+func (r *bulk[ID, T]) loader() loader {
 	if !r.owned {
 		r.ids, r.owned = slices.Clone(r.ids), true
 	}
+	return r
 }
 
 func (r *bulk[ID, T]) put(i *item, stored any, source Source, loadedAt time.Time, why error) error {

@@ -11,12 +11,13 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// ask makes a request under a deadline, and records what its outcome tells about the store. A panic
-// of the store is an error. The deadline is timeout, or half of the time that the caller has left,
-// if that is less.
-func ask[R any](ctx context.Context, b *Backend, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
+// ask makes a request under a deadline, and records what its outcome tells about the store. does is
+// what the request does in the store. A panic of the store is an error. The deadline is timeout, or
+// half of the time that the caller has left, if that is less.
+func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
 	if b.Local {
-		return try(ctx, b, call)
+		result, err = try(ctx, b, call)
+		return result, sane(err)
 	}
 	bound, conclusive := Bound(ctx, timeout)
 	bounded, cancel := context.WithTimeout(ctx, bound)
@@ -31,7 +32,7 @@ func ask[R any](ctx context.Context, b *Backend, timeout time.Duration, call fun
 			err = fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
 		}
 	}
-	return result, b.judge(ctx, bounded, conclusive, err)
+	return result, b.judge(ctx, bounded, does, conclusive, err)
 }
 
 // leavable makes a request in a goroutine of its own. If the request does not return in time, it
@@ -79,13 +80,20 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 // judge records what the outcome of a request tells about the store, and returns the error for its
 // caller. An outcome tells nothing if the caller has left, or had too little time: impatient
 // readers must not open the breaker for the others.
-func (b *Backend) judge(ctx, bounded context.Context, conclusive bool, err error) error {
+func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool, err error) error {
+	err = sane(err)
 	v := verdictWithin(ctx, err)
 	// The deadline of a connection may be noticed a moment before the deadline of the context.
 	if v == storeFailed && !conclusive && (bounded.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) {
 		v, err = storeUnknown, ErrNoTime
 	}
-	b.breaker.record(v)
+	if v == storeRefused && does == reads {
+		v = storeFailed // a store that cannot be read is of no use
+	}
+	b.breaker.record(does, v)
+	if does == writes {
+		b.refusals.record(does, refusal(v))
+	}
 	return err
 }
 
@@ -115,12 +123,46 @@ func (b *Backend) recoverStore(err *error) {
 	}
 }
 
-// verdictOn returns what an error means for the breaker. A store that refuses an entry, or finds
-// bytes that it cannot read, is well.
+// sane returns err, or an error in its place if err panics when it is asked what it is, as a nil
+// *net.OpError does. An error is the user's code, so nobody asks it before sane has.
+func sane(err error) (same error) {
+	if err == nil {
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			same = fmt.Errorf("readthrough: the store returned a %T that panics: %v", err, r)
+		}
+	}()
+	_ = err.Error()
+	_ = errors.Is(err, errUnanswered)
+	return err
+}
+
+// refusal is the verdict for the breaker of refused writes. Only a refusal counts as a failure
+// there.
+func refusal(v verdict) verdict {
+	switch v {
+	case storeRefused:
+		return storeFailed
+	case storeAnswered:
+		return storeAnswered
+	default:
+		return storeUnknown
+	}
+}
+
+// verdictOn returns what a sane error means for the breaker. A store that refuses an entry, or
+// finds bytes that it cannot read, is well.
 func verdictOn(err error) verdict {
 	switch {
-	case err == nil,
-		errors.Is(err, provider.ErrUndecodable),
+	case err == nil:
+		return storeAnswered
+	case errors.Is(err, provider.ErrReadOnly):
+		return storeIsReplica
+	case errors.Is(err, provider.ErrRefused):
+		return storeRefused
+	case errors.Is(err, provider.ErrUndecodable),
 		errors.Is(err, provider.ErrTooLarge),
 		errors.Is(err, provider.ErrUnencodable):
 		return storeAnswered
@@ -142,10 +184,16 @@ func verdictWithin(ctx context.Context, err error) verdict {
 }
 
 // Failed reports whether an error means that the store is not well.
-func Failed(err error) bool { return verdictOn(err) == storeFailed }
+func Failed(err error) bool {
+	v := verdictOn(err)
+	return v == storeFailed || v == storeIsReplica
+}
 
-// Refused reports whether an error is an answer of a store that is well.
-func Refused(err error) bool { return verdictOn(err) == storeAnswered }
+// Answered reports whether an error is an answer of a store that is well.
+func Answered(err error) bool {
+	v := verdictOn(err)
+	return v == storeAnswered || v == storeRefused
+}
 
 // GrowStack makes room on the stack for a whole load. A goroutine begins with a small stack, and
 // the calls from a load to the store need more. To grow the stack when it is that deep takes

@@ -80,7 +80,11 @@ type Backend struct {
 	punctual bool
 	// panicked makes an error of what the store panicked with.
 	panicked func(any) error
-	breaker  breaker
+	// breaker is opened by failures, and stops all requests but removals and holds.
+	breaker breaker
+	// refusals is opened by a store that is well and refuses writes (its memory is full, say). It
+	// stops fills, leases and holds, and neither reads nor removals.
+	refusals breaker
 	// orphans is the number of requests that the store has not answered although their deadline is
 	// over.
 	orphans atomic.Int64 // calls that the store has not answered although their deadline is over
@@ -108,6 +112,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		DeleteTimeout: c.DeleteTimeout,
 		panicked:      c.Panicked,
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
+		refusals:      breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 	}
 	b.batch, _ = store.(provider.Batcher)
 	b.inspector, _ = store.(provider.Inspector)
@@ -132,13 +137,29 @@ func (b *Backend) Open() bool { return b.breaker.open.Load() }
 // Saturated reports whether there are as many orphans as there may be.
 func (b *Backend) Saturated() bool { return b.orphans.Load() >= maxOrphans }
 
-// Admit returns nil if a read or a fill may be made now, and ErrOpen if not. In the half-open state
-// it admits one request as the probe, so the caller has to make the request.
-func (b *Backend) Admit() error {
-	if b.Local || !b.Saturated() && b.breaker.allow(b.Pending.Load() == 0) {
+// Admit returns nil if a read may be made now, and ErrOpen if not. In the half-open state it admits
+// one request as the probe, so the caller has to make the request.
+func (b *Backend) Admit() error { return b.admit(reads) }
+
+// AdmitFill is Admit for a fill, a lease or a hold. It returns ErrOpen also if the store refuses to
+// store anything.
+func (b *Backend) AdmitFill() error { return b.admit(writes) }
+
+func (b *Backend) admit(does kind) error {
+	mayProbe := b.Pending.Load() == 0
+	switch {
+	case b.Local:
+		return nil
+	case b.Saturated() || does == writes && b.refusals.open.Load() && !b.refusals.allow(writes, mayProbe):
+		return ErrOpen
+	case !b.breaker.allow(does, mayProbe):
+		if does == writes {
+			b.refusals.record(writes, storeUnknown) // it is not the probe after all
+		}
+		return ErrOpen
+	default:
 		return nil
 	}
-	return ErrOpen
 }
 
 // errNoInspector is the error of an inspection of a store without [provider.Inspector].

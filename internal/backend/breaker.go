@@ -18,11 +18,14 @@ import (
 //	  it fails                ──▶ open
 //	  its caller gives it up      half-open, and the next request is the probe
 //
+// A server that says that it is a replica opens the breaker at once, and only a write that succeeds
+// closes it: reads of a replica succeed, but miss what others have removed.
+//
 // Requests that are made although the breaker is open (removals, retries) count like probes when
-// they end. Invariant: probing is true only while a request that allow has admitted as the probe is
-// under way, or until any other request ends.
+// they end. So probing is true only until any request ends.
 type breaker struct {
-	limit    int // failures in a row that open it; not positive: it never opens
+	// limit is the number of failures in a row that open it; not positive: only a replica does.
+	limit    int
 	cooldown time.Duration
 
 	// open and failures are written under mu. A request reads them without mu, to know that all is
@@ -36,6 +39,8 @@ type breaker struct {
 	until time.Time
 	// probing: a probe is under way.
 	probing bool
+	// replica: the server has said that it is a replica. Only while open.
+	replica bool
 }
 
 // verdict is what the outcome of a request tells about the store.
@@ -49,11 +54,27 @@ const (
 	// storeUnknown: the caller gave the request up. It neither counts as a failure nor ends a row
 	// of failures.
 	storeUnknown
+	// storeRefused: it is well, and refuses a write.
+	storeRefused
+	// storeIsReplica: it takes no writes, and does not have the removals of others.
+	storeIsReplica
+)
+
+// kind is what a request does in the store.
+type kind uint8
+
+const (
+	// reads: it changes nothing.
+	reads kind = iota
+	// writes: it stores entries, leases or holds.
+	writes
+	// removes: it removes something, and adds nothing. It is a write, but a server that is full takes it.
+	removes
 )
 
 // allow reports whether a request may be made. With mayProbe, the request may be the probe. The
 // verdict of a request that is allowed has to be recorded, or no other probe is allowed.
-func (b *breaker) allow(mayProbe bool) bool {
+func (b *breaker) allow(does kind, mayProbe bool) bool {
 	if !b.open.Load() {
 		return true
 	}
@@ -65,7 +86,7 @@ func (b *breaker) allow(mayProbe bool) bool {
 	if !b.open.Load() {
 		return true
 	}
-	if b.probing || time.Now().Before(b.until) {
+	if b.probing || b.replica && does == reads || time.Now().Before(b.until) {
 		return false
 	}
 	b.probing = true
@@ -73,22 +94,37 @@ func (b *breaker) allow(mayProbe bool) bool {
 }
 
 // record takes the verdict of a request, whether it was allowed or made anyway.
-func (b *breaker) record(v verdict) {
+func (b *breaker) record(does kind, v verdict) {
+	if v == storeRefused {
+		v = storeAnswered
+	}
 	if v == storeAnswered && b.failures.Load() == 0 && !b.open.Load() {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.replica && does == reads {
+		return // it was under way when the server said so
+	}
 	b.probing = false
 	switch v {
-	case storeAnswered:
+	case storeAnswered, storeRefused:
 		b.failures.Store(0)
 		b.open.Store(false)
+		b.replica = false
 	case storeFailed:
 		if failures := b.failures.Add(1); b.limit > 0 && failures >= int64(b.limit) {
-			b.until = time.Now().Add(b.cooldown)
-			b.open.Store(true)
+			b.openLocked()
 		}
+	case storeIsReplica:
+		b.replica = true
+		b.openLocked()
 	case storeUnknown:
 	}
+}
+
+// openLocked opens the breaker, or starts another cooldown.
+func (b *breaker) openLocked() {
+	b.until = time.Now().Add(b.cooldown)
+	b.open.Store(true)
 }

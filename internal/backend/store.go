@@ -25,7 +25,7 @@ func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bo
 	if err := b.Admit(); err != nil {
 		return provider.Entry{}, false, err
 	}
-	l, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (lookup, error) {
+	l, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) (lookup, error) {
 		entry, found, err := b.store.Get(ctx, key)
 		return lookup{entry, found}, err
 	})
@@ -35,7 +35,8 @@ func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bo
 // getLocal is Get for a store in the process.
 func (b *Backend) getLocal(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	defer b.recoverStore(&err)
-	return b.store.Get(ctx, key)
+	entry, found, err = b.store.Get(ctx, key)
+	return entry, found, sane(err)
 }
 
 // GetValue asks a store with Values for one.
@@ -57,7 +58,7 @@ func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) ([]provider.
 	if err := b.Admit(); err != nil {
 		return make([]provider.Result, len(keys)), err
 	}
-	results, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) ([]provider.Result, error) {
+	results, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) ([]provider.Result, error) {
 		if b.batch != nil {
 			return b.batch.GetMany(ctx, keys)
 		}
@@ -68,6 +69,9 @@ func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) ([]provider.
 			err = fmt.Errorf("readthrough: the store returned %d results for %d keys", len(results), len(keys))
 		}
 		results = make([]provider.Result, len(keys))
+	}
+	for i := range results {
+		results[i].Err = sane(results[i].Err)
 	}
 	return results, err
 }
@@ -85,6 +89,7 @@ func (b *Backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 			defer b.recoverStore(&err)
 			r := &results[i]
 			r.Entry, r.Found, r.Err = b.store.Get(ctx, key)
+			r.Err = sane(r.Err)
 			if verdictOn(r.Err) == storeFailed {
 				return r.Err
 			}
@@ -100,7 +105,7 @@ func (b *Backend) Probe(ctx context.Context, key provider.Key) {
 	if b.Saturated() {
 		return
 	}
-	if _, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
+	if _, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
 		_, _, err := b.store.Get(ctx, key)
 		return struct{}{}, err
 	}); err != nil {
@@ -122,11 +127,11 @@ func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler)
 	if b.Local {
 		return b.setNow(ctx, items)
 	}
-	if err := b.Admit(); err != nil {
+	if err := b.AdmitFill(); err != nil {
 		filler.StoreReturned()
 		return err
 	}
-	_, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
 		defer filler.StoreReturned()
 		return struct{}{}, b.setNow(ctx, items)
 	})
@@ -145,14 +150,14 @@ func (b *Backend) SetOne(ctx context.Context, item *provider.Item, filler Filler
 // setLocal is SetOne for a store in the process.
 func (b *Backend) setLocal(ctx context.Context, item *provider.Item) (err error) {
 	defer b.recoverStore(&err)
-	return b.store.Set(ctx, item.Key, item.Entry, item.TTL)
+	return sane(b.store.Set(ctx, item.Key, item.Entry, item.TTL))
 }
 
 // setNow is Set in the goroutine of its caller.
 func (b *Backend) setNow(ctx context.Context, items []provider.Item) (err error) {
 	defer b.recoverStore(&err)
 	if b.batch != nil && len(items) > 1 {
-		return b.batch.SetMany(ctx, items)
+		return sane(b.batch.SetMany(ctx, items))
 	}
 	return b.setEach(ctx, items)
 }
@@ -162,7 +167,7 @@ func (b *Backend) setNow(ctx context.Context, items []provider.Item) (err error)
 func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 	var refused []error
 	for i := range items {
-		err := b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL)
+		err := sane(b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL))
 		if verdictOn(err) == storeFailed {
 			return err
 		}
@@ -181,7 +186,7 @@ func (b *Backend) Delete(ctx context.Context, keys []provider.Key) error {
 	if b.Saturated() {
 		return ErrOpen
 	}
-	_, err := ask(ctx, b, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, b.store.Delete(ctx, keys...)
 	})
 	return err
@@ -193,7 +198,7 @@ func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string) (int, 
 	if b.Saturated() {
 		return 0, ErrOpen
 	}
-	return ask(ctx, b, b.DeleteTimeout, func(ctx context.Context) (int, error) {
+	return ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (int, error) {
 		return b.store.DeletePrefix(ctx, scope, prefix)
 	})
 }
@@ -225,5 +230,5 @@ func inspect[R any](ctx context.Context, b *Backend, call func(context.Context) 
 	if err := b.Admit(); err != nil {
 		return none, err
 	}
-	return ask(ctx, b, b.DeleteTimeout, call)
+	return ask(ctx, b, reads, b.DeleteTimeout, call)
 }

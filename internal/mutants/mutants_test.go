@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 )
 
@@ -48,9 +49,7 @@ var suites = []suite{
 // it must fail. With all mechanisms in place it must not.
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("compiles packages")
-	}
+	proofs.Require(t, "every mutant, and the test that fails for it", "./internal/mutants")
 	noticeChanges(t)
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
@@ -90,6 +89,18 @@ func TestMutants(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// TestMutantsFit makes every mutant, and compiles and runs none: what a mutant replaces
+// has to be where it was. A change that moves it is noticed before CI.
+func TestMutantsFit(t *testing.T) {
+	t.Parallel()
+	noticeChanges(t)
+	for _, s := range suites {
+		if _, err := weave(t.TempDir(), s.mutated, s.mutants()); err != nil {
+			t.Errorf("%s: %v", s.name, err)
+		}
 	}
 }
 
