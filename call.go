@@ -27,8 +27,8 @@ func (s *keyspace) start(c *call, l loader) {
 //     call has stored meanwhile would be loaded again.
 //
 // If the context ends in the queue, load is called all the same. It finds the same cause and makes
-// it the outcome, so there is one path by which a load fails. A refresh does not queue: it has no
-// reader, and the reads that need a place have.
+// it the outcome, so there is one path by which a load fails. A refresh does not queue: no reader
+// waits for it, but readers may wait for the places.
 func (c *call) run() {
 	backend.GrowStack(len(c.flights))
 	defer c.end()

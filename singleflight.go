@@ -40,9 +40,10 @@ type flights struct {
 	// it.
 	scopesPending *atomic.Int64
 
-	// stored counts the calls that have stored something. land raises it under mu, in the critical
-	// section in which the flights of the call leave live. A reader reads it without mu, before it
-	// asks the store. So it learns whether a value may have been stored since it missed:
+	// stored counts the calls that have stored something in a store without leases. (With leases,
+	// every call asks the store.) land raises it under mu, in the critical section in which the
+	// flights of the call leave live. A reader reads it without mu, before it asks the store. So it
+	// learns whether a value may have been stored since it missed:
 	//
 	//  1. The reader reads stored, asks the store and misses.
 	//  2. A call of the key fills, and lands.
