@@ -23,7 +23,9 @@ var refusing = map[string]struct {
 	as     error
 	remove bool // removals are carried out
 }{
-	"OOM": {func(ctx context.Context, client *redis.Client) error { return client.ConfigSet(ctx, "maxmemory", "1").Err() }, provider.ErrRefused, true},
+	"OOM": {func(ctx context.Context, client *redis.Client) error {
+		return client.ConfigSet(ctx, "maxmemory", "1").Err()
+	}, provider.ErrRefused, true},
 	"NOPERM": {func(ctx context.Context, client *redis.Client) error {
 		return client.Do(ctx, "acl", "setuser", "default", "-evalsha").Err()
 	}, provider.ErrRefused, true},
