@@ -84,10 +84,8 @@ type keyspace struct {
 	// stats are the counters. Each is atomic.
 	stats   scopeStats
 	flights flights
-	// reads has the memory of reads of one key, *one.
-	reads sync.Pool
-	// scratches has the memory of bulk reads, *scratch.
-	scratches sync.Pool
+	// reads has the memory of reads of one key, *one, and scratches that of bulk reads, *scratch.
+	reads, scratches sync.Pool
 	// retrying says that a goroutine retries what is pending. See retryLoop.
 	retrying atomic.Bool
 }

@@ -129,7 +129,7 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		is = expired // a load does not get what it is to replace: it waits for itself, which is an error
 	}
 	if i.replaces != nil {
-		i.replace(time.Time{}) // the entry of an earlier look
+		i.replace(time.Time{}) // the entry is one of an earlier look
 	}
 	if is == fresh && entry.Absent {
 		r.target.absent(i, nil)

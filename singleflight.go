@@ -12,11 +12,12 @@ import (
 )
 
 // flights are the calls of a scope that are under way: who loads which keys, and what stands
-// between them and the store. docs/decisions.md says why x/sync/singleflight is not enough.
+// between them and the store. docs/decisions.md says why x/sync/singleflight is not
+// enough.
 //
-// The methods are in five files, by question: who joins what (here), what may be stored and taken
-// (fence.go), what an invalidation does (invalidation.go), how a reader leaves (leave.go), what a
-// failure teaches (the end of this file).
+// The type has the methods of five files. Each file has one question: who joins what (this one),
+// what may be stored and taken (fence.go), what an invalidation does (invalidation.go), how a
+// reader leaves (leave.go), what a failure teaches (the end of this file).
 //
 // Invariants, under mu:
 //
@@ -35,9 +36,10 @@ type flights struct {
 	options   *ScopeOptions // those of the scope
 	inProcess bool          // the store is in the process
 	lagsHere  bool          // the store has no holds, so lagging has to know what may lag
-	slots     limit.Slots   // the places for loads that run at once; package limit guards them
-	// scopesPending is the number of scopes of the cache with something pending. conclude writes
-	// it.
+	// slots are the places for loads that run at once. Package limit guards them.
+	slots limit.Slots
+	// scopesPending is the number of scopes of the cache that have something pending. While it is
+	// not 0, reads do not probe the store. conclude writes it.
 	scopesPending *atomic.Int64
 
 	// stored counts the calls that have stored something in a store without leases. (With leases,
@@ -50,82 +52,39 @@ type flights struct {
 	//  3. The reader joins, and finds no flight. stored has grown, so its new call looks into the
 	//     store again before it loads (call.recheck).
 	stored atomic.Uint64
-	// bypassing is pending.size(), for hits, which take no lock. conclude writes it under mu:
-	// raised before the invalidation returns, lowered after the store has confirmed.
+	// bypassing is pending.size(), for readers without mu: a hit reads it and takes no lock.
+	// conclude writes it under mu: it is raised before the invalidation returns, and lowered after
+	// the store has confirmed.
 	bypassing atomic.Int64
 
 	mu sync.Mutex // guards following
 	// live has, for each key, the flights that matter to an invalidation: those that can be joined
 	// and those that fill. The newest is the first of its chain.
-	live    map[string]*flight
-	size    int                // the number of flights in live, for Stats
-	running map[*call]struct{} // the calls that have not landed, for Close
-	// clock grows with every reader that joins, every validBefore, and every load that begins.
-	clock    seq
-	version  uint64     // the number of invalidations so far; it orders them for pendingSet
-	joins    uint64     // the number of runs of join so far; see call.mark
-	pending  pendingSet // invalidations that the store has not confirmed
-	lagging  laggingSet // invalidations that the source may lag behind; empty if the store has holds
-	closed   bool       // no call is made any more; never unset
-	failures failures   // the keys whose loads have failed
-}
+	live map[string]*flight
+	size int // the number of flights in live, for Stats
+	// running has the calls that have not landed, for Close.
+	running map[*call]struct{}
+	// clock grows with every reader that joins, with every validBefore, and with every load that
+	// begins.
+	clock seq
+	// version is the number of invalidations so far. It orders them for pendingSet.
+	version uint64
+	joins   uint64 // the number of runs of join so far; see call.mark
+	// pending has the invalidations that the store has not confirmed.
+	pending pendingSet
+	// lagging has the invalidations that the source may lag behind; empty if the store has holds.
+	lagging laggingSet
+	closed  bool // no call is made any more; never unset
 
-// request is what a reader asks of the flights. It belongs to the goroutine of the reader.
-type request struct {
-	// items are the keys without an answer. Each round of the read leaves fewer.
-	items   []item
-	purpose purpose // toRead or toReplace
-	stored  uint64  // flights.stored before the reader last asked the store
-	// began is when the reader joined for the first time; 0: not yet. Later rounds do not move it,
-	// so the second flight is always young enough. A hit needs no clock.
-	began seq
-}
-
-// item is a key of a read that has no answer yet.
-type item struct {
-	key    string
-	index  int     // the position of the key in the caller's ids
-	flight *flight // what the reader waits for
-	// late: the reader began too late for the outcome of flight. markLate sets it.
-	late     bool
-	replaces *replaced // the stored entry that is to be replaced; nil: none
-}
-
-// replaced is a stored entry that is to be replaced. Few items have one, so it is apart: items stay
-// small.
-type replaced struct {
-	// loadedAt is its Entry.LoadedAt; zero: the entry is gone, or has none.
-	loadedAt time.Time
-	// fallback is a stale value, which is served if the load fails or takes long. It was in the
-	// store after the read had begun, so no invalidation that returned before the read had removed
-	// it.
-	fallback    any
-	hasFallback bool
-}
-
-// replace records that the item is to replace an entry from loadedAt. It keeps the fallback.
-func (i *item) replace(loadedAt time.Time) {
-	if i.replaces == nil {
-		i.replaces = new(replaced)
-	}
-	i.replaces.loadedAt = loadedAt
-}
-
-// hasFallback reports whether there is a stale value for the item.
-func (i *item) hasFallback() bool { return i.replaces != nil && i.replaces.hasFallback }
-
-// joined is what a reader that missed waits for.
-type joined struct {
-	calls  []*call  // those of the items' flights, each once
-	own    *call    // the one among them that the reader has to start; nil: none
-	others int      // the number of flights of other calls
-	reader *call    // the call in whose load function the reader is; nil: none
-	failed []failed // the items that are not loaded, because their last load failed
+	failures failures // the keys whose loads have failed
 }
 
 // join finds a flight for each item of r: one that can be joined, or one of a new call. It takes
-// the failed items out of r first, in the same critical section. The reader counts as one waiter of
-// each call, however many keys of it the reader wants, and leaves each call once.
+// the failed items out of r first, in the same critical section: a load that fails between a
+// question and the join would be repeated by every reader.
+//
+// The reader counts as one waiter of each call, however many keys of it the reader wants, and
+// leaves each call once.
 func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 	deadline, _ := ctx.Deadline()
 	j.reader = parentCall(ctx) // before the lock, since the context may be the user's code
@@ -172,7 +131,7 @@ func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 	return j, nil
 }
 
-// startRefresh makes a call that no reader waits for, with a flight for each item that nobody is
+// startRefresh makes a call that no reader waits for. It has a flight for each item that nobody is
 // loading and whose last load did not just fail. A key that bypasses the store is left out: its
 // refresh could not be stored. It returns nil if no item is left.
 func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64) *call {
@@ -206,8 +165,9 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 // noFlight stands for the flight of an item that gets none.
 var noFlight = new(flight)
 
-// startPut makes the call of a put, or returns nil if the cache is closed. Nobody joins it: a
-// reader of the key loads by a flight of its own, since it must not wait for a write.
+// startPut makes the call of a put. It returns nil if the cache is closed. Nobody joins it: a
+// reader of the key during the write loads by a flight of its own, since it must not wait for a
+// write.
 func (g *flights) startPut(ctx context.Context, key string) *call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -242,7 +202,8 @@ func (g *flights) bypassLocked(key string) bool {
 	return g.pending.covers(key) || g.lagging.covers(key)
 }
 
-// bypasses reports whether a reader must not ask the store for key: an invalidation is pending.
+// bypasses reports whether a reader must not ask the store for key, because an invalidation of it
+// is pending. What lags may be read: the entries that are stored are not from a lagging source.
 func (g *flights) bypasses(key string) bool {
 	if g.bypassing.Load() == 0 {
 		return false
@@ -253,8 +214,8 @@ func (g *flights) bypasses(key string) bool {
 }
 
 // createLocked makes a call with a flight for each of those items that have none. There are n.
-// stored is flights.stored before the reader asked the store. To make the call before the lock was
-// not faster.
+// stored is flights.stored before the reader asked the store. The call is made under the lock, so
+// that two readers never make two calls for one key; to make it before the lock was not faster.
 func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint64) *call {
 	c, created := newCall(n)
 	c.purpose = purpose
@@ -320,7 +281,8 @@ func (g *flights) removeLocked(f *flight) {
 }
 
 // eachLocked calls visit for the live flights of all keys that targets cover. visit may remove the
-// flight. A prefix costs a walk through the flights of the scope, never through the keys ever seen.
+// flight. A prefix costs a walk through all flights of the scope, which are as many as the keys in
+// flight, not as the keys ever seen (G9).
 func (g *flights) eachLocked(targets Targets, visit func(*flight)) {
 	chain := func(f *flight) {
 		for f != nil {
@@ -345,16 +307,20 @@ func (g *flights) eachLocked(targets Targets, visit func(*flight)) {
 // land ends c. The order is commit, unregister, wake, tell, and each step has to come before the
 // next:
 //
-//  1. Commit: the fill, before land is called. If the flights left live before it, an invalidation
-//     would not wait for it, and could remove the entry before it is stored (G2). And a reader that
-//     came in between would find neither an entry nor a flight, and would load again (G6).
+//  1. Commit: the fill, before land is called. If the flights left live before the fill, an
+//     invalidation would not wait for it, and could remove the entry before it is stored (G2). And
+//     a reader that came in between would find neither an entry nor a flight, and would load again
+//     (G6).
 //  2. Unregister: the flights leave live, and stored grows, in one critical section. If readers
-//     were woken before, a reader that began too late for the outcome would join the same flight
-//     again.
-//  3. Wake: invalidations that wait for the fill, by landing; readers, by the end of the context.
-//     final is set before that end, since a woken reader asks it whether there is an outcome.
+//     were woken before that, a reader that began too late for the outcome would join the same
+//     flight again.
+//  3. Wake: invalidations that wait for the fill, by landing, and readers, by final and then the
+//     end of the context.
 //  4. Tell: the caller calls the user's functions. Such a function may invalidate a key of the
 //     call, which waits for the call to land.
+//
+// final is set before the context ends: a reader that is woken by over looks at final to learn
+// whether it has an outcome or a cancelled load.
 func (g *flights) land(c *call) {
 	g.mu.Lock()
 	c.stage = stageLanded
@@ -385,8 +351,8 @@ func (g *flights) retireLocked(c *call) {
 	}
 }
 
-// storeReturned is called when the store has returned from a fill of c, before c lands or long
-// after.
+// storeReturned is called when the store has returned from a fill of c, maybe long after c has
+// landed. It may come before land, from another goroutine: then land retires the flights.
 func (g *flights) storeReturned(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -418,8 +384,8 @@ func (g *flights) sizes() (inFlight, pending int) {
 	return g.size, g.pending.size()
 }
 
-// filter returns the flights that keep accepts: the very slice, without an allocation, if these are
-// all.
+// filter returns the flights for which keep reports true. If these are all, it returns the very
+// slice: most calls have one flight, and a copy would be an allocation for each step of a miss.
 func filter(flights []*flight, keep func(*flight) bool) []*flight {
 	for i, f := range flights {
 		if keep(f) {
@@ -444,8 +410,8 @@ type failed struct {
 	err error
 }
 
-// takeFailedLocked takes those items out of r whose last load failed a short time ago. Refresh
-// ignores failures: its caller wants a load now.
+// takeFailedLocked takes those items out of r that are not loaded, because their last load failed a
+// short time ago. Refresh ignores failures: its caller wants a load now.
 func (g *flights) takeFailedLocked(r *request) (out []failed) {
 	if len(g.failures.keys) == 0 || r.purpose == toReplace {
 		return nil

@@ -198,7 +198,7 @@ type one[T any] struct {
 // readOne answers a read that lookUp has not answered. entry is what is stored; nil: nothing, or
 // the caller does not want it. stored is flights.stored before the store was asked.
 func readOne[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error), ttls ttls, purpose purpose, stored uint64, entry *provider.Entry) (Result[T], error) {
-	o, ok := s.reads.Get().(*one[T]) // nothing keeps a read after its end
+	o, ok := s.reads.Get().(*one[T])
 	if !ok {
 		o = new(one[T])
 	}

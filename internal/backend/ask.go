@@ -97,32 +97,6 @@ func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool
 	return err
 }
 
-// Bound returns how long a request may take for a caller with ctx. It is timeout, or half of the
-// caller's time if that is less: the other half is for the load, which answers if the store does
-// not (G4). conclusive says that a timeout tells something about the store: the request has at
-// least a fifth of timeout.
-func Bound(ctx context.Context, timeout time.Duration) (bound time.Duration, conclusive bool) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return timeout, true
-	}
-	bound = min(timeout, time.Until(deadline)/2)
-	return bound, bound >= timeout/5
-}
-
-// try calls the store in the caller's goroutine, and turns a panic into an error.
-func try[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (result R, err error) {
-	defer b.recoverStore(&err)
-	return call(ctx)
-}
-
-// recoverStore is deferred around every call of the store.
-func (b *Backend) recoverStore(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("readthrough: the store panicked: %w", b.panicked(r))
-	}
-}
-
 // sane returns err, or an error in its place if err panics when it is asked what it is, as a nil
 // *net.OpError does. An error is the user's code, so nobody asks it before sane has.
 func sane(err error) (same error) {
@@ -149,6 +123,32 @@ func refusal(v verdict) verdict {
 		return storeAnswered
 	default:
 		return storeUnknown
+	}
+}
+
+// Bound returns how long a request may take for a caller with ctx. It is timeout, or half of the
+// caller's time if that is less: the other half is for the load, which answers if the store does
+// not (G4). conclusive says that a timeout tells something about the store: the request has at
+// least a fifth of timeout.
+func Bound(ctx context.Context, timeout time.Duration) (bound time.Duration, conclusive bool) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return timeout, true
+	}
+	bound = min(timeout, time.Until(deadline)/2)
+	return bound, bound >= timeout/5
+}
+
+// try calls the store in the caller's goroutine, and turns a panic into an error.
+func try[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (result R, err error) {
+	defer b.recoverStore(&err)
+	return call(ctx)
+}
+
+// recoverStore is deferred around every call of the store.
+func (b *Backend) recoverStore(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("readthrough: the store panicked: %w", b.panicked(r))
 	}
 }
 

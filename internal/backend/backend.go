@@ -80,14 +80,13 @@ type Backend struct {
 	punctual bool
 	// panicked makes an error of what the store panicked with.
 	panicked func(any) error
-	// breaker is opened by failures, and stops all requests but removals and holds.
-	breaker breaker
-	// refusals is opened by a store that is well and refuses writes (its memory is full, say). It
-	// stops fills, leases and holds, and neither reads nor removals.
-	refusals breaker
+	// breaker is opened by failures, and stops all requests but removals and holds. refusals is
+	// opened by a store that is well and refuses writes (its memory is full, say). It stops fills,
+	// leases and holds, and neither reads nor removals.
+	breaker, refusals breaker
 	// orphans is the number of requests that the store has not answered although their deadline is
 	// over.
-	orphans atomic.Int64 // calls that the store has not answered although their deadline is over
+	orphans atomic.Int64
 }
 
 // Config is how a store is asked.
@@ -150,7 +149,7 @@ func (b *Backend) admit(does kind) error {
 	switch {
 	case b.Local:
 		return nil
-	case b.Saturated() || does == writes && b.refusals.open.Load() && !b.refusals.allow(writes, mayProbe):
+	case b.Saturated() || does == writes && !b.refusals.allow(writes, mayProbe):
 		return ErrOpen
 	case !b.breaker.allow(does, mayProbe):
 		if does == writes {

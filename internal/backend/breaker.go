@@ -22,7 +22,8 @@ import (
 // closes it: reads of a replica succeed, but miss what others have removed.
 //
 // Requests that are made although the breaker is open (removals, retries) count like probes when
-// they end. So probing is true only until any request ends.
+// they end. So a probe is over
+// when any request ends, except a read of a replica.
 type breaker struct {
 	// limit is the number of failures in a row that open it; not positive: only a replica does.
 	limit    int
