@@ -154,7 +154,7 @@ type stage uint8
 const (
 	// stageWaiting: the load function has not been run. The call may wait for its turn, or for a
 	// lease.
-	stageWaiting stage = iota
+	stageWaiting stage = iota //nolint:unused // the zero value
 	// stageLoading: the load function runs, or has run for some of the flights. From here on, a
 	// reader that leaves for its fallback lets the load go on: the source was asked already.
 	stageLoading

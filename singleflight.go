@@ -163,7 +163,7 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 }
 
 // noFlight stands for the flight of an item that gets none.
-var noFlight = new(flight)
+var noFlight = new(flight) //nolint:gochecknoglobals // a mark; nobody writes to it
 
 // startPut makes the call of a put. It returns nil if the cache is closed. Nobody joins it: a
 // reader of the key during the write loads by a flight of its own, since it must not wait for a
@@ -407,6 +407,7 @@ func filter(flights []*flight, keep func(*flight) bool) []*flight {
 // failed is an item that is not loaded, and why.
 type failed struct {
 	item
+
 	err error
 }
 

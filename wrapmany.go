@@ -271,7 +271,7 @@ func (r *bulk[ID, T]) loadAlone(ctx context.Context, items []item) error {
 	loaded, err := loadAlone(ctx, func(ctx context.Context) (map[ID]T, error) { return r.loadMany(ctx, ids) })
 	for n := range items {
 		if value, ok := loaded[ids[n]]; ok {
-			_ = r.put(&items[n], value, FromLoad, time.Time{}, nil)
+			_ = r.put(&items[n], value, FromLoad, time.Time{}, nil) //nolint:errcheck // value is a T
 		}
 	}
 	return err

@@ -201,7 +201,7 @@ func Answered(err error) bool {
 // that is not negative: it only keeps the compiler from dropping room.
 //
 //go:noinline
-func GrowStack(n int) byte { //nolint:unparam // the result is a use of the room
+func GrowStack(n int) byte { // the result is a use of the room
 	if n >= 0 {
 		return 0 // the room need not be cleared
 	}

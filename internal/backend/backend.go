@@ -113,19 +113,19 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 		refusals:      breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 	}
-	b.batch, _ = store.(provider.Batcher)
-	b.inspector, _ = store.(provider.Inspector)
-	b.Closer, _ = store.(io.Closer)
+	b.batch, _ = store.(provider.Batcher)       //nolint:errcheck // nil without the capability
+	b.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
+	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability
 	if punctual, ok := store.(provider.Punctual); ok {
 		b.punctual = punctual.Punctual()
 	}
 	if leaser, ok := store.(provider.Leaser); ok {
 		b.Leaser = leaser
-		b.Refresher, _ = store.(provider.Refresher)
-		b.Holder, _ = store.(provider.Holder)
+		b.Refresher, _ = store.(provider.Refresher) //nolint:errcheck // nil without the capability
+		b.Holder, _ = store.(provider.Holder)       //nolint:errcheck // nil without the capability
 	}
 	if _, b.Local = store.(provider.InProcess); b.Local {
-		b.Values, _ = store.(provider.ValueGetter)
+		b.Values, _ = store.(provider.ValueGetter) //nolint:errcheck // nil without the capability
 	}
 	return b
 }
