@@ -271,7 +271,7 @@ func (f *flight) finalize(err error, took time.Duration, now time.Time) {
 	if d.err != nil && !o.failed() {
 		*o = outcome{err: d.err}
 	}
-	o.known = true
+	o.known, o.private = true, d.unstored
 	o.entry.LoadedAt, o.entry.LoadTime = now, took
 	if d.isValidator {
 		o.entry.Validator = d.validator
@@ -300,14 +300,14 @@ func (f *flight) storing() (storing, time.Duration) {
 		if d.unstored {
 			return storeNothing, 0
 		}
-		if d.ttl != 0 {
+		if d.isTTL {
 			ttl = d.ttl
 		}
 	}
 	switch {
 	case ttl > 0:
 		return storeEntry, ttl
-	case o.entry.Absent && !f.replaces.IsZero():
+	case !f.replaces.IsZero(): // there is an old entry, and a newer outcome
 		return removeEntry, 0
 	default:
 		return storeNothing, 0

@@ -27,6 +27,14 @@ var ErrInvalidationPending = errors.New("readthrough: invalidation pending")
 // it, and then Write was not run. Test with [errors.Is]; the cause is wrapped, too.
 var ErrNotHeld = errors.New("readthrough: not held, nothing was written")
 
+// ErrUnchanged says that a write has changed nothing, for certain: its input was refused, or its
+// transaction was rolled back. The write of [Mutate] and [Put] returns it, alone or wrapped, and
+// then nothing is invalidated. After every other error of a write, what it may have changed is
+// invalidated. Test with [errors.Is].
+//
+//	return nil, fmt.Errorf("%w: %w", readthrough.ErrUnchanged, errNoSuchSystem)
+var ErrUnchanged = errors.New("readthrough: nothing was changed")
+
 // ErrClosed is returned by every call on a closed cache and its scopes, except [Cache.Close]
 // itself, and to readers whose loads were under way when the cache was closed. Test with
 // [errors.Is].
@@ -78,9 +86,9 @@ type PanicError struct {
 	_ struct{}
 }
 
-// Error returns the value and the stack.
+// Error returns the value. The stack is not in it: services send the texts of errors to their clients.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("readthrough: load function panicked: %v\n\n%s", e.Value, e.Stack)
+	return fmt.Sprintf("readthrough: load function panicked: %v", e.Value)
 }
 
 // Unwrap returns the value that the load function panicked with, if it is an error; otherwise nil.

@@ -218,5 +218,8 @@ func (f *flight) mayTake(r *request) bool {
 	if r.purpose == toReplace && r.began >= f.began { // it wants a load that began after it did
 		return false
 	}
-	return mayTake(r.began, f.validBefore) || f.outcome.failed()
+	if f.outcome.failed() {
+		return !f.call.wasLeft() // the readers who have left had that error
+	}
+	return mayTake(r.began, f.validBefore)
 }

@@ -121,6 +121,8 @@ type call struct {
 	detached bool
 	// abandoned: the load was cancelled, and its readers were sent away. Never unset.
 	abandoned bool
+	// bound ends a load in the background, in a scope without LoadTimeout; nil: none is needed.
+	bound *time.Timer
 	// waiters is the number of readers that wait. The last one to leave cancels the load.
 	waiters int
 	// landing is closed when the call lands. An invalidation that waits for the fill makes it; nil:
@@ -360,7 +362,7 @@ func (v *loadValues) Value(key any) any {
 // drops its context cannot be recognized. If it reads its own key, it waits for itself until
 // LoadTimeout.
 func parentCall(ctx context.Context) *call {
-	if c, ok := ctx.Value(callKey{}).(*call); ok {
+	if c, ok := ctx.Value(callKey{}).(*call); ok && !c.final.Load() {
 		return c
 	}
 	return nil

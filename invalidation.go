@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -231,6 +232,7 @@ func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]
 			filling[f.call] = struct{}{}
 		}
 	})
+	g.forgetEndingOfLocked(targets)
 	return g.version, filling
 }
 
@@ -308,6 +310,22 @@ func (g *flights) conclude(confirmed, failed Targets, version uint64) {
 	}
 	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
 	g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
+	g.forgetEndingOfLocked(confirmed)
+	g.forgetEndingOfLocked(failed)
+}
+
+// forgetEndingOfLocked keeps readers that come now from waiting for loads that targets cover and that
+// everybody has left.
+func (g *flights) forgetEndingOfLocked(targets Targets) {
+	if len(g.ending) == 0 {
+		return
+	}
+	for _, key := range targets.Keys {
+		delete(g.ending, key)
+	}
+	if len(targets.Prefixes) > 0 {
+		maps.DeleteFunc(g.ending, func(key string, _ *flight) bool { return targets.coverByPrefix(key) })
+	}
 }
 
 // ---- retries

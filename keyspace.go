@@ -102,7 +102,7 @@ func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
 	s.quick = e.backend.Values != nil && !options.loadsAhead()
 	g := &s.flights
 	g.options, g.scopesPending = &s.options, &e.backend.Pending
-	g.inProcess, g.lagsHere = e.backend.Local, e.backend.Holder == nil
+	g.inProcess, g.leases, g.lagsHere = e.backend.Local, e.backend.Leaser != nil, e.backend.Holder == nil
 	g.slots.Limit = options.MaxLoads
 	g.live, g.running = make(map[string]*flight), make(map[*call]struct{})
 	g.pending.limit, g.lagging.limit = e.options.MaxPending, e.options.MaxPending

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,29 +192,4 @@ func TestFailuresLeaveNothing(t *testing.T) {
 			wantGoroutines(t, goroutines)
 		})
 	}
-}
-
-// bubbled returns the goroutines of the caller's bubble: how many, and their
-// stacks. Unlike [runtime.NumGoroutine] it does not count those that are just
-// ending, nor those of others.
-func bubbled() (n int, stacks string) {
-	synctest.Wait()
-	buffer := make([]byte, 1<<20)
-	all := strings.Split(string(buffer[:runtime.Stack(buffer, true)]), "\n\n")
-	_, bubble, _ := strings.Cut(strings.SplitN(all[0], "\n", 2)[0], "synctest bubble ") // the first is the caller
-	for _, stack := range all {
-		if strings.Contains(strings.SplitN(stack, "\n", 2)[0], "synctest bubble "+bubble) {
-			n++
-			stacks += stack + "\n\n"
-		}
-	}
-	return n, stacks
-}
-
-// wantGoroutines fails the test unless the bubble has as many goroutines as
-// before, once everybody is still.
-func wantGoroutines(t *testing.T, before int) {
-	t.Helper()
-	n, stacks := bubbled()
-	assert.Equal(t, before, n, "goroutines:\n%s", stacks)
 }

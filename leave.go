@@ -74,8 +74,13 @@ func (g *flights) wait(ctx context.Context, c *call, hasFallback bool) error {
 		return g.leave(ctx, c, isQueued)
 	case <-ctx.Done():
 	case <-c.over:
-		if c.final.Load() {
+		switch {
+		case c.final.Load():
 			return nil
+		case c.cause() == context.Canceled && hasFallback: //nolint:errorlint // the very cause of leave
+			return ErrStillLoading
+		case c.cause() == context.Canceled: //nolint:errorlint // the very cause of leave
+			return g.awaitEnd(ctx, c)
 		}
 	}
 	return g.leave(ctx, c, contextEnded)
@@ -122,7 +127,9 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 		return nil
 	}
 	c.waiters--
-	c.detached = c.detached || why == softTimeout || why == isQueued && c.stage == stageLoading
+	if why == softTimeout || why == isQueued && c.stage == stageLoading {
+		c.detachLocked(g.options)
+	}
 	last := c.waiters == 0 && !c.detached || cause != nil // nobody waits for a load that was cancelled
 	if last {
 		g.abandonLocked(c)
@@ -139,6 +146,18 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	default:
 		return ErrStillLoading
 	}
+}
+
+// backgroundTimeout bounds a load that no reader waits for, in a scope without LoadTimeout. A load that
+// hangs would otherwise keep its key from being loaded for ever.
+const backgroundTimeout = time.Minute
+
+// detachLocked lets the load of c go on though nobody waits for it.
+func (c *call) detachLocked(options *ScopeOptions) {
+	if !c.detached && options.LoadTimeout == 0 && c.bound == nil {
+		c.bound = time.AfterFunc(backgroundTimeout, func() { c.cancel(ErrLoadTimeout) })
+	}
+	c.detached = true
 }
 
 // leaveAll takes a reader away from calls, all for one reason, before it has waited for any. It
@@ -178,25 +197,90 @@ func (g *flights) abandonLocked(c *call) {
 			g.failedLocked(f, cause)
 		}
 	}
+	running := c.stage == stageLoading && c.cause() == nil
 	for _, f := range c.flights {
+		if running && !f.fence.ended && !f.bypass {
+			g.endingLocked(f)
+		}
 		g.endLocked(f)
 	}
 }
 
-// overLocked reports whether the load of c was cancelled before its outcomes were there, and then
-// abandons c. The readers of c do so too, when they wake. But a load in the background has no
-// reader, and a reader of several calls may be waiting for another one.
-func (g *flights) overLocked(c *call) bool {
-	if c.stage >= stageLoaded {
-		return false
+// endingLocked keeps f, whose load function goes on although everybody has left and it was cancelled.
+// A reader that comes before it ends waits for it, instead of starting another load of the key beside
+// it (G6): a load function need not look at its context.
+//
+// Only a flight whose epoch has not ended is kept, and an invalidation forgets it: no reader gets from
+// it what was loaded before the invalidation.
+func (g *flights) endingLocked(f *flight) {
+	if g.ending == nil {
+		g.ending = make(map[string]*flight)
+	}
+	g.ending[f.key] = f
+}
+
+// awaitEnd waits for the end of a load that was cancelled before the reader came. Its outcome may be a
+// value all the same. If it is an error, the reader loads: the error is that of the readers who left.
+func (g *flights) awaitEnd(ctx context.Context, c *call) error {
+	landing := g.landingOf(c)
+	if landing == nil {
+		return nil
+	}
+	var timeout <-chan time.Time
+	if deadline, ok := c.ctx.Deadline(); ok {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		timeout = timer.C
 	}
 	select {
+	case <-landing:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout:
+		g.forgetEnding(c)
+		return nil // without an outcome: the reader goes on without it
+	}
+}
+
+// forgetEnding gives up waiting for the end of c: its load takes longer than LoadTimeout.
+func (g *flights) forgetEnding(c *call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forgetEndingLocked(c)
+}
+
+func (g *flights) forgetEndingLocked(c *call) {
+	for _, f := range c.flights {
+		if g.ending[f.key] == f {
+			delete(g.ending, f.key)
+		}
+	}
+}
+
+// wasLeft reports whether c was cancelled because everybody left it: its errors are for nobody else.
+// It is called under flights.mu, or when c is final.
+func (c *call) wasLeft() bool {
+	return c.abandoned && c.cause() == context.Canceled //nolint:errorlint // the very cause of leave
+}
+
+// overLocked reports whether the wait for c is over, so that nobody can join it. If the load was
+// cancelled before its outcomes were there, it abandons c. The readers of c do so too, when they
+// wake. But a load in the background has no reader, and a reader of several calls may be waiting for
+// another one.
+//
+// LoadTimeout may end while the fill is under way. A reader that joined then would not wait, and a
+// Refresh, which does not take the outcome of an older load, would join it again and again.
+func (g *flights) overLocked(c *call) bool {
+	select {
 	case <-c.over:
-		g.abandonLocked(c)
-		return true
 	default:
 		return false
 	}
+	if c.stage < stageLoaded {
+		g.abandonLocked(c)
+	}
+	return true
 }
 
 // awaitLanding waits until c has landed. Only an invalidation that found a flight of c filling does
@@ -204,15 +288,20 @@ func (g *flights) overLocked(c *call) bool {
 // is short, and it needs no context. The channel is made here and not with the call, since most
 // calls land without being waited for.
 func (g *flights) awaitLanding(c *call) {
+	if landing := g.landingOf(c); landing != nil {
+		<-landing
+	}
+}
+
+// landingOf returns the channel that is closed when c lands; nil: it has landed.
+func (g *flights) landingOf(c *call) <-chan struct{} {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if c.stage == stageLanded {
-		g.mu.Unlock()
-		return
+		return nil
 	}
 	if c.landing == nil {
 		c.landing = make(chan struct{})
 	}
-	landing := c.landing
-	g.mu.Unlock()
-	<-landing
+	return c.landing
 }

@@ -50,20 +50,18 @@ func (l *Load) decide(change func(d *decisions)) {
 	change(l.flight.decided)
 }
 
-// SetTTL replaces the TTL of this entry, whether it becomes a value or an absence. ttl must be
-// positive, or [NoExpiry]; otherwise the load fails. Jitter shortens it, too. Example: 5 *
-// time.Second.
+// SetTTL replaces the TTL of this entry, whether it becomes a value or an absence. Jitter shortens
+// it, too. Zero and negative mean that the entry is over already, as a source says by max-age=0 (RFC
+// 9111): it is served to the readers that wait for it and not stored, and the entry that it would
+// replace is removed. Example: 5 * time.Second.
 func (l *Load) SetTTL(ttl time.Duration) {
-	l.decide(func(d *decisions) {
-		if ttl <= 0 {
-			d.err = fmt.Errorf("readthrough: Load.SetTTL: %v: must be positive, or NoExpiry", ttl)
-		}
-		d.ttl = ttl
-	})
+	l.decide(func(d *decisions) { d.ttl, d.isTTL = ttl, true })
 }
 
-// DoNotStore gives what is loaded to the readers that wait for it, and does not store it. What is
-// stored under the key, if anything, stays.
+// DoNotStore gives what is loaded to the reader that began the load, and to nobody else: it is not
+// stored, and readers that have joined the load load for themselves. It is for what only this reader
+// may see, such as a read inside of a transaction that is not committed. What is stored under the
+// key, if anything, stays.
 func (l *Load) DoNotStore() { l.decide(func(d *decisions) { d.unstored = true }) }
 
 // SetValidator stores with the value how the source names this version of it, such as the ETag of

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -15,15 +14,25 @@ const defaultHoldFor = 10 * time.Second
 // write.
 type Mutation[R any] struct {
 	// Write changes the source, and returns what Invalidate and Emit need to know about the change.
-	// It is required. If it returns nil, the change is committed. If it returns an error, nothing
-	// was changed, and nothing is invalidated or emitted.
+	// It is required. If it returns nil, the change is committed.
 	//
-	// A Write that cannot tell, because its connection broke during the commit, must invalidate
-	// before it returns its error.
+	// If it returns an error, panics or calls [runtime.Goexit], nobody knows whether the change was
+	// committed: the connection may have broken after the commit. So what the change may have made
+	// stale is invalidated, and nothing is emitted. Only an error that matches [ErrUnchanged] says
+	// that nothing was changed, for example because the input was refused or the transaction was
+	// rolled back: then nothing is invalidated.
 	Write func(ctx context.Context) (R, error)
 
-	// Invalidate returns what the change made stale. It is required. A change that made nothing
-	// stale returns no targets.
+	// Targets is what the change makes stale, as far as that is known before it. It is invalidated
+	// on every outcome of Write but ErrUnchanged. What Targets covers, Invalidate need not return.
+	Targets Targets
+
+	// Invalidate returns what the change made stale. A change that made nothing stale returns no
+	// targets. It is required, unless Targets or Hold says it all.
+	//
+	// If Write returns an error, Invalidate is called with the result that came with it, mostly the
+	// zero R. If it panics on that, the panic is reported to [Options.OnError], and Targets and Hold
+	// alone are invalidated.
 	Invalidate func(result R) Targets
 
 	// Emit tells others of the change. A read that begins because of it sees the change. nil emits
@@ -38,8 +47,8 @@ type Mutation[R any] struct {
 	// between. It costs two round trips, and a load on every read meanwhile. If the store cannot
 	// confirm the hold, Mutate returns [ErrNotHeld] and writes nothing.
 	//
-	// What Hold covers, Invalidate need not return. In a store without holds it is only
-	// invalidated.
+	// Hold is invalidated like Targets, and need not be repeated there. In a store without holds it
+	// is only that.
 	Hold Targets
 
 	// HoldFor is the longest that Write may take if there is something to hold. The context of
@@ -66,7 +75,9 @@ type Mutation[R any] struct {
 // The errors, and what has happened then:
 //
 //   - a bad argument, [ErrClosed] or [ErrNotHeld]: nothing
-//   - the error of Write: nothing, as Write promises
+//   - the error of Write, which matches [ErrUnchanged]: nothing
+//   - another error of Write: perhaps the write, and the invalidation. If that is pending, the error
+//     matches [ErrInvalidationPending] too
 //   - [ErrInvalidationPending], only with FailWhenPending: the write
 //   - bad targets, or [ErrClosed] if the cache was closed meanwhile, with a result: the write
 //   - the error of Emit, with a result: the write and the invalidation
@@ -83,16 +94,32 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	if err != nil {
 		return none, err
 	}
-	result, err := m.write(ctx)
-	if err != nil {
-		s.unhold(ctx, m.Hold, token)
-		return none, err
-	}
 	after := context.WithoutCancel(ctx)
-	targets := m.targets(result)
-	_, err = s.InvalidateTargets(after, targets)
-	s.unhold(after, m.Hold, token) // also if that is pending: nothing was stored under the hold
-	if err != nil {
+	settle := func(targets Targets) error {
+		_, err := s.InvalidateTargets(after, targets)
+		s.unhold(after, m.Hold, token) // also if that is pending: nothing was stored under the hold
+		return err
+	}
+	settled := false
+	defer func() {
+		if !settled { // Write has panicked or ended its goroutine
+			if err := settle(m.known()); err != nil {
+				s.reportPending(after, m.known(), err)
+			}
+		}
+	}()
+	result, err := m.write(ctx)
+	unchanged := errors.Is(err, ErrUnchanged) // before settled: the error may be the user's code
+	settled = true
+	switch {
+	case unchanged:
+		s.unhold(after, m.Hold, token)
+		return none, err
+	case err != nil:
+		return none, joinErrors(err, settle(m.maybeStale(after, s, result)))
+	}
+	targets := m.stale(result)
+	if err = settle(targets); err != nil {
 		if m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
 			return result, err
 		}
@@ -117,13 +144,26 @@ func (m *Mutation[R]) write(ctx context.Context) (R, error) {
 	return m.Write(ctx)
 }
 
-// targets returns what the change made stale, and what was held for it.
-func (m *Mutation[R]) targets(result R) Targets {
-	targets := m.Invalidate(result)
-	return Targets{
-		Keys:     slices.Concat(targets.Keys, m.Hold.Keys),
-		Prefixes: slices.Concat(targets.Prefixes, m.Hold.Prefixes),
+// known returns what the change makes stale, as far as that is known before it.
+func (m *Mutation[R]) known() Targets { return m.Targets.with(m.Hold) }
+
+// stale returns what the change made stale.
+func (m *Mutation[R]) stale(result R) Targets {
+	if m.Invalidate == nil {
+		return m.known()
 	}
+	return m.Invalidate(result).with(m.known())
+}
+
+// maybeStale is stale for a result that came with an error. Invalidate may not expect that.
+func (m *Mutation[R]) maybeStale(ctx context.Context, s *CachedScope, result R) (targets Targets) {
+	targets = m.known()
+	defer func() {
+		if r := recover(); r != nil {
+			s.report(ctx, opLoad, "", fmt.Errorf("readthrough: Mutation.Invalidate, of the result of a Write that has failed: %w", &PanicError{Value: r, Stack: stack()}))
+		}
+	}()
+	return m.stale(result)
 }
 
 // check returns the error of a bad mutation, before anything happens (G10).
@@ -134,10 +174,12 @@ func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 	switch {
 	case m.Write == nil:
 		return errors.New("readthrough: Mutation.Write: must not be nil")
-	case m.Invalidate == nil:
-		return errors.New("readthrough: Mutation.Invalidate: must not be nil")
+	case m.Invalidate == nil && m.known().size() == 0:
+		return errors.New("readthrough: Mutation.Invalidate: must not be nil without Targets or Hold")
 	case m.HoldFor < 0:
 		return fmt.Errorf("readthrough: Mutation.HoldFor: %v: must not be negative", m.HoldFor)
+	case m.Targets.validate() != nil:
+		return fmt.Errorf("readthrough: Mutation.Targets: %w", m.Targets.validate())
 	case m.Hold.validate() != nil:
 		return fmt.Errorf("readthrough: Mutation.Hold: %w", m.Hold.validate())
 	default:

@@ -21,6 +21,8 @@ type outcome struct {
 	// err is the error of the load. With entry.Absent, it is the error by which the load said that
 	// the source has nothing; nil for an absence from the store or from a bulk load.
 	err error
+	// private: the load function has said DoNotStore. Only the reader that began the load gets it.
+	private bool
 	// known: there is an outcome.
 	known bool
 	// found: the store had the entry, and nothing was loaded.
@@ -49,8 +51,9 @@ func (o *outcome) source() Source {
 // They are kept outside of outcome for two reasons. A load that ends after its timeout must leave
 // nothing behind (discard), and most loads decide nothing, so most flights have only a nil pointer.
 type decisions struct {
-	// ttl replaces the TTL of the call; 0: nothing was said.
-	ttl time.Duration
+	// ttl replaces the TTL of the call, if isTTL. Not positive: the entry is over already.
+	ttl   time.Duration
+	isTTL bool
 	// unstored: the outcome is served and not stored.
 	unstored bool
 	// unmodified: the stored value is still right.
@@ -72,8 +75,9 @@ const (
 	storeNothing storing = iota
 	// storeEntry: the outcome may be stored.
 	storeEntry
-	// removeEntry: the source has nothing under the key any more, and the scope does not store
-	// absences. The entry that the flight was to replace must go, or it would be served on until
-	// its stale time ends.
+	// removeEntry: the outcome is not stored, but what the flight was to replace is over: the source
+	// has nothing under the key any more and the scope does not store absences, or the load function
+	// has said that the value is over, too. The old entry must go, or it would be served on until its
+	// stale time ends.
 	removeEntry
 )

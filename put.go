@@ -2,6 +2,7 @@ package readthrough
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -28,11 +29,12 @@ import (
 //   - [ErrInvalidationPending], with the value: write has happened, and what holds then is said
 //     there
 //   - [ErrClosed], with the value, if the cache was closed meanwhile: write has happened
-//   - the error of write, which has changed nothing
+//   - the error of write. If it matches [ErrUnchanged], nothing was changed. Otherwise nobody knows,
+//     and key is invalidated; if that is pending, the error matches [ErrInvalidationPending], too
 //   - a bad argument, or [ErrClosed] without a value: write was not run
 //
-// If write panics, what it has changed is not known, so key is invalidated. write runs with ctx, in
-// the goroutine of the caller.
+// If write panics or calls [runtime.Goexit], key is invalidated, too. write runs with ctx, in the
+// goroutine of the caller.
 //
 // Nothing is stored in a scope with [ScopeOptions.ReplicaLag]: until the lag is over, the value
 // could not be told from one that a load has read too early.
@@ -45,7 +47,7 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 	p := newPut(ctx, &s.keyspace, key, ttls)
 	returned := false
 	defer func() {
-		if !returned { // write panicked
+		if !returned { // write has panicked or ended its goroutine
 			p.drop()
 			if err := s.Invalidate(p.ctx, key); err != nil {
 				return // it is pending, which was reported
@@ -53,10 +55,14 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 		}
 	}()
 	value, err := write(ctx)
+	unchanged := errors.Is(err, ErrUnchanged) // before returned: the error may be the user's code
 	returned = true
 	if err != nil {
 		p.drop()
-		return none, err
+		if unchanged {
+			return none, err
+		}
+		return none, joinErrors(err, s.Invalidate(p.ctx, key))
 	}
 	if p.store(value) {
 		return value, nil

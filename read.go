@@ -3,6 +3,7 @@ package readthrough
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -56,9 +57,6 @@ type target interface { //nolint:interfacebloat // one and bulk implement it, no
 	// absent records that the source has nothing. err is how the load said so; nil for an absence
 	// from the store.
 	absent(i *item, err error)
-	// loadAlone runs the load function for this read only, past the store and all flights. It is
-	// for keys that another reader loads as another type.
-	loadAlone(ctx context.Context, items []item) error
 }
 
 // ---- what the store has
@@ -124,6 +122,9 @@ func (r *read) add(items []item) {
 // A read inside the load function of the same key does not get an entry that is due: that is what
 // the load is to replace. It then waits for its own load, which is ErrRecursiveLoad.
 func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
+	if i.alone {
+		return false // whatever is stored, by whomever
+	}
 	is := r.scope.freshness(entry)
 	if (is == early || is == stale) && isLoadOf(ctx, i.key) {
 		is = expired // a load does not get what it is to replace: it waits for itself, which is an error
@@ -266,12 +267,12 @@ func (r *read) haveFallbacks(c *call) bool {
 	return true
 }
 
-// collect answers the items whose outcomes the read may take. The others stay in items, since they
-// came too late. gone are the calls that the reader has left, with the reasons.
+// collect answers the items whose outcomes the read may take. It leaves those whose outcomes came too
+// late for it, and those that it has to load alone. gone are the calls that the reader has left, with
+// the reasons.
 func (r *read) collect(ctx context.Context, gone map[*call]error, errs *errorList) {
 	r.scope.flights.markLate(&r.request, gone)
-	var ofOtherType []item
-	late := r.items[:0]
+	left := r.items[:0]
 	for n := range r.items {
 		i := &r.items[n]
 		c := i.flight.call
@@ -279,23 +280,24 @@ func (r *read) collect(ctx context.Context, gone map[*call]error, errs *errorLis
 		case answered:
 		case hasFailed:
 			errs.addOf(c, err, gone[c] != nil && ctx.Err() != nil)
-		case cameLate:
-			late = append(late, *i)
 		case hasOtherType:
-			r.scope.report(ctx, opGet, i.key, err) // who began the flight loads another type
-			ofOtherType = append(ofOtherType, *i)
+			r.scope.report(ctx, opGet, i.key, err) // the reader that began the flight loads another type
+			fallthrough
+		case isPrivate:
+			i.alone = true
+			fallthrough
+		case cameLate:
+			left = append(left, *i)
 		}
 	}
-	r.items = late
-	if len(ofOtherType) > 0 {
-		errs.add(r.target.loadAlone(ctx, ofOtherType))
-	}
+	r.items = left
 }
 
 // taken is what became of an item whose flight has ended.
 type taken uint8
 
 const (
+	// answered: the item has its value, or its absence.
 	answered taken = iota
 	// hasFailed: the load has failed, or the reader has left it.
 	hasFailed
@@ -303,13 +305,12 @@ const (
 	cameLate
 	// hasOtherType: the outcome is of another type than the read's.
 	hasOtherType
+	// isPrivate: the outcome is for the reader that began the load.
+	isPrivate
 )
 
-// take answers an item with the outcome of its flight, if the read may take it. left is why the
+// take answers an item with the outcome of its flight, if the read may take that. left is why the
 // reader has left the call; nil: it has not.
-//
-// An error is answered by the fallback, if there is one. The bound does not matter for that: the
-// fallback was in the store after this read began.
 func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 	o, err := &i.flight.outcome, left
 	if err == nil && !i.late && o.failed() {
@@ -321,6 +322,8 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		return hasFailed, err
 	case i.late:
 		return cameLate, nil
+	case o.private && i.flight.call != r.own:
+		return isPrivate, nil
 	case o.entry.Absent:
 		r.target.absent(i, o.err)
 	default:
@@ -352,7 +355,7 @@ func mayFallBack(ctx context.Context, err error) bool {
 type errorList struct {
 	list []error
 	// of has the calls whose error is in the list.
-	of map[*call]bool
+	of map[*call]error
 	// left: the list has the error of the reader's own context.
 	left bool
 }
@@ -369,13 +372,13 @@ func (l *errorList) addOnce(err error) {
 // addOf adds the error of c, once. ended says that err is the end of the reader's context, which is
 // the same error for all calls.
 func (l *errorList) addOf(c *call, err error, ended bool) {
-	if l.of[c] || ended && l.left {
+	if before := l.of[c]; before != nil && (same(before, err) || !reflect.ValueOf(err).Comparable()) || ended && l.left {
 		return
 	}
 	if l.of == nil {
-		l.of = make(map[*call]bool)
+		l.of = make(map[*call]error)
 	}
-	l.of[c], l.left = true, l.left || ended
+	l.of[c], l.left = err, l.left || ended
 	l.add(err)
 }
 

@@ -12,6 +12,8 @@ type request struct {
 	// rounds, so that the second flight is always young enough. To take it at the join and not in
 	// Wrap is stricter, and a hit needs no clock.
 	began seq
+	// own is the last call that the read has made; nil: none.
+	own *call
 }
 
 // item is a key of a read that has no answer yet.
@@ -22,6 +24,9 @@ type item struct {
 	// late: the reader may not take the outcome of flight, because it began too late. markLate sets
 	// it.
 	late bool
+	// alone: the read loads the key for itself, past the store and all other flights: the load that it
+	// has joined brought a value of another type, or one for another reader only.
+	alone bool
 	// replaces is the stored entry that is to be replaced; nil: none.
 	replaces *replaced
 }

@@ -36,6 +36,7 @@ type flights struct {
 	options   *ScopeOptions // those of the scope
 	inProcess bool          // the store is in the process
 	lagsHere  bool          // the store has no holds, so lagging has to know what may lag
+	leases    bool          // the store has leases
 	// slots are the places for loads that run at once. Package limit guards them.
 	slots limit.Slots
 	// scopesPending is the number of scopes of the cache that have something pending. While it is
@@ -63,6 +64,9 @@ type flights struct {
 	live map[string]*flight
 	size int // the number of flights in live, for Stats
 	// running has the calls that have not landed, for Close.
+	// ending has the flights of loads that everybody has left and that have not ended: a reader waits
+	// for the end instead of starting another load. nil until the first.
+	ending  map[string]*flight
 	running map[*call]struct{}
 	// clock grows with every reader that joins, with every validBefore, and with every load that
 	// begins.
@@ -102,18 +106,11 @@ func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 	if r.began == 0 {
 		r.began = g.clock
 	}
-	missing := 0
-	for n := range r.items {
-		i := &r.items[n]
-		if i.flight = g.joinableLocked(i.key); i.flight != nil {
-			continue
-		}
-		missing++
-	}
+	missing := g.findLocked(r.items)
 	j.others = len(r.items) - missing
 	if missing > 0 {
 		j.own = g.createLocked(r.items, missing, r.purpose, r.stored)
-		j.own.readerDeadline = deadline
+		j.own.readerDeadline, r.own = deadline, j.own
 		j.own.begin(ctx, g.options)
 	}
 	if j.others == 0 {
@@ -129,6 +126,23 @@ func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 		}
 	}
 	return j, nil
+}
+
+// findLocked finds the flights that the items join: of each key the one that can be joined, or the one
+// that is about to end. It returns the number of items that have none.
+func (g *flights) findLocked(items []item) (missing int) {
+	for n := range items {
+		i := &items[n]
+		if i.flight = nil; !i.alone {
+			if i.flight = g.joinableLocked(i.key); i.flight == nil {
+				i.flight = g.ending[i.key]
+			}
+		}
+		if i.flight == nil {
+			missing++
+		}
+	}
+	return missing
 }
 
 // startRefresh makes a call that no reader waits for. It has a flight for each item that nobody is
@@ -147,7 +161,7 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 		if i.flight = g.joinableLocked(i.key); i.flight != nil {
 			continue
 		}
-		if g.bypassLocked(i.key) || g.failures.backsOff(i.key, now) {
+		if g.bypassLocked(i.key) || g.ending[i.key] != nil || g.failures.backsOff(i.key, now) {
 			i.flight = noFlight
 			continue
 		}
@@ -157,8 +171,8 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 		return nil
 	}
 	c := g.createLocked(items, missing, toRefresh, stored)
-	c.detached = true
 	c.begin(ctx, g.options)
+	c.detachLocked(g.options)
 	return c
 }
 
@@ -202,6 +216,20 @@ func (g *flights) bypassLocked(key string) bool {
 	return g.pending.covers(key) || g.lagging.covers(key)
 }
 
+// puttingLocked reports whether a put of key in this process has the lease of the key: who reads then
+// neither waits for the lease, nor gets it.
+func (g *flights) puttingLocked(key string) bool {
+	if !g.leases {
+		return false
+	}
+	for f := g.live[key]; f != nil; f = f.next {
+		if f.call.purpose == toPut {
+			return true
+		}
+	}
+	return false
+}
+
 // bypasses reports whether a reader must not ask the store for key, because an invalidation of it
 // is pending. What lags may be read: the entries that are stored are not from a lagging source.
 func (g *flights) bypasses(key string) bool {
@@ -239,9 +267,12 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 			f.replaces = i.replaces.loadedAt
 			c.recheck = c.recheck || !f.replaces.IsZero()
 		}
-		f.bypass, f.validBefore, f.next = g.bypassLocked(i.key), always, g.live[i.key]
-		g.live[i.key] = f
-		g.size++
+		f.validBefore, f.bypass = always, i.alone || g.bypassLocked(i.key) || purpose != toPut && g.puttingLocked(i.key)
+		if !i.alone {
+			f.next = g.live[i.key]
+			g.live[i.key] = f
+			g.size++
+		}
 		c.flights[n], i.flight = f, f
 		n++
 	}
@@ -330,6 +361,10 @@ func (g *flights) land(c *call) {
 	}
 	g.learnLocked(c)
 	g.retireLocked(c)
+	g.forgetEndingLocked(c)
+	if c.bound != nil {
+		c.bound.Stop()
+	}
 	if c.landing != nil {
 		close(c.landing)
 	}

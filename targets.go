@@ -2,6 +2,7 @@ package readthrough
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -89,6 +90,14 @@ func (t Targets) without(other Targets) Targets {
 		}
 	}
 	return rest
+}
+
+// with returns the targets of both.
+func (t Targets) with(other Targets) Targets {
+	return Targets{
+		Keys:     slices.Concat(t.Keys, other.Keys),
+		Prefixes: slices.Concat(t.Prefixes, other.Prefixes),
+	}
 }
 
 // single returns the key or prefix that t consists of, or "" if there are more.

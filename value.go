@@ -1,7 +1,6 @@
 package readthrough
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -46,16 +45,6 @@ func holdsA[T any](stored any) bool {
 	}
 	_, ok := stored.(T)
 	return ok || stored == nil && want.Kind() == reflect.Interface
-}
-
-// loadAlone runs a load function for one reader only, past the store and all flights.
-func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)) (value T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: stack()}
-		}
-	}()
-	return load(ctx)
 }
 
 // stack returns the stack of the calling goroutine.

@@ -251,17 +251,8 @@ func (o *one[T]) absent(_ *item, err error) {
 	}
 }
 
-func (o *one[T]) loadAlone(ctx context.Context, _ []item) error {
-	value, err := loadAlone(ctx, o.loadOne)
-	if err != nil && o.scope.isNotFound(err) {
-		err = o.scope.absence(err)
-	}
-	o.result = Result[T]{Value: value, Source: FromLoad}
-	return err
-}
-
-// oneLoader is the typed end of a call that loads one key. It is apart from one, because a call may
-// outlast the read that started it.
+// oneLoader is the typed end of a call that loads one key. It is apart from the read, which the call
+// may outlast.
 type oneLoader[T any] struct {
 	scope   *keyspace
 	loadOne func(context.Context) (T, error)

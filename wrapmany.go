@@ -2,6 +2,7 @@ package readthrough
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -223,11 +224,18 @@ func (r *bulk[ID, T]) load(ctx context.Context, flights []*flight) error {
 		ids[n] = r.ids[f.index]
 	}
 	loaded, err := r.loadMany(ctx, ids)
+	var each *idErrors[ID]
+	if !errors.As(err, &each) {
+		each = nil
+	}
 	used := 0
 	for _, f := range flights {
-		if value, ok := loaded[r.ids[f.index]]; ok {
+		id := r.ids[f.index]
+		if value, ok := loaded[id]; ok {
 			f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 			used++
+		} else if each != nil {
+			f.outcome = each.outcome(id)
 		}
 	}
 	if unexpected := len(loaded) - used; unexpected > 0 {
@@ -262,17 +270,3 @@ func (r *bulk[ID, T]) put(i *item, stored any, source Source, loadedAt time.Time
 }
 
 func (*bulk[ID, T]) absent(*item, error) {}
-
-func (r *bulk[ID, T]) loadAlone(ctx context.Context, items []item) error {
-	ids := make([]ID, len(items))
-	for n := range items {
-		ids[n] = r.ids[items[n].index]
-	}
-	loaded, err := loadAlone(ctx, func(ctx context.Context) (map[ID]T, error) { return r.loadMany(ctx, ids) })
-	for n := range items {
-		if value, ok := loaded[ids[n]]; ok {
-			_ = r.put(&items[n], value, FromLoad, time.Time{}, nil) //nolint:errcheck // value is a T
-		}
-	}
-	return err
-}
