@@ -45,7 +45,7 @@ type read struct {
 
 // target is the typed end of a read: its load function, and the place where its values go. one and
 // bulk implement it.
-type target interface { //nolint:interfacebloat // one and bulk implement it, nobody else
+type target interface {
 	decoder
 	// loader returns the typed end of a call that this read starts. The call may outlast the read,
 	// so it must not share memory that the read or its caller uses again.

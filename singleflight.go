@@ -63,11 +63,10 @@ type flights struct {
 	// and those that fill. The newest is the first of its chain.
 	live map[string]*flight
 	size int // the number of flights in live, for Stats
-	// running has the calls that have not landed, for Close.
 	// ending has the flights of loads that everybody has left and that have not ended: a reader waits
 	// for the end instead of starting another load. nil until the first.
 	ending  map[string]*flight
-	running map[*call]struct{}
+	running map[*call]struct{} // the calls that have not landed, for Close
 	// clock grows with every reader that joins, with every validBefore, and with every load that
 	// begins.
 	clock seq
