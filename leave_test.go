@@ -602,7 +602,7 @@ func TestBackgroundLoadThatHangsIsBounded(t *testing.T) {
 			hung := make(chan struct{})
 			value, err = readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 9, nil })
 			want(t, "while the load hangs", value, err, 1)
-			time.Sleep(5 * time.Minute)
+			time.Sleep(5*time.Minute + time.Second)
 			src.set(2)
 			for range 2 { // the first read finds that the load has timed out, and the next one loads
 				_, err = readthrough.Wrap(t.Context(), s, "k", src.load)

@@ -112,8 +112,10 @@ type Options struct {
 	InvalidateTimeout time.Duration
 
 	// BreakerFailures is the number of failures in a row that open the breaker. While it is open,
-	// the store is not asked: reads load, and invalidations are pending. Zero means 5; negative
-	// means that the breaker never opens. Example: 3.
+	// the store is not asked: reads load, and invalidations are pending. A server that says that it
+	// is a replica opens it at once ([provider.ErrReadOnly]). After as many writes in a row that a
+	// store refuses ([provider.ErrRefused]), the cache reads from it and does not fill. Zero means
+	// 5; negative means that neither happens, except for a replica. Example: 3.
 	BreakerFailures int
 
 	// BreakerCooldown is how long the breaker stays open. Then it is half-open: one request at a

@@ -47,8 +47,8 @@ type read struct {
 // bulk implement it.
 type target interface {
 	decoder
-	// loader returns the typed end of a call that this read starts. The call may outlast the read, so
-	// it must not share memory with the read's caller.
+	// loader returns the typed end of a call that this read starts. The call may outlast the read,
+	// so it must not share memory that the read or its caller uses again.
 	loader() loader
 	// put sets the value of an item. If stored cannot be read as the type of the values, put
 	// returns an error and sets nothing. why is the error in place of which a stale value is
