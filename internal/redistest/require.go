@@ -21,11 +21,11 @@ func Installed() bool { return binary() != "" }
 // that is an error.
 func Require(tb testing.TB) {
 	tb.Helper()
-	require(tb, binary())
+	requireAt(tb, binary())
 }
 
-// require is Require for a server that was found at path, or was not.
-func require(tb testing.TB, path string) {
+// requireAt is Require for a server that was found at path, or was not.
+func requireAt(tb testing.TB, path string) {
 	tb.Helper()
 	if path != "" {
 		return

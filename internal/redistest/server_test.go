@@ -195,7 +195,7 @@ func TestMissingServer(t *testing.T) {
 	var tb fakeTB
 	tb.run(func(tb testing.TB) {
 		tb.Helper()
-		require(tb, "")
+		requireAt(tb, "")
 	})
 	if !strings.Contains(tb.skipped, "apt-get install redis-server") || tb.failed != "" {
 		t.Errorf("skipped %q, failed %q; want a skip that says how to get a server", tb.skipped, tb.failed)
@@ -204,7 +204,7 @@ func TestMissingServer(t *testing.T) {
 	tb = fakeTB{}
 	tb.run(func(tb testing.TB) {
 		tb.Helper()
-		require(tb, "")
+		requireAt(tb, "")
 	})
 	if tb.failed == "" || tb.skipped != "" {
 		t.Errorf("skipped %q, failed %q; want a failure", tb.skipped, tb.failed)
