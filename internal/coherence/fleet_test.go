@@ -26,7 +26,7 @@ import (
 
 // patience is how long the processes of a fleet may take for anything. A loaded
 // machine needs seconds.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // scenario is a load on a fleet.
 type scenario struct {
