@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var write = flag.Bool("write", false, "write the tables of docs/proof.md")
@@ -20,28 +23,21 @@ const page = root + "/docs/proof.md"
 // them.
 func TestPage(t *testing.T) {
 	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	updated := string(text)
 	for _, s := range suites {
 		begin, end := "<!-- mutants of "+s.name+", generated -->\n", "<!-- end -->\n"
 		before, rest, found := strings.Cut(updated, begin)
 		_, after, ended := strings.Cut(rest, end)
-		if !found || !ended {
-			t.Fatalf("the page has no place for the mutants of %s", s.name)
-		}
+		require.True(t, found, "the page has no place for the mutants of %s", s.name)
+		require.True(t, ended, "the page has no place for the mutants of %s", s.name)
 		updated = before + begin + s.table() + end + after
 	}
 	if *write {
-		if err := os.WriteFile(page, []byte(updated), 0o644); err != nil { //nolint:gosec // a document
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(page, []byte(updated), 0o644)) //nolint:gosec // a document
 		return
 	}
-	if updated != string(text) {
-		t.Error("the tables of docs/proof.md are not those of the mutants: go test ./internal/mutants -run TestPage -write")
-	}
+	assert.Equal(t, string(text), updated, "the tables of docs/proof.md are not those of the mutants: go test ./internal/mutants -run TestPage -write")
 }
 
 // table returns the table of the mutants of a suite.
@@ -58,9 +54,7 @@ func (s *suite) table() string {
 // TestPageNamesTests looks for the tests that the page names.
 func TestPageNamesTests(t *testing.T) {
 	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	declared := map[string]bool{}
 	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
 	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
@@ -73,17 +67,11 @@ func TestPageNamesTests(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	named := regexp.MustCompile("`((?:Test|Fuzz)\\w*)").FindAllStringSubmatch(string(text), -1)
-	if len(named) == 0 {
-		t.Error("the page names no tests")
-	}
+	assert.NotEmpty(t, named, "the page names no tests")
 	for _, match := range named {
-		if !declared[match[1]] {
-			t.Errorf("there is no test %s", match[1])
-		}
+		assert.True(t, declared[match[1]], "there is no test %s", match[1])
 	}
 }
 
