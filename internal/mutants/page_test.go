@@ -61,9 +61,24 @@ func TestPageNamesTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	declared := declaredTests(t, root)
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w*)").FindAllStringSubmatch(string(text), -1)
+	if len(named) == 0 {
+		t.Error("the page names no tests")
+	}
+	for _, match := range named {
+		if !declared[match[1]] {
+			t.Errorf("there is no test %s", match[1])
+		}
+	}
+}
+
+// declaredTests returns the names of the tests in a directory and those below it.
+func declaredTests(t *testing.T, dir string) map[string]bool {
+	t.Helper()
 	declared := map[string]bool{}
 	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
-	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -76,14 +91,38 @@ func TestPageNamesTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)\\w*)").FindAllStringSubmatch(string(text), -1)
-	if len(named) == 0 {
-		t.Error("the page names no tests")
+	return declared
+}
+
+// TestAnchors looks for the text of every mechanism, which has to be in its file once,
+// and for every test that guards one. It runs nothing, and tells at once what a change
+// of the code has broken.
+func TestAnchors(t *testing.T) {
+	explored := map[string]bool{}
+	for _, m := range exploredMutants() {
+		explored[m.name] = true
 	}
-	for _, match := range named {
-		if !declared[match[1]] {
-			t.Errorf("there is no test %s", match[1])
+	for name := range programs {
+		if !explored[name] {
+			t.Errorf("program of %q: there is no mutant of that name", name)
 		}
+	}
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			mutants, tests, named := s.mutants(), declaredTests(t, filepath.Join(root, s.tests)), map[string]bool{}
+			if _, err := weave(t.TempDir(), s.mutated, mutants); err != nil {
+				t.Error(err)
+			}
+			for _, m := range mutants {
+				if named[m.name] {
+					t.Errorf("mutant %q: there are two of that name", m.name)
+				}
+				named[m.name] = true
+				if test, _, _ := strings.Cut(m.test, "/"); !tests[test] {
+					t.Errorf("mutant %q: there is no test %s", m.name, test)
+				}
+			}
+		})
 	}
 }
 
