@@ -46,6 +46,11 @@ type Node struct {
 	waited bool          // queued is closed
 	place  *list.Element // the load's in slots.queue; nil: it is not queued
 	turn   chan struct{} // closed when the load leaves the queue because its turn has come
+
+	// A load without a place of its own runs in that of a load that waits for it, which then lends it to
+	// nobody else.
+	lender   *Node // the load in whose place this one runs; nil: it has its own
+	borrower *Node // the load that runs in the place of this one; nil: none
 }
 
 // Init makes n a load that needs a place in slots. It is called before the graph knows n.
@@ -127,26 +132,18 @@ func (g *Graph) reachesLocked(from, target *Node, which edges, seen map[*Node]bo
 	return false
 }
 
-// relieveLocked gives a place to each queued load that n has come to wait for, directly or through
-// others, if its turn would never come.
+// relieveLocked gives a place to each queued load that n has come to wait for by reads, directly or
+// through others, if a load can lend it one. seen are the loads that were visited.
 func (g *Graph) relieveLocked(n *Node, seen map[*Node]bool) {
 	seen[n] = true
-	visit := func(next *Node) {
+	for next := range g.reads[n] {
 		if seen[next] {
-			return
+			continue
 		}
-		if next.place != nil && g.blockedLocked(next) {
+		if next.place != nil && g.borrowLocked(next) {
 			next.slots.admitLocked(next)
 		}
 		g.relieveLocked(next, seen)
-	}
-	for next := range g.reads[n] {
-		visit(next)
-	}
-	if n.place != nil {
-		for next := range n.slots.running {
-			visit(next)
-		}
 	}
 }
 

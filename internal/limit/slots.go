@@ -8,9 +8,18 @@ import (
 // Slots are the places of a scope for loads that run at once: at most Limit, which are given away
 // in the order of arrival.
 //
-// A load may get a place beyond the limit: when a load that has a place waits for it, directly or
-// through others, its turn would never come. It then runs in the place of that one, which does
-// nothing but wait.
+// A load that has a place may wait for one that has none, directly or through others: then the turn of
+// that one would never come. It runs in the place of the load that waits for it, which does nothing
+// meanwhile. A place is lent to one load at a time, so no more than Limit loads run that have not lent
+// theirs. The load that has borrowed a place may wait too, and lend it on. A lender may go on before
+// its borrower has ended, if it waited for a queue that has moved on: then both run.
+//
+// That is enough for no load to wait for ever. Suppose that all loads wait. A load that has not lent its
+// place waits by reads for a queued load. That one waits for every load of its scope that has a place,
+// and so for one that has not lent it. That load waits by reads for another queued one, and so on in a
+// circle: each queued load in it could have borrowed the place that it waits for. Who closes the circle
+// notices that: Begin, by a read, for the queued loads that the read leads to; Enter, by a load that is
+// queued, for that load; and Exit, by a place that is not lent any more, for the queue of its scope.
 type Slots struct {
 	// Limit is how many loads run at once. Set before the first use; positive.
 	Limit int
@@ -62,8 +71,8 @@ func (g *Graph) TryEnter(n *Node) bool {
 	return n.entered
 }
 
-// Exit gives the place of n back, if n has one, and gives it to the load that has waited longest.
-// Only the load's goroutine may call it.
+// Exit gives the place of n back, if n has one: to the load that has waited longest, or if it was
+// borrowed, to its lender. Only the load's goroutine may call it.
 func (g *Graph) Exit(n *Node) {
 	if !n.entered {
 		return
@@ -71,27 +80,46 @@ func (g *Graph) Exit(n *Node) {
 	n.entered = false
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := n.slots
-	delete(s.running, n)
-	for next := s.firstLocked(); next != nil && s.hasPlaceLocked(); next = s.firstLocked() {
-		s.admitLocked(next)
+	n.leaveLocked()
+	var next *list.Element
+	for e := n.slots.queue.Front(); e != nil; e = next {
+		next = e.Next()
+		if queued, ok := e.Value.(*Node); ok && g.placeLocked(queued) {
+			n.slots.admitLocked(queued)
+		}
 	}
 }
 
-// startLocked gives n a place, if one is free or n may do without, and reports whether it did.
+// leaveLocked takes n out of the loads that run. A load that still runs in its place, because n did not
+// wait to its end, runs in that of n's lender then.
+func (n *Node) leaveLocked() {
+	delete(n.slots.running, n)
+	if n.lender != nil {
+		n.lender.borrower = n.borrower
+	}
+	if n.borrower != nil {
+		n.borrower.lender = n.lender
+	}
+	n.lender, n.borrower = nil, nil
+}
+
+// startLocked starts n, if there is a place for it, and reports whether it did.
 func (g *Graph) startLocked(n *Node) bool {
-	if !n.slots.hasPlaceLocked() && !g.blockedLocked(n) {
+	if !g.placeLocked(n) {
 		return false
 	}
 	n.slots.runLocked(n)
 	return true
 }
 
-// blockedLocked reports whether a load that has a place waits for n: then the turn of n would never
-// come.
-func (g *Graph) blockedLocked(n *Node) bool {
+// placeLocked reports whether there is a place for n, which may be borrowed.
+func (g *Graph) placeLocked(n *Node) bool { return n.slots.hasPlaceLocked() || g.borrowLocked(n) }
+
+// borrowLocked borrows for n the place of a load that waits for n, if one has not lent it.
+func (g *Graph) borrowLocked(n *Node) bool {
 	for holder := range n.slots.running {
-		if holder != n && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {
+		if holder.borrower == nil && holder != n && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {
+			holder.borrower, n.lender = n, holder
 			return true
 		}
 	}
@@ -128,14 +156,4 @@ func (s *Slots) admitLocked(n *Node) {
 	s.dequeueLocked(n)
 	s.runLocked(n)
 	close(n.turn)
-}
-
-// firstLocked returns the load that has waited longest; nil if none waits.
-func (s *Slots) firstLocked() *Node {
-	if e := s.queue.Front(); e != nil {
-		if n, ok := e.Value.(*Node); ok {
-			return n
-		}
-	}
-	return nil
 }

@@ -1,11 +1,11 @@
 package mutants
 
-// limitMutants are those of the limit on loads, and of the graph of who waits for whom.
+// limitMutants are those of the limit on loads that the tests of the cache guard.
 func limitMutants() []mutant {
 	return []mutant{
 		{
 			"a queued load that a load with a place comes to wait for runs", "G6", "graph.go",
-			"if next.place != nil && g.blockedLocked(next) {", "if false {",
+			"if next.place != nil && g.borrowLocked(next) {", "if false {",
 			"TestNestedLoadsDoNotWaitForTheirOwnPlace",
 		},
 		{
@@ -30,7 +30,7 @@ func limitMutants() []mutant {
 		},
 		{
 			"loads are limited", "G9", "slots.go",
-			"if !n.slots.hasPlaceLocked() && !g.blockedLocked(n) {", "if false {",
+			"if !g.placeLocked(n) {", "if false {",
 			"TestLoadsWaitInOrder",
 		},
 		{
@@ -40,7 +40,7 @@ func limitMutants() []mutant {
 		},
 		{
 			"a place that is given back is one", "G9", "slots.go",
-			"next != nil && s.hasPlaceLocked(); next", "next != nil; next",
+			"ok && g.placeLocked(queued) {", "ok {",
 			"TestLoadsWaitInOrder",
 		},
 		{
@@ -50,7 +50,7 @@ func limitMutants() []mutant {
 		},
 		{
 			"a load that a load with a place waits for does not queue", "G8", "slots.go",
-			"if !n.slots.hasPlaceLocked() && !g.blockedLocked(n) {", "if !n.slots.hasPlaceLocked() {",
+			"if !g.placeLocked(n) {", "if !n.slots.hasPlaceLocked() {",
 			"TestNestedCallThatQueuesTwice",
 		},
 		{
@@ -62,6 +62,62 @@ func limitMutants() []mutant {
 			"a load that waits for the queue frees it", "G8", "graph.go",
 			"\tg.relieveLocked(n, make(map[*Node]bool))\n", "",
 			"TestNestedLoadsDoNotWaitForTheirOwnPlace",
+		},
+	}
+}
+
+// graphMutants are those of the limit on loads that its own tests guard.
+func graphMutants() []mutant {
+	return []mutant{
+		{
+			"a queued load waits for the loads that have places", "G8", "slots.go",
+			"g.reachesLocked(holder, n, allEdges, ", "g.reachesLocked(holder, n, readsOnly, ",
+			"TestQueuesOfTwoScopes",
+		},
+		{
+			"a load that reads lends its place to a queued load", "G8", "graph.go",
+			"if next.place != nil && g.borrowLocked(next) {", "if false {",
+			"TestQueuesOfTwoScopes",
+		},
+		{
+			"a load that reads looks for queued loads behind those that it reads", "G8", "graph.go",
+			"\t\tg.relieveLocked(next, seen)\n", "",
+			"TestRandomPrograms",
+		},
+		{
+			"a load that comes borrows a place", "G8", "slots.go",
+			"if !g.placeLocked(n) {", "if !n.slots.hasPlaceLocked() {",
+			"TestQueuesOfTwoScopes",
+		},
+		{
+			"a place that is not lent any more is lent again", "G8", "slots.go",
+			"ok && g.placeLocked(queued) {", "ok && n.slots.hasPlaceLocked() && queued != nil {",
+			"TestRandomPrograms",
+		},
+		{
+			"a place is lent to one load at a time", "G9", "slots.go",
+			"holder.borrower == nil && holder != n", "holder != n",
+			"TestQueuesOfThreeScopes",
+		},
+		{
+			"a borrower gives its place back", "G8", "slots.go",
+			"\t\tn.lender.borrower = n.borrower\n", "",
+			"TestRandomPrograms",
+		},
+		{
+			"a place that was lent on stays lent", "G9", "slots.go",
+			"n.lender.borrower = n.borrower", "n.lender.borrower = nil",
+			"TestRandomPrograms",
+		},
+		{
+			"a load whose lender has ended has the place of that one", "G8", "slots.go",
+			"\tif n.borrower != nil {\n\t\tn.borrower.lender = n.lender\n\t}\n", "",
+			"TestRandomPrograms",
+		},
+		{
+			"a read that leads to a queue is no circle", "G8", "graph.go",
+			"g.reachesLocked(other, n, readsOnly, ", "g.reachesLocked(other, n, allEdges, ",
+			"TestQueuesOfTwoScopes",
 		},
 	}
 }

@@ -41,6 +41,7 @@ var suites = []suite{
 	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1"}, mutants: func() []mutant { return append(cacheMutants(), servingMutants()...) }},
 	{name: "backend", mutated: "internal/backend", tests: ".", mutants: backendMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
+	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},
 	{name: "memory", mutated: "memory", tests: "memory", mutants: memoryMutants},
 	{name: "redisprovider", mutated: "redisprovider", tests: "redisprovider", servers: true, mutants: redisMutants},
 	{name: "explorer", mutated: ".", tests: "cachetest", explores: true, args: []string{"-explore.seed=1", "-explore.depth=2", "-explore.runs=5000"}, mutants: exploredMutants},

@@ -263,7 +263,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a bulk read waits for what it has no stale value for", "G4", "read.go",
-			"if r.items[i].flight.call == c && !r.items[i].hasFallback {", "if false {",
+			"if r.items[i].flight.call == c && !r.items[i].hasFallback {", "if r.items[i].flight.call == c && !r.items[i].hasFallback && false {",
 			"TestSoftLoadTimeoutOfABulkRead",
 		},
 		{
