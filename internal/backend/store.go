@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/readthrough/readthrough/provider"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // ---- reads

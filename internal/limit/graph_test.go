@@ -211,7 +211,7 @@ func TestRandomPrograms(t *testing.T) {
 		*seed = rand.Uint64()
 	}
 	t.Logf("run again with -limit.seed=%d", *seed)
-	for round := range 400 {
+	for round := range 3000 {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(*seed, uint64(round))) //nolint:gosec // not negative
 			var names []string

@@ -38,7 +38,7 @@ type suite struct {
 }
 
 var suites = []suite{
-	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1"}, mutants: func() []mutant { return append(cacheMutants(), servingMutants()...) }},
+	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant { return append(cacheMutants(), servingMutants()...) }},
 	{name: "backend", mutated: "internal/backend", tests: ".", mutants: backendMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
 	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},

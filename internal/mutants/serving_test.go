@@ -219,7 +219,7 @@ func servingMutants() []mutant {
 		{
 			"a load takes from the store only what is fresh", "G1", "call.go",
 			"c.scope.freshness(entry) <= early {", "true {",
-			"TestResultOfUnknownAge",
+			"TestWhatWasRemovedIsNoOldValue",
 		},
 		{
 			"absences are not served stale", "G1", "freshness.go",
@@ -244,7 +244,7 @@ func servingMutants() []mutant {
 		{
 			"a stale value is served instead of a remembered error", "G4", "read.go",
 			"if !i.hasFallback || !r.fallBack(ctx, &i.item, i.err) {", "if true {",
-			"TestStaleValueComesBeforeARememberedError",
+			"TestRetryAfterDoubles",
 		},
 		{
 			"a read falls back on a stale value", "G4", "read.go",
@@ -343,6 +343,11 @@ func servingMutants() []mutant {
 			"TestRetryAfterDoubles",
 		},
 		{
+			"a read with a stale value asks again after RetryAfter, however long ErrorTTL is", "G4", "failures.go",
+			"\tif hasFallback {\n\t\tuntil = last.retryAt\n\t}\n", "",
+			"TestStaleValueComesBeforeARememberedError",
+		},
+		{
 			"a pause after a failure ends", "G1", "failures.go",
 			"return now.Before(f.keys[key].retryAt)", "return !f.keys[key].retryAt.IsZero()",
 			"TestRetryAfterDoubles",
@@ -364,7 +369,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"that readers left is no failure", "G7", "leave.go",
-			"errors.Is(cause, ErrLoadTimeout) {", "cause == nil || errors.Is(cause, ErrLoadTimeout) {",
+			"if cause := c.cause(); errors.Is(cause, ErrLoadTimeout) {", "if cause := joinErrors(c.cause(), context.Canceled); cause != nil {",
 			"TestWhatIsRemembered",
 		},
 		{
@@ -714,12 +719,17 @@ func servingMutants() []mutant {
 		{
 			"a reader that missed before a put looks again", "G6", "fence.go",
 			"\tg.fillingLocked(f.call, store)\n", "",
-			"TestReaderThatMissedBeforeAPut",
+			"TestReaderThatMissedBeforeAPutInTheProcess",
+		},
+		{
+			"a put whose fill does not return is waited for", "G2 G5", "fence.go",
+			"\tg.fillingLocked(f.call, store)\n", "",
+			"TestPutThatIsStuck",
 		},
 		{
 			"a put outlives its context", "G5", "put.go",
 			"p := &put{scope: s, ctx: context.WithoutCancel(ctx), key", "p := &put{scope: s, ctx: ctx, key",
-			"TestPutOutlivesItsContext",
+			"TestPutWithAnEndedContext",
 		},
 		// Invalidations that the store has not confirmed.
 		{
