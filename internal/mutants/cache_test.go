@@ -236,11 +236,41 @@ func cacheMutants() []mutant {
 			"\tif !c.returned {", "\tif false {",
 			"TestFailureReachesEveryReaderOnce",
 		},
+		{
+			"the user is told after the call has landed", "G8", "call.go",
+			"\tc.scope.flights.land(c)\n\tfor i := range c.notices {\n\t\tc.notices[i].tell(c)\n\t}\n", "\tfor i := range c.notices {\n\t\tc.notices[i].tell(c)\n\t}\n\tc.scope.flights.land(c)\n",
+			"TestObserverUsesTheCache",
+		},
+		{
+			"the load function gets the context of LoadStart", "G7", "call.go",
+			"c.loadCtx = ctx", "_ = ctx",
+			"TestLoadStart",
+		},
+		{
+			"a LoadStart that returns no context changes nothing", "G10", "call.go",
+			"ctx := s.observer.LoadStart(c.ctx, event); ctx != nil {", "ctx := s.observer.LoadStart(c.ctx, event); true {",
+			"TestLoadStart",
+		},
+		{
+			"a LoadStart that panics changes nothing", "G8", "call.go",
+			"\tdefer s.observerPanicked(keyOf(c.flights))\n", "",
+			"TestLoadStart",
+		},
 		// The store does not fail reads.
 		{
 			"what is reported of a key is a copy", "G10", "keyspace.go",
 			"s.reportGet(ctx, strings.Clone(key), err)", "s.reportGet(ctx, key, err)",
 			"TestMemoizeAppendReportsKeys",
+		},
+		{
+			"that the breaker is open is no error of the store", "G4", "keyspace.go",
+			"if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {", "if errors.Is(err, backend.ErrNoTime) {",
+			"TestWhatIsNoErrorOfTheStore",
+		},
+		{
+			"that a reader had no time is no error of the store", "G4", "keyspace.go",
+			"if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {", "if errors.Is(err, backend.ErrOpen) {",
+			"TestWhatIsNoErrorOfTheStore",
 		},
 		{
 			"a key that is observed is a copy", "G10", "memoize.go",

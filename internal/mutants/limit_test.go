@@ -6,7 +6,7 @@ func limitMutants() []mutant {
 		{
 			"a queued load that a load with a place comes to wait for runs", "G6", "graph.go",
 			"if next.place != nil && g.borrowLocked(next) {", "if false {",
-			"TestNestedLoadsDoNotWaitForTheirOwnPlace",
+			"TestLoadsThatQueueForEachOther",
 		},
 		{
 			"a load that leaves the queue is out of it", "G9", "slots.go",
@@ -61,7 +61,17 @@ func limitMutants() []mutant {
 		{
 			"a load that waits for the queue frees it", "G8", "graph.go",
 			"\tg.relieveLocked(n, make(map[*Node]bool))\n", "",
-			"TestNestedLoadsDoNotWaitForTheirOwnPlace",
+			"TestLoadsThatQueueForEachOther",
+		},
+		{
+			"a place of a reader's load is lent to one load at a time", "G9", "slots.go",
+			"holder.borrower == nil && holder != n", "holder != n",
+			"TestLoadsThatQueueForEachOther",
+		},
+		{
+			"queues of two scopes end", "G8", "slots.go",
+			"g.reachesLocked(holder, n, allEdges, ", "g.reachesLocked(holder, n, readsOnly, ",
+			"TestLoadsThatQueueForEachOther",
 		},
 	}
 }

@@ -121,8 +121,8 @@ func servingMutants() []mutant {
 			"TestBulkLoadWithPendingInvalidationsInOrder",
 		},
 		{
-			"a store that panics over values is not asked for them again", "G4", "wrapmany.go",
-			"values[n].Is = provider.Missing", "values[n].Is = provider.Present",
+			"values of a store that panicked are not used", "G4", "wrapmany.go",
+			"if err := r.scope.backend.GetValues(keys, values); err != nil {", "if err := r.scope.backend.GetValues(keys, values); err != nil && false {",
 			"TestGetValuesThatPanics",
 		},
 		{
@@ -215,6 +215,21 @@ func servingMutants() []mutant {
 			"a value for failures is not served at once", "G1", "read.go",
 			"if is == ifError || is == expired {", "if is == expired {",
 			"TestStaleBoundaries",
+		},
+		{
+			"a scope that loads ahead looks at entries", "G6", "keyspace.go",
+			"s.quick = e.backend.Values != nil && !options.loadsAhead()", "s.quick = e.backend.Values != nil",
+			"TestHitsAskForValues",
+		},
+		{
+			"a scope with XFetchBeta loads ahead", "G6", "options.go",
+			"return o.RefreshAheadFactor > 0 || o.XFetchBeta > 0", "return o.RefreshAheadFactor > 0",
+			"TestHitsAskForValues",
+		},
+		{
+			"a hit of a scope with stale values asks for the value alone", "G9", "keyspace.go",
+			"s.quick = e.backend.Values != nil && !options.loadsAhead()", "s.quick = e.backend.Values != nil && !options.ages()",
+			"TestHitsAskForValues",
 		},
 		{
 			"a load takes from the store only what is fresh", "G1", "call.go",
@@ -793,6 +808,11 @@ func servingMutants() []mutant {
 			"TestStuckFill",
 		},
 		{
+			"stuck fills are found in one pass", "G9", "invalidation.go",
+			"if f.fence.phase == phaseFilling && covered(f.key) && !stuck[f.key] {", "if f.fence.phase == phaseFilling && (slices.Contains(targets.Keys, f.key) || covered(f.key)) && !stuck[f.key] {",
+			"TestStuckFillsOfManyKeys",
+		},
+		{
 			"a store whose breaker is open is not waited for", "G5", "invalidation.go",
 			"remove = removeNothing", "",
 			"TestInvalidateWhileTheStoreIsLeftAlone",
@@ -846,6 +866,21 @@ func servingMutants() []mutant {
 			"a process knows the prefixes that may lag", "G2", "pending.go",
 			"if strings.HasPrefix(key, prefix) && counts(v) {", "if strings.HasPrefix(key, prefix) && counts(v) && false {",
 			"TestReplicaLag",
+		},
+		{
+			"what lags ends", "G6", "pending.go",
+			"return l.find(key, func(until time.Time) bool { return now.Before(until) })", "return l.find(key, func(time.Time) bool { return !now.IsZero() })",
+			"TestLaggingSetAgainstTwin",
+		},
+		{
+			"what lags leaves the set", "G9", "pending.go",
+			"\tl.remove(func(_ string, until time.Time) bool { return !now.Before(until) })\n", "",
+			"TestLaggingSetAgainstTwin",
+		},
+		{
+			"what lags is bounded, and then the whole scope lags", "G2 G9", "pending.go",
+			"\t\tl.coverAll(until)", "\t\tl.coverAll(now)",
+			"TestLaggingSetAgainstTwin",
 		},
 		// The store does not fail reads.
 	}
