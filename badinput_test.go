@@ -2,10 +2,7 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -103,7 +99,7 @@ func (f *functions) readsAndWrites(ctx context.Context, s *readthrough.CachedSco
 func TestBadContextAndScope(t *testing.T) {
 	var f functions
 	store := plain(newStore(t))
-	touched := func() int64 { return f.called.Load() + store.calls() }
+	touched := func() int64 { return f.called.Load() + store.count() }
 	scope := newScope(t, on(store))
 	var none context.Context
 	for name, call := range f.readsAndWrites(none, scope) {
@@ -147,7 +143,7 @@ func TestBadCache(t *testing.T) {
 func TestAfterClose(t *testing.T) {
 	var f functions
 	store := plain(newStore(t))
-	touched := func() int64 { return f.called.Load() + store.calls() }
+	touched := func() int64 { return f.called.Load() + store.count() }
 	cache, err := readthrough.New(store, readthrough.Options{})
 	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
@@ -170,7 +166,7 @@ func TestAfterClose(t *testing.T) {
 func TestBadKeysAndFunctions(t *testing.T) {
 	var f functions
 	store := plain(newStore(t))
-	touched := func() int64 { return f.called.Load() + store.calls() }
+	touched := func() int64 { return f.called.Load() + store.count() }
 	s := newScope(t, on(store))
 	ctx := t.Context()
 	wrap := func(key string, options ...readthrough.CallOption) func() error {
@@ -298,85 +294,5 @@ func TestBadKeyArguments(t *testing.T) {
 			name: test.name, want: test.want,
 			call: func() error { _, err := readthrough.Key(test.family, test.v); return err },
 		}.run(t, func() int64 { return 0 })
-	}
-}
-
-// TestUnusualKeysThatAreFine: no byte of a key is special.
-func TestUnusualKeysThatAreFine(t *testing.T) {
-	s := newScope(t)
-	keys := []string{" ", "\x00", "\xff\xfe", "*", "?", "[a-z]", `\`, "a:b:c", "\n", "日本", longest}
-	for i, key := range keys {
-		for range 2 {
-			got, err := readthrough.Wrap(t.Context(), s, key, func(context.Context) (int, error) { return i, nil })
-			want(t, fmt.Sprintf("key %d", i), got, err, i)
-		}
-	}
-	for _, key := range keys {
-		removed, err := s.InvalidatePrefix(t.Context(), key)
-		want(t, fmt.Sprintf("removed under %.10q", key), removed, err, 1)
-	}
-}
-
-// TestHugeValues: a value of 100 MiB is served, and kept if the store wants to.
-func TestHugeValues(t *testing.T) {
-	const size = 100 << 20
-	value := make([]byte, size)
-	loads := 0
-	load := func(context.Context) ([]byte, error) { loads++; return value, nil }
-	t.Run("kept", func(t *testing.T) {
-		loads = 0
-		s := newScope(t)
-		for range 2 {
-			got, err := readthrough.Wrap(t.Context(), s, "k", load)
-			assert.NoError(t, err, "the very value")
-			if assert.Equal(t, size, len(got), "bytes") { //nolint:testifylint // not to print them all
-				assert.Same(t, &value[0], &got[0], "the very value")
-			}
-		}
-		assert.Equal(t, 1, loads, "loads")
-	})
-	heavy, err := memory.New(memory.Options{MaxWeight: 1 << 20, Weigher: func(_ provider.Key, e provider.Entry) int64 {
-		b, _ := e.Value.([]byte)
-		return int64(len(b))
-	}})
-	require.NoError(t, err)
-	refusing := newFaulty()
-	refusing.fail(faultTooLarge, "set")
-	for name, store := range map[string]provider.CacheProvider{"refused by its weight": heavy, "refused": refusing} {
-		t.Run(name, func(t *testing.T) {
-			loads = 0
-			var told reports
-			s := newScope(t, on(store), told.collect())
-			for range 2 {
-				got, err := readthrough.Wrap(t.Context(), s, "k", load)
-				assert.NoError(t, err)
-				assert.Equal(t, size, len(got), "bytes") //nolint:testifylint // not to print them all
-			}
-			assert.Equal(t, 2, loads, "loads")
-			errs, ops := told.all()
-			if assert.Len(t, errs, 2, "reported: the value is too large") {
-				assert.ErrorIs(t, errs[0], provider.ErrTooLarge, "reported: the value is too large")
-				assert.Equal(t, "set test k", ops[0], "reported: the value is too large")
-			}
-		})
-	}
-	runtime.KeepAlive(value)
-}
-
-// TestWrongTypes: a value of another type under a key is a miss. One cache
-// library returns the zero value and no error for it.
-func TestWrongTypes(t *testing.T) {
-	var told reports
-	s := newScope(t, told.collect())
-	got, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 7, nil })
-	want(t, "int", got, err, 7)
-	text, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (string, error) { return "seven", nil })
-	want(t, "string", text, err, "seven")
-	text, err = readthrough.Wrap(t.Context(), s, "k", func(context.Context) (string, error) { return "", errors.New("not cached") })
-	want(t, "string again", text, err, "seven")
-	errs, ops := told.all()
-	if assert.Len(t, errs, 1, "reported: one mismatch") {
-		assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported: one mismatch")
-		assert.Equal(t, "get test k", ops[0], "reported: one mismatch")
 	}
 }

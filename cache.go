@@ -11,19 +11,23 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Cache is a store and the scopes in it. Make it with [New]; all its methods are safe for concurrent
-// use.
+// Cache is a store and the scopes in it. Make it with [New]. All its methods are safe for
+// concurrent use.
 type Cache struct {
 	engine
 
-	scopes map[string]*CachedScope // guarded by engine.mu
+	// scopes has the scopes by name, guarded by engine.mu. After Close no scope is added.
+	scopes map[string]*CachedScope
 }
 
-// New returns a cache on store, which from then on belongs to it: [Cache.Close] closes the store if it
-// is an [io.Closer]. [provider.Null] is the store of a cache that keeps nothing. Two caches on one store
-// do not know of each other's invalidations: make one.
+// New returns a cache on store, which from then on belongs to it: [Cache.Close] closes the store if
+// it is an [io.Closer]. [provider.Null] is the store of a cache that keeps nothing.
 //
-// It returns an error if store is nil or an option has a bad value.
+// Make one cache for each store in a process. Two caches on one store do not know of each other's
+// loads and invalidations.
+//
+// New looks for the optional interfaces of the store once, here. It returns an error if store is
+// nil, or if an option has a bad value; the error names each such field.
 func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	if isNil(store) {
 		return nil, errors.New("readthrough: New: store: must not be nil")
@@ -46,10 +50,14 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	return c, nil
 }
 
-// Scope returns the scope of that name, a keyspace of its own with its own defaults. A scope is made
-// once: asking again with the same options returns it, and with other options is an error.
+// Scope returns the scope of that name, a keyspace of its own with its own options. A scope is made
+// once: asking again with the same options returns it.
 //
-// A name consists of 1 to 128 ASCII letters, digits, dots, hyphens and underscores.
+// A name has 1 to 128 ASCII letters, digits, dots, hyphens and underscores. Example: "maintenance".
+//
+// It returns an error for a bad name, for options with bad values or without an effect (the error
+// names each field), for other options than the scope was made with, for options about stale values
+// if the store has leases and is no [provider.Refresher], and [ErrClosed].
 func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if !c.isMade() {
 		return nil, errNoCache("Scope")
@@ -80,7 +88,8 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	return created, nil
 }
 
-// Scopes returns the scopes that were made, sorted by name; none for nil.
+// Scopes returns the scopes that were made, sorted by name; nil for a nil Cache. It is for pages
+// and metrics that show all scopes. A closed cache keeps its scopes.
 func (c *Cache) Scopes() []*CachedScope {
 	if !c.isMade() {
 		return nil
@@ -94,8 +103,9 @@ func (c *Cache) Scopes() []*CachedScope {
 	return scopes
 }
 
-// StoreStats returns the statistics of the store. The error matches [errors.ErrUnsupported] if the store
-// is no [provider.Inspector].
+// StoreStats returns the statistics of the store. [Options.InvalidateTimeout] bounds it, and while
+// the breaker is open it returns an error at once. The error matches [errors.ErrUnsupported] if the
+// store is no [provider.Inspector]; [ErrClosed] after Close.
 func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
 	switch {
 	case !c.isMade():
@@ -109,13 +119,15 @@ func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
 	}
 }
 
-// Close ends the cache. Readers that wait for a load get [ErrClosed], and the context of the load is
-// cancelled. Invalidations that are pending are tried once more. If the store does not confirm one then,
-// the error matches [ErrInvalidationPending], and other processes may read the old entry until its TTL
+// Close ends the cache. Readers that wait for a load get [ErrClosed], and the context of the load
+// is cancelled. Pending invalidations are tried once more. If the store does not confirm one, the
+// error matches [ErrInvalidationPending], and other processes may read the old entry until its TTL
 // ends. Then the store is closed, if it is an [io.Closer].
 //
-// When Close has returned, no goroutine of the cache is left, except those inside a load function or a
-// store that has not returned. Further calls do nothing and return nil.
+// When Close has returned, no goroutine of the cache is left, except those inside a load function
+// or a store that has not returned. Further calls do nothing and return nil. A function of
+// [Observer] or [Options.OnError] must not call Close: Close may wait for the goroutine that it is
+// called from.
 func (c *Cache) Close() error {
 	if !c.isMade() {
 		return errNoCache("Close")

@@ -16,10 +16,19 @@ func (s *keyspace) start(c *call, l loader) {
 	go c.run()
 }
 
-// run brings the outcomes of all flights and wakes the readers, whatever the load function does.
+// run is the goroutine of a call. It brings the outcomes of all flights and wakes the readers,
+// whatever the load function does.
 //
-// The turn comes before everything that waiting would make worthless: before a lease, which ends, and
-// before the second look into the store.
+// The turn comes first, before everything that waiting would make worthless:
+//
+//   - A lease that was taken before the turn could end in the queue. The load would then be served
+//     and not stored, and until the lease ends, all other processes would wait for it.
+//   - A second look that was made before the turn would be old when the load begins. What another
+//     call has stored meanwhile would be loaded again.
+//
+// If the context ends in the queue, load is called all the same. It finds the same cause and makes
+// it the outcome, so there is one path by which a load fails. A refresh does not queue: it has no
+// reader, and the reads that need a place have.
 func (c *call) run() {
 	backend.GrowStack(len(c.flights))
 	defer c.end()
@@ -39,7 +48,12 @@ func (c *call) run() {
 	c.returned = true
 }
 
-// end finishes the call, however its goroutine has ended.
+// end finishes the call, however its goroutine has ended (G8). It is deferred, because
+// runtime.Goexit runs nothing else. A panic of the load function does not go on: it would end the
+// process, and it belongs to the readers. They get it with its value and stack.
+//
+// The place among the loads is given back before the landing. A reader that is woken and loads
+// another key then finds it free.
 func (c *call) end() {
 	if !c.returned {
 		err := ErrGoexit
@@ -52,7 +66,7 @@ func (c *call) end() {
 	c.land()
 }
 
-// land lands the call, and then tells the user.
+// land lands the call, and then tells the user what has happened. flights.land argues the order.
 func (c *call) land() {
 	c.scope.flights.land(c)
 	for i := range c.notices {
@@ -60,7 +74,7 @@ func (c *call) land() {
 	}
 }
 
-// fail makes err the outcome of all flights that have none.
+// fail makes err the outcome of all flights that have none. A call that has loaded a part keeps it.
 func (c *call) fail(err error) {
 	unknown := filter(c.flights, func(f *flight) bool { return !f.outcome.known })
 	if c.loading == 0 {
@@ -69,23 +83,25 @@ func (c *call) fail(err error) {
 	c.complete(unknown, err, true)
 }
 
-// backOff leaves flights, which nobody waits for, to others that are loading them, and keeps the
-// process from trying again for a while. Readers that have joined try again.
+// backOff leaves flights, which are those of a refresh, without an outcome: others are loading
+// them, or no place is free. The process does not try again for a while, since each try costs a
+// round trip, and the entry is served meanwhile. Readers that have joined the refresh find no
+// outcome and read again.
 func (c *call) backOff(flights []*flight) {
 	for _, f := range flights {
 		c.scope.flights.backOff(f, refreshPause)
 	}
 }
 
-// refreshPause is how long a process does not try again to refresh an entry that another process is
-// loading, or for which there is no place among the loads.
+// refreshPause is the pause after a refresh that found another process loading, or no free place.
 const refreshPause = 100 * time.Millisecond
 
 // ---- what the store has
 
-// lookAgain asks the store for the keys of the call once more, if some flight has stored something
-// since the reader looked, or if what is stored is to be replaced. It returns the flights that have
-// to be loaded.
+// lookAgain asks a store without leases once more, and returns the flights that have to be loaded.
+// On a quiet service it asks nothing: only if some call has stored something since the reader
+// looked, or if an entry is to be replaced (call.recheck). Flights that bypass the store are always
+// loaded.
 func (c *call) lookAgain(ctx context.Context) (missing []*flight) {
 	if !c.recheck {
 		return c.flights
@@ -103,14 +119,15 @@ func (c *call) lookAgain(ctx context.Context) (missing []*flight) {
 	return missing
 }
 
-// split returns the flights that bypass the store, and those that ask it.
+// split returns the flights that bypass the store, and the flights that ask it.
 func (c *call) split() (bypassing, asked []*flight) {
 	bypassing = filter(c.flights, func(f *flight) bool { return f.bypass })
 	return bypassing, filter(c.flights, func(f *flight) bool { return !f.bypass })
 }
 
-// untilReaderDeadline returns the context for asking the store: it ends with the deadline of the
-// reader that made the call.
+// untilReaderDeadline returns the context for asking the store. It ends with the deadline of the
+// reader that made the call: a store that hangs may not use up the time in which the load could
+// answer (G4). The load itself is not bound by that deadline.
 func (c *call) untilReaderDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if c.readerDeadline.IsZero() {
 		return ctx, func() {}
@@ -118,8 +135,12 @@ func (c *call) untilReaderDeadline(ctx context.Context) (context.Context, contex
 	return context.WithDeadline(ctx, c.readerDeadline)
 }
 
-// take takes an entry that the store has for f: as the outcome, if it may be served as it is, or else
-// as the entry that is to be replaced. It returns false if f has to be loaded.
+// take takes an entry that the store has for f. If it may be served as it is, it is the outcome.
+// Otherwise it is the entry that f replaces, and take returns false: f has to be loaded.
+//
+// An entry with the LoadedAt of the one that is to be replaced is not taken, even if it is fresh: a
+// refresh ahead of time finds exactly that. Any other fresh entry was loaded meanwhile, by
+// whomever, and saves the load. A call to replace takes none.
 func (c *call) take(f *flight, entry *provider.Entry) bool {
 	known := !f.replaces.IsZero() && entry.LoadedAt.Equal(f.replaces)
 	if !known && c.purpose != toReplace && c.scope.freshness(entry) <= early {
@@ -129,8 +150,8 @@ func (c *call) take(f *flight, entry *provider.Entry) bool {
 	return false
 }
 
-// adopt makes a stored entry the outcome of f. It returns false, and reports why, if the entry cannot
-// be read.
+// adopt makes a stored entry the outcome of f. It decodes the value once, for all readers. If it
+// cannot be read, adopt reports why and returns false.
 func (c *call) adopt(f *flight, entry provider.Entry) bool {
 	if !entry.Absent {
 		value, err := c.loader.decode(entry)
@@ -144,7 +165,8 @@ func (c *call) adopt(f *flight, entry provider.Entry) bool {
 	return true
 }
 
-// replace says that f is to replace entry. The load function can ask about a value of its own type.
+// replace records the entry that f's load will replace. The load function can ask for its value
+// (OldValue) only if it has the type that is loaded.
 func (c *call) replace(f *flight, entry *provider.Entry) {
 	f.replaces = entry.LoadedAt
 	f.old = nil
@@ -156,7 +178,12 @@ func (c *call) replace(f *flight, entry *provider.Entry) {
 
 // ---- the load
 
-// load runs the load function for flights. With last, it completes the call.
+// load runs the load function for flights, and completes them. With last, they are the last of the
+// call. In a store with leases a call may load twice: first the keys that it has leased, then those
+// that it has waited for.
+//
+// The load function is not run if the context has ended, or if all readers have left and the
+// cancellation is about to come. Its panic skips the rest, and end finishes the call.
 func (c *call) load(flights []*flight, last bool) {
 	s := c.scope
 	err := s.graph.Enter(c.ctx, &c.node)
@@ -178,8 +205,20 @@ func (c *call) load(flights []*flight, last bool) {
 	c.loading = 0
 }
 
-// complete makes the outcomes of flights final, after a load that returned err, and stores what may be
-// stored. Once the load is done, the store's own deadlines bound that.
+// complete makes the outcomes of flights final, after a load that returned err, and stores what may
+// be stored. It takes as long as the store takes, which the store's own deadlines bound:
+// LoadTimeout is over, or does not matter any more.
+//
+// The readers wait for the fill, too. Otherwise a read that begins right after could miss and load
+// again (G6).
+//
+// The steps are in this order:
+//
+//  1. Decide the outcomes, with the error that the readers get. A load that was cut off by its
+//     timeout has failed, even if its function returned a value a moment later: its readers may
+//     have been told so.
+//  2. Remove what the source has no more. That is always safe, whatever invalidations came.
+//  3. Ask the fence, and fill.
 func (c *call) complete(flights []*flight, err error, last bool) {
 	now := time.Now()
 	took := now.Sub(c.began)
@@ -209,7 +248,11 @@ func (c *call) complete(flights []*flight, err error, last bool) {
 }
 
 // finalize makes the outcome of f final, after a load that took so long and returned err. What the
-// load function has decided about the entry comes into it.
+// load function has decided through Load comes into it. An error in these decisions, such as a
+// negative TTL, fails the flight: to store with another TTL than was asked for would hide it.
+//
+// NotModified counts although a bulk load returned an error, since that error belongs to other ids.
+// In a load of one key it counts only without an error.
 func (f *flight) finalize(err error, took time.Duration, now time.Time) {
 	f.call.deciding.Lock()
 	var d decisions
@@ -228,22 +271,23 @@ func (f *flight) finalize(err error, took time.Duration, now time.Time) {
 	if d.err != nil && !o.failed() {
 		*o = outcome{err: d.err}
 	}
-	o.known = true
+	o.known, o.private = true, d.unstored
 	o.entry.LoadedAt, o.entry.LoadTime = now, took
 	if d.isValidator {
 		o.entry.Validator = d.validator
 	}
 }
 
-// discard drops what a load brought after its timeout, and what it decided.
+// discard drops the outcome of f and what the load function has decided. The load function may
+// still run and decide more; only discarded flights ignore that.
 func (f *flight) discard() {
 	f.call.deciding.Lock()
 	defer f.call.deciding.Unlock()
 	f.outcome, f.decided = outcome{}, nil
 }
 
-// storing returns what is to happen in the store with the outcome of f, and the TTL of an entry that
-// is stored.
+// storing returns what happens in the store with the outcome of f, and the TTL of an entry that is
+// stored, before jitter.
 func (f *flight) storing() (storing, time.Duration) {
 	o := &f.outcome
 	if f.bypass || o.failed() {
@@ -256,23 +300,23 @@ func (f *flight) storing() (storing, time.Duration) {
 		if d.unstored {
 			return storeNothing, 0
 		}
-		if d.ttl != 0 {
+		if d.isTTL {
 			ttl = d.ttl
 		}
 	}
 	switch {
 	case ttl > 0:
 		return storeEntry, ttl
-	case o.entry.Absent && !f.replaces.IsZero():
+	case !f.replaces.IsZero(): // there is an old entry, and a newer outcome
 		return removeEntry, 0
 	default:
 		return storeNothing, 0
 	}
 }
 
-// timedOut drops what a load brought after its timeout, and returns the error of the load. Its readers
-// were sent away, but for those that wait for another call first: they get the same error when they
-// come to this one.
+// timedOut drops what a load brought after its timeout, and returns the error of the load. Most of
+// its readers were sent away by leave. Those that wait for another call first get the same error
+// when they come to this one.
 func timedOut(flights []*flight, err error) error {
 	for _, f := range flights {
 		f.discard()
@@ -287,16 +331,18 @@ func timedOut(flights []*flight, err error) error {
 	}
 }
 
+// isStorable reports whether the outcome of f may be stored, if the fence or the lease agrees.
 func isStorable(f *flight) bool {
 	what, _ := f.storing()
 	return what == storeEntry
 }
 
-// hasVainLease reports whether f has a lease under which nothing will be stored.
+// hasVainLease reports whether f has a lease under which nothing will be stored. It is given back
+// at once.
 func hasVainLease(f *flight) bool { return f.lease != nil && !isStorable(f) }
 
-// removeGone removes the entries whose keys the source has nothing under any more, unless the absence
-// is stored in their place: they would be served on.
+// removeGone removes the entries of those keys under which the source has nothing any more, if the
+// scope does not store absences. They would be served on, since a stale time may last for hours.
 func (c *call) removeGone(flights []*flight) {
 	gone := filter(flights, func(f *flight) bool {
 		what, _ := f.storing()
@@ -312,7 +358,9 @@ func (c *call) removeGone(flights []*flight) {
 
 // ---- the fill of a store without leases
 
-// store asks the store to keep the outcomes of flights, and returns whether it has confirmed that.
+// store asks a store without leases to keep the outcomes of flights, and reports whether the store
+// has confirmed that. The caller has the fence's permission (flights.fill). An error does not fail
+// the load.
 func (c *call) store(flights []*flight) (confirmed bool) {
 	var err error
 	if len(flights) == 1 {
@@ -331,7 +379,8 @@ func (c *call) store(flights []*flight) (confirmed bool) {
 	return err == nil
 }
 
-// StoreReturned is told that the store has returned. It makes the call a [backend.Filler].
+// StoreReturned makes the call a [backend.Filler]: the backend calls it when the store has returned
+// from the fill, in time or not.
 func (c *call) StoreReturned() { c.scope.flights.storeReturned(c) }
 
 // item returns what is stored for f in a store without leases.
@@ -340,7 +389,8 @@ func (c *call) item(f *flight) provider.Item {
 	return provider.Item{Key: c.scope.key(f.key), Entry: entry, TTL: ttl}
 }
 
-// entry returns what is stored for f, and for how long.
+// entry returns what is stored for f, and for how long the store keeps it. Each call draws its own
+// jitter.
 func (c *call) entry(f *flight) (entry provider.Entry, storeFor time.Duration) {
 	entry = f.outcome.entry
 	_, ttl := f.storing()
@@ -357,7 +407,7 @@ func (c *call) keys(flights []*flight) []provider.Key {
 	return keys
 }
 
-// keyOf returns the key of the only flight; "" if there are more.
+// keyOf returns the key of the only flight, or "" if there are more.
 func keyOf(flights []*flight) string {
 	if len(flights) == 1 {
 		return flights[0].key
@@ -367,6 +417,7 @@ func keyOf(flights []*flight) string {
 
 // ---- what is counted, and what the user is told after the call has landed
 
+// tell tells the user. The call has landed.
 func (n *notice) tell(c *call) {
 	if n.err != nil {
 		c.scope.tellError(c.loadCtx, n.err)
@@ -375,7 +426,10 @@ func (n *notice) tell(c *call) {
 	c.scope.tell(c.loadCtx, n.observe, n.event)
 }
 
-// loadStart counts a load that is about to begin, and makes its context.
+// loadStart counts a load that is about to begin, and lets the observer make its context. It is the
+// only function of the observer that runs before the call has landed. That is safe: the call does
+// not fill yet, so no invalidation waits for it, and if LoadStart reads the key itself, that is
+// ErrRecursiveLoad.
 func (c *call) loadStart() {
 	s := c.scope
 	refresh := c.purpose == toRefresh
@@ -392,12 +446,13 @@ func (c *call) loadStart() {
 	}
 }
 
+// loadEnd counts a load that has ended with err, and keeps a notice of it.
 func (c *call) loadEnd(took time.Duration, err error) {
 	c.scope.stats.loaded(took, err)
 	c.notify(c.scope.observer.LoadEnd, Event{Count: c.loading, Duration: took, Refresh: c.purpose == toRefresh, Err: err})
 }
 
-// countRefused counts n values that were not stored.
+// countRefused counts n values that were not stored because of an invalidation.
 func (c *call) countRefused(n int) {
 	if n > 0 {
 		c.scope.stats.refusedFills.Add(int64(n))
@@ -405,7 +460,7 @@ func (c *call) countRefused(n int) {
 	}
 }
 
-// notify keeps an event for the observer, if it wants to know.
+// notify keeps an event for observe, unless that is nil.
 func (c *call) notify(observe func(context.Context, Event), event Event) {
 	if observe == nil {
 		return
@@ -414,14 +469,15 @@ func (c *call) notify(observe func(context.Context, Event), event Event) {
 	c.notices = append(c.notices, notice{observe: observe, event: event})
 }
 
-// report keeps an error that does not fail the load.
+// report counts an error that does not fail the load, and keeps a notice of it.
 func (c *call) report(op, key string, err error) {
 	if e := c.scope.count(op, key, err); e != nil {
 		c.notices = append(c.notices, notice{err: e})
 	}
 }
 
-// reportGet is report for an error of the store, unless the reader whose deadline ends ctx has left.
+// reportGet is report for an error of the store, unless ctx has ended: then it is the reader that
+// has no time, and not the store that fails.
 func (c *call) reportGet(ctx context.Context, key string, err error) {
 	if ctx.Err() == nil {
 		c.report(opGet, key, err)

@@ -203,7 +203,7 @@ func putAndRefresh(t *testing.T, p *path) {
 }
 
 func closeDuringALoad(t *testing.T, p *path) {
-	if _, ok := p.store.(*plainStore); !ok { // which is not closed with its cache
+	if _, ok := p.store.(*double); !ok { // which is not closed with its cache
 		p.fill(newSource(1).load)
 	}
 	time.Sleep(2 * time.Minute)
@@ -222,7 +222,7 @@ func closeDuringALoad(t *testing.T, p *path) {
 // Reads survive the store: what it does not answer is loaded, and what was loaded
 // before is not needed.
 func outageOfTheStore(t *testing.T, change func(*readthrough.ScopeOptions)) {
-	store := newFaulty()
+	store := plain(newStore(t))
 	p := newPath(t, store, change)
 	src := newSource(1)
 	p.fill(src.load)
@@ -239,4 +239,50 @@ func outageOfTheStore(t *testing.T, change func(*readthrough.ScopeOptions)) {
 	_, err := p.reading(t.Context(), p.scope, "k:2", src.load)
 	assert.ErrorIs(t, err, errDatabase, "the source fails")
 	wantIdle(t, p.scope)
+}
+
+// configurations returns every meaningful combination of the options about when a
+// value is served and loaded. What is refused is in TestBadScopes.
+func configurations() map[string]func(*readthrough.ScopeOptions) {
+	type part struct {
+		name   string
+		change func(*readthrough.ScopeOptions)
+	}
+	parts := [][]part{
+		{
+			{"plain", func(*readthrough.ScopeOptions) {}},
+			{"revalidate", func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Minute }},
+			{"on error", func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }},
+			{"revalidate, on error", func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate, so.StaleIfError = time.Minute, time.Hour }},
+			{"on error, soft", func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, time.Second }},
+			{"revalidate, on error, soft", func(so *readthrough.ScopeOptions) {
+				so.StaleWhileRevalidate, so.StaleIfError, so.SoftLoadTimeout = time.Minute, time.Hour, time.Second
+			}},
+		},
+		{
+			{"", func(*readthrough.ScopeOptions) {}},
+			{", ahead", func(so *readthrough.ScopeOptions) { so.RefreshAheadFactor = 0.5 }},
+			{", lottery", func(so *readthrough.ScopeOptions) { so.XFetchBeta = 1 }},
+		},
+		{
+			{"", func(*readthrough.ScopeOptions) {}},
+			{", keeps errors", func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Minute }},
+		},
+		{
+			{"", func(*readthrough.ScopeOptions) {}},
+			{", limited", func(so *readthrough.ScopeOptions) { so.MaxLoads, so.LoadTimeout = 1, 10*time.Minute }},
+			{", no absences", func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }},
+		},
+	}
+	all := map[string]func(*readthrough.ScopeOptions){"": func(*readthrough.ScopeOptions) {}}
+	for _, choices := range parts {
+		next := make(map[string]func(*readthrough.ScopeOptions))
+		for name, change := range all {
+			for _, choice := range choices {
+				next[name+choice.name] = func(so *readthrough.ScopeOptions) { change(so); choice.change(so) }
+			}
+		}
+		all = next
+	}
+	return all
 }

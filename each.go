@@ -7,18 +7,20 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
-// Each makes the load function of [WrapMany] from one that loads a single id, of
-// which at most limit run at once. An id for which load returns an error that
-// matches [ErrNotFound] or [ScopeOptions.NotFound] is absent.
+// Each makes a load function for [WrapMany] from one that loads a single id. At most limit of them
+// run at once. Example: Each(8, repo.Get). An id for which load returns an error that matches
+// [ErrNotFound] or [ScopeOptions.NotFound] is absent.
 //
-// Any other error, a panic (as [*PanicError]) and [ErrGoexit] end the bulk load:
-// no further id is begun, the context of those under way is cancelled, and the
-// error is returned with the values that were loaded, which are kept.
+// Any other error, a panic (as [*PanicError]) and [ErrGoexit] belong to their id alone: the other ids
+// are loaded, kept and returned beside the error. The errors come back joined, each with its id. If the
+// context of the load ends, no further id is begun.
 //
-// A limit below 1 and a nil load are errors of the load function that Each
-// returns.
+// If limit is less than 1 or load is nil, the load function that Each returns always returns an
+// error.
 func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, error)) func(context.Context, []ID) (map[ID]T, error) {
 	return func(ctx context.Context, ids []ID) (map[ID]T, error) {
 		if limit < 1 {
@@ -27,37 +29,29 @@ func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, er
 		if load == nil {
 			return nil, errors.New("readthrough: Each: load: must not be nil")
 		}
-		run, cancel := context.WithCancel(ctx)
-		defer cancel()
-		e := each[ID, T]{cancel: cancel, values: make(map[ID]T, len(ids))}
+		e := each[ID, T]{values: make(map[ID]T, len(ids))}
 		var group errgroup.Group
 		group.SetLimit(limit)
 		for _, id := range ids {
-			if run.Err() != nil {
+			if ctx.Err() != nil {
 				break
 			}
-			group.Go(func() error { e.one(run, id, load); return nil })
+			group.Go(func() error { e.one(ctx, id, load); return nil })
 		}
 		group.Wait() //nolint:errcheck // the errors are in e, those of goroutines that exit included
-		err := e.err
-		if err == nil && len(e.values)+e.absent < len(ids) {
-			err = ctx.Err() // which kept the others from being begun
-		}
-		return e.values, err
+		return e.values, e.error(ctx, ids)
 	}
 }
 
-// each is one run of a load function made by [Each].
+// each is one run of a load function that [Each] has made.
 type each[ID comparable, T any] struct {
-	cancel context.CancelFunc // ends the others
-
 	mu     sync.Mutex // guards following
 	values map[ID]T
 	absent int
-	err    error // the first
+	failed map[ID]error // made when the first id fails
 }
 
-// one loads id, unless the run ended while id waited for its turn.
+// one loads id, unless the context has ended while id waited for its turn.
 func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context, ID) (T, error)) {
 	if ctx.Err() != nil {
 		return
@@ -67,7 +61,9 @@ func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context,
 		if r := recover(); r != nil {
 			err = &PanicError{Value: r, Stack: stack()}
 		}
-		e.failed(err)
+		if err != nil {
+			e.fail(id, err)
+		}
 	}()
 	var value T
 	value, err = load(ctx, id)
@@ -83,21 +79,67 @@ func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context,
 	}
 }
 
-// failed ends the run if err is an error.
-func (e *each[ID, T]) failed(err error) {
-	if err == nil {
-		return
-	}
+func (e *each[ID, T]) fail(id ID, err error) {
 	e.mu.Lock()
-	if e.err == nil {
-		e.err = err
+	defer e.mu.Unlock()
+	if e.failed == nil {
+		e.failed = make(map[ID]error)
 	}
-	e.mu.Unlock()
-	e.cancel()
+	e.failed[id] = err
 }
 
-// saysNotFound reports whether err says, in a load with context ctx, that there
-// is nothing.
+// error returns the errors of all ids, once all loads have ended.
+func (e *each[ID, T]) error(ctx context.Context, ids []ID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var cause error // why some ids were not begun
+	if len(e.values)+e.absent+len(e.failed) < len(ids) {
+		cause = ctx.Err()
+	}
+	if len(e.failed) == 0 {
+		return cause
+	}
+	return &idErrors[ID]{ids: ids, of: e.failed, others: cause}
+}
+
+// idErrors are the errors of some ids of a bulk load. WrapMany gives each reader those of its own ids.
+type idErrors[ID comparable] struct {
+	ids    []ID // in the order of the load
+	of     map[ID]error
+	others error // of the ids that were not begun; nil: there are none
+}
+
+// list returns the errors in the order of the ids, each once.
+func (e *idErrors[ID]) list() (errs []error) {
+	for _, id := range e.ids {
+		if err := e.of[id]; err != nil {
+			errs = append(errs, fmt.Errorf("readthrough: id %v: %w", id, err))
+		}
+	}
+	if e.others != nil {
+		errs = append(errs, e.others)
+	}
+	return errs
+}
+
+// outcome returns what a load brought for an id of which it has no value: an error of its own, or an
+// absence; nothing, if the load did not get to it.
+func (e *idErrors[ID]) outcome(id ID) outcome {
+	switch err := e.of[id]; {
+	case err != nil:
+		return outcome{known: true, err: fmt.Errorf("readthrough: id %v: %w", id, err)}
+	case e.others == nil:
+		return outcome{known: true, entry: provider.Entry{Absent: true}}
+	default:
+		return outcome{}
+	}
+}
+
+func (e *idErrors[ID]) Error() string { return errors.Join(e.list()...).Error() }
+
+func (e *idErrors[ID]) Unwrap() []error { return e.list() }
+
+// saysNotFound reports whether err means that the source has nothing, in a load with context ctx.
 func saysNotFound(ctx context.Context, err error) bool {
 	if errors.Is(err, ErrNotFound) {
 		return true

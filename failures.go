@@ -2,28 +2,50 @@ package readthrough
 
 import "time"
 
-// maxFailures bounds the keys whose failures a scope remembers.
+// maxFailures bounds the keys whose failures a scope remembers (G9). A source that is down makes
+// every key fail, and nothing but this bound would limit the map then.
 const maxFailures = 10_000
 
-// maxDoublings is how often the back-off of a key doubles: to 16 times its length.
+// maxDoublings is how often the pause of a key doubles: up to 16 times its first length. It is
+// small because the pause is also the time in which the cache does not notice that the source is
+// back.
 const maxDoublings = 4
 
-// failures are the keys of a scope whose last load has failed, and how long the source is not asked
-// again for them. They belong to the process: no other process learns of them. The set is guarded by
-// flights.mu.
+// failures has the keys of a scope whose last load has failed, and for each the times before which
+// the source is not asked again. A key is in one of three states:
+//
+//   - not in the map: its last load succeeded, or nothing is known. Readers load.
+//   - now is before retryAt: loads in the background do not run, and a reader with a fallback gets
+//     the fallback.
+//   - now is before until: a reader without a fallback gets the last error.
+//
+// The times are set together, but they are independent: retryAt comes from RetryAfter, until from
+// ErrorTTL, which is 0 by default. A key whose times are over stays in the map, since its count
+// decides how long the next pause is. A load that succeeds removes it, and so does an invalidation:
+// the source was changed, so the old error says nothing about it (G1 for errors).
+//
+// The set belongs to this process. No other process learns of it, and nothing of it is in the
+// store. It is guarded by flights.mu, like all that a reader decides on when it joins.
 type failures struct {
+	// keys is nil until the first failure.
 	keys map[string]failure
 }
 
 // failure is what is known of a key whose loads fail.
 type failure struct {
-	err     error     // of the last load
-	count   int       // failures in a row
-	retryAt time.Time // before it, a reader with a fallback does not load
-	until   time.Time // before it, a reader without a fallback gets err
+	// err is the error of the last load, or ErrStillLoading if no load has failed (backOff).
+	// Readers share it.
+	err error
+	// count is the number of failures in a row.
+	count int
+	// retryAt: before it, a reader with a fallback does not load, and no refresh begins.
+	retryAt time.Time
+	// until: before it, a reader without a fallback gets err.
+	until time.Time
 }
 
-// add adds a failure of key at now.
+// add records that a load of key has failed at now. Both pauses begin at now and double with every
+// failure in a row.
 func (f *failures) add(key string, err error, now time.Time, options *ScopeOptions) {
 	count := f.keys[key].count + 1
 	f.put(key, failure{
@@ -33,8 +55,10 @@ func (f *failures) add(key string, err error, now time.Time, options *ScopeOptio
 	}, now)
 }
 
-// backOff sets when key is tried again, though its load has not failed: another process is loading it,
-// or enough loads are under way.
+// backOff sets that key is not loaded in the background for pause, although no load of it has
+// failed: another process is loading it, or all places of MaxLoads are taken. It never shortens a
+// pause, and it does not count as a failure. until stays, so a reader without a fallback still
+// loads.
 func (f *failures) backOff(key string, now time.Time, pause time.Duration) {
 	last := f.keys[key]
 	if retryAt := now.Add(pause); last.retryAt.Before(retryAt) {
@@ -46,6 +70,7 @@ func (f *failures) backOff(key string, now time.Time, pause time.Duration) {
 	f.put(key, last, now)
 }
 
+// put records the state of key, and keeps the map within its bound.
 func (f *failures) put(key string, last failure, now time.Time) {
 	if f.keys == nil {
 		f.keys = make(map[string]failure)
@@ -56,8 +81,11 @@ func (f *failures) put(key string, last failure, now time.Time) {
 	}
 }
 
-// shrink drops what is over; if that is not enough, some of the others, which are loaded again as if
-// they had not failed.
+// shrink makes room. It drops the keys whose times are over. If that is not enough, it drops others
+// until an eighth of the map is free: those keys are loaded again as if they had not failed. Map
+// iteration chooses them, which is as good as any order, and needs no second structure. An eighth
+// at a time keeps the cost of a failure constant on average, although one shrink walks through the
+// whole map.
 func (f *failures) shrink(now time.Time) {
 	for key, failure := range f.keys {
 		if !now.Before(failure.retryAt) && !now.Before(failure.until) {
@@ -72,13 +100,13 @@ func (f *failures) shrink(now time.Time) {
 	}
 }
 
-// backsOff reports whether key is not loaded in the background at now.
+// backsOff reports whether no refresh of key may begin at now.
 func (f *failures) backsOff(key string, now time.Time) bool {
 	return now.Before(f.keys[key].retryAt)
 }
 
-// instead returns the error that a reader of key gets at now instead of a load; nil: it loads. A reader
-// with a fallback serves that in place of the error.
+// instead returns the error that a reader of key gets at now instead of a load, or nil if the
+// reader loads. A reader with a fallback serves the fallback in place of the error.
 func (f *failures) instead(key string, hasFallback bool, now time.Time) error {
 	last := f.keys[key]
 	until := last.until
@@ -91,7 +119,7 @@ func (f *failures) instead(key string, hasFallback bool, now time.Time) error {
 	return nil
 }
 
-// forget forgets the keys that targets cover.
+// forget removes the keys that targets cover. It is a part of every invalidation.
 func (f *failures) forget(targets Targets) {
 	if len(f.keys) == 0 {
 		return
@@ -109,7 +137,8 @@ func (f *failures) forget(targets Targets) {
 	}
 }
 
-// doubled returns d, doubled with every failure in a row after the first.
+// doubled returns the pause after count failures in a row. d is the first pause, and each failure
+// after the first doubles it, maxDoublings times at most. A pause that would overflow is NoExpiry.
 func doubled(d time.Duration, count int) time.Duration {
 	for range min(count-1, maxDoublings) {
 		if d > NoExpiry/2 {

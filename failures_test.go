@@ -62,7 +62,7 @@ func TestRetryAfterDoubles(t *testing.T) {
 					t.Helper()
 					assert.NoError(t, err)
 					assert.Equal(t, 1, got.Value)
-					assert.Equal(t, name == "on error", errors.Is(got.Err, errDatabase))
+					assert.Equal(t, name == "on error", errors.Is(got.Err, errDatabase), "error %v", got.Err)
 				}
 				for _, after := range []string{"success", "a success"} { // which begins the count anew
 					time.Sleep(time.Minute)
@@ -320,27 +320,26 @@ func TestErrorIsRememberedWhileARefreshRests(t *testing.T) {
 // store either, for a while.
 func TestRefreshOfAnotherProcessIsLeftAlone(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
+		store := newLeaseStore()
 		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
 		src := newSource(1)
 		_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		entry, _ := store.peek(provider.Key{Scope: "test", Name: "k"})
-		asked := 0
-		busy := &refreshCounter{leaseStore: store, asked: &asked}
-		other := newScope(t, on(busy), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		busy := plain(store)
+		other := newScope(t, on(busy.as(likeShared)), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
 		grants, err := store.Refresh(t.Context(), []provider.RefreshRequest{{Key: provider.Key{Scope: "test", Name: "k"}, LoadedAt: entry.LoadedAt}}, time.Hour)
 		require.NoError(t, err)
 		require.Equal(t, provider.LeaseGranted, grants[0].State)
 		var at []time.Duration
 		began := time.Now()
 		for range 30 {
-			before := asked
+			before := busy.count("refresh")
 			value, err := readthrough.Wrap(t.Context(), other, "k", src.load)
 			want(t, "stale", value, err, 1)
 			synctest.Wait()
-			if asked > before {
+			if busy.count("refresh") > before {
 				at = append(at, time.Since(began))
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -348,18 +347,6 @@ func TestRefreshOfAnotherProcessIsLeftAlone(t *testing.T) {
 		assert.Equal(t, []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond}, at, "when it asked for a lease")
 		wantLoads(t, &src.loads, 1)
 	})
-}
-
-// refreshCounter counts the requests for leases on what is stored.
-type refreshCounter struct {
-	*leaseStore
-
-	asked *int
-}
-
-func (s *refreshCounter) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
-	*s.asked++
-	return s.leaseStore.Refresh(ctx, requests, ttl)
 }
 
 // TestSourceThatFails: a source fails for 30 s, at 1,000 reads a second of 100 keys.

@@ -7,8 +7,15 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// freshness is what may be done with an entry that was found in the store (RFC 9111, section 4.2; for
-// the stale states RFC 5861). The states are in the order in which an entry goes through them.
+// freshness says what may be done with an entry that was found in the store. An entry goes through
+// the states in this order, and the order is used: adopting an entry asks for at most early. The
+// terms are those of RFC 9111, section 4.2, and for the stale states those of RFC 5861.
+//
+//	loaded            FreshUntil - ahead   FreshUntil   + StaleWhileRevalidate   + StaleIfError
+//	   |     fresh          |    early         |   stale        |    ifError            |   expired
+//
+// An absence has two states only, fresh and expired. A stale absence would hide a value that was
+// created meanwhile, and a load for an absence costs no more than the load that it replaces.
 type freshness uint8
 
 const (
@@ -25,10 +32,14 @@ const (
 )
 
 // freshness returns what may be done with entry at now. draw returns a random number from 0 to less
-// than 1. It is asked only if it matters.
+// than 1. It is called only if XFetchBeta decides.
+//
+// An entry without FreshUntil is fresh for as long as the store has it. That is the entry of a
+// scope without stale values and early loads, or one with NoExpiry: the store's own TTL ends it.
 //
 // G1 does not depend on this. An entry that is in the store when a read looks was not invalidated
-// before the read began, however old it is.
+// before the read began, however old it is. So a wrong clock makes a value fresh for too long or
+// too short a time, but never brings an invalidated value back.
 func (o *ScopeOptions) freshness(entry *provider.Entry, now time.Time, draw func() float64) freshness {
 	end := entry.FreshUntil
 	if end.IsZero() {
@@ -51,7 +62,15 @@ func (o *ScopeOptions) freshness(entry *provider.Entry, now time.Time, draw func
 	}
 }
 
-// isEarly reports whether an entry that is fresh is loaded again ahead of time.
+// isEarly reports whether an entry that is fresh is loaded again ahead of time. At most one of the
+// two options is set (checkStale).
+//
+// RefreshAheadFactor counts the part of the entry's own TTL, after jitter. An entry whose LoadedAt
+// the store does not keep is never early.
+//
+// XFetchBeta is the rule of Vattani et al., "Optimal Probabilistic Cache Stampede Prevention" (VLDB
+// 2015): load if now - LoadTime * beta * log(random) >= end. The random number is 1 - draw, which
+// is never 0, so the logarithm is finite.
 func (o *ScopeOptions) isEarly(entry *provider.Entry, now time.Time, draw func() float64) bool {
 	switch {
 	case o.RefreshAheadFactor > 0:
@@ -65,8 +84,12 @@ func (o *ScopeOptions) isEarly(entry *provider.Entry, now time.Time, draw func()
 	}
 }
 
-// stamp sets until when entry, which was just loaded, is fresh. It returns for how long the entry is
-// stored. ttl is the TTL of the call, or what the load function has decided.
+// stamp sets until when entry is fresh, and returns for how long the store keeps it. entry was just
+// loaded. ttl is the TTL of the call, or the one that the load function has set; jitter shortens it
+// here, the only place where entries get their end.
+//
+// The store keeps a value for its TTL and the longer of the two stale times. The sum may not reach
+// NoExpiry, which would mean for ever, so the TTL is cut first.
 func (o *ScopeOptions) stamp(entry *provider.Entry, ttl time.Duration) (storeFor time.Duration) {
 	ttl = o.jittered(ttl)
 	if ttl == NoExpiry || entry.Absent || !o.ages() {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -41,9 +42,9 @@ func TestHistory(t *testing.T) {
 		"no capabilities": func(s *memory.Store) provider.CacheProvider {
 			return struct{ provider.CacheProvider }{s}
 		},
-		"slow":          func(s *memory.Store) provider.CacheProvider { return slowStore{s} },
-		"batches, slow": func(s *memory.Store) provider.CacheProvider { return slowBatches{slowStore{s}} },
-		"failing":       func(s *memory.Store) provider.CacheProvider { return failingStore{slowStore{s}} },
+		"slow":          func(s *memory.Store) provider.CacheProvider { return slow(s) },
+		"batches, slow": func(s *memory.Store) provider.CacheProvider { return plain(slow(s)).as(capBatches) },
+		"failing":       func(s *memory.Store) provider.CacheProvider { return failing(s) },
 	}
 	for _, name := range slices.Sorted(maps.Keys(stores)) {
 		for how, options := range historyOptions() {
@@ -86,9 +87,9 @@ func historyOptions() map[string]readthrough.ScopeOptions {
 // opsOf returns the number of operations of a history with the options of a name.
 func opsOf(options string) int {
 	if options == "" {
-		return historyOps
+		return proofs.Sized(historyOps, historyOps/3)
 	}
-	return historyOps / 3
+	return historyOps / 3 // with fewer, nothing may be stale
 }
 
 // verify fails the test if there is a violation, or if the history was too tame
@@ -473,96 +474,32 @@ func (o *ours) peek(key string) (int64, bool) {
 	return value, ok
 }
 
-// slowStore is a store outside the process: every call takes its time, before
-// and after it does its work.
-type slowStore struct{ store *memory.Store }
-
-func pause() { time.Sleep(time.Duration(rand.IntN(500)) * time.Microsecond) }
-
-func (s slowStore) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	pause()
-	defer pause()
-	return s.store.Get(ctx, key)
+// slow returns a store outside the process: every call takes its time, before and
+// after it does its work.
+func slow(store *memory.Store) *double {
+	pause := func(string) { time.Sleep(time.Duration(rand.IntN(500)) * time.Microsecond) }
+	s := plain(store)
+	s.before(basics, pause)
+	s.after(basics, pause)
+	return s
 }
 
-func (s slowStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	pause()
-	defer pause()
-	return s.store.Set(ctx, key, entry, ttl)
-}
-
-func (s slowStore) Delete(ctx context.Context, keys ...provider.Key) error {
-	pause()
-	defer pause()
-	return s.store.Delete(ctx, keys...)
-}
-
-func (s slowStore) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	pause()
-	defer pause()
-	return s.store.DeletePrefix(ctx, scope, prefix)
-}
-
-// slowBatches has a capability more.
-type slowBatches struct{ slowStore }
-
-func (s slowBatches) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
-	results := make([]provider.Result, len(keys))
-	for i, key := range keys {
-		results[i].Entry, results[i].Found, results[i].Err = s.Get(ctx, key)
-	}
-	return results, nil
-}
-
-func (s slowBatches) SetMany(ctx context.Context, items []provider.Item) error {
-	for _, item := range items {
-		if err := s.Set(ctx, item.Key, item.Entry, item.TTL); err != nil {
-			return err
+// failing returns a store that fails now and then: before or after it has done its
+// work, or by doing it long after its deadline.
+func failing(store *memory.Store) *double {
+	s := slow(store)
+	s.around(basics, func(_ context.Context, _ *request, work func() error) error {
+		switch p := rand.IntN(200); {
+		case p < 3:
+			return errStore
+		case p < 6:
+			return errors.Join(errStore, work())
+		case p < 8:
+			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
 		}
-	}
-	return nil
-}
-
-// failingStore fails now and then: before or after it has done its work, or by
-// doing it long after its deadline.
-type failingStore struct{ slowStore }
-
-var errStore = errors.New("the store failed")
-
-func fail(work func() error) error {
-	switch p := rand.IntN(200); {
-	case p < 3:
-		return errStore
-	case p < 6:
-		return errors.Join(errStore, work())
-	case p < 8:
-		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
-	}
-	return work()
-}
-
-func (s failingStore) Get(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
-	err = fail(func() error {
-		entry, found, err = s.slowStore.Get(ctx, key)
-		return err
+		return work()
 	})
-	return entry, found, err
-}
-
-func (s failingStore) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
-	return fail(func() error { return s.slowStore.Set(ctx, key, entry, ttl) })
-}
-
-func (s failingStore) Delete(ctx context.Context, keys ...provider.Key) error {
-	return fail(func() error { return s.slowStore.Delete(ctx, keys...) })
-}
-
-func (s failingStore) DeletePrefix(ctx context.Context, scope, prefix string) (n int, err error) {
-	err = fail(func() error {
-		n, err = s.slowStore.DeletePrefix(ctx, scope, prefix)
-		return err
-	})
-	return n, err
+	return s
 }
 
 // naive is a cache as it is written by hand: single-flight around get, load and
@@ -631,4 +568,65 @@ func (n *naive) invalidate(_ context.Context, keys, prefixes []string) error {
 		}
 	}
 	return nil
+}
+
+// TestFleet is TestHistory for three processes that share a store with leases,
+// over networks of every kind.
+func TestFleet(t *testing.T) {
+	networks := map[string]*network{
+		"no network":   {},
+		"slow":         {delay: 2 * time.Millisecond},
+		"duplicates":   {delay: time.Millisecond, duplicates: true},
+		"losses":       {delay: time.Millisecond, losses: true},
+		"all of these": {delay: 4 * time.Millisecond, duplicates: true, losses: true},
+	}
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		for how, options := range historyOptions() {
+			t.Run(name+how, func(t *testing.T) {
+				seed := pickSeed(t)
+				synctest.Test(t, func(t *testing.T) {
+					server := newLeaseServer()
+					var processes []subject
+					var scopes []*readthrough.CachedScope
+					for range 3 {
+						scope := newProcess(t, &leaseStore{server, networks[name]}, options)
+						scopes = append(scopes, scope)
+						processes = append(processes, &fleetProcess{ours{scope: scope}, server})
+					}
+					h := newHistory(seed, processes...)
+					h.run(opsOf(how) / 2)
+					h.verify(t, options, scopes...)
+				})
+			})
+		}
+	}
+}
+
+// newProcess returns a scope of a cache of its own on store.
+func newProcess(t *testing.T, store provider.CacheProvider, options readthrough.ScopeOptions) *readthrough.CachedScope {
+	t.Helper()
+	cache, err := readthrough.New(store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, cache.Close())
+	})
+	scope, err := cache.Scope("history", options)
+	require.NoError(t, err)
+	return scope
+}
+
+// fleetProcess is one of several processes as a subject.
+type fleetProcess struct {
+	ours
+
+	server *leaseServer
+}
+
+func (p *fleetProcess) peek(key string) (int64, bool) {
+	entry, ok := p.server.peek(provider.Key{Scope: "history", Name: key})
+	if !ok {
+		return 0, false
+	}
+	value, ok := entry.Value.(int64)
+	return value, ok
 }

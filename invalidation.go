@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -23,7 +24,11 @@ import (
 // confirmed.
 
 // invalidate invalidates targets. It returns how many live entries the store has removed for the
-// prefixes. An error says that some are pending.
+// prefixes. An error says that some of targets are pending.
+//
+// While the breaker is open, it does not ask the store: a writer would wait for a timeout, and
+// learn nothing. The retries find out when the store is back. The epochs end all the same, so the
+// readers of this process are right when it returns.
 func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int, err error) {
 	began := time.Now()
 	s.stats.invalidations.Add(int64(targets.size()))
@@ -42,16 +47,28 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 	return removed, err
 }
 
-// errStuckFill is the cause of a pending invalidation whose removal the store has confirmed, while it
-// has not returned from an older fill.
+// errStuckFill is the cause of a pending invalidation whose removal the store has confirmed, while
+// the store has not returned from an older fill of the key.
 var errStuckFill = errors.New("readthrough: the store has not returned from a fill of the key")
 
-// remover asks the store to remove targets. It returns those that the store has not confirmed, with the
-// reason.
+// remover asks the store to remove targets. It returns those that the store has not confirmed, with
+// the reason. It is a parameter of attempt so that an open breaker is not a second path through it.
 type remover func(ctx context.Context, targets Targets) (removed int, failed Targets, err error)
 
-// attempt waits for the calls in filling, removes targets from the store, and concludes. The timeout of
-// a fill bounds the wait.
+// attempt is one try to remove targets from the store: the first one, or a retry. It waits for the
+// calls in filling, removes, and concludes. The deadline of a fill (ProviderTimeout) bounds the
+// wait, because a call lands when its fill has returned or timed out.
+//
+// A call may land while its fill is still inside the store. The store may execute that fill after
+// the removal:
+//
+//  1. The fill times out, and its call lands. The store has the request and sleeps.
+//  2. The removal is executed and confirmed.
+//  3. The store wakes and stores the old value.
+//
+// So the keys of such fills stay pending although their removal is confirmed, until the store has
+// returned. They are collected before the removal. If they were collected after it, the store could
+// do step 3 and return in between, and the key would count as clean.
 func (s *keyspace) attempt(ctx context.Context, targets Targets, version uint64, filling map[*call]struct{}, remove remover) (removed int, pending Targets, err error) {
 	for c := range filling {
 		s.flights.awaitLanding(c)
@@ -70,12 +87,14 @@ func (s *keyspace) attempt(ctx context.Context, targets Targets, version uint64,
 	return removed, failed, err
 }
 
-// removeNothing is the remover while the breaker is open.
+// removeNothing is the remover while the breaker is open: all targets become pending.
 func removeNothing(_ context.Context, targets Targets) (removed int, failed Targets, err error) {
 	return 0, targets, backend.ErrOpen
 }
 
-// remove is the remover that asks the store.
+// remove is the remover that asks the store: once for all keys, and once for each prefix. The keys
+// fail or succeed together, since the store does not say which it has removed. It goes on after an
+// error, because the other targets deserve their try, unless the error has opened the breaker.
 func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
 	var keysErr error
 	if len(targets.Keys) > 0 {
@@ -102,6 +121,8 @@ func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, fa
 	return removed, failed, joinErrors(errs...)
 }
 
+// removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
+// that takes: a hold removes them, too.
 func (s *keyspace) removeKeys(ctx context.Context, names []string) error {
 	if s.lagsThere() {
 		return s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
@@ -113,6 +134,9 @@ func (s *keyspace) removeKeys(ctx context.Context, names []string) error {
 	return s.backend.Delete(ctx, keys)
 }
 
+// removePrefix removes the keys under a prefix, and returns how many live entries that were. A hold
+// does not count entries. So if the source lags, the prefix is held in a second request; if that
+// one fails, the prefix is pending.
 func (s *keyspace) removePrefix(ctx context.Context, prefix string) (removed int, err error) {
 	removed, err = s.backend.DeletePrefix(ctx, s.name, prefix)
 	if err == nil && s.lagsThere() {
@@ -123,12 +147,13 @@ func (s *keyspace) removePrefix(ctx context.Context, prefix string) (removed int
 
 // ---- holds
 
-// lagsThere reports whether the store holds what was invalidated, for as long as the source may lag
-// behind.
+// lagsThere reports whether the store keeps invalidated keys empty for as long as the source may
+// lag. The hold works for all processes. Without holds, laggingSet does so for this process.
 func (s *keyspace) lagsThere() bool {
 	return s.options.ReplicaLag > 0 && s.backend.Holder != nil
 }
 
+// holdLagging holds targets for ReplicaLag. Nobody gives this hold up: it ends by itself.
 func (s *keyspace) holdLagging(ctx context.Context, targets Targets) error {
 	if s.backend.Saturated() {
 		return backend.ErrOpen
@@ -136,15 +161,21 @@ func (s *keyspace) holdLagging(ctx context.Context, targets Targets) error {
 	return s.backend.Hold(ctx, s.holdTargets(targets), newToken(), s.options.ReplicaLag)
 }
 
-// hold places a hold on targets in the store, for a write that ends within holdFor. It returns the
-// token of the hold; "" if there is nothing to hold: no targets, or a store whose entries no other
-// process sees.
+// hold places a hold on targets, for a write that ends within holdFor, and returns its token. The
+// token is "" if there is nothing to hold: no targets, or a store without holds.
+//
+// A hold that the store has not confirmed is an error, and the caller must not write: it wants the
+// guarantee more than the write. It may have been placed all the same, so it is given up.
+//
+// The hold outlasts the write and the invalidation after it: holdFor, DeleteTimeout, ReadTimeout
+// and a second. If it ended earlier, another process could load between the commit and the removal,
+// and a crash of this process would leave that value.
 func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Duration) (token string, err error) {
 	b := s.backend
 	if targets.size() == 0 || b.Holder == nil {
 		return "", nil
 	}
-	if err := b.Admit(); err != nil {
+	if err := b.AdmitFill(); err != nil {
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	token = newToken()
@@ -159,8 +190,8 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	return token, nil
 }
 
-// unhold gives a hold up. If that fails, the hold ends with its TTL: until then the keys are loaded on
-// every read.
+// unhold gives a hold up. If that fails, or if the breaker is open, the hold ends by its TTL. Until
+// then every read of the keys loads, in all processes: that is slow, and never stale.
 func (s *keyspace) unhold(ctx context.Context, targets Targets, token string) {
 	if token == "" || s.backend.Open() {
 		return
@@ -170,17 +201,22 @@ func (s *keyspace) unhold(ctx context.Context, targets Targets, token string) {
 	}
 }
 
+// holdTargets returns targets as the store wants them.
 func (s *keyspace) holdTargets(targets Targets) provider.HoldTargets {
 	return provider.HoldTargets{Scope: s.name, Keys: targets.Keys, Prefixes: targets.Prefixes}
 }
 
-// newToken returns a token that no other hold has.
+// newToken returns a token that no other hold has: 128 random bits.
 func newToken() string { return fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()) }
 
 // ---- the flights' part
 
-// endEpochs begins an invalidation: it ends the epochs of all keys that targets cover. It returns the
-// version of the invalidation, and the calls that fill such keys.
+// endEpochs begins an invalidation. It ends the epochs of all flights of the keys that targets
+// cover, in one critical section: those that have not begun to fill never will, and no reader joins
+// them any more. It returns the version of the invalidation, and the calls that fill such keys.
+//
+// The failures of the keys are forgotten here, too. The source was changed, so an old error says
+// nothing about the next load. And if the source lags, the lag begins here.
 func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -196,11 +232,16 @@ func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]
 			filling[f.call] = struct{}{}
 		}
 	})
+	g.forgetEndingOfLocked(targets)
 	return g.version, filling
 }
 
-// retry begins another attempt at what is pending. It ends no epochs: while an invalidation is pending,
-// the flights of its keys neither ask nor fill the store.
+// retry begins another attempt at everything that is pending. It returns the version up to which
+// the attempt may clear what it confirms.
+//
+// It ends no epochs, because there is nothing to end. The invalidation has ended the epochs of all
+// older flights when it became pending (conclude). Every flight that has begun since bypasses the
+// store: it has not seen the old entry, and will not fill.
 func (g *flights) retry() (targets Targets, version uint64, filling map[*call]struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -214,9 +255,9 @@ func (g *flights) retry() (targets Targets, version uint64, filling map[*call]st
 	return targets, g.version, filling
 }
 
-// stuckFills returns the keys among targets that calls in filling still fill, although the calls have
-// landed: the store should have returned long ago. Whatever is removed before it returns, what it
-// stores may come after that.
+// stuckFills returns the keys among targets that calls in filling still fill, although these calls
+// have landed: the store should have returned long ago. attempt says why the question comes before
+// the removal.
 func (g *flights) stuckFills(targets Targets, filling map[*call]struct{}) (keys []string) {
 	if len(filling) == 0 {
 		return nil
@@ -236,11 +277,23 @@ func (g *flights) stuckFills(targets Targets, filling map[*call]struct{}) (keys 
 	return keys
 }
 
-// conclude ends an attempt that began with version. The store has removed confirmed, and has not said
-// so for failed.
+// conclude ends an attempt that began with version. The store has removed confirmed, and has not
+// said so for failed. The changes of the pending set become visible to readers in the same critical
+// section in which epochs end.
 //
-// It ends the epochs of both once more: a flight that began after the first time may have found an old
-// entry in the store.
+// It ends the epochs of both once more. This is the interleaving, in a store without leases:
+//
+//  1. A reader asks the store and misses. Then the old value is stored.
+//  2. endEpochs ends the epochs of the key.
+//  3. The reader joins. It finds no flight, so it makes one. The new call looks into the store
+//     again (recheck), and finds the old entry.
+//  4. The store removes the entry.
+//  5. The invalidation returns. A reader that begins now would join the flight of step 3, and take
+//     the old value (G1).
+//
+// What failed needs it as much. The old entry may still be in the store, and from here on the
+// readers of this process must not see it: they bypass the store, and they must not join a flight
+// that has found the entry before.
 func (g *flights) conclude(confirmed, failed Targets, version uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -257,6 +310,22 @@ func (g *flights) conclude(confirmed, failed Targets, version uint64) {
 	}
 	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
 	g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
+	g.forgetEndingOfLocked(confirmed)
+	g.forgetEndingOfLocked(failed)
+}
+
+// forgetEndingOfLocked keeps readers that come now from waiting for loads that targets cover and that
+// everybody has left.
+func (g *flights) forgetEndingOfLocked(targets Targets) {
+	if len(g.ending) == 0 {
+		return
+	}
+	for _, key := range targets.Keys {
+		delete(g.ending, key)
+	}
+	if len(targets.Prefixes) > 0 {
+		maps.DeleteFunc(g.ending, func(key string, _ *flight) bool { return targets.coverByPrefix(key) })
+	}
 }
 
 // ---- retries
@@ -268,14 +337,28 @@ const (
 	retryChunk = 1000
 )
 
-// retryPending starts the goroutine that retries the scope's pending invalidations, if there is none.
-// It ends when nothing is pending.
+// retryPending starts the goroutine that retries what is pending in this scope, if there is none.
+// One for each scope is enough, since an attempt takes all that is pending. It ends when nothing is
+// pending, so an idle cache has no goroutines (G9).
 func (s *keyspace) retryPending(ctx context.Context) {
 	if s.retrying.CompareAndSwap(false, true) && !s.spawn(func() { s.retryLoop(ctx) }) {
 		s.retrying.Store(false) // closed
 	}
 }
 
+// retryLoop is that goroutine. The pause doubles from firstRetry to lastRetry, and each is drawn at
+// random around its length, so that processes do not retry in step.
+//
+// Before it ends, it looks a second time, after it has unset retrying. Without that look, an
+// invalidation could be forgotten:
+//
+//  1. The loop sees that nothing is pending.
+//  2. An invalidation becomes pending. It finds retrying set, and starts no loop.
+//  3. The loop unsets retrying and ends. Nobody retries.
+//
+// With the second look there are two orders. Either the invalidation is pending before retrying is
+// unset, and the loop sees it. Or it comes later, finds retrying unset, and starts a loop. If both
+// see it, CompareAndSwap lets one of them go on.
 func (s *keyspace) retryLoop(ctx context.Context) {
 	pause := firstRetry
 	for {
@@ -290,8 +373,6 @@ func (s *keyspace) retryLoop(ctx context.Context) {
 		if s.retryOnce(ctx); s.flights.bypassing.Load() > 0 {
 			continue
 		}
-		// An invalidation that becomes pending now either sees retrying unset, and starts a loop, or was
-		// pending before retrying was unset, and is seen here.
 		s.retrying.Store(false)
 		if s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true) {
 			return
@@ -300,7 +381,12 @@ func (s *keyspace) retryLoop(ctx context.Context) {
 	}
 }
 
-// retryOnce tries everything that is pending, until the store fails.
+// retryOnce tries everything that is pending, in chunks. It stops when a removal has failed and the
+// breaker is open. The chunks keep a request within its deadline after a long outage.
+//
+// While anything is pending, reads do not probe the store (backend.Pending). So the retries have
+// to: if a removal has failed, the probe tells whether the store is down or only this removal
+// fails. The old entries are removed before reads through the store resume (G5).
 func (s *keyspace) retryOnce(ctx context.Context) {
 	targets, version, filling := s.flights.retry()
 	for _, part := range targets.chunks(retryChunk) {
@@ -317,8 +403,9 @@ func (s *keyspace) retryOnce(ctx context.Context) {
 	}
 }
 
-// reportPending reports a pending invalidation that nobody gets as an error, unless the failure of the
-// store that is its cause was reported.
+// reportPending reports a pending invalidation that nobody gets as an error (Mutate without
+// FailWhenPending). It reports the two causes that nobody has reported yet: an open breaker, and a
+// fill that is stuck. A failure of the store was reported when it happened.
 func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error) {
 	if !errors.Is(err, backend.ErrOpen) && !errors.Is(err, errStuckFill) {
 		return
@@ -330,7 +417,8 @@ func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error
 	s.tellError(ctx, &OpError{op, s.name, targets.single(), err})
 }
 
-// close ends the scope's flights and tries what is pending once more.
+// close ends the scope's flights, and tries what is pending once more. The retry loop has ended
+// before.
 func (s *keyspace) close() error {
 	if s.flights.close() == 0 {
 		return nil

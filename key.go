@@ -7,14 +7,14 @@ import (
 	"github.com/readthrough/readthrough/internal/stablekey"
 )
 
-// Key returns a key for a filter: family, such as "list:", followed by a stable
-// JSON encoding of v, a struct, map, slice or scalar. Equal filters have equal
-// keys, whatever the order of their map entries, and different filters of a type
-// have different keys. Struct fields go by their JSON names.
+// Key returns a key for a filter: family, followed by a stable JSON encoding of v, which is a
+// struct, map, slice or scalar. Example: Key("list:", Filter{Status: "open"}) is
+// list:{"status":"open"}. Equal filters have equal keys, whatever the order of their map entries.
+// Different filters of one type have different keys. Struct fields go by their JSON names.
 //
-// What has no such encoding is an error: NaN and infinities, channels,
-// functions, cycles. So is a key longer than [MaxKeyBytes], and an empty family,
-// without which no prefix would name the keys.
+// It returns an error for an empty family, without which no prefix would name the keys; for a key
+// longer than [MaxKeyBytes]; and for a v without such an encoding: NaN and infinities, channels,
+// functions, cycles.
 func Key(family string, v any) (string, error) {
 	if family == "" {
 		return "", errors.New("readthrough: Key: family: must not be empty")

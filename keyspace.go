@@ -15,25 +15,35 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// engine is what all scopes of a cache share. Its fields but for mu and what mu guards are set by New,
-// and safe for concurrent use.
+// engine is what all scopes of a cache share. Cache embeds it and adds the map of scopes. It is
+// apart from Cache so that the work below the API does not reach up into it.
+//
+// Its fields are set by New and not changed, except mu and what mu guards. All of it is safe for
+// concurrent use.
 type engine struct {
+	// backend is the store, behind its deadline and its breaker.
 	backend  *backend.Backend
 	observer Observer
 	onError  func(err *OpError)
 	options  Options
-	graph    limit.Graph // which loads wait for which others
+	// graph knows which loads wait for which others. It is one for all scopes, since a load of one
+	// scope may read another scope.
+	graph limit.Graph
 
-	closed  atomic.Bool   // set under mu, read without it
-	closing chan struct{} // closed under mu, after closed was set
+	// closed is set under mu by Close, and never unset. Every call of the API reads it without mu.
+	closed atomic.Bool
+	// closing is closed under mu, after closed was set. The retries wait for it.
+	closing chan struct{}
 
 	mu sync.Mutex // guards following
-	// background are the goroutines that outlive calls. None is added after closed was set.
+	// background are the goroutines that outlive a call of the API: the retries. None is added
+	// after closed was set, so Close can wait for it.
 	background sync.WaitGroup
 }
 
-// spawn runs f in a goroutine that Close waits for. It reports false, and does not run f, if the cache
-// is closed.
+// spawn runs f in a goroutine that Close waits for. It returns false, and does not run f, if the
+// cache is closed. The look at closed and the start are one critical section; otherwise Close could
+// wait before the goroutine is counted.
 func (e *engine) spawn(f func()) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -44,30 +54,44 @@ func (e *engine) spawn(f func()) bool {
 	return true
 }
 
-// tellOnError tells OnError. A panic of OnError ends here: nobody is left to be told.
+// tellOnError calls OnError. A panic of OnError ends here: nobody is left to be told.
 func (e *engine) tellOnError(err *OpError) {
 	defer func() { _ = recover() }()
 	e.onError(err)
 }
 
-// keyspace is the state of one scope: its options, its flights and its counters, on the engine of its
-// cache. [CachedScope] is the handle that users have.
+// keyspace is the state of one scope, and the engine of its cache. [CachedScope] is the handle that
+// users have; the layers below the API know only keyspaces, so a change of the API cannot touch
+// them.
+//
+// It does what a scope does with its store and its user, without a decision of its own: it asks the
+// store and turns errors into misses (G4), it counts, and it tells. The decisions are in its
+// flights. All fields before stats are set by init and not changed. The others are safe for
+// concurrent use.
 type keyspace struct {
 	*engine
 
 	name    string
 	options ScopeOptions
-	absent  error // what reads of a cached absence return
-	// quick says that GetValue of the store answers hits of this scope: the store has it, and no value
-	// is loaded ahead of time, for which a read needs the whole entry.
-	quick     bool
-	stats     scopeStats
-	flights   flights
-	scratches sync.Pool   // of *scratch, for bulk reads
-	retrying  atomic.Bool // a goroutine retries what is pending
+	// absent is what reads of a cached absence return. Made once, so that such a hit allocates
+	// nothing.
+	absent error
+	// quick says that hits of this scope may take the value without its entry
+	// (provider.ValueGetter). It needs a store that has values, and a scope that loads nothing
+	// ahead of time: an early load is decided by the whole entry. Stale values do not matter here,
+	// since the store gives only values that are fresh.
+	quick bool
+	// stats are the counters. Each is atomic.
+	stats   scopeStats
+	flights flights
+	// reads has the memory of reads of one key, *one, and scratches that of bulk reads, *scratch.
+	reads, scratches sync.Pool
+	// retrying says that a goroutine retries what is pending. See retryLoop.
+	retrying atomic.Bool
 }
 
-// init makes s the keyspace of a new scope.
+// init makes s the keyspace of a new scope. options have their defaults. It may call code of the
+// user (errors.Is on NotFound), so it is called without a lock.
 func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
 	s.engine, s.name, s.options, s.absent = e, name, options, ErrNotFound
 	if !errors.Is(options.NotFound, ErrNotFound) {
@@ -78,13 +102,13 @@ func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
 	s.quick = e.backend.Values != nil && !options.loadsAhead()
 	g := &s.flights
 	g.options, g.scopesPending = &s.options, &e.backend.Pending
-	g.inProcess, g.lagsHere = e.backend.Local, e.backend.Holder == nil
+	g.inProcess, g.leases, g.lagsHere = e.backend.Local, e.backend.Leaser != nil, e.backend.Holder == nil
 	g.slots.Limit = options.MaxLoads
 	g.live, g.running = make(map[string]*flight), make(map[*call]struct{})
 	g.pending.limit, g.lagging.limit = e.options.MaxPending, e.options.MaxPending
 }
 
-// checkOpen returns the error of a call that cannot be made with ctx, or on a closed cache.
+// checkOpen returns an error if ctx is nil or the cache is closed.
 func (s *keyspace) checkOpen(ctx context.Context) error {
 	switch {
 	case ctx == nil:
@@ -96,7 +120,7 @@ func (s *keyspace) checkOpen(ctx context.Context) error {
 	}
 }
 
-// checkKey is checkOpen for a call with a key.
+// checkKey returns an error if key is empty or too long, ctx is nil, or the cache is closed.
 func (s *keyspace) checkKey(ctx context.Context, key string) error {
 	if err := checkKey("key", key); err != nil {
 		return err
@@ -104,13 +128,14 @@ func (s *keyspace) checkKey(ctx context.Context, key string) error {
 	return s.checkOpen(ctx)
 }
 
-// isNotFound reports whether a load says by err that the source has nothing.
+// isNotFound reports whether err, which a load has returned, means that the source has nothing.
 func (s *keyspace) isNotFound(err error) bool {
 	return errors.Is(err, s.options.NotFound) || errors.Is(err, ErrNotFound)
 }
 
-// absence returns the error for readers of a load that said by err that the source has nothing. It
-// matches what the error of a cached absence matches.
+// absence returns the error for the readers of a load that returned err for "the source has
+// nothing". It matches ErrNotFound and the scope's NotFound, as the error of a cached absence does.
+// So a caller's errors.Is has the same answer before and after the absence is stored.
 func (s *keyspace) absence(err error) error {
 	if errors.Is(err, s.options.NotFound) && errors.Is(err, ErrNotFound) {
 		return err
@@ -120,14 +145,16 @@ func (s *keyspace) absence(err error) error {
 
 // ---- the store
 
-// key returns the store's key for a key of the scope.
+// key returns the store's key for the key name of this scope.
 func (s *keyspace) key(name string) provider.Key {
 	return provider.Key{Scope: s.name, Name: name}
 }
 
-// getValue asks the store for the value under key, and for nothing else: most hits need no more. It is
-// the hot path. If it is unsure, get has to be asked. key may be a buffer that is used again: nobody
-// keeps it.
+// getValue asks the store for the value under key without its entry. Most hits need no more, and an
+// entry is 96 bytes. If the answer is Unsure, get has to be asked. It is the hot path: it takes no
+// lock, and bypasses is one atomic load while nothing is pending.
+//
+// key may be a buffer that its caller uses again: nobody keeps it, and a report gets a copy.
 func (s *keyspace) getValue(ctx context.Context, key string) (value any, is provider.Presence) {
 	if !s.quick {
 		return nil, provider.Unsure
@@ -143,7 +170,8 @@ func (s *keyspace) getValue(ctx context.Context, key string) (value any, is prov
 	return value, is
 }
 
-// get asks the store for the entry under key. An error is reported, and counts as a miss.
+// get asks the store for the entry under key. An error is reported and counts as a miss, so the
+// load answers (G4).
 func (s *keyspace) get(ctx context.Context, key string) (provider.Entry, bool) {
 	if s.flights.bypasses(key) {
 		return provider.Entry{}, false
@@ -156,8 +184,11 @@ func (s *keyspace) get(ctx context.Context, key string) (provider.Entry, bool) {
 	return entry, found
 }
 
-// getMany asks the store for the n keys that key returns. It returns a result for each of them: what
-// the store could not be asked for is not found.
+// getMany asks the store for the n keys that key returns. It returns a result for each of them. A
+// key that the store could not be asked for is not found.
+//
+// An error of the whole call is reported once, and then again only for keys whose entries the store
+// refused to give: those are answers of their own.
 func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []provider.Result {
 	if n == 0 {
 		return nil
@@ -174,7 +205,7 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 		if results[i].Err == nil {
 			continue
 		}
-		if err == nil || backend.Refused(results[i].Err) {
+		if err == nil || backend.Answered(results[i].Err) {
 			s.reportGet(ctx, keys[i].Name, results[i].Err)
 		}
 		results[i] = provider.Result{}
@@ -182,7 +213,7 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 	return results
 }
 
-// freshness returns what may be done with entry now.
+// freshness returns what may be done with entry now. An entry without an end needs no clock.
 func (s *keyspace) freshness(entry *provider.Entry) freshness {
 	if entry.FreshUntil.IsZero() {
 		return fresh
@@ -190,10 +221,10 @@ func (s *keyspace) freshness(entry *provider.Entry) freshness {
 	return s.options.freshness(entry, time.Now(), rand.Float64)
 }
 
-// ---- telling the user. None of this is called under a lock, or by a call that has not landed: an
-// observer may use the cache.
+// ---- telling the user. None of this is called under a lock, or by a call that has not landed, because
+// the functions of the user may use the cache. LoadStart is the exception (call.loadStart).
 
-// hit counts a hit.
+// hit counts a hit, and tells Observer.Hit.
 func (s *keyspace) hit(ctx context.Context, key string) {
 	s.stats.hits.Add(1)
 	if s.observer.Hit != nil {
@@ -201,13 +232,14 @@ func (s *keyspace) hit(ctx context.Context, key string) {
 	}
 }
 
-// servedStale counts n keys whose stale values were served; because of err, if that is not nil.
+// servedStale counts n keys whose stale values were served. err is why, if a load has failed or is
+// slow; nil for StaleWhileRevalidate.
 func (s *keyspace) servedStale(ctx context.Context, key string, n int, err error) {
 	s.stats.stale.Add(int64(n))
 	s.tell(ctx, s.observer.Stale, Event{Key: key, Count: n, Err: err})
 }
 
-// tell tells a function of the observer, unless it is nil.
+// tell calls observe, a function of the observer, unless it is nil.
 func (s *keyspace) tell(ctx context.Context, observe func(context.Context, Event), event Event) {
 	if observe == nil {
 		return
@@ -217,29 +249,33 @@ func (s *keyspace) tell(ctx context.Context, observe func(context.Context, Event
 	observe(ctx, event)
 }
 
-// observerPanicked is deferred around a function of the observer.
+// observerPanicked is deferred around every function of the observer. A panic there must not fail a
+// read (G4), nor end the goroutine of a call before it has landed (G8). It is told to OnError only:
+// Observer.Error may be the function that panicked.
 func (s *keyspace) observerPanicked(key string) {
 	if r := recover(); r != nil {
 		s.tellOnError(&OpError{opObserve, s.name, key, fmt.Errorf("readthrough: observer panicked: %v", r)})
 	}
 }
 
-// report tells of an error that does not fail a read.
+// report counts and tells an error that does not fail a read.
 func (s *keyspace) report(ctx context.Context, op, key string, err error) {
 	if e := s.count(op, key, err); e != nil {
 		s.tellError(ctx, e)
 	}
 }
 
-// reportGet reports an error of the store, unless the reader has left.
+// reportGet is report for an error of the store, unless the reader has left: then the error is its
+// own.
 func (s *keyspace) reportGet(ctx context.Context, key string, err error) {
 	if ctx.Err() == nil {
 		s.report(ctx, opGet, key, err)
 	}
 }
 
-// count counts an error, and returns it for tellError. It returns nil for a call that was not made
-// because the breaker was open, or because the reader had no time: that is no error of the store.
+// count counts an error and returns it for tellError. It returns nil if the store was not asked
+// because the breaker was open, or if the reader had no time for it. Neither is an error of the
+// store, and during an outage there is one for each read.
 func (s *keyspace) count(op, key string, err error) *OpError {
 	if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {
 		return nil
@@ -250,7 +286,7 @@ func (s *keyspace) count(op, key string, err error) *OpError {
 	return &OpError{op, s.name, key, err}
 }
 
-// tellError tells OnError and the observer.
+// tellError calls OnError and then Observer.Error.
 func (s *keyspace) tellError(ctx context.Context, err *OpError) {
 	s.tellOnError(err)
 	if s.observer.Error != nil {

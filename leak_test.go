@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -23,7 +23,7 @@ import (
 // million distinct keys, and looks for what is left of them. One predecessor
 // kept an epoch for every key that was ever invalidated.
 func TestMillionKeys(t *testing.T) {
-	total := 1_000_000
+	total := proofs.Sized(1_000_000, 250_000)
 	switch {
 	case testing.Short():
 		total = 50_000
@@ -192,29 +192,4 @@ func TestFailuresLeaveNothing(t *testing.T) {
 			wantGoroutines(t, goroutines)
 		})
 	}
-}
-
-// bubbled returns the goroutines of the caller's bubble: how many, and their
-// stacks. Unlike [runtime.NumGoroutine] it does not count those that are just
-// ending, nor those of others.
-func bubbled() (n int, stacks string) {
-	synctest.Wait()
-	buffer := make([]byte, 1<<20)
-	all := strings.Split(string(buffer[:runtime.Stack(buffer, true)]), "\n\n")
-	_, bubble, _ := strings.Cut(strings.SplitN(all[0], "\n", 2)[0], "synctest bubble ") // the first is the caller
-	for _, stack := range all {
-		if strings.Contains(strings.SplitN(stack, "\n", 2)[0], "synctest bubble "+bubble) {
-			n++
-			stacks += stack + "\n\n"
-		}
-	}
-	return n, stacks
-}
-
-// wantGoroutines fails the test unless the bubble has as many goroutines as
-// before, once everybody is still.
-func wantGoroutines(t *testing.T, before int) {
-	t.Helper()
-	n, stacks := bubbled()
-	assert.Equal(t, before, n, "goroutines:\n%s", stacks)
 }

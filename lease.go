@@ -12,20 +12,35 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// The pause before a call asks again for a key whose lease another process has.
+// The pause before a call asks again for a key that another process has the lease of. It is drawn
+// between the two, so that processes do not ask in step. Asking costs a round trip; not asking
+// costs the readers of this process time. Notifications by the store were rejected: they need a
+// connection and can be lost, so the poll would stay.
 const (
 	shortestPoll = time.Millisecond
 	longestPoll  = 20 * time.Millisecond
 )
 
-// leaseTTL returns for how long the scope takes leases.
+// leaseTTL returns for how long the scope takes leases. A load that takes longer than its lease is
+// served and not stored, so a lease lasts at least as long as a load may take.
 func (s *keyspace) leaseTTL() time.Duration {
 	return max(s.engine.options.LeaseTTL, s.options.LoadTimeout)
 }
 
-// loadLeased brings the outcomes of a call in a store with leases. It asks for all keys at once, loads
-// those that it has the leases of and those that cannot be leased, and then waits for the keys that
-// another process is loading.
+// loadLeased brings the outcomes of a call in a store with leases. A flight goes through these
+// states:
+//
+//	asked ──▶ found                    it has its outcome
+//	      ──▶ granted a lease          load, then fill, or give the lease back
+//	      ──▶ neither (failed, held)   load without filling
+//	      ──▶ busy                     another process loads: wait for it, at most LeaseWait
+//
+// It asks for all keys at once, and loads in one run what is ready. Only then does it wait for the
+// keys that are busy: to wait first would let the leases that it has run out. A refresh does not
+// wait, since its readers have been served.
+//
+// The stage stays stageLoading until the last part is complete, so a reader that leaves in between
+// does not take an outcome that its other keys do not have yet.
 func (c *call) loadLeased(ctx context.Context) {
 	_, asked := c.split()
 	asking, cancel := c.untilReaderDeadline(ctx)
@@ -48,13 +63,20 @@ func (c *call) loadLeased(ctx context.Context) {
 	}
 }
 
-// claimed returns the flights that have a claim.
+// claimed returns the flights that have the claim is.
 func claimed(flights []*flight, is claim) []*flight {
 	return filter(flights, func(f *flight) bool { return f.claim == is })
 }
 
-// acquire asks the store for the entries of flights, or else for leases, and leaves each with its
-// outcome, with claimLoad or with claimBusy.
+// acquire asks the store for the entries of flights, or else for leases. It leaves each flight with
+// its outcome, with claimLoad, or with claimBusy. It asks twice at most:
+//
+//   - A key that holds something unreadable has to make room for what will be stored. To remove it
+//     is always safe: at worst, an entry that others could read is loaded again. If it is still
+//     unreadable after that, it is loaded without a lease.
+//   - A key that holds another entry than the one that is to be replaced is asked for again with
+//     the LoadedAt of that entry. If it has changed once more, other processes are replacing it
+//     faster than this one asks, so it is left to them.
 func (c *call) acquire(ctx context.Context, flights []*flight) {
 	c.ask(ctx, flights)
 	// What cannot be read has to make room for what will be stored. To remove it is always safe.
@@ -79,7 +101,8 @@ func (c *call) acquire(ctx context.Context, flights []*flight) {
 	}
 }
 
-// ask asks the store for the entries of flights, or else for leases, once.
+// ask makes one request for flights and sets their claims. An error of the whole request is a load
+// without leases (G4). bind comes first: what the store answers was there after that moment.
 func (c *call) ask(ctx context.Context, flights []*flight) {
 	if len(flights) == 0 {
 		return
@@ -98,12 +121,15 @@ func (c *call) ask(ctx context.Context, flights []*flight) {
 	}
 }
 
-// grants asks the store for entries and leases; for leases on entries that were found, if those are to
-// be replaced.
+// grants asks the store for entries and leases. In a scope whose entries may be replaced while they
+// are served, it names for each key the entry that is to be replaced: the store then grants a lease
+// beside that entry, which stays readable. Refresh demands a lease whatever the key holds.
 func (c *call) grants(ctx context.Context, flights []*flight) ([]provider.Grant, error) {
 	b, ttl := c.scope.backend, c.scope.leaseTTL()
 	force := c.purpose == toReplace
-	if b.Refresher == nil || !force && !c.scope.options.ages() {
+	// What was found may be older than this scope serves it, if another process keeps it longer.
+	replaces := slices.ContainsFunc(flights, func(f *flight) bool { return !f.replaces.IsZero() })
+	if b.Refresher == nil || !force && !replaces && !c.scope.options.ages() {
 		return b.Acquire(ctx, c.keys(flights), ttl)
 	}
 	requests := make([]provider.RefreshRequest, len(flights))
@@ -114,6 +140,10 @@ func (c *call) grants(ctx context.Context, flights []*flight) ([]provider.Grant,
 }
 
 // claim takes what the store has granted for f, and returns what may be done about it.
+//
+// An entry that comes beside a foreign lease is taken if it may be served: the other process
+// refreshes it. A key that is held is loaded and not stored: a writer has announced a change. An
+// unreadable entry is removed; any other error of one key is a load without a lease.
 func (c *call) claim(ctx context.Context, f *flight, g *provider.Grant) claim {
 	switch g.State {
 	case provider.LeaseFound:
@@ -148,7 +178,10 @@ func (c *call) claim(ctx context.Context, f *flight, g *provider.Grant) claim {
 }
 
 // await asks again and again for busy, whose leases another process has, until that process has
-// filled or failed, or LeaseWait is over. It returns the flights that are to be loaded.
+// filled or failed. It returns the flights that are to be loaded: those with a lease of their own
+// by now, and those that are still busy when LeaseWait is over or the reader's time is short. The
+// latter are loaded without a lease. So a process that died with a lease costs each read at most
+// LeaseWait, until the lease ends.
 func (c *call) await(ctx context.Context, busy []*flight) (ready []*flight) {
 	wait, _ := backend.Bound(ctx, c.scope.engine.options.LeaseWait)
 	deadline := time.Now().Add(wait)
@@ -164,7 +197,7 @@ func (c *call) await(ctx context.Context, busy []*flight) (ready []*flight) {
 	return append(ready, busy...)
 }
 
-// sleep reports false if ctx ended first.
+// sleep waits for d, and returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -176,8 +209,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// fillLeased stores storable under their leases, and gives the leases of rest back. It returns how many
-// fills the store has confirmed.
+// fillLeased stores storable under their leases, as far as the fence allows, and gives the leases
+// of rest back. It returns how many fills the store has confirmed. Flights of storable without a
+// lease are served and not stored.
+//
+// Each lease is used up here, by a fill or by a release. A fill whose outcome is unknown is
+// followed by a release: if it was not executed, the lease must not stay, and if it was, there is
+// no lease to release, since a fill and a release compare the token.
 func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 	candidates := filter(storable, func(f *flight) bool { return f.lease != nil })
 	store, unwanted, sent := c.scope.flights.fillLeased(c, candidates, last)
@@ -200,8 +238,10 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 	return c.filled(store, filled, sent)
 }
 
-// filled takes the answers of the store to fills of flights, which were sent at sent. It returns how
-// many are confirmed.
+// filled takes the answers of the store to the fills of flights, which were sent at sent. It
+// returns how many are confirmed. A fill that the store has refused found its lease gone: an
+// invalidation, or the end of the lease. A value that is too large or cannot be encoded is an
+// error, and the store has dropped the lease with it.
 func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (stored int) {
 	var confirmed, failed []*flight
 	refused := 0
@@ -224,7 +264,7 @@ func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (st
 	return len(confirmed)
 }
 
-// release gives the leases of flights back.
+// release gives the leases of flights back. If that fails, they end by their TTL.
 func (c *call) release(flights []*flight) {
 	if len(flights) == 0 {
 		return

@@ -14,232 +14,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// twoProcesses returns a scope each in two processes that share a server, and
-// their networks.
-func twoProcesses(t *testing.T, options readthrough.ScopeOptions) (a, b *readthrough.CachedScope, networks [2]*network, server *leaseServer) {
-	t.Helper()
-	server = newLeaseServer()
-	networks = [2]*network{{}, {}}
-	var scopes [2]*readthrough.CachedScope
-	for i := range scopes {
-		cache, err := readthrough.New(&leaseStore{server, networks[i]}, readthrough.Options{
-			OnError: func(*readthrough.OpError) {},
-		})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = cache.Close() })
-		scopes[i], err = cache.Scope("fleet", options)
-		require.NoError(t, err)
-	}
-	return scopes[0], scopes[1], networks, server
-}
-
-// versioned is a source with one value. Each load waits at its gates.
-type versioned struct {
-	version       atomic.Int64
-	loads         atomic.Int64
-	before, after chan struct{} // nil: open
-}
-
-func (v *versioned) load(ctx context.Context) (int64, error) {
-	v.loads.Add(1)
-	pass := func(gate chan struct{}) {
-		if gate != nil {
-			select {
-			case <-gate:
-			case <-ctx.Done():
-			}
-		}
-	}
-	pass(v.before)
-	version := v.version.Load()
-	pass(v.after)
-	return version, ctx.Err()
-}
-
-type answer struct {
-	version int64
-	err     error
-}
-
-func readLater(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (int64, error)) <-chan answer {
-	answers := make(chan answer, 1)
-	go func() {
-		version, err := readthrough.Wrap(ctx, s, "k", load)
-		answers <- answer{version, err}
-	}()
-	return answers
-}
-
-func readNow(t *testing.T, s *readthrough.CachedScope, load func(context.Context) (int64, error)) int64 {
-	t.Helper()
-	version, err := readthrough.Wrap(t.Context(), s, "k", load)
-	require.NoError(t, err)
-	return version
-}
-
-// A load of B has read the old version. A invalidates. A reader that begins in B
-// afterwards must not take the result of that load.
-func TestReaderDoesNotJoinWhatAnotherProcessInvalidated(t *testing.T) {
-	for name, read := range resultReads[int64]() {
-		bubble(t, name, func(t *testing.T) {
-			a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-			source := versioned{after: make(chan struct{})}
-			source.version.Store(1)
-			early := readLater(t.Context(), b, source.load)
-			synctest.Wait() // B has read version 1
-			source.version.Store(2)
-			require.NoError(t, a.Invalidate(t.Context(), "k"))
-			late := async(func() (readthrough.Result[int64], error) { return read(t.Context(), b, "k", source.load) })
-			synctest.Wait() // it waits for the same load
-			require.Equal(t, int64(1), source.loads.Load(), "loads: the late reader joins")
-			close(source.after)
-			assert.Equal(t, int64(1), (<-early).version, "the early reader")
-			got := <-late
-			assert.NoError(t, got.err, "the late reader")
-			assert.Equal(t, int64(2), got.value.Value, "the late reader")
-			assert.Equal(t, int64(2), readNow(t, a, source.load), "what A reads")
-			assert.Equal(t, int64(2), source.loads.Load(), "loads: the late fill was refused, the second one stored")
-		})
-	}
-}
-
-// Nor may it take that there was nothing, but an error it takes: that is of the
-// source, and no older than the reader's own would be.
-func TestWhatALateReaderTakes(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		for _, outcome := range []error{readthrough.ErrNotFound, errDatabase} {
-			bubble(t, name+"/"+outcome.Error(), func(t *testing.T) {
-				a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-				src := newGated(1)
-				src.fail(outcome)
-				early := async(func() (readthrough.Result[int], error) { return read(t.Context(), b, "k", src.load) })
-				synctest.Wait()
-				src.fail(nil)
-				require.NoError(t, a.Invalidate(t.Context(), "k"))
-				late := async(func() (readthrough.Result[int], error) { return read(t.Context(), b, "k", src.load) })
-				synctest.Wait()
-				close(src.gate)
-				r := <-early
-				assert.ErrorIs(t, r.err, outcome, "the early reader got %+v", r.value)
-				r = <-late
-				if outcome == errDatabase { //nolint:errorlint // which of the two it is
-					wantLoads(t, &src.loads, 1)
-					assert.ErrorIs(t, r.err, outcome, "the late reader got %+v", r.value)
-					return
-				}
-				wantResult(t, "the late reader", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
-			})
-		}
-	}
-}
-
-// The same, but A has stored the new version already: the late reader finds it.
-func TestReaderThatIsTooLateLooksInTheStore(t *testing.T) {
-	for name, read := range resultReads[int64]() {
-		bubble(t, name, func(t *testing.T) {
-			a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-			old, current := versioned{after: make(chan struct{})}, versioned{}
-			current.version.Store(2)
-			readLater(t.Context(), b, old.load)
-			synctest.Wait()
-			require.NoError(t, a.Invalidate(t.Context(), "k"))
-			late := async(func() (readthrough.Result[int64], error) { return read(t.Context(), b, "k", old.load) })
-			synctest.Wait()
-			readNow(t, a, current.load)
-			close(old.after)
-			got := <-late
-			wantResult(t, "the late reader", got.value, got.err, readthrough.Result[int64]{Value: 2, Source: readthrough.FromStore})
-			assert.Equal(t, int64(1), old.loads.Load(), "loads in B")
-		})
-	}
-}
-
-// slowSecondLook is a store in which the second look after slow was set takes a
-// moment.
-type slowSecondLook struct {
-	*leaseStore
-
-	slow  atomic.Bool
-	looks atomic.Int64
-}
-
-func (s *slowSecondLook) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	if s.slow.Load() && s.looks.Add(1) == 2 {
-		time.Sleep(time.Millisecond)
-	}
-	return s.leaseStore.Get(ctx, key)
-}
-
-// Two readers are too late to take a load. One of them loads again, and the other
-// joins that when its load is under way: it began before that load did, and takes
-// what it brings, even if that is not stored.
-func TestReaderIsTooLateOnce(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		bubble(t, name, func(t *testing.T) {
-			store := &slowSecondLook{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
-			s, src := newScope(t, on(store)), newSource(1)
-			src.take(time.Second)
-			load := func(ctx context.Context) (int, error) {
-				readthrough.LoadOf(ctx, "k").DoNotStore()
-				return src.load(ctx)
-			}
-			first := wrapAsync(t.Context(), s, "k", load)
-			synctest.Wait()
-			var late []<-chan result[readthrough.Result[int]]
-			for range 2 {
-				late = append(late, async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", load) }))
-				synctest.Wait()
-			}
-			store.slow.Store(true)
-			<-first
-			for _, reader := range late {
-				r := <-reader
-				wantResult(t, "late", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
-			}
-			wantLoads(t, &src.loads, 2)
-		})
-	}
-}
-
-// The reader of two keys leaves while its call waits for the lease of one of them,
-// and has the value of the other: that one is not loaded any more.
-func TestLeavingACallThatHasLoadedAPart(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
-		s, src := newScope(t, on(store)), newSource(1)
-		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
-		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(50*time.Millisecond, cancel)
-		_, err = readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(src.load))
-		assert.ErrorIs(t, err, context.Canceled, "the end of the context")
-		time.Sleep(time.Minute)
-		wantLoads(t, &src.loads, 1)
-		wantIdle(t, s)
-	})
-}
-
-// What the fill confirmed may be taken by all who began before it was sent: who
-// joined during the load need not ask the store again.
-func TestConfirmedFillServesAllJoiners(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, b, _, server := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-		source := versioned{after: make(chan struct{})}
-		var readers []<-chan answer
-		for range 100 {
-			readers = append(readers, readLater(t.Context(), b, source.load))
-			synctest.Wait()
-		}
-		close(source.after)
-		for _, reader := range readers {
-			require.NoError(t, (<-reader).err)
-		}
-		loads, gets := source.loads.Load(), server.gets.Load()
-		assert.Equal(t, int64(1), loads, "loads")
-		assert.Equal(t, int64(100), gets, "looks at the store")
-	})
-}
-
 // While one process loads, the others wait for it instead of loading too, and
 // take what it stored.
 func TestOneLoadAcrossProcesses(t *testing.T) {
@@ -306,124 +80,6 @@ func TestFailedLoadReleasesTheLease(t *testing.T) {
 	}
 }
 
-// Hold closes the gap between the write and the invalidation for readers in other
-// processes, whatever happens to the writer in it.
-func TestHoldSurvivesTheWriter(t *testing.T) {
-	for name, hold := range map[string]bool{"with Hold": true, "without": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				a, b, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-				var source versioned
-				source.version.Store(1)
-				readNow(t, b, source.load)
-				mutation := readthrough.Mutation[int64]{
-					Write: func(context.Context) (int64, error) {
-						// B reads past the store
-						if hold {
-							assert.Equal(t, int64(1), readNow(t, b, source.load), "B sees the write before it happened")
-						}
-						networks[0].cut.Store(true)
-						return source.version.Add(1), nil
-					},
-					Invalidate:      func(int64) readthrough.Targets { return readthrough.Targets{Keys: []string{"k"}} },
-					FailWhenPending: true,
-				}
-				if hold {
-					mutation.Hold = readthrough.Targets{Keys: []string{"k"}}
-				}
-				_, err := readthrough.Mutate(t.Context(), a, mutation)
-				require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Mutate")
-				assert.Equal(t, int64(2), readNow(t, a, source.load), "the version that A reads")
-				got := readNow(t, b, source.load)
-				assert.Equal(t, hold, got == 2, "B reads version %d", got)
-				networks[0].cut.Store(false)
-				time.Sleep(time.Minute)
-				assert.Equal(t, int64(2), readNow(t, b, source.load), "the version that B reads after the heal")
-				loads := source.loads.Load()
-				readNow(t, a, source.load)
-				assert.Equal(t, loads, source.loads.Load(), "the key is still held")
-			})
-		})
-	}
-}
-
-// Without the hold nothing is written.
-func TestMutateDoesNotWriteWhatItCannotHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, _, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-		networks[0].cut.Store(true)
-		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
-			Write:      func(context.Context) (int64, error) { t.Error("written"); return 0, nil },
-			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
-			Hold:       readthrough.Targets{Prefixes: []string{"list:"}},
-		})
-		assert.ErrorIs(t, err, readthrough.ErrNotHeld, "Mutate")
-	})
-}
-
-// A write that fails leaves nothing held and nothing invalidated but what the
-// hold removed.
-func TestFailedWriteGivesUpTheHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
-		var source versioned
-		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
-			Write: func(ctx context.Context) (int64, error) {
-				<-ctx.Done() // after HoldFor
-				return 0, ctx.Err()
-			},
-			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
-			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: time.Second,
-		})
-		require.ErrorIs(t, err, context.DeadlineExceeded, "Mutate")
-		readNow(t, b, source.load)
-		readNow(t, b, source.load)
-		assert.Equal(t, int64(1), source.loads.Load(), "loads: the key is still held")
-	})
-}
-
-// For ReplicaLag after an invalidation, loads are served and not stored, in every
-// process that shares the store, and in a store in the process.
-func TestReplicaLag(t *testing.T) {
-	const lag = time.Second
-	stores := map[string]func(t *testing.T) (writer, reader *readthrough.CachedScope){
-		"leases": func(t *testing.T) (writer, reader *readthrough.CachedScope) {
-			a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour, ReplicaLag: lag})
-			return a, b
-		},
-		"in process": func(t *testing.T) (writer, reader *readthrough.CachedScope) {
-			scope := newScope(t, func(s *setup) { s.scope.ReplicaLag = lag })
-			return scope, scope
-		},
-	}
-	invalidations := map[string]func(context.Context, *readthrough.CachedScope) error{
-		"key": func(ctx context.Context, s *readthrough.CachedScope) error { return s.Invalidate(ctx, "k") },
-		"prefix": func(ctx context.Context, s *readthrough.CachedScope) error {
-			_, err := s.InvalidatePrefix(ctx, "")
-			return err
-		},
-	}
-	for name, store := range stores {
-		for how, invalidate := range invalidations {
-			t.Run(name+"/"+how, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					writer, reader := store(t)
-					var replica versioned // still at the old version
-					require.NoError(t, invalidate(t.Context(), writer))
-					time.Sleep(lag - 1)
-					readNow(t, reader, replica.load)
-					replica.version.Store(2) // it has caught up
-					time.Sleep(1)
-					assert.Equal(t, int64(2), readNow(t, reader, replica.load), "read: what was loaded during the lag was stored")
-					loads := replica.loads.Load()
-					readNow(t, reader, replica.load)
-					assert.Equal(t, loads, replica.loads.Load(), "nothing is stored after the lag")
-				})
-			})
-		}
-	}
-}
-
 // An invalidation that is pending forbids the fill of a load that was under way,
 // although its lease may still be there.
 func TestPendingKeyIsNotFilledUnderALease(t *testing.T) {
@@ -458,4 +114,377 @@ func TestLeaseGrantedTooLateIsGivenBack(t *testing.T) {
 			assert.Equal(t, provider.LeaseGranted, grants[0].State, "it gets the lease")
 		}
 	})
+}
+
+// The holder of a lease has died, and LoadTimeout is shorter than LeaseWait.
+func TestLoadTimeoutShorterThanLeaseWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{LoadTimeout: 150 * time.Millisecond})
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
+		require.NoError(t, err)
+		var calls atomic.Int64
+		start := time.Now()
+		failed := 0
+		for time.Since(start) < 9*time.Second {
+			if _, err := readthrough.Wrap(t.Context(), scope, "k", func(ctx context.Context) (int, error) {
+				calls.Add(1)
+				return 1, ctx.Err()
+			}); err != nil {
+				failed++
+				if failed == 1 {
+					t.Log(err)
+				}
+			}
+		}
+		assert.Zero(t, failed, "reads that failed within %v", time.Since(start))
+	})
+}
+
+// The holder of a lease has died, and the caller has less time than LeaseWait.
+func TestImpatientCallerAndBusyLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "fleet", Name: "k"}}, 10*time.Second)
+		require.NoError(t, err)
+		failed, calls := 0, 0
+		for range 50 {
+			ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) { calls++; return 1, nil }); err != nil {
+				failed++
+			}
+			cancel()
+		}
+		synctest.Wait()
+		assert.Zero(t, failed, "reads of 50 that failed; %d loads (instant) ran", calls)
+	})
+}
+
+// The store hangs, and the callers have less time than its timeout.
+func TestImpatientCallerAndHangingLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := hangingStore()
+		store.fail(faultError, "acquire", "fill", "release")
+		store.before("acquire", func(string) { time.Sleep(30 * time.Second) })
+		_, scope := newFleetScope(t, store.as(capLeases), readthrough.Options{}, readthrough.ScopeOptions{})
+		failed := 0
+		for range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond)
+			if _, err := readthrough.Wrap(ctx, scope, "k", func(ctx context.Context) (int, error) { time.Sleep(5 * time.Millisecond); return 1, nil }); err != nil {
+				failed++
+			}
+			cancel()
+		}
+		assert.Zero(t, failed, "reads of 20 that failed")
+		time.Sleep(time.Minute)
+	})
+}
+
+// A fill that failed gives its lease back.
+func TestFailedFillLeavesTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newLeaseDouble()
+		store.around("fill", func(_ context.Context, _ *request, fill func() error) error {
+			if store.count("fill") == 1 {
+				return errStore
+			}
+			return fill()
+		})
+		_, scope := newFleetScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+		var source versioned
+		readNow(t, scope, source.load)
+		start := time.Now()
+		readNow(t, scope, source.load)
+		assert.Zero(t, time.Since(start), "the store answers at once, the load too: the next read took")
+	})
+}
+
+// The same, where the store answers for each key by itself.
+func TestFillThatFailedForOneKeyGivesItsLeaseBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newLeaseDouble()
+		store.around("fill", func(_ context.Context, r *request, fill func() error) error {
+			if store.count("fill") > 1 {
+				return fill()
+			}
+			r.filled = make([]provider.Filled, len(r.fills))
+			for i := range r.filled {
+				r.filled[i].Err = errStore
+			}
+			return nil
+		})
+		_, scope := newFleetScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+		var source versioned
+		readNow(t, scope, source.load)
+		start := time.Now()
+		readNow(t, scope, source.load)
+		assert.Zero(t, time.Since(start), "the next read took")
+	})
+}
+
+// contestedKey is the key that the tests of what others do to it use.
+var contestedKey = provider.Key{Scope: "test", Name: "k"}
+
+// onContested runs test in a bubble for each way to read, with a value of 1 that is
+// stored, and was stale for so long.
+func onContested(t *testing.T, stale time.Duration, test func(t *testing.T, store *leaseDouble, s *readthrough.CachedScope, read func(load func(context.Context) (int, error)) (readthrough.Result[int], error))) {
+	t.Helper()
+	for name, reading := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			store := newLeaseDouble()
+			s := newScope(t, on(store.as(likeShared)), keepsStale())
+			read := func(load func(context.Context) (int, error)) (readthrough.Result[int], error) {
+				return reading(t.Context(), s, contestedKey.Name, load)
+			}
+			got, err := read(newSource(1).load)
+			wantResult(t, "first", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+			store.forget()
+			store.server.change(contestedKey, func(s *slot) { s.until = s.until.Add(time.Hour) }) // another process keeps it longer
+			time.Sleep(time.Minute + stale)
+			test(t, store, s, read)
+			wantIdle(t, s)
+		})
+	}
+}
+
+// Who replaces what was found asks for its lease once.
+func TestLeaseOfWhatWasFoundIsAskedForOnce(t *testing.T) {
+	for _, stale := range []time.Duration{0, time.Hour, 2 * time.Hour} { // replaced in the background, by the reader, and not even a spare
+		t.Run(stale.String(), func(t *testing.T) {
+			onContested(t, stale, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+				src := newSource(2)
+				_, err := read(src.load)
+				assert.NoError(t, err)
+				synctest.Wait()
+				wantLoads(t, &src.loads, 1)
+				assert.Equal(t, int64(1), store.count("refresh"), "asked for a lease")
+			})
+		})
+	}
+}
+
+// What others replace each time when a lease for it is asked for is theirs to load,
+// and stays.
+func TestWhatOthersReplaceIsLeftToThem(t *testing.T) {
+	onContested(t, 0, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before("refresh", func(string) {
+			store.server.change(contestedKey, func(s *slot) { s.entry.LoadedAt = s.entry.LoadedAt.Add(1) })
+		})
+		src := newSource(2)
+		_, err := read(src.load)
+		assert.NoError(t, err)
+		synctest.Wait()
+		wantLoads(t, &src.loads, 0)
+		_, ok := store.server.peek(contestedKey)
+		assert.True(t, ok, "what others have stored was removed")
+	})
+}
+
+// A value that was removed after the load's process has found it is none that the
+// load could ask about or confirm.
+func TestWhatWasRemovedIsNoOldValue(t *testing.T) {
+	onContested(t, 0, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before("refresh", func(string) {
+			if store.count("refresh") == 1 { // replaced, so that it is asked for once more
+				store.server.change(contestedKey, func(s *slot) { s.entry.LoadedAt, s.entry.Validator = s.entry.LoadedAt.Add(1), "v" })
+			} else {
+				assert.NoError(t, store.server.Delete(t.Context(), contestedKey))
+			}
+		})
+		loaded := false
+		_, err := read(func(ctx context.Context) (int, error) {
+			load := readthrough.LoadOf(ctx, contestedKey.Name)
+			old, ok := readthrough.OldValue[int](load)
+			assert.False(t, ok, "there is an old value %d", old)
+			assert.Empty(t, load.Validator(), "the validator of an old value")
+			loaded = true
+			return 2, nil
+		})
+		synctest.Wait()
+		assert.NoError(t, err)
+		assert.True(t, loaded, "it did not load")
+	})
+}
+
+// A value that another process has stored meanwhile is taken, also if its lease is
+// somebody's already.
+func TestFreshValueBesideALease(t *testing.T) {
+	onContested(t, time.Hour, func(t *testing.T, store *leaseDouble, _ *readthrough.CachedScope, read func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before("refresh", func(string) {
+			store.server.change(contestedKey, func(s *slot) {
+				s.entry.Value, s.entry.LoadedAt, s.entry.FreshUntil = 2, time.Now(), time.Now().Add(time.Minute)
+				s.token, s.tokenUntil = "another's", time.Now().Add(time.Minute)
+			})
+		})
+		src := newSource(3)
+		elapsed := took(func() {
+			got, err := read(src.load)
+			wantResult(t, "read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		})
+		wantLoads(t, &src.loads, 0)
+		assert.Zero(t, elapsed, "took: it waited for the lease")
+	})
+}
+
+// What cannot be read makes room for what is loaded, which is stored at once.
+func TestWhatCannotBeReadIsReplaced(t *testing.T) {
+	kinds := map[string]func(store *leaseDouble){
+		"damaged": func(store *leaseDouble) { // until it was removed
+			store.around("acquire", func(_ context.Context, r *request, acquire func() error) error {
+				if store.count("delete") > 0 {
+					return acquire()
+				}
+				r.grants = []provider.Grant{{State: provider.LeaseFailed, Err: provider.ErrUndecodable}}
+				return nil
+			})
+		},
+		"of another type, and of unknown age": func(store *leaseDouble) {
+			store.server.change(contestedKey, func(s *slot) { *s = slot{hasEntry: true, until: time.Now().Add(time.Hour)}; s.entry.Value = "text" })
+		},
+	}
+	for name, damage := range kinds {
+		for way, read := range resultReads[int]() {
+			bubble(t, name+"/"+way, func(t *testing.T) {
+				store, reported := newLeaseDouble(), new(reports)
+				damage(store)
+				s := newScope(t, on(store.as(likeShared)), reported.collect())
+				elapsed := took(func() {
+					got, err := read(t.Context(), s, contestedKey.Name, newSource(2).load)
+					wantResult(t, "read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
+				})
+				v, _ := stored(t, store, contestedKey.Name)
+				assert.Equal(t, 2, v, "what is stored")
+				assert.Zero(t, elapsed, "stored at once")
+			})
+		}
+	}
+}
+
+// Without a lease nothing is sent that the store would have to refuse.
+func TestNothingIsFilledWithoutALease(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := newLeaseDouble()
+		s := newScope(t, on(store.as(likeShared)))
+		require.NoError(t, store.server.Hold(t.Context(), provider.HoldTargets{Scope: "test", Keys: []string{"k"}}, "token", time.Hour))
+		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		want(t, "read", value, err, 1)
+		assert.Zero(t, store.count("fill"), "fills were sent")
+	})
+}
+
+// A lease lasts as long as the load may take.
+func TestLeaseLastsAsLongAsItsLoad(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := newLeaseDouble()
+		s := newScope(t, on(store.as(likeShared)), serving(func(so *readthrough.ScopeOptions) { so.TTL, so.LoadTimeout = time.Hour, time.Hour }))
+		src := newSource(1)
+		src.take(time.Hour - 1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "read", value, err, 1)
+		_, ok := store.server.peek(contestedKey)
+		assert.True(t, ok, "what a slow load brought is not stored")
+	})
+}
+
+// Answers that cannot be told apart are none, and fail no read.
+func TestWrongNumberOfGrants(t *testing.T) {
+	for name, op := range map[string]string{"grants": "acquire", "fills": "fill"} {
+		bubble(t, name, func(t *testing.T) {
+			store := newLeaseDouble()
+			store.fail(faultMiscount, op)
+			reported := new(reports)
+			s := newScope(t, on(store.as(likeShared)), reported.collect())
+			values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, many(newSource(1).load))
+			want(t, "read", values["a"]+values["b"], err, 2)
+			errs, _ := reported.all()
+			assert.Len(t, errs, 1, "reported")
+		})
+	}
+}
+
+// A store that fails is asked for no leases either, nor to keep anything or to take
+// a lease back.
+func TestLeasesOfAFailingStore(t *testing.T) {
+	for name, fails := range map[string]error{"fill": nil, "release": errDatabase} {
+		bubble(t, name, func(t *testing.T) {
+			store, reported := newLeaseDouble(), new(reports)
+			s := newScope(t, on(store.as(likeShared)), reported.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.BreakerCooldown = time.Hour }))
+			src := newGated(1)
+			src.fail(fails)
+			before := wrapAsync(t.Context(), s, "k", src.load)
+			synctest.Wait() // it has the lease
+			store.server.network.cut.Store(true)
+			for range 10 {
+				value, err := readthrough.Wrap(t.Context(), s, "other", newSource(2).load)
+				want(t, "in the outage", value, err, 2)
+			}
+			acquires := store.count("acquire")
+			close(src.gate)
+			r := <-before
+			assert.ErrorIs(t, r.err, fails, "got %d", r.value)
+			value, err := readthrough.Wrap(t.Context(), s, "other", newSource(2).load)
+			want(t, "afterwards", value, err, 2)
+			synctest.Wait()
+			sent := [3]int64{store.count("acquire") - acquires, store.count("fill"), store.count("release")}
+			assert.Zero(t, sent, "then requests for leases, fills and releases were sent")
+			assert.LessOrEqual(t, acquires, int64(5), "requests for leases at first")
+			store.server.network.cut.Store(false)
+		})
+	}
+}
+
+// processOn returns a scope in a process of its own that shares a server.
+func processOn(t *testing.T, server *leaseServer, options readthrough.ScopeOptions) *readthrough.CachedScope {
+	t.Helper()
+	cache, err := readthrough.New(&leaseStore{server, &network{}}, readthrough.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = cache.Close() })
+	options.TTL, options.Jitter = 10*time.Second, -1
+	scope, err := cache.Scope("fleet", options)
+	require.NoError(t, err)
+	return scope
+}
+
+// During a deploy, two processes have different options. An entry that one of them keeps and the other
+// may not serve is replaced like any other: its reader waits for nobody, and what it loads is stored.
+func TestEntryThatAnotherProcessKeepsIsReplaced(t *testing.T) {
+	keeps := map[string]readthrough.ScopeOptions{
+		"nothing":              {},
+		"StaleIfError":         {StaleIfError: time.Hour},
+		"StaleWhileRevalidate": {StaleWhileRevalidate: time.Hour},
+		"RefreshAheadFactor":   {RefreshAheadFactor: 0.5},
+	}
+	for before, old := range keeps {
+		for after, young := range keeps {
+			for way, read := range resultReads[int]() {
+				bubble(t, before+" to "+after+", "+way, func(t *testing.T) {
+					server := newLeaseServer()
+					first, second := processOn(t, server, old), processOn(t, server, young)
+					load := func(value int) func(context.Context) (int, error) {
+						return func(context.Context) (int, error) { return value, nil }
+					}
+					_, err := read(t.Context(), first, "k", load(1))
+					require.NoError(t, err)
+					time.Sleep(time.Minute) // the TTL is over; what is served stale depends on the process
+					began := time.Now()
+					_, err = read(t.Context(), second, "k", load(2))
+					require.NoError(t, err)
+					synctest.Wait()
+					assert.Zero(t, time.Since(began), "the read has waited")
+					got, err := read(t.Context(), second, "k", load(3))
+					require.NoError(t, err)
+					assert.Equal(t, 2, got.Value, "what was loaded was not stored")
+					assert.Equal(t, readthrough.FromStore, got.Source)
+					got, err = read(t.Context(), first, "k", load(4))
+					require.NoError(t, err)
+					assert.Equal(t, 2, got.Value, "the other process")
+					wantIdle(t, first)
+					wantIdle(t, second)
+				})
+			}
+		}
+	}
 }

@@ -8,12 +8,18 @@ import (
 	"github.com/readthrough/readthrough/internal/limit"
 )
 
-// waitAll waits for the calls of j. It returns the calls that the reader has left, with the reasons.
+// waitAll waits for the calls of j, one after the other. It returns the calls that the reader has
+// left, with the reasons. nil: it has left none.
 //
-// The reader goes on to wait for the other calls after the load of one was cancelled, but not after
-// its own context has ended. A reader inside a load function that one of the calls waits for leaves
-// all of them at once. hasFallback reports whether the reader has a stale value for all that it wants
-// from a call.
+// One after the other is enough: the reader needs all of them, and a call that lands meanwhile
+// keeps its outcome. If the load of one call is cancelled, the reader goes on to wait for the
+// others. If its own context has ended, it leaves each of them, or takes the outcome that is there.
+//
+// A reader inside a load function is an edge in the wait-for graph. If one of the calls waits for
+// that load in turn, the wait would never end, and the reader leaves all of them at once with
+// ErrRecursiveLoad. Other readers are not in the graph and pay nothing.
+//
+// hasFallback reports whether the reader has a stale value for all keys that it wants from a call.
 func (s *keyspace) waitAll(ctx context.Context, j *joined, hasFallback func(*call) bool) (gone map[*call]error) {
 	if j.reader != nil {
 		nodes := nodesOf(j.calls)
@@ -41,9 +47,15 @@ func nodesOf(calls []*call) []*limit.Node {
 	return nodes
 }
 
-// wait returns nil when the outcomes of c are final. A result that is there wins over a context that
-// ended at the same moment. A reader with a fallback leaves a load that takes longer than
-// SoftLoadTimeout, which goes on, and a load that has to wait for its turn.
+// wait returns nil when the reader may look at the outcomes of c, and otherwise why the reader has
+// left c.
+//
+// A reader with a fallback leaves a load that takes longer than SoftLoadTimeout, and a load that
+// has to wait for its turn. Without a fallback, soft and queued are nil channels, which are never
+// ready.
+//
+// The select chooses at random if ctx and over end at the same moment. That does not matter: leave
+// looks again, under the lock, and a result that is there wins (G7).
 func (g *flights) wait(ctx context.Context, c *call, hasFallback bool) error {
 	var soft <-chan time.Time
 	var queued <-chan struct{}
@@ -62,28 +74,50 @@ func (g *flights) wait(ctx context.Context, c *call, hasFallback bool) error {
 		return g.leave(ctx, c, isQueued)
 	case <-ctx.Done():
 	case <-c.over:
-		if c.final.Load() {
+		switch {
+		case c.final.Load():
 			return nil
+		case c.cause() == context.Canceled && hasFallback: //nolint:errorlint // the very cause of leave
+			return ErrStillLoading
+		case c.cause() == context.Canceled: //nolint:errorlint // the very cause of leave
+			return g.awaitEnd(ctx, c)
 		}
 	}
 	return g.leave(ctx, c, contextEnded)
 }
 
-// leaving is why a reader leaves a load.
+// leaving is why a reader leaves a load. It decides whether the load goes on without readers.
 type leaving uint8
 
 const (
-	// contextEnded: the context of the reader has ended, or that of the load.
+	// contextEnded: the context of the reader has ended, or that of the load. The last reader ends
+	// the load.
 	contextEnded leaving = iota
 	// softTimeout: the reader has a fallback, and SoftLoadTimeout is over. The load goes on, even if
 	// nobody is left.
 	softTimeout
-	// isQueued: the reader has a fallback, and the load has to wait for its turn. A load whose turn has
-	// come meanwhile goes on too: the source has been asked already, and would be asked again.
+	// isQueued: the reader has a fallback, and the load has to wait for its turn. A queued load
+	// that everybody has left is cancelled. But if its turn has come meanwhile, it goes on: the
+	// source was asked already, and would only be asked again.
 	isQueued
 )
 
-// leave takes a reader away from c. It returns nil if the result is there after all.
+// leave takes a reader away from c, or returns nil if the outcomes are there after all. The last
+// reader of a load that is not detached ends it.
+//
+// A reader that leaves and a load that ends meet at flights.mu. There are two orders, and no third:
+//
+//   - The load comes first: fill has set stageLoaded. The reader takes the outcome, although its
+//     context has ended, and the fill goes on.
+//   - The reader comes first. If it is the last one, it abandons c in this critical section: the
+//     epochs end, so fill refuses the results, and a reader that comes now starts another load
+//     instead of joining one that is about to be cancelled.
+//
+// A reader that waits after the load was cancelled abandons c, too, whether it is the last or not.
+//
+// The context of the load is cancelled after the unlock, because that may run the user's code. In
+// between, the load function may return. Then its results are refused, and the outcome is given to
+// nobody who has left.
 func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	err := ctx.Err() // before the lock, since the context may be the user's code
 	cause := c.cause()
@@ -93,7 +127,9 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 		return nil
 	}
 	c.waiters--
-	c.detached = c.detached || why == softTimeout || why == isQueued && c.stage == stageLoading
+	if why == softTimeout || why == isQueued && c.stage == stageLoading {
+		c.detachLocked(g.options)
+	}
 	last := c.waiters == 0 && !c.detached || cause != nil // nobody waits for a load that was cancelled
 	if last {
 		g.abandonLocked(c)
@@ -112,7 +148,20 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	}
 }
 
-// leaveAll takes a reader away from calls, for reason.
+// backgroundTimeout bounds a load that no reader waits for, in a scope without LoadTimeout. A load that
+// hangs would otherwise keep its key from being loaded for ever.
+const backgroundTimeout = time.Minute
+
+// detachLocked lets the load of c go on though nobody waits for it.
+func (c *call) detachLocked(options *ScopeOptions) {
+	if !c.detached && options.LoadTimeout == 0 && c.bound == nil {
+		c.bound = time.AfterFunc(backgroundTimeout, func() { c.cancel(ErrLoadTimeout) })
+	}
+	c.detached = true
+}
+
+// leaveAll takes a reader away from calls, all for one reason, before it has waited for any. It
+// differs from leave in that a result which is there does not win: the read makes no sense.
 func (g *flights) leaveAll(calls []*call, reason error) (gone map[*call]error) {
 	gone = make(map[*call]error)
 	var last []*call
@@ -131,8 +180,13 @@ func (g *flights) leaveAll(calls []*call, reason error) (gone map[*call]error) {
 	return gone
 }
 
-// abandonLocked ends the epochs of c, whose load was cancelled or is about to be: a reader that comes
-// now starts another load. A timeout counts as a failed load.
+// abandonLocked marks c as a call whose load was cancelled or is about to be, and ends its epochs:
+// a reader that comes now starts another load. So no reader joins a cancelled load. If the last
+// reader cancels it, this comes before the cancellation, and if a timeout does, the next reader
+// sees it in overLocked.
+//
+// A load that has timed out has failed, and this is the place that records it: land ignores
+// abandoned calls, whose loads mostly failed because they were cancelled.
 func (g *flights) abandonLocked(c *call) {
 	if c.abandoned {
 		return
@@ -143,38 +197,111 @@ func (g *flights) abandonLocked(c *call) {
 			g.failedLocked(f, cause)
 		}
 	}
+	running := c.stage == stageLoading && c.cause() == nil
 	for _, f := range c.flights {
+		if running && !f.fence.ended && !f.bypass {
+			g.endingLocked(f)
+		}
 		g.endLocked(f)
 	}
 }
 
-// overLocked reports whether the load of c was cancelled before it returned, and then abandons c. The
-// readers of c do so too. But a reader of several calls may be waiting for another one when the
-// timeout of c ends, and a load in the background has no reader.
-func (g *flights) overLocked(c *call) bool {
-	if c.stage >= stageLoaded {
-		return false
+// endingLocked keeps f, whose load function goes on although everybody has left and it was cancelled.
+// A reader that comes before it ends waits for it, instead of starting another load of the key beside
+// it (G6): a load function need not look at its context.
+//
+// Only a flight whose epoch has not ended is kept, and an invalidation forgets it: no reader gets from
+// it what was loaded before the invalidation.
+func (g *flights) endingLocked(f *flight) {
+	if g.ending == nil {
+		g.ending = make(map[string]*flight)
+	}
+	g.ending[f.key] = f
+}
+
+// awaitEnd waits for the end of a load that was cancelled before the reader came. Its outcome may be a
+// value all the same. If it is an error, the reader loads: the error is that of the readers who left.
+func (g *flights) awaitEnd(ctx context.Context, c *call) error {
+	landing := g.landingOf(c)
+	if landing == nil {
+		return nil
+	}
+	var timeout <-chan time.Time
+	if deadline, ok := c.ctx.Deadline(); ok {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		timeout = timer.C
 	}
 	select {
-	case <-c.over:
-		g.abandonLocked(c)
-		return true
-	default:
-		return false
+	case <-landing:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout:
+		g.forgetEnding(c)
+		return nil // without an outcome: the reader goes on without it
 	}
 }
 
-// awaitLanding waits until c has landed.
-func (g *flights) awaitLanding(c *call) {
+// forgetEnding gives up waiting for the end of c: its load takes longer than LoadTimeout.
+func (g *flights) forgetEnding(c *call) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forgetEndingLocked(c)
+}
+
+func (g *flights) forgetEndingLocked(c *call) {
+	for _, f := range c.flights {
+		if g.ending[f.key] == f {
+			delete(g.ending, f.key)
+		}
+	}
+}
+
+// wasLeft reports whether c was cancelled because everybody left it: its errors are for nobody else.
+// It is called under flights.mu, or when c is final.
+func (c *call) wasLeft() bool {
+	return c.abandoned && c.cause() == context.Canceled //nolint:errorlint // the very cause of leave
+}
+
+// overLocked reports whether the wait for c is over, so that nobody can join it. If the load was
+// cancelled before its outcomes were there, it abandons c. The readers of c do so too, when they
+// wake. But a load in the background has no reader, and a reader of several calls may be waiting for
+// another one.
+//
+// LoadTimeout may end while the fill is under way. A reader that joined then would not wait, and a
+// Refresh, which does not take the outcome of an older load, would join it again and again.
+func (g *flights) overLocked(c *call) bool {
+	select {
+	case <-c.over:
+	default:
+		return false
+	}
+	if c.stage < stageLoaded {
+		g.abandonLocked(c)
+	}
+	return true
+}
+
+// awaitLanding waits until c has landed. Only an invalidation that found a flight of c filling does
+// so. A fill is bounded by ProviderTimeout, and a store in the process does not wait; so the wait
+// is short, and it needs no context. The channel is made here and not with the call, since most
+// calls land without being waited for.
+func (g *flights) awaitLanding(c *call) {
+	if landing := g.landingOf(c); landing != nil {
+		<-landing
+	}
+}
+
+// landingOf returns the channel that is closed when c lands; nil: it has landed.
+func (g *flights) landingOf(c *call) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if c.stage == stageLanded {
-		g.mu.Unlock()
-		return
+		return nil
 	}
 	if c.landing == nil {
 		c.landing = make(chan struct{})
 	}
-	landing := c.landing
-	g.mu.Unlock()
-	<-landing
+	return c.landing
 }

@@ -18,11 +18,6 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// limited is an option for newScope.
-func limited(loads int) func(*setup) {
-	return serving(func(so *readthrough.ScopeOptions) { so.MaxLoads = loads })
-}
-
 // turnstile is a load function that notes which keys were loaded, in order, and how
 // many at once.
 type turnstile struct {
@@ -369,7 +364,7 @@ func TestLoadThatComesToWaitForTheQueue(t *testing.T) {
 // what another process was loading is loaded later.
 func TestCallThatQueuesTwice(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
+		store := newLeaseStore()
 		s, l := newScope(t, on(store), limited(1)), turnstile{takes: time.Second}
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
 		require.NoError(t, err)
@@ -392,7 +387,7 @@ func TestCallThatQueuesTwice(t *testing.T) {
 // The same in the load function of one that has the place, and waits.
 func TestNestedCallThatQueuesTwice(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &leaseStore{newLeaseServer(), &network{}}
+		store := newLeaseStore()
 		s := newScope(t, on(store), limited(1))
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
 		require.NoError(t, err)
@@ -428,16 +423,6 @@ func wantIdleBut(t *testing.T, s *readthrough.CachedScope, inFlight int) {
 	t.Helper()
 	synctest.Wait()
 	assert.Equal(t, inFlight, s.Stats().InFlight, "keys in flight")
-}
-
-// wantResult compares a result with all that it says.
-func wantResult[T comparable](t *testing.T, what string, got readthrough.Result[T], err error, wanted readthrough.Result[T]) {
-	t.Helper()
-	assert.NoError(t, err, what)
-	assert.Equal(t, wanted.Value, got.Value, what)
-	assert.Equal(t, wanted.Source, got.Source, what)
-	assert.Equal(t, wanted.Age, got.Age, what)
-	assert.ErrorIs(t, got.Err, wanted.Err, what)
 }
 
 var limitSeed = flag.Uint64("limit.seed", 0, "seed of the random programs of nested loads; 0: a random one")

@@ -6,16 +6,15 @@ import (
 	"time"
 )
 
-// Load is what a load function can say about an entry that it is loading, and ask
-// about the one that it will replace. Get it from [LoadOf]. All methods may be
-// called on nil, where they do nothing, so that a load function also works
-// outside of the cache; they are safe for concurrent use, until the load function
-// has returned.
+// Load is what a load function can say about an entry that it is loading, and ask about the one
+// that it will replace. Get it from [LoadOf]. All methods do nothing on nil, so a load function
+// also works outside of the cache. They are safe for concurrent use, until the load function has
+// returned.
 type Load struct{ flight *flight }
 
-// LoadOf returns the load of key, for the load function that ctx was given to, or
-// nil if that is not loading key: because ctx is not from the cache, or because
-// the call is for other keys. In a bulk load, each id has its own.
+// LoadOf returns the load of key. ctx is the context that the load function got, or one made from
+// it. LoadOf returns nil if ctx is not from the cache, or if the load is for other keys. In a bulk
+// load, each id has its own Load.
 //
 //	func (r *Repository) Get(ctx context.Context, id string) (*Page, error) {
 //		load := readthrough.LoadOf(ctx, pageKey(id))
@@ -38,7 +37,7 @@ func LoadOf(ctx context.Context, key string) *Load {
 	return nil
 }
 
-// decide runs change under the lock of the decisions.
+// decide runs change under the lock of the decisions. change is never code of the user.
 func (l *Load) decide(change func(d *decisions)) {
 	if l == nil {
 		return
@@ -51,29 +50,28 @@ func (l *Load) decide(change func(d *decisions)) {
 	change(l.flight.decided)
 }
 
-// SetTTL replaces the TTL of this entry, whether it is a value or an absence. It
-// must be positive, or [NoExpiry]; if it is not, the load fails.
+// SetTTL replaces the TTL of this entry, whether it becomes a value or an absence. Jitter shortens
+// it, too. Zero and negative mean that the entry is over already, as a source says by max-age=0 (RFC
+// 9111): it is served to the readers that wait for it and not stored, and the entry that it would
+// replace is removed. Example: 5 * time.Second.
 func (l *Load) SetTTL(ttl time.Duration) {
-	l.decide(func(d *decisions) {
-		if ttl <= 0 {
-			d.err = fmt.Errorf("readthrough: Load.SetTTL: %v: must be positive, or NoExpiry", ttl)
-		}
-		d.ttl = ttl
-	})
+	l.decide(func(d *decisions) { d.ttl, d.isTTL = ttl, true })
 }
 
-// DoNotStore serves what is loaded to those who wait for it, and does not store
-// it. What is stored under the key, if anything, stays.
+// DoNotStore gives what is loaded to the reader that began the load, and to nobody else: it is not
+// stored, and readers that have joined the load load for themselves. It is for what only this reader
+// may see, such as a read inside of a transaction that is not committed. What is stored under the
+// key, if anything, stays.
 func (l *Load) DoNotStore() { l.decide(func(d *decisions) { d.unstored = true }) }
 
-// SetValidator stores with the value what the source knows this version of it by,
-// such as an ETag. A byte string.
+// SetValidator stores with the value how the source names this version of it, such as the ETag of
+// RFC 9110: "v7". It is a byte string, and may be empty.
 func (l *Load) SetValidator(validator string) {
 	l.decide(func(d *decisions) { d.validator, d.isValidator = validator, true })
 }
 
-// Validator returns the validator of the value that this load will replace; "" if
-// there is no value, or it has none.
+// Validator returns the validator of the value that this load will replace; "" if there is no
+// value, or if it has none.
 func (l *Load) Validator() string {
 	if l == nil || l.flight.old == nil {
 		return ""
@@ -81,10 +79,10 @@ func (l *Load) Validator() string {
 	return l.flight.old.Validator
 }
 
-// NotModified says that the value which this load would replace is still right.
-// It gets a new TTL, and its validator stays if no other is set; what the load
-// function returns for the key is not used. A store with leases does not even get
-// it again. If there is no such value, the load fails.
+// NotModified says that the value which this load would replace is still right, as the status 304
+// of RFC 9110 does. The value gets a new TTL. Its validator stays if no other is set. What the load
+// function returns for the key is not used, and a store with leases does not get the value again.
+// If there is no such value, the load fails.
 func (l *Load) NotModified() {
 	l.decide(func(d *decisions) {
 		d.unmodified = true
@@ -94,8 +92,8 @@ func (l *Load) NotModified() {
 	})
 }
 
-// OldValue returns the value that the load will replace. ok is false if there is
-// none, or none of that type.
+// OldValue returns the value that the load will replace. ok is false if there is none, or if it is
+// not a T.
 func OldValue[T any](l *Load) (value T, ok bool) {
 	if l == nil || l.flight.old == nil {
 		return value, false

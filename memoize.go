@@ -10,13 +10,14 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Memoize returns load behind the cache: a function of the same shape that does what [Wrap] does, with
-// the key that key returns for the id. Wrap a repository method once, where the repository is made, and
-// call the result:
+// Memoize returns load behind the cache: a function of the same shape that does what [Wrap] does,
+// with the key that key returns for the id. Wrap a repository method once, where the repository is
+// made, and call the result:
 //
 //	getMaintenance := readthrough.Memoize(scope, maintenanceKey, repo.Get)
 //
-// A bad argument is an error of every call of the function.
+// The function is safe for concurrent use, if key and load are. A bad argument of Memoize is an
+// error of every call of the function.
 func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
 	ttls, bad := checkReads(s, key != nil, load != nil, options)
 	return func(ctx context.Context, id ID) (T, error) {
@@ -37,7 +38,7 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 	}
 }
 
-// readID is readOne for a load function that takes an id. It is a function of its own so that a hit
+// readID is readOne for a load function that takes an id. It is apart from Memoize so that a hit
 // allocates neither the id nor the closure.
 func readID[ID, T any](ctx context.Context, s *keyspace, key string, id ID, load func(context.Context, ID) (T, error), ttls ttls, l *lookup[T]) (T, error) {
 	loadOne := func(ctx context.Context) (T, error) { return load(ctx, id) }
@@ -45,7 +46,7 @@ func readID[ID, T any](ctx context.Context, s *keyspace, key string, id ID, load
 	return result.Value, err
 }
 
-// MemoizeMany is [Memoize] for a load function of many ids: it returns a function of the same shape
+// MemoizeMany is [Memoize] for a load function of many ids. It returns a function of the same shape
 // that does what [WrapMany] does.
 func MemoizeMany[ID comparable, T any](s *CachedScope, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) func(context.Context, []ID) (map[ID]T, error) {
 	options = slices.Clone(options)
@@ -55,7 +56,8 @@ func MemoizeMany[ID comparable, T any](s *CachedScope, key func(ID) string, load
 }
 
 // MemoizeAppend is [Memoize] with a function that appends the key to a buffer, as those of package
-// [strconv] do. A hit in a store with [provider.ValueGetter], such as memory, then makes no string:
+// [strconv] do. A hit in a store with [provider.ValueGetter], such as memory, then allocates no
+// string:
 //
 //	getMaintenance := readthrough.MemoizeAppend(scope, func(b []byte, id int64) []byte {
 //		return strconv.AppendInt(append(b, "maintenance:"...), id, 10)
@@ -100,8 +102,8 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 	}
 }
 
-// buffer is where a key is made. Most keys fit into its room, of two cache lines: processors that make
-// keys at the same time then do not write to the same lines.
+// buffer is the memory in which a key is made. Most keys fit into its room. A buffer fills two
+// cache lines, so that processors that make keys at the same time do not write to the same line.
 type buffer struct {
 	key  []byte
 	room [104]byte

@@ -4,71 +4,86 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
 // defaultHoldFor bounds a write whose targets are held.
 const defaultHoldFor = 10 * time.Second
 
-// Mutation is a change of the source with what has to follow it.
+// Mutation is a change of the source, with everything that has to follow it. R is the result of the
+// write.
 type Mutation[R any] struct {
-	// Write changes the source and returns what Invalidate and Emit need to know
-	// about the change. It is required. When it returns nil, the change is
-	// committed; when it returns an error, nothing was changed: nothing is
-	// invalidated and nothing emitted.
+	// Write changes the source, and returns what Invalidate and Emit need to know about the change.
+	// It is required. If it returns nil, the change is committed.
 	//
-	// A Write that cannot tell, because its connection broke during the commit,
-	// must invalidate before it returns its error.
+	// If it returns an error, panics or calls [runtime.Goexit], nobody knows whether the change was
+	// committed: the connection may have broken after the commit. So what the change may have made
+	// stale is invalidated, and nothing is emitted. Only an error that matches [ErrUnchanged] says
+	// that nothing was changed, for example because the input was refused or the transaction was
+	// rolled back: then nothing is invalidated.
 	Write func(ctx context.Context) (R, error)
 
-	// Invalidate returns what the change made stale. It is required; a change
-	// that made nothing stale returns no targets.
+	// Targets is what the change makes stale, as far as that is known before it. It is invalidated
+	// on every outcome of Write but ErrUnchanged. What Targets covers, Invalidate need not return.
+	Targets Targets
+
+	// Invalidate returns what the change made stale. A change that made nothing stale returns no
+	// targets. It is required, unless Targets or Hold says it all.
+	//
+	// If Write returns an error, Invalidate is called with the result that came with it, mostly the
+	// zero R. If it panics on that, the panic is reported to [Options.OnError], and Targets and Hold
+	// alone are invalidated.
 	Invalidate func(result R) Targets
 
-	// Emit tells others of the change. Whoever reads because of it sees the
-	// change. nil emits nothing. Its context has the values of the caller's, but
-	// does not end with it: the change has happened.
+	// Emit tells others of the change. A read that begins because of it sees the change. nil emits
+	// nothing. Its context has the values of the caller's context, but does not end with it,
+	// because the change has happened.
 	Emit func(ctx context.Context, result R) error
 
-	// Hold is what the change may make stale, as far as that is known before it,
-	// for readers in other processes that share a store with holds. From before
-	// the write until after the invalidation nobody reads or fills these keys
-	// through the store: not if the store cannot be reached when they are to be
-	// invalidated, and not if this process ends in between. It costs two round
-	// trips, and a load on every read meanwhile. If the store cannot confirm it,
-	// Mutate returns [ErrNotHeld] and writes nothing.
+	// Hold is what the change may make stale, as far as that is known before it. It protects
+	// readers in other processes, if they share a store with holds. From before the write until
+	// after the invalidation, no process reads or fills these keys through the store. This holds
+	// even if the store cannot be reached when they are invalidated, and if this process ends in
+	// between. It costs two round trips, and a load on every read meanwhile. If the store cannot
+	// confirm the hold, Mutate returns [ErrNotHeld] and writes nothing.
 	//
-	// What Hold covers, Invalidate need not return. In a store without holds it
-	// is only invalidated.
+	// Hold is invalidated like Targets, and need not be repeated there. In a store without holds it
+	// is only that.
 	Hold Targets
 
-	// HoldFor is the longest that Write may take if there is something to hold:
-	// its context ends then, and the hold some time later. A source that may
-	// commit after that needs a timeout of its own. Zero means 10 s; negative is
-	// an error.
+	// HoldFor is the longest that Write may take if there is something to hold. The context of
+	// Write ends then, and the hold some time later. A source that may commit after that needs a
+	// timeout of its own. Zero means 10 s; negative is an error. Example: 3 * time.Second.
 	HoldFor time.Duration
 
-	// FailWhenPending says what Mutate does if the store cannot confirm the
-	// invalidation. False: it emits all the same, and does not return the error, which
-	// is reported to [Options.OnError]. Readers in this process see the change; readers
-	// in other processes that share the store may not, until the store answers again
-	// and at most for the TTL. True: it does not emit, and returns the error, which
-	// matches [ErrInvalidationPending], with the result of the write, which has
-	// happened.
+	// FailWhenPending says what Mutate does if the store cannot confirm the invalidation.
+	//
+	// False: Mutate emits all the same and returns no error. The error goes to [Options.OnError].
+	// Readers in this process see the change. Readers in other processes that share the store may
+	// not, until the store answers again and at most for the TTL.
+	//
+	// True: Mutate does not emit. It returns the result of the write, which has happened, and an
+	// error that matches [ErrInvalidationPending].
 	FailWhenPending bool
 
 	_ struct{}
 }
 
-// Mutate runs a mutation in the only order that is right: write, then invalidate
-// and wait for it, then emit. It returns the result of the write.
+// Mutate runs a mutation in the only order that is right: write, then invalidate and wait for that,
+// then emit. It returns the result of the write.
 //
-// An error that does not match [ErrInvalidationPending] is [ErrNotHeld], or that of
-// the write, and then nothing was changed; or it is that of Emit, with the result of the write;
-// or it names a bad argument, and nothing was done. Targets that are invalid, or
-// a cache that was closed meanwhile, are an error after the write, too: then
-// nothing is emitted.
+// The errors, and what has happened then:
+//
+//   - a bad argument, [ErrClosed] or [ErrNotHeld]: nothing
+//   - the error of Write, which matches [ErrUnchanged]: nothing
+//   - another error of Write: perhaps the write, and the invalidation. If that is pending, the error
+//     matches [ErrInvalidationPending] too
+//   - [ErrInvalidationPending], only with FailWhenPending: the write
+//   - bad targets, or [ErrClosed] if the cache was closed meanwhile, with a result: the write
+//   - the error of Emit, with a result: the write and the invalidation
+//
+// Mutate is safe for concurrent use. Mutations are not ordered against each other: the source does
+// that.
 func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error) {
 	var none R
 	if err := m.check(ctx, s); err != nil {
@@ -79,16 +94,32 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	if err != nil {
 		return none, err
 	}
-	result, err := m.write(ctx)
-	if err != nil {
-		s.unhold(ctx, m.Hold, token)
-		return none, err
-	}
 	after := context.WithoutCancel(ctx)
-	targets := m.targets(result)
-	_, err = s.InvalidateTargets(after, targets)
-	s.unhold(after, m.Hold, token) // also if that is pending: nothing was stored under the hold
-	if err != nil {
+	settle := func(targets Targets) error {
+		_, err := s.InvalidateTargets(after, targets)
+		s.unhold(after, m.Hold, token) // also if that is pending: nothing was stored under the hold
+		return err
+	}
+	settled := false
+	defer func() {
+		if !settled { // Write has panicked or ended its goroutine
+			if err := settle(m.known()); err != nil {
+				s.reportPending(after, m.known(), err)
+			}
+		}
+	}()
+	result, err := m.write(ctx)
+	unchanged := errors.Is(err, ErrUnchanged) // before settled: the error may be the user's code
+	settled = true
+	switch {
+	case unchanged:
+		s.unhold(after, m.Hold, token)
+		return none, err
+	case err != nil:
+		return none, joinErrors(err, settle(m.maybeStale(after, s, result)))
+	}
+	targets := m.stale(result)
+	if err = settle(targets); err != nil {
 		if m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
 			return result, err
 		}
@@ -103,7 +134,7 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	return result, nil
 }
 
-// write runs Write, within HoldFor if something is held.
+// write runs Write; within HoldFor, if something is held.
 func (m *Mutation[R]) write(ctx context.Context) (R, error) {
 	if m.Hold.size() == 0 {
 		return m.Write(ctx)
@@ -113,15 +144,29 @@ func (m *Mutation[R]) write(ctx context.Context) (R, error) {
 	return m.Write(ctx)
 }
 
-// targets returns what the change made stale, and what was held for it.
-func (m *Mutation[R]) targets(result R) Targets {
-	targets := m.Invalidate(result)
-	return Targets{
-		Keys:     slices.Concat(targets.Keys, m.Hold.Keys),
-		Prefixes: slices.Concat(targets.Prefixes, m.Hold.Prefixes),
+// known returns what the change makes stale, as far as that is known before it.
+func (m *Mutation[R]) known() Targets { return m.Targets.with(m.Hold) }
+
+// stale returns what the change made stale.
+func (m *Mutation[R]) stale(result R) Targets {
+	if m.Invalidate == nil {
+		return m.known()
 	}
+	return m.Invalidate(result).with(m.known())
 }
 
+// maybeStale is stale for a result that came with an error. Invalidate may not expect that.
+func (m *Mutation[R]) maybeStale(ctx context.Context, s *CachedScope, result R) (targets Targets) {
+	targets = m.known()
+	defer func() {
+		if r := recover(); r != nil {
+			s.report(ctx, opLoad, "", fmt.Errorf("readthrough: Mutation.Invalidate, of the result of a Write that has failed: %w", &PanicError{Value: r, Stack: stack()}))
+		}
+	}()
+	return m.stale(result)
+}
+
+// check returns the error of a bad mutation, before anything happens (G10).
 func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 	if err := s.check(ctx); err != nil {
 		return err
@@ -129,10 +174,12 @@ func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 	switch {
 	case m.Write == nil:
 		return errors.New("readthrough: Mutation.Write: must not be nil")
-	case m.Invalidate == nil:
-		return errors.New("readthrough: Mutation.Invalidate: must not be nil")
+	case m.Invalidate == nil && m.known().size() == 0:
+		return errors.New("readthrough: Mutation.Invalidate: must not be nil without Targets or Hold")
 	case m.HoldFor < 0:
 		return fmt.Errorf("readthrough: Mutation.HoldFor: %v: must not be negative", m.HoldFor)
+	case m.Targets.validate() != nil:
+		return fmt.Errorf("readthrough: Mutation.Targets: %w", m.Targets.validate())
 	case m.Hold.validate() != nil:
 		return fmt.Errorf("readthrough: Mutation.Hold: %w", m.Hold.validate())
 	default:

@@ -3,6 +3,7 @@ package readthrough_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
 )
 
 // diary notes what happened, in order.
@@ -43,7 +45,7 @@ func (r *rig) diary() *diary {
 
 func TestMutateOrder(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		got, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
@@ -73,7 +75,7 @@ func TestMutateOrder(t *testing.T) {
 // also those who read all the time.
 func TestMutateReaderTriggeredByEmit(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.delay = 3 * time.Millisecond // loads that are under way when the write happens
 		r.store.hook("delete", func(context.Context, []string) error {
 			time.Sleep(7 * time.Millisecond)
@@ -120,7 +122,7 @@ func TestMutateFailedWrite(t *testing.T) {
 		}
 	}
 	bubble(t, "error", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		got, err := readthrough.Mutate(t.Context(), r.scope, mutation(r, d, func(context.Context) (string, error) {
@@ -133,7 +135,7 @@ func TestMutateFailedWrite(t *testing.T) {
 		assert.Zero(t, r.scope.Stats().Invalidations, "Stats().Invalidations")
 	})
 	bubble(t, "panic", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		func() {
@@ -154,7 +156,7 @@ func TestMutateFailedWrite(t *testing.T) {
 func TestMutateTargetsOfTheResult(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		type moved struct{ from, to string }
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		for _, key := range []string{"system:a", "system:b", "system:c"} {
 			r.read(key)
 		}
@@ -175,7 +177,7 @@ func TestMutateTargetsOfTheResult(t *testing.T) {
 // happened to it before.
 func TestMutateInvalidatesWhatItHeld(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		for _, key := range []string{"k", "list:a", "other"} {
 			r.read(key)
 		}
@@ -193,7 +195,7 @@ func TestMutateInvalidatesWhatItHeld(t *testing.T) {
 
 func TestMutateNothingStale(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		d := r.diary()
 		_, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[int]{
@@ -230,7 +232,7 @@ func TestMutateWhenPending(t *testing.T) {
 	for name, store := range stores {
 		for _, fails := range []bool{false, true} {
 			bubble(t, name+map[bool]string{false: "/emit", true: "/fail"}[fails], func(t *testing.T) {
-				r := newRig(t, readthrough.Options{}, nil)
+				r := newRig(t, readthrough.Options{}, 0)
 				r.read("k")
 				store.prepare(r)
 				before := len(r.reports())
@@ -269,7 +271,7 @@ func TestMutateWhenPending(t *testing.T) {
 func TestMutateWhenTheCallerLeaves(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		type key struct{}
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
 		emitted := false
@@ -297,7 +299,7 @@ func TestMutateWhenTheCallerLeaves(t *testing.T) {
 
 func TestMutateEmitError(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		errEmit := errors.New("nobody listens")
 		got, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
@@ -315,7 +317,7 @@ func TestMutateEmitError(t *testing.T) {
 // TestMutateBadTargets: the write has happened, but nobody may be told.
 func TestMutateBadTargets(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		for _, bad := range []readthrough.Targets{keysOf("k", ""), {Keys: []string{"k"}, Prefixes: []string{tooLong}}} {
 			got, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
 				Write:      func(context.Context) (string, error) { return "result", nil },
@@ -329,7 +331,7 @@ func TestMutateBadTargets(t *testing.T) {
 		assert.Empty(t, r.store.calls(), "the store was asked")
 	})
 	bubble(t, "closed during the write", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		_, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[string]{
 			Write:      func(context.Context) (string, error) { return "", r.cache.Close() },
 			Invalidate: func(string) readthrough.Targets { return keysOf("k") },
@@ -337,5 +339,122 @@ func TestMutateBadTargets(t *testing.T) {
 		})
 		assert.ErrorIs(t, err, readthrough.ErrClosed)
 		synctest.Wait()
+	})
+}
+
+// Hold closes the gap between the write and the invalidation for readers in other
+// processes, whatever happens to the writer in it.
+func TestHoldSurvivesTheWriter(t *testing.T) {
+	for name, hold := range map[string]bool{"with Hold": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, b, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+				var source versioned
+				source.version.Store(1)
+				readNow(t, b, source.load)
+				mutation := readthrough.Mutation[int64]{
+					Write: func(context.Context) (int64, error) {
+						// B reads past the store
+						if hold {
+							assert.Equal(t, int64(1), readNow(t, b, source.load), "B sees the write before it happened")
+						}
+						networks[0].cut.Store(true)
+						return source.version.Add(1), nil
+					},
+					Invalidate:      func(int64) readthrough.Targets { return readthrough.Targets{Keys: []string{"k"}} },
+					FailWhenPending: true,
+				}
+				if hold {
+					mutation.Hold = readthrough.Targets{Keys: []string{"k"}}
+				}
+				_, err := readthrough.Mutate(t.Context(), a, mutation)
+				require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "Mutate")
+				assert.Equal(t, int64(2), readNow(t, a, source.load), "the version that A reads")
+				got := readNow(t, b, source.load)
+				assert.Equal(t, hold, got == 2, "B reads version %d", got)
+				networks[0].cut.Store(false)
+				time.Sleep(time.Minute)
+				assert.Equal(t, int64(2), readNow(t, b, source.load), "the version that B reads after the heal")
+				loads := source.loads.Load()
+				readNow(t, a, source.load)
+				assert.Equal(t, loads, source.loads.Load(), "the key is still held")
+			})
+		})
+	}
+}
+
+// Without the hold nothing is written.
+func TestMutateDoesNotWriteWhatItCannotHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, networks, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		networks[0].cut.Store(true)
+		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
+			Write:      func(context.Context) (int64, error) { t.Error("written"); return 0, nil },
+			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Prefixes: []string{"list:"}},
+		})
+		assert.ErrorIs(t, err, readthrough.ErrNotHeld, "Mutate")
+	})
+}
+
+// A write that fails leaves nothing held and nothing invalidated but what the
+// hold removed.
+func TestFailedWriteGivesUpTheHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+		var source versioned
+		_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[int64]{
+			Write: func(ctx context.Context) (int64, error) {
+				<-ctx.Done() // after HoldFor
+				return 0, ctx.Err()
+			},
+			Invalidate: func(int64) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: time.Second,
+		})
+		require.ErrorIs(t, err, context.DeadlineExceeded, "Mutate")
+		readNow(t, b, source.load)
+		readNow(t, b, source.load)
+		assert.Equal(t, int64(1), source.loads.Load(), "loads: the key is still held")
+	})
+}
+
+// A process that only mutates finds out that the store is back.
+func TestHoldNeverProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{}
+		_, scope := newFleetScope(t, &leaseStore{newLeaseServer(), n}, readthrough.Options{}, readthrough.ScopeOptions{})
+		m := readthrough.Mutation[int]{
+			Write:      func(context.Context) (int, error) { return 1, nil },
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}},
+		}
+		n.cut.Store(true)
+		for range 10 {
+			_, err := readthrough.Mutate(t.Context(), scope, m)
+			require.ErrorIs(t, err, readthrough.ErrNotHeld)
+		}
+		n.cut.Store(false)
+		time.Sleep(24 * time.Hour)
+		_, err := readthrough.Mutate(t.Context(), scope, m)
+		assert.NoError(t, err, "the store has been back for a day")
+	})
+}
+
+// The longest HoldFor is a long one.
+func TestHoldForOverflow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newLeaseServer()
+		store := &leaseStore{server, &network{}}
+		_, scope := newFleetScope(t, store, readthrough.Options{}, readthrough.ScopeOptions{})
+		_, err := readthrough.Mutate(t.Context(), scope, readthrough.Mutation[int]{
+			Write: func(ctx context.Context) (int, error) {
+				g, _ := store.Acquire(ctx, []provider.Key{{Scope: "fleet", Name: "k"}}, time.Second)
+				assert.Equal(t, provider.LeaseHeld, g[0].State, "during the write the key is held")
+				return 0, nil
+			},
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+			Hold:       readthrough.Targets{Keys: []string{"k"}}, HoldFor: math.MaxInt64,
+		})
+		t.Log(err)
 	})
 }

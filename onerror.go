@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-// OpError is an error that did not fail a read, as [Options.OnError] gets it.
+// OpError is an error that did not fail a read, as [Options.OnError] gets it: the cache went on
+// without the store, or the user's code did something that it should not do. No call returns it. It
+// has the shape of [net.OpError].
 type OpError struct {
 	// Op is what the cache was doing:
 	//
@@ -21,9 +23,9 @@ type OpError struct {
 	Op string
 	// Scope is the name of the scope.
 	Scope string
-	// Key is the key or prefix; empty if the error is about several.
+	// Key is the key or prefix; "" if the error is about several.
 	Key string
-	// Err is the error.
+	// Err is the error. [errors.Is] and [errors.As] look through OpError.
 	Err error
 }
 
@@ -52,8 +54,8 @@ func (e *OpError) Unwrap() error { return e.Err }
 // logInterval is how often at most the default OnError logs an operation.
 const logInterval = time.Second
 
-// errorLog is the default of [Options.OnError]: it logs each operation at most once in a logInterval, so
-// that an outage does not flood the log.
+// errorLog is the default of [Options.OnError]. It logs each operation at most once in a
+// logInterval, so that an outage does not flood the log.
 type errorLog struct {
 	mu  sync.Mutex // guards following
 	ops map[string]*loggedOp
@@ -61,8 +63,10 @@ type errorLog struct {
 
 // loggedOp is what the log knows of an operation.
 type loggedOp struct {
-	last       time.Time // when an error of it was last logged
-	suppressed int       // errors since then
+	// last is when an error of the operation was last logged.
+	last time.Time
+	// suppressed is the number of errors since then.
+	suppressed int
 }
 
 func (l *errorLog) onError(e *OpError) {

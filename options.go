@@ -11,13 +11,13 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// ages reports whether entries of the scope end before they leave the store, or
-// are looked at before they end.
+// ages reports whether entries of the scope have an end of their own (FreshUntil): because they
+// stay in the store beyond it, or because reads look at it before.
 func (o *ScopeOptions) ages() bool {
 	return o.staleFor() > 0 || o.loadsAhead()
 }
 
-// staleFor returns for how long after its TTL a value stays in the store.
+// staleFor returns how long after its TTL a value stays in the store.
 func (o *ScopeOptions) staleFor() time.Duration {
 	return max(o.StaleWhileRevalidate, o.StaleIfError)
 }
@@ -27,8 +27,9 @@ func (o *ScopeOptions) loadsAhead() bool {
 	return o.RefreshAheadFactor > 0 || o.XFetchBeta > 0
 }
 
-// checkStale returns an error for every bad value of the options about stale
-// values and early loads, and for those that would have no effect.
+// checkStale returns an error for every bad value of the options about stale values and early
+// loads. If there is none, it returns one for each option that would have no effect: an option that
+// does nothing is a mistake of the caller.
 func (o *ScopeOptions) checkStale() error {
 	errs := []error{
 		notNegative("ScopeOptions.StaleWhileRevalidate", o.StaleWhileRevalidate),
@@ -56,11 +57,12 @@ func (o *ScopeOptions) checkStale() error {
 	return errors.Join(errs...)
 }
 
-// NoExpiry is the TTL of entries that do not expire: they live until they are
-// invalidated or evicted.
+// NoExpiry is the TTL of entries that do not expire. They live until they are invalidated or
+// evicted.
 const NoExpiry = provider.NoExpiry
 
-// MaxKeyBytes is the length of the longest key and prefix that a scope accepts.
+// MaxKeyBytes is the length in bytes of the longest key and the longest prefix that a scope
+// accepts.
 const MaxKeyBytes = 8 << 10
 
 const (
@@ -78,57 +80,69 @@ const (
 	defaultRetryAfter        = time.Second
 )
 
-// Options configure a [Cache]. The zero value is the recommended configuration.
+// Options configure a [Cache]. The zero value is the recommended configuration. [New] copies the
+// options; changes made afterwards have no effect.
+//
+// ProviderTimeout, InvalidateTimeout and the breaker have no effect on a store in the process (such
+// as memory), and the two lease options none on a store without leases. docs/options.md has all
+// options in one table.
 type Options struct {
-	// OnError is told of every error that did not fail a read. It is called from the
-	// goroutine that met the error, so it must be safe for concurrent use and should
-	// not block. It may use the cache, but must not close it. nil logs with [log/slog]
-	// at warn level: at most one line a second for each operation, with the number of
-	// errors that were not logged before it.
+	// OnError is told of every error that did not fail a read. It is called in the goroutine that
+	// met the error, so it must be safe for concurrent use and should not block. It may use the
+	// cache, but must not close it. nil logs with [log/slog] at warn level: at most one line a
+	// second for each operation, with the number of errors that were not logged before it. Example:
+	//
+	//	OnError: func(err *readthrough.OpError) { failures.WithLabelValues(err.Op).Inc() },
 	OnError func(err *OpError)
 
-	// Observer is told of reads, loads and invalidations. Its functions that are nil
-	// cost nothing.
+	// Observer is told of reads, loads and invalidations. Its functions that are nil cost nothing.
+	// The zero value observes nothing. Example:
+	//
+	//	Observer: readthrough.Observer{LoadEnd: recordLoad},
 	Observer Observer
 
-	// ProviderTimeout bounds every read and fill of the store. Zero means 50 ms;
-	// negative is an error. It does not apply to a store in the process.
+	// ProviderTimeout bounds every read of the store and every fill. It is also how long an
+	// invalidation may wait for a fill under way. Zero means 50 ms; negative is an error. Example:
+	// 20 * time.Millisecond.
 	ProviderTimeout time.Duration
 
-	// InvalidateTimeout bounds every deletion from the store. Zero means 1 s;
-	// negative is an error. It does not apply to a store in the process.
+	// InvalidateTimeout bounds every removal from the store, every hold, and every inspection
+	// ([CachedScope.Has]). A removal that takes longer is pending. Zero means 1 s; negative is an
+	// error. Example: 2 * time.Second.
 	InvalidateTimeout time.Duration
 
-	// BreakerFailures is the number of failures in a row after which the store is
-	// left alone for a while: reads load, invalidations are pending. Zero means
-	// 5; negative means that the store is always asked.
+	// BreakerFailures is the number of failures in a row that open the breaker. While it is open,
+	// the store is not asked: reads load, and invalidations are pending. Zero means 5; negative
+	// means that the breaker never opens. Example: 3.
 	BreakerFailures int
 
-	// BreakerCooldown is for how long the store is left alone before one call
-	// tries it again. Zero means 1 s; negative is an error.
+	// BreakerCooldown is how long the breaker stays open. Then it is half-open: one request at a
+	// time asks the store, until one succeeds and closes it. Zero means 1 s; negative is an error.
+	// Example: 5 * time.Second.
 	BreakerCooldown time.Duration
 
-	// LeaseTTL is for how long a lease on a key lasts whose holder has gone, in a
-	// store with leases. A load that takes longer is served and not stored. Zero
-	// means 10 s; negative is an error. A scope with a longer LoadTimeout has
-	// leases of that length.
+	// LeaseTTL is how long a lease lasts that its process neither fills nor releases, in a store
+	// with leases. A load that takes longer is served and not stored. Zero means 10 s; negative is
+	// an error. A scope with a longer LoadTimeout has leases of that length. Example: 30 *
+	// time.Second.
 	LeaseTTL time.Duration
 
-	// LeaseWait bounds how long a read waits for another process that has the
-	// lease of the key, before it loads without filling. Zero means 200 ms;
-	// negative means that it does not wait.
+	// LeaseWait bounds how long a read waits for another process that has the lease of the key.
+	// After it the read loads, and its load is not stored. Zero means 200 ms; negative means that
+	// it does not wait. Example: time.Second.
 	LeaseWait time.Duration
 
-	// MaxPending bounds the pending invalidations of a scope, keys and prefixes
-	// together. Past it, the whole scope is bypassed and invalidated once the
-	// store answers again. Zero means 10,000; negative is an error.
+	// MaxPending bounds the pending invalidations of a scope, keys and prefixes together. Past it,
+	// or past 64 pending prefixes, the whole scope is pending: it is bypassed, and it is
+	// invalidated as a whole when the store answers again. Zero means 10,000; negative is an error.
+	// Example: 1_000.
 	MaxPending int
 
 	_ struct{}
 }
 
-// withDefaults returns a copy with the defaults filled in, or an error that
-// names every field with a bad value.
+// withDefaults returns a copy with the defaults, or an error that names every field with a bad
+// value.
 func (o Options) withDefaults() (Options, error) {
 	err := errors.Join(
 		notNegative("Options.ProviderTimeout", o.ProviderTimeout),
@@ -147,99 +161,98 @@ func (o Options) withDefaults() (Options, error) {
 	return o, err
 }
 
-// ScopeOptions are the defaults of a [CachedScope]. TTL is required.
+// ScopeOptions are the options of a [CachedScope]. TTL is required; every other zero value is a
+// working default. docs/serving.md explains how the options work together. Durations are exact to
+// the nanosecond.
 type ScopeOptions struct {
-	// TTL is how long a loaded value is served. It must be positive; a scope
-	// whose entries shall not expire says so with [NoExpiry].
+	// TTL is how long a loaded value is served. It must be positive. [NoExpiry] means that entries
+	// do not expire. Zero and negative are errors. Example: 15 * time.Second.
 	TTL time.Duration
 
-	// NegativeTTL is how long an absence is served. Zero means 5 s, or TTL if
-	// that is less; it is never more than the TTL of the call. Negative means
-	// that absences are not cached.
+	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. Zero
+	// means 5 s, or TTL if that is less; negative means that absences are not cached. Example:
+	// time.Second.
 	NegativeTTL time.Duration
 
-	// Jitter is the largest part of every TTL by which it is shortened, at
-	// random, so that entries filled together do not expire together: from 0 to
-	// 1. Zero means 0.1; negative means none.
+	// Jitter is the largest part of a TTL by which it is shortened at random, so that entries that
+	// were filled together do not expire together. At most 1. Zero means 0.1; negative means none.
+	// Example: with a TTL of 10 s and 0.2, entries expire after 8 to 10 s.
 	Jitter float64
 
-	// LoadTimeout bounds every load. A load that takes longer is cancelled, its
-	// readers get [ErrLoadTimeout] at once, and what it returns later is not
-	// used. Zero means that loads are not bounded; negative is an error.
+	// LoadTimeout bounds every load. A load that takes longer is cancelled. Its readers get
+	// [ErrLoadTimeout] at once, and what it returns later is not used. It includes the wait for a
+	// place of MaxLoads. Zero means that loads are not bounded; negative is an error. Example: 10 *
+	// time.Second.
 	LoadTimeout time.Duration
 
-	// StaleWhileRevalidate is for how long after its TTL a value is still served
-	// at once, while a load in the background replaces it (RFC 5861): one for each
-	// key in the process and, in a store with leases, one in all processes. Zero
-	// means not at all; negative is an error. Absences are never served stale.
+	// StaleWhileRevalidate is how long after its TTL a value is still served at once, while a load
+	// in the background replaces it (RFC 5861, section 3). There is one such load for each key in
+	// the process and, in a store with leases, one in all processes. Absences are never served
+	// stale. Zero means not at all; negative is an error. Example: 30 * time.Second.
 	StaleWhileRevalidate time.Duration
 
-	// StaleIfError is for how long after its TTL a value is still kept for reads
-	// whose load fails (RFC 5861); they get the value instead of the error. It
-	// must be longer than StaleWhileRevalidate, which needs no failure. Zero means
-	// not at all; negative is an error.
+	// StaleIfError is how long after its TTL a value is kept for reads whose load fails (RFC 5861,
+	// section 4). They get the value instead of the error. It must be longer than
+	// StaleWhileRevalidate, which needs no failure. Zero means not at all; negative is an error.
+	// Example: time.Hour.
 	StaleIfError time.Duration
 
-	// SoftLoadTimeout is how long a load may take before reads that wait for it
-	// get the value that is kept because of StaleIfError, if there is one. The load
-	// goes on in the background, and its result is stored. It must be less than
-	// LoadTimeout, which bounds the load itself. Zero means that they wait;
-	// negative is an error.
+	// SoftLoadTimeout is how long a load may take before reads that wait for it get the value that
+	// StaleIfError keeps, if there is one. The load goes on in the background, and its result is
+	// stored. It must be less than LoadTimeout, which bounds the load itself. Zero means that reads
+	// wait for the load; negative is an error. Example: 200 * time.Millisecond.
 	SoftLoadTimeout time.Duration
 
-	// RefreshAheadFactor is the part of its TTL after which a value that is read is
-	// loaded again in the background, so that one that is read often never
-	// expires: more than 0 and less than 1. Zero means that nothing is loaded
-	// ahead of time.
+	// RefreshAheadFactor is the part of its TTL after which a read of a value loads it again in the
+	// background. So a value that is read often never expires. More than 0 and less than 1. Zero
+	// means that nothing is loaded ahead of time; negative is an error. Example: with a TTL of 10 s
+	// and 0.8, a read after 8 s starts a load.
 	RefreshAheadFactor float64
 
-	// XFetchBeta loads values ahead of time like RefreshAheadFactor, of which it
-	// is the alternative, but at random: the sooner, the longer the load of the
-	// value took and the more often it is read (Vattani et al., "Optimal
-	// Probabilistic Cache Stampede Prevention", VLDB 2015). 1 is the factor for
-	// which they prove it optimal; more loads earlier. Zero means not at all;
-	// negative is an error.
+	// XFetchBeta loads values ahead of time like RefreshAheadFactor, but at random: the longer the
+	// load of the value took and the more often it is read, the earlier (Vattani et al., "Optimal
+	// Probabilistic Cache Stampede Prevention", VLDB 2015). 1 is the factor that they prove
+	// optimal; a larger one loads earlier. It cannot be set together with RefreshAheadFactor. Zero
+	// means not at all; negative is an error. Example: 1.
 	XFetchBeta float64
 
-	// RetryAfter is how long the source is not asked again for a key whose load
-	// has failed, while there is a value that can be served instead. It doubles
-	// with every failure of the key in a row, to 16 times at most. Each process
-	// counts for itself. Zero means 1 s; negative is an error.
+	// RetryAfter is how long the source is not asked again for a key whose load has failed, while
+	// there is a value that can be served instead. It doubles with every failure of the key in a
+	// row, to 16 times at most. Each process counts for itself. Zero means 1 s; negative is an
+	// error. Example: 500 * time.Millisecond.
 	RetryAfter time.Duration
 
-	// ErrorTTL is how long the error of a load is returned to reads for which there
-	// is no value, without asking the source again. It doubles like RetryAfter. A
-	// process never gets the errors of another. Zero means that every such read
-	// loads; negative is an error.
+	// ErrorTTL is how long reads without a value to serve get the error of the last load, without a
+	// new load. It doubles like RetryAfter. A process never gets the errors of another process.
+	// Zero means that every such read loads; negative is an error. Example: time.Second.
 	ErrorTTL time.Duration
 
-	// MaxLoads is how many loads of the scope run at once in this process; a bulk
-	// load is one. Further ones wait in order of their arrival, which LoadTimeout
-	// includes, and reads that have a value because of StaleIfError take that
-	// instead. Loads in the background do not wait: without a place they are tried
-	// again later. Loads that others wait for inside their load functions do not wait
-	// for those. Zero means that there is no limit; negative is an error.
+	// MaxLoads is how many loads of the scope run at once in this process. A bulk load counts as
+	// one. Further loads wait in order of arrival. Reads that have a value because of StaleIfError
+	// take it instead of waiting. Loads in the background do not wait: without a place they are
+	// tried again later. A load that another load waits for, inside its load function, runs in the
+	// place of that one, so nested loads never deadlock, in one scope or across scopes. Zero means
+	// that there is no limit; negative is an error. Example: 32.
 	MaxLoads int
 
-	// ReplicaLag is how far behind the source may be that load functions read
-	// from, if that is a replica. For so long after an invalidation, what is loaded
-	// for its targets is served and not stored, so that an old value is read for
-	// no longer than the replica has it. Zero means that the source does not lag;
-	// negative is an error. In a store with holds it costs the invalidation of a
-	// prefix one round trip more.
+	// ReplicaLag is how far the source may lag, if load functions read from a replica. For so long
+	// after an invalidation, what is loaded for its targets is served and not stored. So an old
+	// value is read for no longer than the replica has it. In a store with holds, the invalidation
+	// of a prefix costs one round trip more. Zero means that the source does not lag; negative is
+	// an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration
 
-	// NotFound is the error by which the scope's load functions say that the
-	// source has nothing under a key, so that a repository can keep its own. It
-	// comes back on reads of a cached absence. nil means [ErrNotFound], which is
-	// understood in every case. It must be comparable, and not a nil pointer.
+	// NotFound is the error by which the load functions of the scope say that the source has
+	// nothing under a key, so that a repository can keep its own error. Reads of a cached absence
+	// return an error that matches it and [ErrNotFound]. It must be comparable, and not a nil
+	// pointer. nil means [ErrNotFound], which load functions may return in every scope. Example:
+	// sql.ErrNoRows.
 	NotFound error
 
 	_ struct{}
 }
 
-// fillDefaults puts the defaults in, or returns an error that names every field
-// with a bad value.
+// fillDefaults puts the defaults in, or returns an error that names every field with a bad value.
 func (o *ScopeOptions) fillDefaults() error {
 	err := errors.Join(
 		notNegative("ScopeOptions.LoadTimeout", o.LoadTimeout),
@@ -287,24 +300,25 @@ func (o *ScopeOptions) checkNotFound() error {
 	}
 }
 
-// CallOption changes one call of [Wrap], [WrapMany], [Memoize] or
-// [MemoizeMany].
+// CallOption changes one call of [Wrap] and its kin. Make one with [TTL]. The zero value changes
+// nothing.
 type CallOption struct {
 	ttl    time.Duration
 	hasTTL bool
 }
 
-// TTL replaces [ScopeOptions.TTL] for the values that this call loads. It must
-// be positive, or [NoExpiry]. Readers that join a load of another call get that
-// call's TTL.
+// TTL replaces [ScopeOptions.TTL] for the values that this call loads. It must be positive, or
+// [NoExpiry]; otherwise the call returns an error. A reader that joins the load of another call
+// gets the TTL of that call. Example: Wrap(ctx, scope, key, load, TTL(time.Minute)).
 func TTL(ttl time.Duration) CallOption {
 	return CallOption{ttl: ttl, hasTTL: true}
 }
 
 // ttls are the TTLs of one call, before jitter.
 type ttls struct {
-	value  time.Duration
-	absent time.Duration // not positive: absences are not stored
+	value time.Duration
+	// absent is not positive if absences are not stored.
+	absent time.Duration
 }
 
 // of returns how long entry may be stored; not positive: not at all.
@@ -331,7 +345,9 @@ func (o *ScopeOptions) ttls(options []CallOption) (ttls, error) {
 	return l, nil
 }
 
-// jittered returns ttl shortened by a random part of at most o.Jitter.
+// jittered returns ttl, shortened by a random part of at most o.Jitter. It never lengthens a TTL,
+// which is a promise of the longest time, and computes in nanoseconds, so short TTLs have jitter,
+// too.
 func (o *ScopeOptions) jittered(ttl time.Duration) time.Duration {
 	if o.Jitter <= 0 || ttl == NoExpiry {
 		return ttl

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -53,7 +52,7 @@ func TestBadStoreAndOptions(t *testing.T) {
 		{name: "several", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.MaxPending"},
 		{name: "several, the other one", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.ProviderTimeout"},
 	} {
-		b.run(t, store.calls)
+		b.run(t, func() int64 { return store.count() })
 	}
 }
 
@@ -139,13 +138,13 @@ func TestBadScopes(t *testing.T) {
 		tests = append(tests, badCall{name: fmt.Sprintf("name %q", name), call: scope(name, good), want: "only ASCII letters"})
 	}
 	for _, b := range tests {
-		b.run(t, store.calls)
+		b.run(t, func() int64 { return store.count() })
 	}
 }
 
 // A store with leases that cannot lease what it has refuses what needs that.
 func TestStaleNeedsARefresher(t *testing.T) {
-	leases := &leaseStore{newLeaseServer(), &network{}}
+	leases := newLeaseStore()
 	cache := newCache(t, struct {
 		provider.CacheProvider
 		provider.Leaser
@@ -168,52 +167,6 @@ func TestStaleNeedsARefresher(t *testing.T) {
 	value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
 	want(t, "Wrap", value, err, 2)
 	wantLoads(t, &src.loads, 2)
-}
-
-func TestScopeNames(t *testing.T) {
-	cache := newCache(t, newStore(t), readthrough.Options{})
-	for _, name := range []string{"a", "Z", "0", "-", "_", ".", "maintenance-v2.1_X", strings.Repeat("s", 128)} {
-		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: 1})
-		if !assert.NoError(t, err, "Scope(%q)", name) {
-			continue
-		}
-		assert.Equal(t, name, s.Name(), "Name()")
-	}
-}
-
-func TestSameScope(t *testing.T) {
-	cache := newCache(t, newStore(t), readthrough.Options{})
-	base := readthrough.ScopeOptions{TTL: time.Minute, NotFound: holdingError{1}}
-	first, err := cache.Scope("s", base)
-	require.NoError(t, err)
-	spelled := base // the defaults, spelled out
-	spelled.Jitter, spelled.NegativeTTL = 0.1, 5*time.Second
-	for _, options := range []readthrough.ScopeOptions{base, spelled} {
-		again, err := cache.Scope("s", options)
-		assert.NoError(t, err, "Scope again returns the same scope")
-		assert.Same(t, first, again, "Scope again returns the same scope")
-	}
-	changes := map[string]func(*readthrough.ScopeOptions){
-		"TTL":         func(o *readthrough.ScopeOptions) { o.TTL++ },
-		"NegativeTTL": func(o *readthrough.ScopeOptions) { o.NegativeTTL = -1 },
-		"Jitter":      func(o *readthrough.ScopeOptions) { o.Jitter = -1 },
-		"LoadTimeout": func(o *readthrough.ScopeOptions) { o.LoadTimeout = 1 },
-		"NotFound":    func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{2} },
-		"ErrorTTL":    func(o *readthrough.ScopeOptions) { o.ErrorTTL = 1 },
-		"MaxLoads":    func(o *readthrough.ScopeOptions) { o.MaxLoads = 1 },
-		"stale":       func(o *readthrough.ScopeOptions) { o.StaleIfError = 1 },
-	}
-	for name, change := range changes {
-		options := base
-		change(&options)
-		badCall{name: name, want: `scope "s" exists with other options`, call: func() error {
-			_, err := cache.Scope("s", options)
-			return err
-		}}.run(t, func() int64 { return 0 })
-	}
-	other, err := cache.Scope("s2", base)
-	assert.NoError(t, err, "Scope of another name")
-	assert.NotSame(t, first, other, "Scope of another name")
 }
 
 // TestLifetimes stores with every combination of TTLs and looks when the entry
@@ -339,56 +292,4 @@ func TestJitter(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestNotFoundOfTheService: a repository keeps its own error, and it comes back.
-func TestNotFoundOfTheService(t *testing.T) {
-	own := errors.New("maintenance: no such maintenance")
-	both := fmt.Errorf("%w: of the service", readthrough.ErrNotFound)
-	for name, notFound := range map[string]error{"own": own, "own that matches ours": both, "none": nil} {
-		t.Run(name, func(t *testing.T) {
-			s := newScope(t, with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { so.NotFound = notFound }))
-			loads := 0
-			said := notFound
-			if said == nil {
-				said = readthrough.ErrNotFound
-			}
-			for i := range 3 {
-				_, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) {
-					loads++
-					return 0, fmt.Errorf("load: %w", said)
-				})
-				assert.ErrorIs(t, err, said, "read %d", i)
-				if i > 0 {
-					assert.ErrorIs(t, err, readthrough.ErrNotFound, "read %d", i)
-				}
-			}
-			assert.Equal(t, 1, loads, "loads")
-			_, err := readthrough.Wrap(t.Context(), s, "ours", func(context.Context) (int, error) { return 0, readthrough.ErrNotFound })
-			assert.ErrorIs(t, err, readthrough.ErrNotFound, "ErrNotFound is understood in every case")
-			has, err := s.Has(t.Context(), "ours")
-			assert.NoError(t, err, "Has: the absence is stored")
-			assert.True(t, has, "Has: the absence is stored")
-		})
-	}
-}
-
-func TestLoadTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t, with(func(_ *readthrough.Options, so *readthrough.ScopeOptions) { so.LoadTimeout = time.Second }))
-		elapsed := took(func() {
-			_, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-				time.Sleep(time.Minute) // pays no attention to ctx
-				return 1, nil
-			})
-			assert.ErrorIs(t, err, readthrough.ErrLoadTimeout)
-			assert.ErrorIs(t, err, context.DeadlineExceeded)
-		})
-		assert.Equal(t, time.Second, elapsed, "took")
-		time.Sleep(2 * time.Minute)
-		wantIdle(t, s)
-		has, err := s.Has(t.Context(), "k")
-		assert.NoError(t, err, "Has: what a load returns too late is not used")
-		assert.False(t, has, "Has: what a load returns too late is not used")
-	})
 }

@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,33 +56,33 @@ func TestOutageNeverFailsARead(t *testing.T) {
 	}
 	operations := []struct {
 		name string
-		wrap func(*faulty) provider.CacheProvider
+		has  capabilities
 		keys int
 		op   string
 		want string
 		key  string // the reported one
 	}{
-		{"get", nil, 1, "get", "get", "k0"},
-		{"set", nil, 1, "set", "set", "k0"},
-		{"bulk get without batches", nil, 3, "get", "get", ""},
-		{"bulk set without batches", nil, 3, "set", "set", ""},
-		{"getMany", withBatches, 3, "getMany", "get", ""},
-		{"setMany", withBatches, 3, "setMany", "set", ""},
-		{"getMany of one", withBatches, -1, "getMany", "get", ""},
-		{"get in the process", inProcess, 1, "get", "get", "k0"},
-		{"set in the process", inProcess, 1, "set", "set", "k0"},
-		{"bulk get in the process", inProcess, 3, "get", "get", ""},
-		{"bulk set in the process", inProcess, 3, "set", "set", ""},
+		{"get", 0, 1, "get", "get", "k0"},
+		{"set", 0, 1, "set", "set", "k0"},
+		{"bulk get without batches", 0, 3, "get", "get", ""},
+		{"bulk set without batches", 0, 3, "set", "set", ""},
+		{"getMany", capBatches, 3, "getMany", "get", ""},
+		{"setMany", capBatches, 3, "setMany", "set", ""},
+		{"getMany of one", capBatches, -1, "getMany", "get", ""},
+		{"get in the process", capInProcess, 1, "get", "get", "k0"},
+		{"set in the process", capInProcess, 1, "set", "set", "k0"},
+		{"bulk get in the process", capInProcess, 3, "get", "get", ""},
+		{"bulk set in the process", capInProcess, 3, "set", "set", ""},
 	}
 	for _, o := range operations {
 		for _, f := range failures {
 			waits := f.takes > 0 || f.fault == faultGoexit
 			isSet := o.want == "set"
-			if f.sets && !isSet || waits && o.wrap != nil && o.name[len(o.name)-7:] == "process" {
+			if f.sets && !isSet || waits && o.has != 0 && o.name[len(o.name)-7:] == "process" {
 				continue // a store in the process never waits
 			}
 			bubble(t, o.name+"/"+f.name, func(t *testing.T) {
-				r := newRig(t, readthrough.Options{BreakerFailures: -1}, o.wrap)
+				r := newRig(t, readthrough.Options{BreakerFailures: -1}, o.has)
 				r.store.fail(f.fault, o.op)
 				elapsed := took(func() { r.readAll(o.keys) })
 				if f.fault == faultGoexit && o.keys > 1 && o.op == "get" {
@@ -114,34 +113,15 @@ func TestOutageNeverFailsARead(t *testing.T) {
 	}
 }
 
-// readAll reads n keys: one by Wrap, many and minus one by WrapMany.
-func (r *rig) readAll(n int) {
-	r.t.Helper()
-	if n == 1 {
-		assert.Equal(r.t, "1", r.read("k0"), "read")
-		return
-	}
-	n = max(n, -n)
-	keys := make([]string, n)
-	for i := range keys {
-		keys[i] = fmt.Sprint("k", i)
-	}
-	got := r.readMany(keys...)
-	assert.Len(r.t, got, n, "read")
-	for key, value := range got {
-		assert.Equal(r.t, "1", value, "read under %q", key)
-	}
-}
-
 // TestUndecodableIsAMissAndOverwritten: one cache library returned the error of
 // bytes that do not decode for ever.
 func TestUndecodableIsAMissAndOverwritten(t *testing.T) {
 	garbage := provider.Encoded{Data: []byte("{"), Type: "string", Codec: provider.JSON()}
 	otherType := provider.Encoded{Data: []byte("7"), Type: "int", Codec: provider.JSON()}
 	for name, entry := range map[string]any{"garbage": garbage, "another type": otherType, "another live type": 7} {
-		for _, wrap := range []func(*faulty) provider.CacheProvider{nil, withBatches} {
-			bubble(t, fmt.Sprintf("%s/batches %v", name, wrap != nil), func(t *testing.T) {
-				r := newRig(t, readthrough.Options{BreakerFailures: 1}, wrap)
+		for _, has := range []capabilities{0, capBatches} {
+			bubble(t, fmt.Sprintf("%s/batches %v", name, has != 0), func(t *testing.T) {
+				r := newRig(t, readthrough.Options{BreakerFailures: 1}, has)
 				r.store.put("s", "k0", entry)
 				r.expectRead("k0", "1", true)
 				r.expectReports("get")
@@ -162,7 +142,7 @@ func TestUndecodableIsAMissAndOverwritten(t *testing.T) {
 // is reported for each key and does not open the breaker.
 func TestUndecodableErrorOfTheStore(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, 0)
 		r.store.fail(faultUndecodable, "get")
 		r.readAll(3)
 		reports := r.reports()
@@ -180,7 +160,7 @@ func TestUndecodableErrorOfTheStore(t *testing.T) {
 
 func TestWrongNumberOfResults(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, withBatches)
+		r := newRig(t, readthrough.Options{}, capBatches)
 		r.readAll(3)
 		r.store.fail(faultMiscount, "getMany")
 		r.readAll(3) // must not take a result for that of another key
@@ -195,7 +175,7 @@ func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
 	for name, hangs := range waysToHang() {
 		f := hangs.fault
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, hangs.wrap)
+			r := newRig(t, readthrough.Options{}, hangs.has)
 			r.store.failAll(f)
 			elapsed := took(func() {
 				for i := range 100 {
@@ -207,7 +187,7 @@ func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
 			assert.Len(t, r.reports(), breakerFailures, "reports")
 		})
 		bubble(t, name+", bulk", func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, withBatches)
+			r := newRig(t, readthrough.Options{}, capBatches)
 			r.store.failAll(f)
 			elapsed := took(func() {
 				for range 100 {
@@ -219,27 +199,26 @@ func TestHangingStoreCostsAFewTimeouts(t *testing.T) {
 	}
 }
 
-// hanging is a store that does not answer: its fault, and what has to be put around
-// it.
+// hanging is a store that does not answer: its fault, and its capabilities.
 type hanging struct {
 	fault fault
-	wrap  func(*faulty) provider.CacheProvider
+	has   capabilities
 }
 
 func waysToHang() map[string]hanging {
 	return map[string]hanging{
-		"honours the context": {faultHang, nil},
-		"ignores the context": {faultStuck, nil},
-		"is punctual":         {faultHang, punctual},
+		"honours the context": {faultHang, 0},
+		"ignores the context": {faultStuck, 0},
+		"is punctual":         {faultHang, capPunctual},
 	}
 }
 
 // TestPunctualStoreIsCalledDirectly: the calls of a punctual store are made by the
 // goroutine of the reader.
 func TestPunctualStoreIsCalledDirectly(t *testing.T) {
-	for name, wrap := range map[string]func(*faulty) provider.CacheProvider{"punctual": punctual, "another": nil} {
+	for name, has := range map[string]capabilities{"punctual": capPunctual, "another": 0} {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, wrap)
+			r := newRig(t, readthrough.Options{}, has)
 			r.read("k")
 			var direct bool
 			r.store.hook("get", func(context.Context, []string) error {
@@ -267,7 +246,7 @@ func TestPunctualStoreAndImpatientCallers(t *testing.T) {
 		},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{BreakerFailures: 1}, punctual)
+			r := newRig(t, readthrough.Options{BreakerFailures: 1}, capPunctual)
 			end(r)
 			const readers = 10
 			for range readers {
@@ -286,7 +265,7 @@ func TestPunctualStoreAndImpatientCallers(t *testing.T) {
 // down.
 func TestStampedeInAnOutage(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.failAll(faultError)
 		r.delay = time.Second
 		var readers sync.WaitGroup
@@ -300,7 +279,7 @@ func TestStampedeInAnOutage(t *testing.T) {
 
 func TestBreakerProbes(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		n := 0
 		burst := func() (keys int, elapsed []time.Duration) {
 			asked := make(map[string]bool)
@@ -353,7 +332,7 @@ func TestBreakerProbes(t *testing.T) {
 
 func TestBreakerCountsFailuresInARow(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 3}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: 3}, 0)
 		for i := range 20 { // get fails, set succeeds: never more than one in a row
 			r.store.fail(faultError, "get")
 			r.read(fmt.Sprint(i))
@@ -365,7 +344,7 @@ func TestBreakerCountsFailuresInARow(t *testing.T) {
 func TestCallerCancellationIsNoFailure(t *testing.T) {
 	for name, hangs := range waysToHang() {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{BreakerFailures: 1}, hangs.wrap)
+			r := newRig(t, readthrough.Options{BreakerFailures: 1}, hangs.has)
 			r.store.fail(hangs.fault, "get")
 			for range 10 {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -386,7 +365,7 @@ func TestCallerCancellationIsNoFailure(t *testing.T) {
 // the next.
 func TestCancelledProbe(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, 0)
 		r.store.failAll(faultHang)
 		r.read("k")
 		time.Sleep(breakerCooldown)
@@ -403,7 +382,7 @@ func TestCancelledProbe(t *testing.T) {
 func TestRefusalsAreNoFailures(t *testing.T) {
 	for name, f := range map[string]fault{"too large": faultTooLarge, "unencodable": faultUnencodable} {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+			r := newRig(t, readthrough.Options{BreakerFailures: 1}, 0)
 			r.store.fail(f, "set")
 			for i := range 10 {
 				r.expectRead("k", "1", true)
@@ -418,7 +397,7 @@ func TestRefusalsAreNoFailures(t *testing.T) {
 // that is refused leaves the others stored.
 func TestRefusedItemsDoNotKeepOthersOut(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: 1}, 0)
 		r.store.hook("set", func(_ context.Context, names []string) error {
 			if names[0] == "k1" {
 				return provider.ErrTooLarge
@@ -439,7 +418,7 @@ func TestRefusedItemsDoNotKeepOthersOut(t *testing.T) {
 func TestAbandonedCallsAreBounded(t *testing.T) {
 	for _, op := range []string{"get", "set"} {
 		bubble(t, op, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+			r := newRig(t, readthrough.Options{BreakerFailures: -1}, 0)
 			r.store.fail(faultStuck, op)
 			elapsed := took(func() {
 				for i := range 3 * maxAbandoned {
@@ -457,7 +436,7 @@ func TestAbandonedCallsAreBounded(t *testing.T) {
 		})
 	}
 	bubble(t, "abandoned because the readers left", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: -1}, 0)
 		r.store.fail(faultStuck, "get")
 		for range 3 * maxAbandoned {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -469,7 +448,7 @@ func TestAbandonedCallsAreBounded(t *testing.T) {
 	})
 	for name, failures := range map[string]int{"deletions": 0, "deletions without a breaker": -1} {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{BreakerFailures: failures}, nil)
+			r := newRig(t, readthrough.Options{BreakerFailures: failures}, 0)
 			r.store.failAll(faultStuck)
 			for i := range 2 * maxAbandoned {
 				require.ErrorIs(t, r.scope.Invalidate(t.Context(), fmt.Sprint(i)), readthrough.ErrInvalidationPending)
@@ -494,7 +473,7 @@ func TestAbandonedCallsAreBounded(t *testing.T) {
 // TestGoexitOfTheStore costs no place among the abandoned calls for ever.
 func TestGoexitOfTheStore(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: -1}, 0)
 		r.store.fail(faultGoexit, "get")
 		for range 3 * maxAbandoned {
 			r.read("k")
@@ -505,30 +484,11 @@ func TestGoexitOfTheStore(t *testing.T) {
 	})
 }
 
-// A fill that ends in a panic, or with its goroutine, is reported and over: an
-// invalidation that comes after it does not wait for it.
-func TestFillThatDoesNotReturnNormally(t *testing.T) {
-	for name, store := range map[string]hanging{
-		"panic": {faultPanic, nil}, "panic in the process": {faultPanic, inProcess}, "Goexit": {faultGoexit, nil},
-	} {
-		for _, keys := range [][]string{{"a"}, {"a", "b"}} {
-			bubble(t, fmt.Sprint(name, len(keys)), func(t *testing.T) {
-				r := newRig(t, readthrough.Options{BreakerFailures: -1}, store.wrap)
-				r.store.fail(store.fault, "set")
-				assert.Equal(t, "1", r.readMany(keys...)["a"])
-				r.expectReports("set")
-				r.store.heal()
-				assert.NoError(t, r.scope.Invalidate(t.Context(), keys...), "Invalidate")
-			})
-		}
-	}
-}
-
 // A caller who has less time than the store's timeout still gets what its load
 // returns, and callers like that find out that the store hangs.
 func TestHangingStoreAndImpatientCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &hangingStore{}
+		store := hangingStore()
 		cache, err := readthrough.New(store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 		require.NoError(t, err)
 		scope, err := cache.Scope("impatient", readthrough.ScopeOptions{TTL: time.Hour})
@@ -543,26 +503,15 @@ func TestHangingStoreAndImpatientCallers(t *testing.T) {
 			assert.NoError(t, err, "a read failed")
 			cancel()
 		}
-		assert.Less(t, store.gets.Load(), int64(10), "reads that asked the store: it is never left alone")
+		assert.Less(t, store.count("get"), int64(10), "reads that asked the store: it is never left alone")
 		time.Sleep(time.Minute) // for the abandoned calls
 		assert.NoError(t, cache.Close())
 	})
 }
 
 // hangingStore answers no read and no fill for half a minute.
-type hangingStore struct{ gets atomic.Int64 }
-
-func (s *hangingStore) Get(context.Context, provider.Key) (provider.Entry, bool, error) {
-	s.gets.Add(1)
-	time.Sleep(30 * time.Second)
-	return provider.Entry{}, false, nil
+func hangingStore() *double {
+	store := plain(provider.Null())
+	store.before("get set", func(string) { time.Sleep(30 * time.Second) })
+	return store
 }
-
-func (*hangingStore) Set(context.Context, provider.Key, provider.Entry, time.Duration) error {
-	time.Sleep(30 * time.Second)
-	return nil
-}
-
-func (*hangingStore) Delete(context.Context, ...provider.Key) error { return nil }
-
-func (*hangingStore) DeletePrefix(context.Context, string, string) (int, error) { return 0, nil }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,8 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/memory"
-	"github.com/readthrough/readthrough/provider"
 )
 
 // recovery is longer than the longest pause between two retries.
@@ -42,7 +39,7 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 	for _, f := range failures {
 		for _, byPrefix := range []bool{false, true} {
 			bubble(t, fmt.Sprintf("%s/prefix %v", f.name, byPrefix), func(t *testing.T) {
-				r := newRig(t, readthrough.Options{}, nil)
+				r := newRig(t, readthrough.Options{}, 0)
 				r.read("k:1")
 				r.read("other")
 				r.set("2")
@@ -84,44 +81,10 @@ func TestFailedInvalidationIsPending(t *testing.T) {
 	}
 }
 
-// expectBypassed reads key, whose invalidation is pending, alone and with
-// others: the values are loaded, and the store has no part in it.
-func (r *rig) expectBypassed(key, want string) {
-	r.t.Helper()
-	asked := func() (n int) {
-		for _, c := range r.store.calls("get", "set", "getMany", "setMany") {
-			if slices.Contains(c.names, key) {
-				n++
-			}
-		}
-		return n
-	}
-	before := asked()
-	r.expectRead(key, want, true)
-	r.expectRead(key, want, true)
-	assert.Equal(r.t, want, r.readMany(key, "beside")[key], "bulk read of %q", key)
-	r.mu.Lock()
-	r.delay = time.Nanosecond
-	r.mu.Unlock()
-	loads := r.loaded()
-	var readers sync.WaitGroup
-	for range 50 {
-		readers.Go(func() {
-			assert.Equal(r.t, want, r.read(key), "read of %q", key)
-		})
-	}
-	readers.Wait()
-	r.mu.Lock()
-	r.delay = 0
-	r.mu.Unlock()
-	assert.Equal(r.t, 1, r.loaded()-loads, "loads for 50 readers of %q", key)
-	assert.Zero(r.t, asked()-before, "the store was asked about %q, whose invalidation is pending", key)
-}
-
 // TestPendingWithBatches is the bypass for a store that reads many at once.
 func TestPendingWithBatches(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, withBatches)
+		r := newRig(t, readthrough.Options{}, capBatches)
 		r.readAll(3)
 		r.set("2")
 		r.store.fail(faultError, "delete")
@@ -141,7 +104,7 @@ func TestPendingWithBatches(t *testing.T) {
 func TestRetriesComeBeforeReads(t *testing.T) {
 	retry := func(t *testing.T) {
 		t.Helper()
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		other := r.newScope("other")
 		r.read("k")
 		r.store.failAll(faultError)
@@ -171,34 +134,11 @@ func TestRetriesComeBeforeReads(t *testing.T) {
 	}
 }
 
-// TestInvalidateWhileTheStoreIsLeftAlone does not wait for a timeout each.
-func TestInvalidateWhileTheStoreIsLeftAlone(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		r.store.failAll(faultHang)
-		for i := range breakerFailures {
-			r.read(fmt.Sprint(i))
-		}
-		before := len(r.reports())
-		elapsed := took(func() {
-			for i := range 100 {
-				require.ErrorIs(t, r.scope.Invalidate(t.Context(), fmt.Sprint(i)), readthrough.ErrInvalidationPending)
-			}
-		})
-		assert.Zero(t, elapsed, "100 invalidations took")
-		assert.Zero(t, len(r.reports())-before, "reports of a store that was not asked")
-		r.expectPending(100)
-		r.store.heal()
-		time.Sleep(2 * recovery)
-		r.expectPending(0)
-	})
-}
-
 // TestRetriesBackOff: the pauses between retries double, by about half more or
 // less, to about a second. When nothing is pending any more, nothing goes on.
 func TestRetriesBackOff(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		goroutines, _ := bubbled()
 		r.store.fail(faultError, "delete")
 		_ = r.scope.Invalidate(t.Context(), "k")
@@ -237,7 +177,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 	}
 	for name, invalidate := range clear {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
+			r := newRig(t, readthrough.Options{}, 0)
 			r.read("k:1")
 			r.set("2")
 			r.store.fail(faultError, "delete")
@@ -251,7 +191,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 		})
 	}
 	bubble(t, "but another key does not", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		_ = r.scope.Invalidate(t.Context(), "k:1")
 		r.store.heal()
@@ -265,7 +205,7 @@ func TestSuccessfulInvalidationClearsPending(t *testing.T) {
 // does not confirm it.
 func TestNewerInvalidationDuringARetry(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
 		gate := make(chan struct{})
 		var attempt atomic.Int64
@@ -301,7 +241,7 @@ func TestNewerInvalidationDuringARetry(t *testing.T) {
 func TestPendingCollapses(t *testing.T) {
 	const bound = 10
 	bubble(t, "keys", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{MaxPending: bound, BreakerFailures: -1}, nil)
+		r := newRig(t, readthrough.Options{MaxPending: bound, BreakerFailures: -1}, 0)
 		r.read("never invalidated")
 		other := r.newScope("other")
 		_, err := r.readCtx(t.Context(), other, "k")
@@ -335,7 +275,7 @@ func TestPendingCollapses(t *testing.T) {
 		r.expectRead("never invalidated", "2", false)
 	})
 	bubble(t, "prefixes", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.read("never invalidated")
 		r.store.fail(faultError, "deletePrefix")
 		for i := range 64 {
@@ -355,7 +295,7 @@ func TestPendingCollapses(t *testing.T) {
 // TestManyPendingKeysAreAllRetried, in parts.
 func TestManyPendingKeysAreAllRetried(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		keys := make([]string, 2500)
 		for i := range keys {
 			keys[i] = fmt.Sprint(i)
@@ -394,7 +334,7 @@ func TestManyPendingKeysAreAllRetried(t *testing.T) {
 // what was not is.
 func TestPartOfTheRetriesFails(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: -1}, nil)
+		r := newRig(t, readthrough.Options{BreakerFailures: -1}, 0)
 		r.store.fail(faultError, "deletePrefix")
 		for _, prefix := range []string{"a:", "b:", "c:"} {
 			_, _ = r.scope.InvalidatePrefix(t.Context(), prefix)
@@ -433,7 +373,7 @@ func TestPartOfTheTargetsFails(t *testing.T) {
 	}
 	for _, test := range tests {
 		bubble(t, test.name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
+			r := newRig(t, readthrough.Options{}, 0)
 			for _, key := range stored {
 				r.read(key)
 			}
@@ -462,113 +402,11 @@ func TestPartOfTheTargetsFails(t *testing.T) {
 	}
 }
 
-// TestHangingPrefixesCostOneTimeout once the breaker is open.
-func TestHangingPrefixesCostOneTimeout(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{BreakerFailures: 1}, nil)
-		r.store.failAll(faultHang)
-		elapsed := took(func() {
-			_, err := r.scope.InvalidateTargets(t.Context(), readthrough.Targets{Prefixes: []string{"a", "b", "c", "d"}})
-			assert.ErrorIs(t, err, readthrough.ErrInvalidationPending)
-		})
-		assert.Equal(t, invalidateTimeout, elapsed, "took")
-		r.expectPending(4)
-	})
-}
-
-// TestInvalidateIgnoresTheEndOfItsContext, since the write that it follows has
-// happened, but has its values.
-func TestInvalidateIgnoresTheEndOfItsContext(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		type key struct{}
-		r := newRig(t, readthrough.Options{}, nil)
-		r.readAll(3)
-		r.read("p:1")
-		var values []any
-		see := func(ctx context.Context, _ []string) error {
-			values = append(values, ctx.Value(key{}))
-			return ctx.Err()
-		}
-		r.store.hook("delete", see)
-		r.store.hook("deletePrefix", see)
-		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
-		cancel()
-		assert.NoError(t, r.scope.Invalidate(ctx, "k0", "k1"))
-		removed, err := r.scope.InvalidatePrefix(ctx, "p:")
-		assert.NoError(t, err, "removed")
-		assert.Equal(t, 1, removed, "removed")
-		for key, want := range map[string]bool{"k0": false, "k1": false, "k2": true, "p:1": false} {
-			_, found := r.store.value("s", key)
-			assert.Equal(t, want, found, "%s stored", key)
-		}
-		assert.Equal(t, []any{"v", "v"}, values, "the store saw the context values")
-		r.store.heal()
-		r.store.fail(faultError, "delete")
-		_ = r.scope.Invalidate(ctx, "k2")
-		r.store.heal()
-		time.Sleep(recovery) // retries do not end with it either
-		r.expectPending(0)
-	})
-}
-
-// TestStuckFill: a store that has not returned from a fill may store it after a
-// deletion that it confirms.
-func TestStuckFill(t *testing.T) {
-	for _, byPrefix := range []bool{false, true} {
-		bubble(t, fmt.Sprint("prefix ", byPrefix), func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
-			r.store.fail(faultStuck, "set")
-			assert.Equal(t, providerTimeout, took(func() { r.expectRead("k:1", "1", true) }), "the read took")
-			r.set("2")
-			var err error
-			if byPrefix {
-				_, err = r.scope.InvalidatePrefix(t.Context(), "k:")
-			} else {
-				err = r.scope.Invalidate(t.Context(), "k:1")
-			}
-			require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "the fill may come after the deletion")
-			assert.Len(t, r.store.calls("delete", "deletePrefix"), 1, "deletions")
-			r.expectBypassed("k:1", "2")
-			time.Sleep(time.Minute) // the deletion is confirmed again and again
-			r.expectPending(1)
-			r.store.heal()
-			synctest.Wait()
-			got, _ := r.store.value("s", "k:1")
-			require.Equal(t, "1", got, "the fill stored")
-			r.expectBypassed("k:1", "2")
-			time.Sleep(recovery)
-			r.expectPending(0)
-			r.expectRead("k:1", "2", true)
-			r.expectRead("k:1", "2", false)
-		})
-	}
-}
-
-// TestFlightBeforePending: a load that began before its key became pending does
-// not fill either.
-func TestFlightBeforePending(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		r.store.fail(faultError, "delete")
-		r.delay = time.Millisecond
-		old := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })
-		synctest.Wait()
-		r.set("2")
-		_ = r.scope.Invalidate(t.Context(), "k")
-		r.expectRead("k", "2", true) // does not join the load of the old value
-		got := <-old
-		assert.NoError(t, got.err, "the reader that came before")
-		assert.Equal(t, "1", got.value, "the reader that came before")
-		assert.Empty(t, r.store.calls("set", "setMany"), "fills of a pending key")
-		assert.Equal(t, int64(1), r.scope.Stats().RefusedFills, "Stats().RefusedFills")
-	})
-}
-
 // TestPendingInTheProcess: a store in the process that fails a deletion is
 // treated alike.
 func TestPendingInTheProcess(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, inProcess)
+		r := newRig(t, readthrough.Options{}, capInProcess)
 		r.read("k")
 		r.set("2")
 		for _, f := range []fault{faultError, faultPanic} {
@@ -588,7 +426,7 @@ func TestPendingInTheProcess(t *testing.T) {
 func TestCloseWithPending(t *testing.T) {
 	setUp := func(t *testing.T, options readthrough.Options) *rig {
 		t.Helper()
-		r := newRig(t, options, nil)
+		r := newRig(t, options, 0)
 		r.read("k")
 		r.store.fail(faultError, "delete", "deletePrefix")
 		_ = r.scope.Invalidate(t.Context(), "k", "l")
@@ -635,7 +473,7 @@ func TestCloseWithPending(t *testing.T) {
 // another's, and each recovers.
 func TestPendingScopesAreApart(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		other := r.newScope("other")
 		r.store.failAll(faultError)
 		_ = r.scope.Invalidate(t.Context(), "k")
@@ -660,51 +498,6 @@ func TestPendingScopesAreApart(t *testing.T) {
 	})
 }
 
-// TestFlightThatFoundTheOldEntry: a flight that began while an invalidation was
-// under way may have found the old entry in the store. Who begins after the
-// invalidation has returned, though pending, does not join it.
-func TestFlightThatFoundTheOldEntry(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		r.read("k")
-		r.set("2")
-		first, second, deletion := make(chan struct{}), make(chan struct{}), make(chan struct{})
-		var gets atomic.Int64
-		r.store.hook("get", func(_ context.Context, names []string) error {
-			if names[0] != "k" {
-				return nil
-			}
-			switch gets.Add(1) {
-			case 1: // misses
-				<-first
-				return errFault
-			case 2: // of the flight, which looks again
-				<-second
-			}
-			return nil
-		})
-		r.store.hook("delete", func(context.Context, []string) error { <-deletion; return errFault })
-
-		invalidated := async(func() (int, error) { return 0, r.scope.Invalidate(t.Context(), "k") })
-		synctest.Wait()
-		old := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })
-		synctest.Wait()
-		r.read("another") // stores something, so that the flight looks again
-		close(first)
-		synctest.Wait()
-		require.Equal(t, int64(2), gets.Load(), "the store was asked: the flight looks again")
-		close(deletion)
-		require.ErrorIs(t, (<-invalidated).err, readthrough.ErrInvalidationPending)
-		after := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "k") })
-		synctest.Wait()
-		close(second)
-		got := <-after
-		assert.NoError(t, got.err, "who began after the invalidation")
-		assert.Equal(t, "2", got.value, "who began after the invalidation")
-		assert.NoError(t, (<-old).err)
-	})
-}
-
 // While an invalidation is pending, a load neither takes what is stored nor is told
 // of it, although the store has it and answers again.
 func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
@@ -717,7 +510,7 @@ func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
 				return readthrough.Refresh(ctx, s, key, load)
 			},
 		} {
-			store := &leaseStore{newLeaseServer(), &network{}}
+			store := newLeaseStore()
 			s := newScope(t, on(store), new(reports).collect())
 			value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
 			want(t, name+" before", value, err, 1)
@@ -734,27 +527,6 @@ func TestLoadWhilePendingDoesNotSeeTheStore(t *testing.T) {
 	})
 }
 
-// undeletable is a store with values that removes nothing, until it is healed.
-type undeletable struct {
-	*memory.Store
-
-	healed atomic.Bool
-}
-
-func (s *undeletable) Delete(ctx context.Context, keys ...provider.Key) error {
-	if !s.healed.Load() {
-		return errFault
-	}
-	return s.Store.Delete(ctx, keys...)
-}
-
-func (s *undeletable) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	if !s.healed.Load() {
-		return 0, errFault
-	}
-	return s.Store.DeletePrefix(ctx, scope, prefix)
-}
-
 // What is pending is not read from a store that hands out values, either.
 func TestPendingAndValuesWithoutEntries(t *testing.T) {
 	for name, invalidate := range map[string]func(ctx context.Context, s *readthrough.CachedScope) error{
@@ -765,8 +537,9 @@ func TestPendingAndValuesWithoutEntries(t *testing.T) {
 		},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			store := &undeletable{Store: newStore(t)}
-			cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
+			store := plain(newStore(t))
+			store.fail(faultError, "delete", "deletePrefix")
+			cache := newCache(t, store.as(likeMemory), readthrough.Options{OnError: func(*readthrough.OpError) {}})
 			s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
 			require.NoError(t, err)
 			value := "old"
@@ -788,7 +561,7 @@ func TestPendingAndValuesWithoutEntries(t *testing.T) {
 			if got, err := getMany(t.Context(), []int{1}); assert.NoError(t, err, "MemoizeMany") {
 				assert.Equal(t, "new", got[1], "MemoizeMany")
 			}
-			store.healed.Store(true)
+			store.heal()
 			time.Sleep(recovery)
 		})
 	}

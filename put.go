@@ -2,15 +2,15 @@ package readthrough
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Put runs write, which changes what the source has under key and returns the new
-// value, and stores that value, so that the next read is a hit. It is for writes
-// that already have what a load would bring; what else they made stale is
-// invalidated as after any write:
+// Put runs write, which changes what the source has under key and returns the new value. It stores
+// that value, so the next read is a hit. It is for writes that already have what a load would
+// bring. What else they made stale is invalidated as after any write:
 //
 //	Write: func(ctx context.Context) (*Maintenance, error) {
 //		return readthrough.Put(ctx, scope, maintenanceKey(id), func(ctx context.Context) (*Maintenance, error) {
@@ -18,23 +18,26 @@ import (
 //		})
 //	},
 //
-// The value is stored like that of a load which began before write did: an
-// invalidation of key that begins meanwhile, by whomever, wins, and nothing is
-// stored. In every case the old value is gone when Put returns: it does what
-// [CachedScope.Invalidate] does, too.
+// The value is stored as if a load had begun before write did and returned it: an invalidation of
+// key that begins meanwhile, by any process, wins, and nothing is stored. In every case the old
+// value is gone when Put returns: Put does what [CachedScope.Invalidate] does, too. It takes two
+// round trips more than an invalidation. In a store with leases, what reads of the key load
+// meanwhile is not stored.
 //
-// It takes two round trips more than an invalidation, and in a store with leases
-// what reads of the key load meanwhile is not stored.
+// The errors:
 //
-// An error that matches [ErrInvalidationPending] comes with the value: write has
-// happened, and what holds then is said there. So does [ErrClosed] if the cache was
-// closed meanwhile. Any other error is that of write, which has changed nothing, or
-// names a bad argument, and then write was not run. If write panics, what it has
-// changed is not known, and key is invalidated. write is run with ctx, in the
+//   - [ErrInvalidationPending], with the value: write has happened, and what holds then is said
+//     there
+//   - [ErrClosed], with the value, if the cache was closed meanwhile: write has happened
+//   - the error of write. If it matches [ErrUnchanged], nothing was changed. Otherwise nobody knows,
+//     and key is invalidated; if that is pending, the error matches [ErrInvalidationPending], too
+//   - a bad argument, or [ErrClosed] without a value: write was not run
+//
+// If write panics or calls [runtime.Goexit], key is invalidated, too. write runs with ctx, in the
 // goroutine of the caller.
 //
-// Nothing is stored in a scope with [ScopeOptions.ReplicaLag]: until the lag is
-// over, what is stored could not be told from what a load has read too early.
+// Nothing is stored in a scope with [ScopeOptions.ReplicaLag]: until the lag is over, the value
+// could not be told from one that a load has read too early.
 func Put[T any](ctx context.Context, s *CachedScope, key string, write func(context.Context) (T, error), options ...CallOption) (T, error) {
 	var none T
 	ttls, err := checkRead(ctx, s, key, write != nil, options)
@@ -44,7 +47,7 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 	p := newPut(ctx, &s.keyspace, key, ttls)
 	returned := false
 	defer func() {
-		if !returned { // write panicked
+		if !returned { // write has panicked or ended its goroutine
 			p.drop()
 			if err := s.Invalidate(p.ctx, key); err != nil {
 				return // it is pending, which was reported
@@ -52,10 +55,14 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 		}
 	}()
 	value, err := write(ctx)
+	unchanged := errors.Is(err, ErrUnchanged) // before returned: the error may be the user's code
 	returned = true
 	if err != nil {
 		p.drop()
-		return none, err
+		if unchanged {
+			return none, err
+		}
+		return none, joinErrors(err, s.Invalidate(p.ctx, key))
 	}
 	if p.store(value) {
 		return value, nil
@@ -63,30 +70,30 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 	return value, s.Invalidate(p.ctx, key)
 }
 
-// put is one run of [Put].
+// put is one run of [Put]. Its call is nil, or one of purpose toPut, which this goroutine lands.
 //
-// That it does what an invalidation does, without one that follows the write, is
-// argued like this. If the store has leases: from before the write until the fill,
-// the key holds the lease of the put, or the fill is refused. While it does, nobody
-// else gets one, so no load stores anything, and what was stored before had been
-// removed when the lease was acquired. A reader that begins after Put does not take
-// what a load brings that began before, by the bound of its result. Without leases:
+// It does what an invalidation does, without one that follows the write. If the store has leases:
+// from before the write until the fill, the key holds the lease of the put, or the fill is refused.
+// While it does, no load gets a lease, so no load stores anything, and what was stored before was
+// removed when the lease was acquired. A reader that begins after Put does not take what a load
+// brings that began before, by its bound. Without leases:
 //
-//  1. The invalidation before the write ends the epochs of all flights, and removes
-//     what is stored.
-//  2. A flight that begins during the write may load the old value, and may store
-//     it. When the write is done, the put ends the epochs of all such flights, in
-//     the critical section in which it decides to store its own value. Those that
-//     store at that moment would have to be waited for: the put invalidates instead.
+//  1. The invalidation before the write ends the epochs of all flights, and removes what is stored.
+//  2. A flight that begins during the write may load the old value, and may store it. When the
+//     write is done, the put ends the epochs of all such flights, in the critical section in which
+//     it decides to store its own value. If one of them fills at that moment, the put would have to
+//     wait for it: it invalidates instead.
 //  3. What such a flight has stored is replaced by the new value.
-//  4. A flight that begins after that critical section loads what the write wrote,
-//     or newer. But it may have found what is replaced in step 3: so the put ends
-//     the epochs once more, after it has stored.
+//  4. A flight that begins after that critical section loads what the write wrote, or newer. But it
+//     may have found what is replaced in step 3. So the put ends the epochs once more, after it has
+//     stored.
 type put struct {
 	scope *keyspace
 	ctx   context.Context //nolint:containedctx // a run of Put has one, without the cancellation of its caller's
-	call  *call           // nil: the value will not be stored
-	key   string
+	// call is nil if the value will not be stored.
+	call *call
+	key  string
+	// began is when the write began, for the load time of the entry.
 	began time.Time
 }
 
@@ -104,7 +111,7 @@ func newPut(ctx context.Context, s *keyspace, key string, ttls ttls) *put {
 	return p
 }
 
-// lease gets the lease of the key, in a store with leases. Without it nothing is stored.
+// lease gets the lease of the key, in a store with leases. Without the lease nothing is stored.
 func (p *put) lease() {
 	f := p.call.flights[0]
 	if p.scope.backend.Leaser == nil || f.bypass {
@@ -132,8 +139,8 @@ func (p *put) drop() {
 	p.call.land()
 }
 
-// store stores value. It reports whether the store has confirmed that, and nothing older can be read
-// any more.
+// store stores value. It reports whether the store has confirmed that, so that nothing older can be
+// read any more. If it returns false, the caller has to invalidate.
 func (p *put) store(value any) (stored bool) {
 	c := p.call
 	if c == nil {

@@ -130,8 +130,9 @@ func TestFillDuringAPut(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		memory := newStore(t)
 		store := plain(memory)
-		store.afterSet = func(string) { time.Sleep(10 * time.Millisecond) }
-		store.beforeSet = store.afterSet
+		pause := func(string) { time.Sleep(10 * time.Millisecond) }
+		store.before("set", pause)
+		store.after("set", pause)
 		s, src := newScope(t, on(store)), newSource(1)
 		time.AfterFunc(time.Second-5*time.Millisecond, func() { wrapAsync(t.Context(), s, "k", src.load) })
 		value, err := readthrough.Put(t.Context(), s, "k", writing(src, 2, time.Second))
@@ -153,20 +154,20 @@ func TestFlightThatFoundTheOldValueDuringAPut(t *testing.T) {
 		s, src := newScope(t, on(store)), newSource(1)
 		putting := make(chan struct{})
 		var gets, sets atomic.Int64
-		store.afterGet = func(string) {
+		store.after("get", func(string) {
 			switch gets.Add(1) {
 			case 1: // a reader that has found nothing is slow to begin its flight
 				<-putting
 			case 3: // and its flight to say what it has found
 				time.Sleep(30 * time.Millisecond)
 			}
-		}
-		store.beforeSet = func(string) {
+		})
+		store.before("set", func(string) {
 			if sets.Add(1) == 2 { // that of the put
 				close(putting)
 				time.Sleep(time.Millisecond)
 			}
-		}
+		})
 		var slow <-chan result[int]
 		_, err := readthrough.Put(t.Context(), s, "k", func(ctx context.Context) (int, error) {
 			slow = wrapAsync(ctx, s, "k", src.load)
@@ -215,12 +216,12 @@ func TestReaderThatMissedBeforeAPut(t *testing.T) {
 			store, src := plain(newStore(t)), newSource(1)
 			s := newScope(t, on(store))
 			missed, put := make(chan struct{}), make(chan struct{})
-			store.afterGet = func(string) {
-				if store.gets.Load() == 1 {
+			store.after("get", func(string) {
+				if store.count("get") == 1 {
 					close(missed)
 					<-put
 				}
-			}
+			})
 			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
 			<-missed
 			value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
@@ -320,7 +321,7 @@ func TestPutWithReplicaLag(t *testing.T) {
 // A store that cannot be reached makes a put pending, with its value.
 func TestPutPending(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		written := false
 		value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { written = true; return "2", nil })
@@ -338,7 +339,7 @@ func TestPutPending(t *testing.T) {
 func TestPutThatCannotStore(t *testing.T) {
 	for name, f := range map[string]fault{"error": faultError, "too large": faultTooLarge, "lost reply": faultLost} {
 		bubble(t, name, func(t *testing.T) {
-			r := newRig(t, readthrough.Options{}, nil)
+			r := newRig(t, readthrough.Options{}, 0)
 			r.store.fail(f, "set")
 			value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { return "2", nil })
 			want(t, "Put", value, err, "2")
@@ -383,15 +384,15 @@ func TestPutWithAnEndedContext(t *testing.T) {
 func TestReaderThatMissedBeforeAPutInTheProcess(t *testing.T) {
 	for name, read := range resultReads[int]() {
 		bubble(t, name, func(t *testing.T) {
-			store, src := localStore{plain(newStore(t))}, newSource(1)
-			s := newScope(t, on(store))
+			store, src := plain(newStore(t)), newSource(1)
+			s := newScope(t, on(store.as(capInProcess)))
 			missed, put := make(chan struct{}), make(chan struct{})
-			store.afterGet = func(string) {
-				if store.gets.Load() == 1 {
+			store.after("get", func(string) {
+				if store.count("get") == 1 {
 					close(missed)
 					<-put
 				}
-			}
+			})
 			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
 			<-missed
 			value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
@@ -408,7 +409,7 @@ func TestReaderThatMissedBeforeAPutInTheProcess(t *testing.T) {
 // until the store has returned.
 func TestPutThatIsStuck(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultStuck, "set")
 		value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { return "put", nil })
 		assert.Equal(t, "put", value)

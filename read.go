@@ -3,6 +3,7 @@ package readthrough
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"time"
 
@@ -12,42 +13,56 @@ import (
 // read is what one Wrap or WrapMany does about the keys that the store has not answered at once. It
 // goes round until no item is left:
 //
-//	join flights, or make a call for the keys that have none
-//	wait for the calls
-//	take the outcomes that the read may take
-//	look into the store again for the keys whose outcomes came too late for it
+//	join   flights, or make a call for the keys that have none
+//	wait   for the calls
+//	take   the outcomes that the read may take
+//	look   into the store again for the keys whose outcomes came too late
 //
 // A key goes round twice at most, unless its load is cancelled: the second flight begins after the
-// read has joined the first one. A read knows neither the type of the values nor that of the ids:
-// its target does. It belongs to the goroutine of its reader.
+// read has joined the first one (epoch.go).
+//
+// Single and bulk reads are one algorithm, so a rule is written and tested once. A read knows
+// neither the type of the values nor the type of the ids: its target does. It is not generic,
+// because a generic copy of the loop for each type would cost more code than the two interface
+// calls for each key.
+//
+// Invariant: each key of the read is in exactly one place. It is answered (its value is in the
+// target), it has failed (its error is in the list), or it is in items. A read belongs to the
+// goroutine of its reader, and has no lock.
 type read struct {
 	request
 
-	scope     *keyspace
-	target    target
-	ttls      ttls
-	toRefresh []item // answered, and to be loaded again in the background
-	fallbacks bool   // some item has a fallback
-	single    bool   // the store is asked by Get
+	scope  *keyspace
+	target target
+	ttls   ttls
+	// toRefresh are the items that were answered and are to be loaded again in the background.
+	toRefresh []item
+	// fallbacks: some item has a fallback.
+	fallbacks bool
+	// single: the store is asked by Get, not by GetMany.
+	single bool
 }
 
-// target is the typed end of a read: its load function, and where its values go.
+// target is the typed end of a read: its load function, and the place where its values go. one and
+// bulk implement it.
 type target interface {
-	loader
-	// own is called before a load starts. The load may outlast the read.
-	own()
-	// put sets the value of an item. It returns an error if stored cannot be read as the type of the
-	// values.
+	decoder
+	// loader returns the typed end of a call that this read starts. The call may outlast the read, so
+	// it must not share memory with the read's caller.
+	loader() loader
+	// put sets the value of an item. If stored cannot be read as the type of the values, put
+	// returns an error and sets nothing. why is the error in place of which a stale value is
+	// served.
 	put(i *item, stored any, source Source, loadedAt time.Time, why error) error
-	// absent says that the source has nothing. err is how the load has said it, if there was one.
+	// absent records that the source has nothing. err is how the load said so; nil for an absence
+	// from the store.
 	absent(i *item, err error)
-	// loadAlone loads items for this read only.
-	loadAlone(ctx context.Context, items []item) error
 }
 
 // ---- what the store has
 
-// look answers the items that the store has, and starts the refresh of those that need one.
+// look answers the items that the store has, leaves the others in items, and starts the refresh of
+// the items that are due.
 func (r *read) look(ctx context.Context) {
 	switch {
 	case len(r.items) == 0:
@@ -61,8 +76,8 @@ func (r *read) look(ctx context.Context) {
 	r.refresh(ctx)
 }
 
-// lookMany is look for many items. Those that are left keep the order of the ids, which is that of the
-// ids of load functions.
+// lookMany is look for many items. It keeps the items that are left in the order of the ids,
+// because a load function gets its ids in that order.
 func (r *read) lookMany(ctx context.Context) {
 	bypassed := r.takeBypassed()
 	results := r.scope.getMany(ctx, len(r.items), func(i int) string { return r.items[i].key })
@@ -79,7 +94,7 @@ func (r *read) lookMany(ctx context.Context) {
 	}
 }
 
-// takeBypassed takes the items out for whose keys the read bypasses the store.
+// takeBypassed takes those items out for whose keys the read must not ask the store.
 func (r *read) takeBypassed() (out []item) {
 	g := &r.scope.flights
 	if g.bypassing.Load() == 0 {
@@ -101,13 +116,22 @@ func (r *read) add(items []item) {
 	slices.SortFunc(r.items, func(a, b item) int { return a.index - b.index })
 }
 
-// serve answers an item with an entry, and reports true, if the entry may be served at once.
+// serve answers an item with entry, if entry may be served at once, and reports whether it did.
+// Otherwise it keeps of entry what the item needs: a fallback, and what the load will replace.
+//
+// A read inside the load function of the same key does not get an entry that is due: that is what
+// the load is to replace. It then waits for its own load, which is ErrRecursiveLoad.
 func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
+	if i.alone {
+		return false // whatever is stored, by whomever
+	}
 	is := r.scope.freshness(entry)
 	if (is == early || is == stale) && isLoadOf(ctx, i.key) {
 		is = expired // a load does not get what it is to replace: it waits for itself, which is an error
 	}
-	i.replaces = time.Time{}
+	if i.replaces != nil {
+		i.replace(time.Time{}) // the entry is one of an earlier look
+	}
 	if is == fresh && entry.Absent {
 		r.target.absent(i, nil)
 		return true
@@ -118,10 +142,12 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 			r.scope.report(ctx, opGet, i.key, err)
 			return false
 		}
-		i.fallback, i.hasFallback, r.fallbacks = value, true, true
+		i.replace(entry.LoadedAt)
+		i.replaces.fallback, i.replaces.hasFallback, r.fallbacks = value, true, true
+		return false
 	}
-	if is == ifError || is == expired {
-		i.replaces = entry.LoadedAt
+	if is == expired {
+		i.replace(entry.LoadedAt)
 		return false
 	}
 	source := FromStore
@@ -136,14 +162,14 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		r.scope.servedStale(ctx, i.key, 1, nil)
 	}
 	if is != fresh {
-		i.replaces = entry.LoadedAt
+		i.replace(entry.LoadedAt)
 		r.toRefresh = append(r.toRefresh, *i)
 	}
 	return true
 }
 
-// refresh starts one load in the background for the items that need one. It leaves out keys that are
-// being loaded, and keys whose load failed a short time ago.
+// refresh starts one load in the background for all items that are due. startRefresh leaves out
+// keys that are being loaded, and keys whose load failed a short time ago.
 func (r *read) refresh(ctx context.Context) {
 	if len(r.toRefresh) == 0 {
 		return
@@ -157,13 +183,17 @@ func (r *read) refresh(ctx context.Context) {
 // start starts a call that this read has made.
 func (r *read) start(c *call) {
 	c.ttls = r.ttls
-	r.target.own()
-	r.scope.start(c, r.target)
+	r.scope.start(c, r.target.loader())
 }
 
 // ---- what loads bring
 
-// miss answers all items by loads, its own and those of others.
+// miss answers all items by loads, its own and those of other readers. It returns the errors of the
+// items that have failed.
+//
+// Each later round takes stored anew and looks into the store, in this order. The flights of the
+// last round may have found or loaded what another process had invalidated before this read began.
+// The next ones begin after it.
 func (r *read) miss(ctx context.Context) error {
 	var errs errorList
 	for len(r.items) > 0 {
@@ -180,8 +210,6 @@ func (r *read) miss(ctx context.Context) error {
 		}
 		gone := r.scope.waitAll(ctx, &j, r.haveFallbacks)
 		r.collect(ctx, gone, &errs)
-		// Another process may have invalidated what these flights found or loaded, before this read
-		// began. The next ones begin after it.
 		r.stored = r.scope.flights.stored.Load()
 		if r.purpose != toReplace {
 			r.look(ctx)
@@ -190,7 +218,7 @@ func (r *read) miss(ctx context.Context) error {
 	return errs.with(nil)
 }
 
-// join gets a flight for each item, and starts the call of those that are new.
+// join gets a flight for each item, and starts the new call, if there is one.
 func (r *read) join(ctx context.Context) (joined, error) {
 	j, err := r.scope.flights.join(ctx, &r.request)
 	if err != nil {
@@ -206,7 +234,7 @@ func (r *read) join(ctx context.Context) (joined, error) {
 	return j, nil
 }
 
-// onlyKey returns the key of the only item; "" if there are more.
+// onlyKey returns the key of the only item, or "" if there are more.
 func (r *read) onlyKey() string {
 	if len(r.items) == 1 {
 		return r.items[0].key
@@ -214,36 +242,37 @@ func (r *read) onlyKey() string {
 	return ""
 }
 
-// takeFailed answers the items that are not loaded because their last load failed, by their fallbacks
-// or by an error.
+// takeFailed answers the items that are not loaded because their last load failed: by their
+// fallbacks, or by that error.
 func (r *read) takeFailed(ctx context.Context, items []failed, errs *errorList) {
 	for n := range items {
 		i := &items[n]
-		if !i.hasFallback || !r.fallBack(ctx, &i.item, i.err) {
+		if !i.hasFallback() || !r.fallBack(ctx, &i.item, i.err) {
 			errs.addOnce(i.err)
 		}
 	}
 }
 
-// haveFallbacks reports whether all items that wait for c have a fallback.
+// haveFallbacks reports whether all items that wait for c have a fallback. Only then may the read
+// leave c early.
 func (r *read) haveFallbacks(c *call) bool {
 	if !r.fallbacks {
 		return false
 	}
 	for i := range r.items {
-		if r.items[i].flight.call == c && !r.items[i].hasFallback {
+		if r.items[i].flight.call == c && !r.items[i].hasFallback() {
 			return false
 		}
 	}
 	return true
 }
 
-// collect answers the items whose outcomes the read may take. The others are left: they came too late.
-// gone are the calls that the reader has left, with the reasons.
+// collect answers the items whose outcomes the read may take. It leaves those whose outcomes came too
+// late for it, and those that it has to load alone. gone are the calls that the reader has left, with
+// the reasons.
 func (r *read) collect(ctx context.Context, gone map[*call]error, errs *errorList) {
 	r.scope.flights.markLate(&r.request, gone)
-	var ofOtherType []item
-	late := r.items[:0]
+	left := r.items[:0]
 	for n := range r.items {
 		i := &r.items[n]
 		c := i.flight.call
@@ -251,23 +280,24 @@ func (r *read) collect(ctx context.Context, gone map[*call]error, errs *errorLis
 		case answered:
 		case hasFailed:
 			errs.addOf(c, err, gone[c] != nil && ctx.Err() != nil)
-		case cameLate:
-			late = append(late, *i)
 		case hasOtherType:
-			r.scope.report(ctx, opGet, i.key, err) // who began the flight loads another type
-			ofOtherType = append(ofOtherType, *i)
+			r.scope.report(ctx, opGet, i.key, err) // the reader that began the flight loads another type
+			fallthrough
+		case isPrivate:
+			i.alone = true
+			fallthrough
+		case cameLate:
+			left = append(left, *i)
 		}
 	}
-	r.items = late
-	if len(ofOtherType) > 0 {
-		errs.add(r.target.loadAlone(ctx, ofOtherType))
-	}
+	r.items = left
 }
 
 // taken is what became of an item whose flight has ended.
 type taken uint8
 
 const (
+	// answered: the item has its value, or its absence.
 	answered taken = iota
 	// hasFailed: the load has failed, or the reader has left it.
 	hasFailed
@@ -275,6 +305,8 @@ const (
 	cameLate
 	// hasOtherType: the outcome is of another type than the read's.
 	hasOtherType
+	// isPrivate: the outcome is for the reader that began the load.
+	isPrivate
 )
 
 // take answers an item with the outcome of its flight, if the read may take that. left is why the
@@ -285,11 +317,13 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		err = o.err
 	}
 	switch {
-	case err != nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):
+	case err != nil && i.hasFallback() && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):
 	case err != nil:
 		return hasFailed, err
 	case i.late:
 		return cameLate, nil
+	case o.private && i.flight.call != r.own:
+		return isPrivate, nil
 	case o.entry.Absent:
 		r.target.absent(i, o.err)
 	default:
@@ -303,12 +337,12 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 // fallBack answers an item with its fallback, in place of err.
 func (r *read) fallBack(ctx context.Context, i *item, err error) bool {
 	r.scope.servedStale(ctx, i.key, 1, err)
-	return r.target.put(i, i.fallback, FromStale, i.replaces, err) == nil
+	return r.target.put(i, i.replaces.fallback, FromStale, i.replaces.loadedAt, err) == nil
 }
 
-// mayFallBack reports whether a stale value may be served in place of err: not if the reader's context
-// has ended, and not if the read makes no sense. A reader that has left a load because it has a
-// fallback takes that.
+// mayFallBack reports whether a stale value may be served in place of err: not if the reader's
+// context has ended, if the cache is closed, or if the read waits for itself. ErrStillLoading is
+// the error of a reader that has left a load for its fallback, so it always falls back.
 func mayFallBack(ctx context.Context, err error) bool {
 	if err == ErrStillLoading { //nolint:errorlint // a load function that returns it means something else
 		return true
@@ -316,11 +350,14 @@ func mayFallBack(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrRecursiveLoad)
 }
 
-// errorList are the errors of a read. A load that failed is one error, not one for each key.
+// errorList has the errors of a read. The error of a load is in it once, not once for each key: a
+// bulk load that failed is one error (G8).
 type errorList struct {
 	list []error
-	of   map[*call]bool // the calls whose error is in the list
-	left bool           // that the reader's context has ended is in the list
+	// of has the calls whose error is in the list.
+	of map[*call]error
+	// left: the list has the error of the reader's own context.
+	left bool
 }
 
 func (l *errorList) add(err error) { l.list = append(l.list, err) }
@@ -332,20 +369,20 @@ func (l *errorList) addOnce(err error) {
 	}
 }
 
-// addOf adds the error of c, once. With ended, it is that the reader's context has ended, which is the
-// same error for all calls.
+// addOf adds the error of c, once. ended says that err is the end of the reader's context, which is
+// the same error for all calls.
 func (l *errorList) addOf(c *call, err error, ended bool) {
-	if l.of[c] || ended && l.left {
+	if before := l.of[c]; before != nil && (same(before, err) || !reflect.ValueOf(err).Comparable()) || ended && l.left {
 		return
 	}
 	if l.of == nil {
-		l.of = make(map[*call]bool)
+		l.of = make(map[*call]error)
 	}
-	l.of[c], l.left = true, l.left || ended
+	l.of[c], l.left = err, l.left || ended
 	l.add(err)
 }
 
-// with returns all errors and err as one, nil if there are none.
+// with returns all errors and err as one, or nil if there are none.
 func (l *errorList) with(err error) error {
 	if len(l.list) == 0 {
 		return err

@@ -181,3 +181,190 @@ func TestRefreshInSeveralProcesses(t *testing.T) {
 		wantLoads(t, &src.loads, 2)
 	})
 }
+
+// However many read a stale key, alone and in bulk, it is loaded once in the
+// process, and meanwhile all are served at once.
+func TestOneRefreshPerKey(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+		keys := []string{"a", "b"}
+		_, err := readthrough.WrapMany(t.Context(), s, keys, self, many(newSource(1).load))
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		src := newSource(2)
+		src.take(time.Second)
+		elapsed := took(func() {
+			for i := range 100 {
+				if i%2 == 0 {
+					value, err := readthrough.Wrap(t.Context(), s, keys[i%4/2], src.load)
+					want(t, "single", value, err, 1)
+					continue
+				}
+				values, err := readthrough.WrapMany(t.Context(), s, keys, self, many(src.load))
+				want(t, "bulk", values["a"]+values["b"], err, 2)
+			}
+		})
+		time.Sleep(time.Minute)
+		wantLoads(t, &src.loads, 2)
+		stats := s.Stats()
+		assert.Zero(t, elapsed, "took")
+		assert.Equal(t, int64(150), stats.Stale, "stale values")
+		assert.Equal(t, int64(2), stats.Refreshes, "refreshes counted")
+	})
+}
+
+// One refresh across processes that share a store with leases.
+func TestOneRefreshAcrossProcesses(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		server := newLeaseServer()
+		src := newSource(1)
+		var processes []*readthrough.CachedScope
+		for range 3 {
+			processes = append(processes, newScope(t, on(&leaseStore{server, &network{}}), serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour })))
+		}
+		read := func() (sum int) {
+			for range 10 {
+				for _, s := range processes {
+					value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+					assert.NoError(t, err)
+					sum += value
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			return sum
+		}
+		read()
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.take(100 * time.Millisecond)
+		assert.Equal(t, 30, read(), "the sum of 30 reads while one process loads")
+		synctest.Wait()
+		assert.Equal(t, 60, read(), "the sum of 30 reads after it")
+		wantLoads(t, &src.loads, 2)
+	})
+}
+
+// G1 and G2 for a load in the background: what it read before an invalidation is
+// neither stored nor served after it.
+func TestInvalidationDuringARefresh(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }, func(t *testing.T, p *path) {
+		src := newSource(1)
+		p.fill(src.load)
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.gate = make(chan struct{})
+		got, err := p.read(src.load)
+		wantResult(t, "stale", got, err, readthrough.Result[int]{Value: 1, Source: readthrough.FromStale, Age: time.Minute})
+		synctest.Wait()
+		src.set(3)
+		p.invalidateNow()
+		after := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		close(src.gate)
+		r := <-after
+		assert.NoError(t, r.err, "after the invalidation: 3 from a load")
+		assert.Equal(t, 3, r.value.Value, "after the invalidation: 3 from a load")
+		assert.Equal(t, readthrough.FromLoad, r.value.Source, "after the invalidation: 3 from a load")
+		wantIdle(t, p.scope)
+		if v, ok := stored(t, p.store, "k:1"); ok {
+			assert.Equal(t, 3, v, "what is stored")
+		}
+		assert.NotZero(t, p.scope.Stats().RefusedFills, "the fill of the refresh was not refused")
+	})
+}
+
+// A load in the background has the values of the context of the read that began
+// it, but not its end, and the TTL of that read.
+func TestRefreshBelongsToNoReader(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }))
+			_, err := read(t.Context(), s, "k", newSource(1).load)
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			type name struct{}
+			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), name{}, "of the reader"))
+			_, err = read(ctx, s, "k", func(ctx context.Context) (int, error) {
+				time.Sleep(time.Second)
+				assert.Equal(t, "of the reader", ctx.Value(name{}), "the value of the reader's context is missing")
+				return 2, ctx.Err()
+			})
+			cancel()
+			assert.NoError(t, err)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			got, err := read(t.Context(), s, "k", newSource(3).load)
+			wantResult(t, "the next read", got, err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+		})
+	}
+}
+
+// A load in the background goes on, whoever has joined and left it.
+func TestRefreshThatWasJoinedGoesOn(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s, src := newScope(t, on(store), keepsStale()), newSource(1)
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "first", value, err, 1)
+		time.Sleep(time.Minute)
+		src.set(2)
+		src.gate = make(chan struct{})
+		value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "stale", value, err, 1)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = readthrough.Refresh(ctx, s, "k", src.load)
+		assert.ErrorIs(t, err, context.DeadlineExceeded, "who joined and left")
+		close(src.gate)
+		synctest.Wait()
+		v, _ := stored(t, store, "k")
+		assert.Equal(t, 2, v, "what is stored")
+	})
+}
+
+// A refresh by hand that finds an absence, where absences are not stored.
+func TestRefreshOfWhatIsGone(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }))
+		src := newSource(1)
+		_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		require.NoError(t, err)
+		src.fail(readthrough.ErrNotFound)
+		_, err = readthrough.Refresh(t.Context(), s, "k", src.load)
+		assert.ErrorIs(t, err, readthrough.ErrNotFound, "Refresh")
+		v, ok := stored(t, store, "k")
+		assert.False(t, ok, "%v is still stored", v)
+	})
+}
+
+// The same, but the load wants that nothing changes.
+func TestRefreshOfWhatIsGoneThatIsNotStored(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.NegativeTTL = -1 }))
+		_, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		require.NoError(t, err)
+		_, err = readthrough.Refresh(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			readthrough.LoadOf(ctx, "k").DoNotStore()
+			return 0, readthrough.ErrNotFound
+		})
+		assert.ErrorIs(t, err, readthrough.ErrNotFound, "Refresh")
+		v, _ := stored(t, store, "k")
+		assert.Equal(t, 1, v, "what is stored")
+	})
+}
+
+// Refresh gets the lease whatever others store meanwhile.
+func TestRefreshOfWhatOthersReplace(t *testing.T) {
+	onContested(t, 0, func(t *testing.T, store *leaseDouble, s *readthrough.CachedScope, _ func(func(context.Context) (int, error)) (readthrough.Result[int], error)) {
+		store.before("refresh", func(string) {
+			store.server.change(contestedKey, func(s *slot) { s.entry.LoadedAt = s.entry.LoadedAt.Add(1) })
+		})
+		elapsed := took(func() {
+			value, err := readthrough.Refresh(t.Context(), s, contestedKey.Name, newSource(2).load)
+			want(t, "Refresh", value, err, 2)
+		})
+		entry, _ := store.server.peek(contestedKey)
+		assert.Equal(t, 2, entry.Value, "what is stored")
+		assert.Zero(t, elapsed, "stored at once")
+	})
+}

@@ -8,8 +8,8 @@ type Source uint8
 const (
 	// FromStore says that it was in the store, and its TTL had not ended.
 	FromStore Source = iota
-	// FromLoad says that it was loaded in this process, by this read or by one that
-	// it joined.
+	// FromLoad says that it was loaded in this process, by this read or by one that this read
+	// joined.
 	FromLoad
 	// FromStale says that it was in the store, and its TTL had ended. See
 	// [ScopeOptions.StaleWhileRevalidate] and [ScopeOptions.StaleIfError].
@@ -30,17 +30,17 @@ func (s Source) String() string {
 	}
 }
 
-// Result is a value with what there is to know about it.
+// Result is a value with what is known about it.
 type Result[T any] struct {
 	Value T
 	// Source is where the value comes from.
 	Source Source
-	// Age is how long ago a load returned the value, or the source said that it is
-	// still right; 0 if the store does not know.
+	// Age is the time since a load returned the value, or since the source said that it is still
+	// right; 0 if the store does not know.
 	Age time.Duration
-	// Err is why a stale value was served that StaleIfError has kept: the error of
-	// the load, of this read or of the last one that failed, or [ErrStillLoading].
-	// It is nil for all other values.
+	// Err is why a stale value was served that StaleIfError has kept: the error of the load of this
+	// read, the error of the last load that failed, or [ErrStillLoading]. It is nil for all other
+	// values.
 	Err error
 
 	_ struct{}

@@ -2,8 +2,6 @@ package readthrough_test
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/provider"
 )
 
 // A result says where its value comes from and how old it is, to the nanosecond,
@@ -93,19 +90,16 @@ func TestResultOfAnAbsence(t *testing.T) {
 	}
 }
 
-// ageless is a store that does not know when its values were loaded.
-type ageless struct{ *plainStore }
-
-func (s ageless) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	entry, found, err := s.plainStore.Get(ctx, key)
-	entry.LoadedAt = time.Time{}
-	return entry, found, err
-}
-
 func TestResultOfUnknownAge(t *testing.T) {
 	for name, read := range resultReads[int]() {
 		bubble(t, name, func(t *testing.T) {
-			s := newScope(t, on(ageless{plain(newStore(t))}), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+			store := plain(newStore(t))
+			store.around("get", func(_ context.Context, r *request, get func() error) error {
+				err := get()
+				r.entry.LoadedAt = time.Time{} // as in a store that does not know
+				return err
+			})
+			s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
 			src := newSource(1)
 			_, err := read(t.Context(), s, "k", src.load)
 			require.NoError(t, err)
@@ -147,49 +141,6 @@ func TestResultsOfABulkRead(t *testing.T) {
 		assert.NotNil(t, got)
 		assert.Equal(t, int64(2), s.Stats().Stale, "stale values counted")
 	})
-}
-
-// dying is a context that ends when it was asked for its error that often.
-type dying struct {
-	context.Context //nolint:containedctx // it is one
-
-	asked *atomic.Int64
-	after int64
-}
-
-func (c dying) Err() error {
-	if c.asked.Add(1) > c.after {
-		return context.Canceled
-	}
-	return nil
-}
-
-// A reader that does not wait for a slow load gets the stale value or the end of
-// its context, whenever that comes, and never ErrStillLoading.
-func TestStillLoadingIsNotReturned(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		bubble(t, name, func(t *testing.T) {
-			s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, time.Second }))
-			src := newSource(1)
-			_, err := read(t.Context(), s, "k", src.load)
-			require.NoError(t, err)
-			time.Sleep(time.Minute)
-			src.take(time.Minute)
-			served := 0
-			for after := range int64(20) {
-				got, err := read(dying{t.Context(), new(atomic.Int64), after}, s, "k", src.load)
-				switch {
-				case err == nil && errors.Is(got.Err, readthrough.ErrStillLoading):
-					served++
-				case !errors.Is(err, context.Canceled):
-					t.Errorf("a context that ends after %d questions: got %+v and error %v", after, got, err)
-				}
-			}
-			assert.NotZero(t, served, "no reader was served")
-			time.Sleep(time.Hour)
-			wantIdle(t, s)
-		})
-	}
 }
 
 func TestSourceNames(t *testing.T) {

@@ -7,12 +7,12 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// CachedScope is a named keyspace of a [Cache]. Its keys are plain byte strings of 1 to [MaxKeyBytes]
+// CachedScope is a named keyspace of a [Cache]. Its keys are byte strings of 1 to [MaxKeyBytes]
 // bytes. Readable keys, such as "maintenance:42" and "system:7", let a prefix name a family. Get a
-// scope from [Cache.Scope]; it is safe for concurrent use.
+// scope from [Cache.Scope]. It is safe for concurrent use.
 type CachedScope struct{ keyspace }
 
-// Name returns the scope's name; "" for nil.
+// Name returns the name of the scope; "" for nil.
 func (s *CachedScope) Name() string {
 	if s == nil {
 		return ""
@@ -20,7 +20,7 @@ func (s *CachedScope) Name() string {
 	return s.name
 }
 
-// Stats returns the scope's statistics, which are zero for nil. It stops no reader.
+// Stats returns the statistics of the scope; the zero Stats for nil. No reader waits for it.
 func (s *CachedScope) Stats() Stats {
 	if s == nil {
 		return Stats{}
@@ -36,8 +36,10 @@ func (s *CachedScope) Stats() Stats {
 	}
 }
 
-// Has reports whether the store has a live entry under key, a value or an absence. It counts as no
-// read. The error matches [errors.ErrUnsupported] if the store is no [provider.Inspector].
+// Has reports whether the store has a live entry under key, a value or an absence. It does not
+// count as a read, and it loads nothing. [Options.InvalidateTimeout] bounds it, and while the
+// breaker is open it returns an error at once. The error matches [errors.ErrUnsupported] if the
+// store is no [provider.Inspector].
 func (s *CachedScope) Has(ctx context.Context, key string) (bool, error) {
 	if err := s.check(ctx); err != nil {
 		return false, err
@@ -49,8 +51,7 @@ func (s *CachedScope) Has(ctx context.Context, key string) (bool, error) {
 }
 
 // Entries lists the live entries of the scope: keys, weights and times, never values. The scope in
-// options is ignored. The error matches [errors.ErrUnsupported] if the store is no
-// [provider.Inspector].
+// options is ignored. Timeout, breaker and errors are those of [CachedScope.Has].
 func (s *CachedScope) Entries(ctx context.Context, options provider.ListOptions) (provider.Page, error) {
 	if err := s.check(ctx); err != nil {
 		return provider.Page{}, err
@@ -62,7 +63,7 @@ func (s *CachedScope) Entries(ctx context.Context, options provider.ListOptions)
 // isMade reports whether s is a scope of a cache.
 func (s *CachedScope) isMade() bool { return s != nil && s.engine != nil }
 
-// check returns the error of a call on s that cannot be made.
+// check returns an error if s is no scope of a cache, ctx is nil, or the cache is closed.
 func (s *CachedScope) check(ctx context.Context) error {
 	if !s.isMade() {
 		return errNoScope
@@ -70,7 +71,7 @@ func (s *CachedScope) check(ctx context.Context) error {
 	return s.checkOpen(ctx)
 }
 
-// checkScopeName returns an error that says what is wrong with name.
+// checkScopeName returns an error that says what is wrong with name, or nil.
 func checkScopeName(name string) error {
 	if name == "" || len(name) > maxScopeNameBytes {
 		return fmt.Errorf("readthrough: scope name: %d bytes: must be 1 to %d", len(name), maxScopeNameBytes)

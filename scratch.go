@@ -8,22 +8,25 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// keySet finds repetitions in a list of keys that grows. It is a hash table of
-// positions in the list, which takes less time than a map from the keys, and a
-// fifth of its memory.
+// keySet finds repetitions in a list of keys that grows. It is an open hash table of positions in
+// the list. It takes less time than a map from the keys, and a fifth of its memory. Its slots come
+// from scratch, so a bulk read allocates nothing for it.
 type keySet struct {
-	seed  maphash.Seed
-	slots []uint32 // the position in the list plus one; 0: free. At least half are free.
+	// seed is drawn for each read, so that no caller can choose keys that collide.
+	seed maphash.Seed
+	// slots have the position in the list plus one; 0: free. Their number is a power of two, and at
+	// least half of them are free, so a search ends soon.
+	slots []uint32
 }
 
 // newKeySet returns the set that has slots, which are all free.
 func newKeySet(slots []uint32) keySet { return keySet{seed: maphash.MakeSeed(), slots: slots} }
 
-// slotsFor returns how many slots the set for a list of at most n keys has.
+// slotsFor returns the number of slots for a list of at most n keys.
 func slotsFor(n int) int { return 2 << bits.Len(uint(n)) } //nolint:gosec // n is not negative
 
-// add returns the position of key in list. If it is not there, add returns -1, and
-// the caller appends it.
+// add returns the position of key in list. If key is not there, it takes a slot for the end of the
+// list and returns -1. The caller then appends key.
 func (s *keySet) add(key string, list []string) int {
 	mask := uint64(len(s.slots) - 1)
 	for slot := maphash.String(s.seed, key) & mask; ; slot = (slot + 1) & mask {
@@ -38,17 +41,22 @@ func (s *keySet) add(key string, list []string) int {
 	}
 }
 
-// scratch is memory that a bulk read works with, and the next one after it. Loads, which
-// may take longer than the read, know nothing of it.
+// scratch is the memory that a bulk read works with. The next bulk read of the scope uses it again.
+// It is only for what the read itself needs: a load may take longer than the read, so loads never
+// see it.
 type scratch struct {
 	keys      []string
 	positions []int
-	slots     []uint32         // of the keySet
-	asked     []provider.Key   // what a store with values was asked for, and maybe before
-	values    []provider.Value // its answers
+	// slots are those of the keySet.
+	slots []uint32
+	// asked and values are what a store with values was asked for, and its answers. Both have the
+	// same length.
+	asked  []provider.Key
+	values []provider.Value
 }
 
-// scratch returns memory for n keys: no keys, n positions, and a set without any.
+// scratch returns memory for n keys: an empty list of keys, the positions 0 to n-1, and n slots or
+// more, all free.
 func (s *keyspace) scratch(n int) *scratch {
 	m, ok := s.scratches.Get().(*scratch)
 	if !ok {
@@ -65,7 +73,7 @@ func (s *keyspace) scratch(n int) *scratch {
 	return m
 }
 
-// ask returns the n keys that key returns, and memory for as many answers.
+// ask returns the n keys that key returns, and room for as many answers.
 func (m *scratch) ask(n int, key func(int) provider.Key) (keys []provider.Key, values []provider.Value) {
 	if more := n - len(m.asked); more > 0 {
 		m.asked = slices.Grow(m.asked, more)[:n]
@@ -78,8 +86,8 @@ func (m *scratch) ask(n int, key func(int) provider.Key) (keys []provider.Key, v
 	return keys, m.values[:n]
 }
 
-// reuse takes memory back. What it refers to is not kept there for nobody: beyond their
-// lengths, the slices refer to nothing.
+// reuse takes memory back. It clears the slices, so that pooled memory keeps no keys and no values
+// alive.
 func (s *keyspace) reuse(m *scratch) {
 	clear(m.keys)
 	clear(m.asked)

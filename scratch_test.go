@@ -3,7 +3,6 @@ package readthrough_test
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -57,7 +56,7 @@ func TestWrapManyLeavesIDsAlone(t *testing.T) {
 // ids have their places among those that are missing there.
 func TestBulkLoadWithPendingInvalidationsInOrder(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "b", "d"), readthrough.ErrInvalidationPending)
 		src := newTable("a", "b", "c", "d")
@@ -66,22 +65,6 @@ func TestBulkLoadWithPendingInvalidationsInOrder(t *testing.T) {
 		src.wantAsked(t, "a b c d")
 		r.store.heal()
 	})
-}
-
-// A store that panics when it is asked for values costs a load, and is reported.
-func TestGetValuesThatPanics(t *testing.T) {
-	var reports atomic.Int64
-	s := newScope(t, on(keepingStore{newStore(t)}), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
-		o.OnError = func(e *readthrough.OpError) {
-			if e.Op == "get" {
-				reports.Add(1)
-			}
-		}
-	}))
-	src := newTable("a", "b")
-	values, err := readMany(t.Context(), s, src, "a", "b")
-	wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2})
-	assert.Equal(t, int64(1), reports.Load(), "reported")
 }
 
 // What one bulk read leaves behind is not in the next one.

@@ -11,76 +11,84 @@ import (
 	"github.com/readthrough/readthrough/internal/limit"
 )
 
-// flights are the calls of a scope that are under way: who loads which keys, and what stands between
-// them and the store.
+// flights are the calls of a scope that are under way: who loads which keys, and what stands
+// between them and the store. docs/decisions.md says why x/sync/singleflight is not
+// enough.
 //
-// A key has at most one flight that readers can join. It has further ones while an invalidation has
-// ended their epochs and they still fill. Everything that is decided about flights is decided under
-// mu; nothing waits under it, and no code of the user runs under it.
+// The type has the methods of five files. Each file has one question: who joins what (this one),
+// what may be stored and taken (fence.go), what an invalidation does (invalidation.go), how a
+// reader leaves (leave.go), what a failure teaches (the end of this file).
+//
+// Invariants, under mu:
+//
+//   - A key has at most one flight that readers can join: the newest of its chain in live that is
+//     not a put's. All older ones fill, or are a put's.
+//   - A flight that may still change the store without a lease is in live. So an invalidation that
+//     walks through live misses none.
+//   - clock never goes back. Each event that is compared with another one has a point of its own.
+//
+// Nothing waits under mu, no other lock is taken under it, and no code of the user runs under it.
+// So there is no lock order. One mutex for each scope is enough: a miss costs a load, and shards
+// were not faster.
 type flights struct {
-	options   *ScopeOptions // of the scope; not changed
-	inProcess bool          // the store is in the process; not changed
-	lagsHere  bool          // the store has no holds, so that lagging has to know; not changed
-	slots     limit.Slots   // of the loads that run at once
-	// scopesPending is the cache's number of scopes where something is pending.
+	// The following are set by keyspace.init, and not changed.
+
+	options   *ScopeOptions // those of the scope
+	inProcess bool          // the store is in the process
+	lagsHere  bool          // the store has no holds, so lagging has to know what may lag
+	leases    bool          // the store has leases
+	// slots are the places for loads that run at once. Package limit guards them.
+	slots limit.Slots
+	// scopesPending is the number of scopes of the cache that have something pending. While it is
+	// not 0, reads do not probe the store. conclude writes it.
 	scopesPending *atomic.Int64
 
-	// stored counts the calls that have stored something. It is raised under mu, before the flights of
-	// the call can no longer be joined. A reader reads it, without mu, before it asks the store.
+	// stored counts the calls that have stored something. land raises it under mu, in the critical
+	// section in which the flights of the call leave live. A reader reads it without mu, before it
+	// asks the store. So a reader that missed and finds no flight knows whether a value may have
+	// been stored in between:
+	//
+	//  1. The reader reads stored, asks the store and misses.
+	//  2. A call of the key fills, and lands.
+	//  3. The reader joins, and finds no flight. stored has grown, so its new call looks into the
+	//     store again before it loads (call.recheck).
 	stored atomic.Uint64
-	// bypassing is pending.size(), for readers without mu. It is written under mu: raised before the
-	// invalidation returns, lowered after the store has confirmed.
+	// bypassing is pending.size(), for readers without mu: a hit reads it and takes no lock.
+	// conclude writes it under mu: it is raised before the invalidation returns, and lowered after
+	// the store has confirmed.
 	bypassing atomic.Int64
 
 	mu sync.Mutex // guards following
-	// live has the flights of each key that matter to an invalidation: those that can be joined and
-	// those that fill. The newest is the first of its chain.
-	live    map[string]*flight
-	size    int                // the number of flights in live
-	running map[*call]struct{} // the calls that have not landed
-	clock   seq                // grows with every reader that joins, and with every validBefore
-	version uint64             // grows with every invalidation
-	joins   uint64             // grows with every run of join
-	pending pendingSet         // invalidations that the store has not confirmed
-	lagging laggingSet         // invalidations that the source may lag behind; empty if the store has holds
-	closed  bool               // no call is made any more
+	// live has, for each key, the flights that matter to an invalidation: those that can be joined
+	// and those that fill. The newest is the first of its chain.
+	live map[string]*flight
+	size int // the number of flights in live, for Stats
+	// running has the calls that have not landed, for Close.
+	// ending has the flights of loads that everybody has left and that have not ended: a reader waits
+	// for the end instead of starting another load. nil until the first.
+	ending  map[string]*flight
+	running map[*call]struct{}
+	// clock grows with every reader that joins, with every validBefore, and with every load that
+	// begins.
+	clock seq
+	// version is the number of invalidations so far. It orders them for pendingSet.
+	version uint64
+	joins   uint64 // the number of runs of join so far; see call.mark
+	// pending has the invalidations that the store has not confirmed.
+	pending pendingSet
+	// lagging has the invalidations that the source may lag behind; empty if the store has holds.
+	lagging laggingSet
+	closed  bool // no call is made any more; never unset
 
-	failures failures
+	failures failures // the keys whose loads have failed
 }
 
-// request is what a reader asks of the flights.
-type request struct {
-	items   []item  // those without an answer
-	purpose purpose // toRead or toReplace
-	stored  uint64  // flights.stored before the store was asked
-	began   seq     // when the reader joined for the first time; zero: not yet
-}
-
-// item is a key of a read that has no answer yet.
-type item struct {
-	key    string
-	index  int     // in the caller's ids
-	flight *flight // which the reader waits for
-	late   bool    // the reader may not take the outcome of flight: it began too late
-	// replaces is the LoadedAt of the stored entry that is to be replaced; zero: none.
-	replaces time.Time
-	// fallback is a stale value, which is served if the load fails or takes long. It was in the store
-	// after the read had begun, so no invalidation from before that had removed it.
-	fallback    any
-	hasFallback bool
-}
-
-// joined is what a reader that missed waits for.
-type joined struct {
-	calls  []*call  // of the items' flights, each once
-	own    *call    // the one among them that the reader has to start; nil: none
-	others int      // the number of flights of other calls
-	reader *call    // the one in whose load function the reader is; nil: none
-	failed []failed // items that are not loaded, because their last load failed
-}
-
-// join finds a flight for each item of r: one that can be joined, or one of a new call. The reader
-// counts as one waiter of each call.
+// join finds a flight for each item of r: one that can be joined, or one of a new call. It takes
+// the failed items out of r first, in the same critical section: a load that fails between a
+// question and the join would be repeated by every reader.
+//
+// The reader counts as one waiter of each call, however many keys of it the reader wants, and
+// leaves each call once.
 func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 	deadline, _ := ctx.Deadline()
 	j.reader = parentCall(ctx) // before the lock, since the context may be the user's code
@@ -98,18 +106,11 @@ func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 	if r.began == 0 {
 		r.began = g.clock
 	}
-	missing := 0
-	for n := range r.items {
-		i := &r.items[n]
-		if i.flight = g.joinableLocked(i.key); i.flight != nil {
-			continue
-		}
-		missing++
-	}
+	missing := g.findLocked(r.items)
 	j.others = len(r.items) - missing
 	if missing > 0 {
 		j.own = g.createLocked(r.items, missing, r.purpose, r.stored)
-		j.own.readerDeadline = deadline
+		j.own.readerDeadline, r.own = deadline, j.own
 		j.own.begin(ctx, g.options)
 	}
 	if j.others == 0 {
@@ -127,8 +128,26 @@ func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 	return j, nil
 }
 
-// startRefresh makes a call that no reader waits for, for those items that nobody is loading, that
-// may be stored, and whose last load did not just fail. It returns nil if there are none.
+// findLocked finds the flights that the items join: of each key the one that can be joined, or the one
+// that is about to end. It returns the number of items that have none.
+func (g *flights) findLocked(items []item) (missing int) {
+	for n := range items {
+		i := &items[n]
+		if i.flight = nil; !i.alone {
+			if i.flight = g.joinableLocked(i.key); i.flight == nil {
+				i.flight = g.ending[i.key]
+			}
+		}
+		if i.flight == nil {
+			missing++
+		}
+	}
+	return missing
+}
+
+// startRefresh makes a call that no reader waits for. It has a flight for each item that nobody is
+// loading and whose last load did not just fail. A key that bypasses the store is left out: its
+// refresh could not be stored. It returns nil if no item is left.
 func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64) *call {
 	now := time.Now()
 	g.mu.Lock()
@@ -142,7 +161,7 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 		if i.flight = g.joinableLocked(i.key); i.flight != nil {
 			continue
 		}
-		if g.bypassLocked(i.key) || g.failures.backsOff(i.key, now) {
+		if g.bypassLocked(i.key) || g.ending[i.key] != nil || g.failures.backsOff(i.key, now) {
 			i.flight = noFlight
 			continue
 		}
@@ -152,15 +171,17 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 		return nil
 	}
 	c := g.createLocked(items, missing, toRefresh, stored)
-	c.detached = true
 	c.begin(ctx, g.options)
+	c.detachLocked(g.options)
 	return c
 }
 
 // noFlight stands for the flight of an item that gets none.
 var noFlight = new(flight)
 
-// startPut makes the call of a put, which nobody joins. It returns nil if the cache is closed.
+// startPut makes the call of a put. It returns nil if the cache is closed. Nobody joins it: a
+// reader of the key during the write loads by a flight of its own, since it must not wait for a
+// write.
 func (g *flights) startPut(ctx context.Context, key string) *call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -173,8 +194,9 @@ func (g *flights) startPut(ctx context.Context, key string) *call {
 	return c
 }
 
-// joinableLocked returns the flight of key that a reader which begins now may join; nil if there is
-// none.
+// joinableLocked returns the flight of key that a reader may join now, or nil. Only the newest
+// flight that is not a put's can be one. A call whose context has ended is over, although nobody
+// may have noticed yet: to join it would only bring its error.
 func (g *flights) joinableLocked(key string) *flight {
 	f := g.live[key]
 	for f != nil && f.call.purpose == toPut {
@@ -186,7 +208,7 @@ func (g *flights) joinableLocked(key string) *flight {
 	return f
 }
 
-// bypassLocked reports whether a flight of key that begins now has to bypass the store.
+// bypassLocked reports whether a flight of key that begins now neither asks nor fills the store.
 func (g *flights) bypassLocked(key string) bool {
 	if g.pending.size() == 0 && g.lagging.size() == 0 {
 		return false // to walk through maps takes stack, even if they are empty
@@ -194,7 +216,22 @@ func (g *flights) bypassLocked(key string) bool {
 	return g.pending.covers(key) || g.lagging.covers(key)
 }
 
-// bypasses reports whether a reader has to bypass the store for key: an invalidation is pending.
+// puttingLocked reports whether a put of key in this process has the lease of the key: who reads then
+// neither waits for the lease, nor gets it.
+func (g *flights) puttingLocked(key string) bool {
+	if !g.leases {
+		return false
+	}
+	for f := g.live[key]; f != nil; f = f.next {
+		if f.call.purpose == toPut {
+			return true
+		}
+	}
+	return false
+}
+
+// bypasses reports whether a reader must not ask the store for key, because an invalidation of it
+// is pending. What lags may be read: the entries that are stored are not from a lagging source.
 func (g *flights) bypasses(key string) bool {
 	if g.bypassing.Load() == 0 {
 		return false
@@ -205,6 +242,8 @@ func (g *flights) bypasses(key string) bool {
 }
 
 // createLocked makes a call with a flight for each of those items that have none. There are n.
+// stored is flights.stored before the reader asked the store. The call is made under the lock, so
+// that two readers never make two calls for one key; to make it before the lock was not faster.
 func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint64) *call {
 	c, created := newCall(n)
 	c.purpose = purpose
@@ -223,19 +262,25 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 			continue
 		}
 		f := &created[n]
-		f.key, f.call, f.index, f.replaces = i.key, c, i.index, i.replaces
-		f.bypass, f.validBefore, f.next = g.bypassLocked(i.key), always, g.live[i.key]
-		c.recheck = c.recheck || !i.replaces.IsZero()
-		g.live[i.key] = f
-		g.size++
+		f.key, f.call, f.index = i.key, c, i.index
+		if i.replaces != nil {
+			f.replaces = i.replaces.loadedAt
+			c.recheck = c.recheck || !f.replaces.IsZero()
+		}
+		f.validBefore, f.bypass = always, i.alone || g.bypassLocked(i.key) || purpose != toPut && g.puttingLocked(i.key)
+		if !i.alone {
+			f.next = g.live[i.key]
+			g.live[i.key] = f
+			g.size++
+		}
 		c.flights[n], i.flight = f, f
 		n++
 	}
 	return c
 }
 
-// endLocked ends the epoch of f. filling says that f fills: it then stays in live until the store has
-// returned.
+// endLocked ends the epoch of f. filling says that f fills. Then f stays in live until the store
+// has returned, for the next invalidation to wait for.
 func (g *flights) endLocked(f *flight) (filling bool) {
 	f.fence, filling = f.fence.end()
 	if !filling {
@@ -244,8 +289,8 @@ func (g *flights) endLocked(f *flight) (filling bool) {
 	return filling
 }
 
-// removeLocked takes f out of live if f is there. It never takes out the flight that took the place
-// of f.
+// removeLocked takes f out of live if f is there. It compares the flights, not the keys: it never
+// takes out the flight that took the place of f.
 func (g *flights) removeLocked(f *flight) {
 	head := g.live[f.key]
 	if head == f {
@@ -267,7 +312,8 @@ func (g *flights) removeLocked(f *flight) {
 }
 
 // eachLocked calls visit for the live flights of all keys that targets cover. visit may remove the
-// flight.
+// flight. A prefix costs a walk through all flights of the scope, which are as many as the keys in
+// flight, not as the keys ever seen (G9).
 func (g *flights) eachLocked(targets Targets, visit func(*flight)) {
 	chain := func(f *flight) {
 		for f != nil {
@@ -289,8 +335,23 @@ func (g *flights) eachLocked(targets Targets, visit func(*flight)) {
 	}
 }
 
-// land ends c: no reader can join it any more, and all that wait go on. The order is: commit (the
-// fill, before this), unregister, wake.
+// land ends c. The order is commit, unregister, wake, tell, and each step has to come before the
+// next:
+//
+//  1. Commit: the fill, before land is called. If the flights left live before the fill, an
+//     invalidation would not wait for it, and could remove the entry before it is stored (G2). And
+//     a reader that came in between would find neither an entry nor a flight, and would load again
+//     (G6).
+//  2. Unregister: the flights leave live, and stored grows, in one critical section. If readers
+//     were woken before that, a reader that began too late for the outcome would join the same
+//     flight again.
+//  3. Wake: invalidations that wait for the fill, by landing, and readers, by final and then the
+//     end of the context.
+//  4. Tell: the caller calls the user's functions. Such a function may invalidate a key of the
+//     call, which waits for the call to land.
+//
+// final is set before the context ends: a reader that is woken by over looks at final to learn
+// whether it has an outcome or a cancelled load.
 func (g *flights) land(c *call) {
 	g.mu.Lock()
 	c.stage = stageLanded
@@ -300,6 +361,10 @@ func (g *flights) land(c *call) {
 	}
 	g.learnLocked(c)
 	g.retireLocked(c)
+	g.forgetEndingLocked(c)
+	if c.bound != nil {
+		c.bound.Stop()
+	}
 	if c.landing != nil {
 		close(c.landing)
 	}
@@ -308,8 +373,8 @@ func (g *flights) land(c *call) {
 	c.cancel(context.Canceled)
 }
 
-// retireLocked takes the flights of c that no longer matter out of live: all of them, or those that
-// do not fill, if the store has not returned.
+// retireLocked takes the flights of c out of live. Only those stay that fill in a store which has
+// not returned: what it stores may come after any removal, so invalidations still have to know.
 func (g *flights) retireLocked(c *call) {
 	for _, f := range c.flights {
 		if f.fence.phase == phaseFilling && c.fill == fillSent {
@@ -321,7 +386,8 @@ func (g *flights) retireLocked(c *call) {
 	}
 }
 
-// storeReturned is told that the store has returned from keeping the results of c.
+// storeReturned is called when the store has returned from a fill of c, maybe long after c has
+// landed. It may come before land, from another goroutine: then land retires the flights.
 func (g *flights) storeReturned(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -331,8 +397,8 @@ func (g *flights) storeReturned(c *call) {
 	}
 }
 
-// close ends the epochs of all flights and cancels their loads. It returns how many invalidations are
-// pending.
+// close ends the epochs of all flights and cancels their loads. Nothing is filled and nobody joins
+// after it. It returns how many keys and prefixes are pending.
 func (g *flights) close() (pending int) {
 	g.mu.Lock()
 	g.closed = true
@@ -346,14 +412,15 @@ func (g *flights) close() (pending int) {
 	return pending
 }
 
-// sizes returns the number of flights, and that of pending keys and prefixes.
+// sizes returns the number of flights in live, and the number of pending keys and prefixes.
 func (g *flights) sizes() (inFlight, pending int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.size, g.pending.size()
 }
 
-// filter returns the flights that keep accepts: the very slice, if these are all.
+// filter returns the flights for which keep reports true. If these are all, it returns the very
+// slice: most calls have one flight, and a copy would be an allocation for each step of a miss.
 func filter(flights []*flight, keep func(*flight) bool) []*flight {
 	for i, f := range flights {
 		if keep(f) {
@@ -378,15 +445,15 @@ type failed struct {
 	err error
 }
 
-// takeFailedLocked takes the items out of r that are not loaded, because their last load failed a short
-// time ago.
+// takeFailedLocked takes those items out of r that are not loaded, because their last load failed a
+// short time ago. Refresh ignores failures: its caller wants a load now.
 func (g *flights) takeFailedLocked(r *request) (out []failed) {
 	if len(g.failures.keys) == 0 || r.purpose == toReplace {
 		return nil
 	}
 	now, left := time.Now(), r.items[:0]
 	for _, i := range r.items {
-		if err := g.failures.instead(i.key, i.hasFallback, now); err != nil {
+		if err := g.failures.instead(i.key, i.hasFallback(), now); err != nil {
 			out = append(out, failed{i, err})
 		} else {
 			left = append(left, i)
@@ -396,8 +463,8 @@ func (g *flights) takeFailedLocked(r *request) (out []failed) {
 	return out
 }
 
-// learnLocked remembers which loads of c have failed, and forgets the failures of those that have not.
-// A load that was invalidated or abandoned teaches nothing.
+// learnLocked records which loads of c have failed, and forgets the failures of the keys that were
+// loaded. A load that was abandoned teaches nothing: it failed because nobody waited.
 func (g *flights) learnLocked(c *call) {
 	if c.abandoned {
 		return
@@ -412,7 +479,8 @@ func (g *flights) learnLocked(c *call) {
 	}
 }
 
-// failedLocked remembers that the load of f has failed.
+// failedLocked records that the load of f has failed. A load that was invalidated teaches nothing:
+// its error may be about a source that has changed since.
 func (g *flights) failedLocked(f *flight, err error) {
 	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
 		return
@@ -420,7 +488,7 @@ func (g *flights) failedLocked(f *flight, err error) {
 	g.failures.add(f.key, err, time.Now(), g.options)
 }
 
-// backOff keeps the process from loading the key of f in the background for a while.
+// backOff keeps the process from refreshing the key of f for a while.
 func (g *flights) backOff(f *flight, pause time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

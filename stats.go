@@ -8,37 +8,35 @@ import (
 	"github.com/readthrough/readthrough/internal/counter"
 )
 
-// Stats are the statistics of a scope since it was made. They are read one
-// after the other, without stopping anybody: while calls are under way they need
-// not add up.
+// Stats are the statistics of a scope since it was made. They are read one after the other, and no
+// reader waits for that. So while reads are under way, the numbers need not add up.
 type Stats struct {
 	// Hits and Misses count keys that were read: answered by the store, or not.
 	// Keys read while the store is bypassed are misses.
 	Hits, Misses int64
-	// Joined counts the misses that waited for a load which was already under
-	// way.
+	// Joined counts the misses that waited for a load which was already under way.
 	Joined int64
-	// Stale counts the keys whose stale values were served: those that were hits,
-	// because of StaleWhileRevalidate, and those that were misses, because of
-	// StaleIfError.
+	// Stale counts the keys whose stale values were served. Those because of StaleWhileRevalidate
+	// count as hits, too, and those because of StaleIfError as misses.
 	Stale int64
 	// Refreshes counts the loads that were begun in the background, for no reader.
 	Refreshes int64
 	// Loads counts the runs of load functions; a bulk load is one. LoadErrors
 	// counts those that failed, panicked or timed out.
 	Loads, LoadErrors int64
-	// RefusedFills counts loaded values that were not stored because an
-	// invalidation came while they were loaded.
+	// RefusedFills counts loaded values that were not stored, because an invalidation came while
+	// they were loaded, or because their leases had ended.
 	RefusedFills int64
 	// Invalidations counts keys and prefixes invalidated.
 	Invalidations int64
 	// Pending is the number of keys and prefixes whose invalidation the store has
 	// not confirmed yet. One prefix, "", stands for the whole scope.
 	Pending int
-	// ProviderErrors counts errors of the store, including entries that could
-	// not be read and values that it would not keep.
+	// ProviderErrors counts errors of the store, with entries that could not be read and values
+	// that it would not keep. Requests that the breaker stopped do not count.
 	ProviderErrors int64
-	// InFlight is the number of keys that are being loaded or stored.
+	// InFlight is the number of keys that are being loaded or stored. A key counts once for each
+	// load.
 	InFlight int
 	// LoadTime is the distribution of the durations of loads.
 	LoadTime Histogram
@@ -69,7 +67,8 @@ const (
 	bucketCount = 22 // the last bound is 64 µs · 2^20, 67 s
 )
 
-// scopeStats are the counters behind [Stats].
+// scopeStats are the counters behind [Stats]. Each is written without a lock, by whichever
+// goroutine does the work.
 type scopeStats struct {
 	hits           counter.Counter // the only one on the path of a hit
 	misses         atomic.Int64
@@ -85,6 +84,7 @@ type scopeStats struct {
 	loadBuckets    [bucketCount]atomic.Int64
 }
 
+// loaded counts a run of a load function.
 func (s *scopeStats) loaded(took time.Duration, err error) {
 	s.loads.Add(1)
 	if err != nil {
@@ -102,6 +102,7 @@ func bucketOf(d time.Duration) int {
 	return min(bits.Len64(uint64((d-1)/firstBound)), bucketCount-1)
 }
 
+// loadTime returns the distribution of the durations of loads.
 func (s *scopeStats) loadTime() Histogram {
 	h := Histogram{Sum: time.Duration(s.loadSum.Load()), Buckets: make([]Bucket, bucketCount)}
 	for i := range h.Buckets {

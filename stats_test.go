@@ -16,7 +16,7 @@ import (
 
 func TestStats(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.delay = time.Second
 		var readers sync.WaitGroup
 		for range 10 { // a miss that loads and nine that join
@@ -130,77 +130,6 @@ func TestLoadTimeBuckets(t *testing.T) {
 		for i, b := range got.Buckets {
 			assert.Equal(t, wanted[i], b.Count, "bucket %d, up to %v", i, b.UpTo)
 		}
-	})
-}
-
-// TestEvents: an observer is told of everything, once.
-func TestEvents(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, nil)
-		seen := 0
-		expect := func(what string, wanted ...happened) {
-			t.Helper()
-			synctest.Wait()
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			got := r.events[seen:]
-			seen = len(r.events)
-			require.Len(t, got, len(wanted), "%s: events", what)
-			for i, e := range got {
-				w := wanted[i]
-				assert.Equal(t, "s", e.Scope, "%s: event %d", what, i)
-				assert.Equal(t, w.kind, e.kind, "%s: event %d", what, i)
-				assert.Equal(t, w.Key, e.Key, "%s: event %d", what, i)
-				assert.Equal(t, w.Count, e.Count, "%s: event %d", what, i)
-				assert.Equal(t, w.Duration, e.Duration, "%s: event %d", what, i)
-				assert.ErrorIs(t, e.Err, w.Err, "%s: event %d", what, i)
-			}
-		}
-		event := func(kind, key string, count int) happened {
-			return happened{readthrough.Event{Key: key, Count: count}, kind}
-		}
-		lasting := func(e happened, d time.Duration, err error) happened {
-			e.Duration, e.Err = d, err
-			return e
-		}
-		const hit, miss, join, load = "hit", "miss", "join", "load"
-		const refused, invalidate = "refusedFill", "invalidate"
-
-		r.delay = time.Second
-		r.read("k")
-		expect("miss", event(miss, "k", 1), lasting(event(load, "k", 1), time.Second, nil))
-		r.read("k")
-		expect("hit", event(hit, "k", 1))
-
-		first := async(func() (string, error) { return r.readCtx(t.Context(), r.scope, "l") })
-		synctest.Wait()
-		r.read("l")
-		<-first
-		expect("join", event(miss, "l", 1), event(miss, "l", 1), event(join, "l", 1), lasting(event(load, "l", 1), time.Second, nil))
-
-		r.delay = 0
-		r.readMany("k", "m", "n")
-		expect("bulk", event(hit, "", 1), event(miss, "", 2), event(load, "", 2))
-
-		_, _ = readthrough.Wrap(t.Context(), r.scope, "e", func(context.Context) (int, error) { return 0, errFault })
-		expect("load error", event(miss, "e", 1), lasting(event(load, "e", 1), 0, errFault))
-
-		_, _ = readthrough.Wrap(t.Context(), r.scope, "f", func(ctx context.Context) (int, error) { return 0, r.scope.Invalidate(ctx, "f") })
-		expect("refused fill", event(miss, "f", 1), event(invalidate, "f", 1), event(load, "f", 1), event(refused, "f", 1))
-
-		r.store.hook("deletePrefix", func(context.Context, []string) error { time.Sleep(time.Millisecond); return nil })
-		_, _ = r.scope.InvalidatePrefix(t.Context(), "k")
-		expect("prefix", lasting(event(invalidate, "k", 1), time.Millisecond, nil))
-		_, _ = r.scope.InvalidateTargets(t.Context(), readthrough.Targets{Keys: []string{"k", "l"}, Prefixes: []string{"m"}})
-		expect("targets", lasting(event(invalidate, "", 3), time.Millisecond, nil))
-
-		r.store.fail(faultError, "delete")
-		_ = r.scope.Invalidate(t.Context(), "k")
-		expect("pending", lasting(event("error", "k", 1), 0, errFault),
-			lasting(event(invalidate, "k", 1), 0, readthrough.ErrInvalidationPending))
-		r.store.heal()
-		time.Sleep(recovery)
-		expect("recovered", event("recovered", "k", 1))
 	})
 }
 

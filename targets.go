@@ -2,9 +2,11 @@ package readthrough
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
+// checkKey returns an error if key is empty or too long. what names it in the error.
 func checkKey(what, key string) error {
 	if key == "" || len(key) > MaxKeyBytes {
 		return badKey(what, key)
@@ -12,7 +14,8 @@ func checkKey(what, key string) error {
 	return nil
 }
 
-// badKey is apart so that checkKey, which is on the path of every hit, is inlined.
+// badKey is apart from checkKey, so that the compiler inlines checkKey, which is on the path of
+// every hit.
 func badKey(what, key string) error {
 	if key == "" {
 		return fmt.Errorf("readthrough: %s: must not be empty", what)
@@ -20,20 +23,20 @@ func badKey(what, key string) error {
 	return fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)
 }
 
-// Targets are what an invalidation covers.
+// Targets are what an invalidation covers. The zero value covers nothing.
 type Targets struct {
-	// Keys are single keys.
+	// Keys are single keys. Example: "maintenance:42".
 	Keys []string
-	// Prefixes stand for all keys that begin with one of them; the empty prefix
-	// for the whole scope.
+	// Prefixes stand for all keys that begin with one of them. The empty prefix stands for the
+	// whole scope. Example: "list:".
 	Prefixes []string
 }
 
 // size returns the number of keys and prefixes.
 func (t Targets) size() int { return len(t.Keys) + len(t.Prefixes) }
 
-// covering returns a function that reports whether t covers a key. It takes the same time however many
-// keys t has.
+// covering returns a function that reports whether t covers a key. Its cost does not depend on the
+// number of keys in t.
 func (t Targets) covering() func(key string) bool {
 	keys := make(map[string]struct{}, len(t.Keys))
 	for _, key := range t.Keys {
@@ -45,6 +48,7 @@ func (t Targets) covering() func(key string) bool {
 	}
 }
 
+// coverByPrefix reports whether key begins with a prefix of t.
 func (t Targets) coverByPrefix(key string) bool {
 	for _, prefix := range t.Prefixes {
 		if strings.HasPrefix(key, prefix) {
@@ -54,6 +58,7 @@ func (t Targets) coverByPrefix(key string) bool {
 	return false
 }
 
+// validate returns the error of a bad key or prefix.
 func (t Targets) validate() error {
 	for _, key := range t.Keys {
 		if err := checkKey("key", key); err != nil {
@@ -68,8 +73,8 @@ func (t Targets) validate() error {
 	return nil
 }
 
-// without returns the keys of t if none of other are among them, and the
-// prefixes of t that other lacks: a deletion of keys is confirmed as a whole.
+// without returns the prefixes of t that other lacks, and the keys of t if other has none: the keys
+// of an invalidation are confirmed as a whole.
 func (t Targets) without(other Targets) Targets {
 	rest := Targets{Keys: t.Keys}
 	if len(other.Keys) > 0 {
@@ -87,7 +92,15 @@ func (t Targets) without(other Targets) Targets {
 	return rest
 }
 
-// single returns the key or prefix that t consists of, and "" if there are more.
+// with returns the targets of both.
+func (t Targets) with(other Targets) Targets {
+	return Targets{
+		Keys:     slices.Concat(t.Keys, other.Keys),
+		Prefixes: slices.Concat(t.Prefixes, other.Prefixes),
+	}
+}
+
+// single returns the key or prefix that t consists of, or "" if there are more.
 func (t Targets) single() string {
 	switch {
 	case t.size() != 1:

@@ -1,7 +1,6 @@
 package readthrough
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -11,7 +10,7 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// valueOf returns a stored value as a T.
+// valueOf returns a stored value as a T. In a store outside the process it decodes the value.
 func valueOf[T any](stored any) (T, error) {
 	if value, ok := stored.(T); ok {
 		if _, encoded := stored.(provider.Encoded); !encoded {
@@ -21,7 +20,7 @@ func valueOf[T any](stored any) (T, error) {
 	return convert[T](stored)
 }
 
-// convert is valueOf for all but the common case.
+// convert is valueOf without its common case. It is apart so that the common case stays small.
 func convert[T any](stored any) (T, error) {
 	var value T
 	if encoded, ok := stored.(provider.Encoded); ok {
@@ -37,8 +36,8 @@ func convert[T any](stored any) (T, error) {
 	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", errTypeMismatch, stored, reflect.TypeFor[T]())
 }
 
-// holdsA reports whether a stored value is one that valueOf returns as a T, unless its bytes are
-// damaged.
+// holdsA reports whether valueOf returns a stored value as a T, unless the bytes of the value are
+// damaged. It does not decode.
 func holdsA[T any](stored any) bool {
 	want := reflect.TypeFor[T]()
 	if encoded, ok := stored.(provider.Encoded); ok {
@@ -48,20 +47,10 @@ func holdsA[T any](stored any) bool {
 	return ok || stored == nil && want.Kind() == reflect.Interface
 }
 
-// loadAlone runs a load function for one reader, past the store and all flights.
-func loadAlone[T any](ctx context.Context, load func(context.Context) (T, error)) (value T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: stack()}
-		}
-	}()
-	return load(ctx)
-}
-
 // stack returns the stack of the calling goroutine.
 func stack() []byte { return debug.Stack() }
 
-// age returns how long ago loadedAt was; 0 if that is not known.
+// age returns how long ago loadedAt was; 0 if that is not known, or if the clock went back.
 func age(loadedAt time.Time) time.Duration {
 	if loadedAt.IsZero() {
 		return 0
@@ -82,7 +71,8 @@ func isNil(v any) bool {
 	}
 }
 
-// same reports whether two errors are one and the same: a bulk load fails for many ids with one error.
+// same reports whether two errors are one and the same error. errors.Is would call user code, and
+// two errors that match may say different things.
 func same(a, b error) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b //nolint:errorlint // identity is meant
 }

@@ -8,24 +8,30 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Wrap returns the value under key: from the store, or else from load, whose result is then stored for
-// the scope's TTL.
+// Wrap returns the value under key: from the store, or else from load, whose result is then stored
+// for [ScopeOptions.TTL].
 //
-// However many callers ask for a key that is not stored, one load runs for all of them, in a goroutine
-// of its own. It has the values of the first caller's context, but not its cancellation: each caller
-// waits on its own context, and when the last one has left, the context of the load is cancelled. All
-// waiting callers get the error of the load, its panic (as [*PanicError]), or [ErrGoexit]; nothing is
-// stored then.
+// However many readers ask for a key that is not stored, one load runs for all of them, in a
+// goroutine of its own. Its context has the values of the first reader's context, but not its
+// cancellation. Each reader waits on its own context. When the last one has left, the context of
+// the load is cancelled. All waiting readers get the error of the load, its panic (as
+// [*PanicError]), or [ErrGoexit], and nothing is stored.
 //
-// If load returns an error that matches [ErrNotFound] or [ScopeOptions.NotFound], the absence is stored
-// for [ScopeOptions.NegativeTTL]. nil pointers, zero values and empty slices are ordinary values.
+// If load returns an error that matches [ErrNotFound] or [ScopeOptions.NotFound], the absence is
+// stored for [ScopeOptions.NegativeTTL]. nil pointers, zero values and empty slices are ordinary
+// values.
 //
 // A read that begins after an invalidation of key has returned never gets a value that was loaded
-// before the invalidation began. A store that fails or hangs does not fail the read: load answers. An
-// error of Wrap therefore comes from load or from ctx, or it names a bad argument; or it is
-// [ErrLoadTimeout], [ErrClosed] or [ErrRecursiveLoad].
+// before the invalidation began. A store that fails or hangs does not fail the read: load answers.
+// So an error of Wrap has one of these sources:
 //
-// All callers share the value: do not change what it points to.
+//   - load: its error, its panic or its Goexit, now or within [ScopeOptions.ErrorTTL]
+//   - ctx: it has ended, and the value was not there
+//   - [ErrLoadTimeout], [ErrClosed] or [ErrRecursiveLoad]
+//   - a bad argument: ctx, s or load is nil, key is empty or longer than [MaxKeyBytes], or an
+//     option has a bad value
+//
+// Wrap is safe for concurrent use. All readers share the value: do not change what it points to.
 func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
 	ttls, err := checkRead(ctx, s, key, load != nil, options)
 	if err != nil {
@@ -40,8 +46,8 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 	return result.Value, err
 }
 
-// WrapResult is [Wrap] for callers that want to know where the value comes from, and how old it is.
-// With an error there is no value.
+// WrapResult is [Wrap] for readers that want to know where the value comes from, how old it is, and
+// why a stale value was served. With an error there is no value.
 func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
 	ttls, err := checkRead(ctx, s, key, load != nil, options)
 	if err != nil {
@@ -55,14 +61,17 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 	return readOne(ctx, &s.keyspace, key, load, ttls, toRead, stored, known)
 }
 
-// Refresh loads the value under key now, whatever is stored, and stores it: after a change of the source
-// that nobody announced, or to have a value before the first read. It returns what a load brought that
-// began after Refresh did: its own load, or one that others began meanwhile.
+// Refresh loads the value under key now, whatever is stored, and stores it: after a change of the
+// source that nobody announced, or to have a value before the first read. It returns the value of a
+// load that began after Refresh did: its own load, or one that another reader began meanwhile.
 //
-// Other readers get what is stored until the new value replaces it. If the load fails, what is stored
-// stays, and Refresh returns the error, without a stale value. A store with leases that is no
-// [provider.Refresher] cannot do that: there the entry is removed first. An invalidation that comes
-// during the load wins, as for [Wrap]. All else that Wrap says holds too.
+// Other readers get what is stored until the new value replaces it. If the load fails, the stored
+// value stays, and Refresh returns the error and no stale value. [ScopeOptions.ErrorTTL] and
+// [ScopeOptions.RetryAfter] do not keep it from loading. An invalidation during the load wins, as
+// for [Wrap]: the value is returned and not stored.
+//
+// A store with leases that is no [provider.Refresher] cannot replace an entry. There the entry is
+// removed first. Everything else that Wrap says holds, too.
 func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
 	ttls, err := checkRead(ctx, s, key, load != nil, options)
 	if err != nil {
@@ -73,7 +82,7 @@ func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(c
 	return result.Value, err
 }
 
-// checkRead returns the TTLs of a read of one key, or the error of a bad argument.
+// checkRead returns the TTLs of a read of one key, or the error of a bad argument (G10).
 func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
 	ttls, err := checkReads(s, true, hasLoad, options)
 	if err == nil {
@@ -82,7 +91,8 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 	return ttls, err
 }
 
-// checkReads is the part of checkRead that is the same for every call of a memoized function.
+// checkReads is the part of checkRead that has one result for every call of a memoized function.
+// Memoize runs it once.
 func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
 	switch {
 	case !s.isMade():
@@ -98,13 +108,18 @@ func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttl
 
 // ---- a look into the store
 
-// lookup is what a look into the store brought.
+// lookup is the result of a look into the store, before anything is decided about loads. It is a
+// value, so a hit allocates nothing.
 type lookup[T any] struct {
-	value    T
-	err      error           // for a hit of an absence
-	entry    *provider.Entry // what is stored and not served as it is; nil: nothing
-	stored   uint64          // flights.stored before the look
-	answered bool            // a hit
+	value T
+	// err is the error of a hit of an absence.
+	err error
+	// entry is what is stored and not served as it is; nil: nothing.
+	entry *provider.Entry
+	// stored is flights.stored before the look. It has to be read before: see flights.stored.
+	stored uint64
+	// answered: it was a hit.
+	answered bool
 }
 
 // lookUp answers a read if there is an entry that is served as it is.
@@ -119,9 +134,9 @@ func lookUp[T any](ctx context.Context, s *keyspace, key string) (l lookup[T]) {
 	return l
 }
 
-// quick answers a read from a store that has values without their entries. It is the path of most hits.
-// Where it is unsure, lookUpEntry has to be asked. key may be a buffer that is used again, if the observer
-// has no Hit.
+// quick answers a read from a store that has values without their entries. Most hits take this
+// path. If it returns Unsure, lookUpEntry has to be asked. key may be a buffer that its caller uses
+// again, if the observer has no Hit.
 func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is provider.Presence) {
 	given, is := s.getValue(ctx, key)
 	if is != provider.Present {
@@ -135,7 +150,8 @@ func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is pro
 	return value, provider.Present
 }
 
-// lookUpEntry answers a read that quick has not answered.
+// lookUpEntry answers a read that quick has not answered. is is what quick has returned. It keeps
+// an entry that is not fresh for readOne, so the store is asked once.
 func (l *lookup[T]) lookUpEntry(ctx context.Context, s *keyspace, key string, is provider.Presence) {
 	if is == provider.Missing {
 		return
@@ -159,61 +175,66 @@ func (l *lookup[T]) lookUpEntry(ctx context.Context, s *keyspace, key string, is
 	}
 }
 
-// boxed moves an entry to the heap. What is served at once stays off it.
+// boxed moves an entry to the heap. An entry that is served at once stays off it: only boxed makes
+// its argument escape.
 func boxed(e provider.Entry) *provider.Entry { return &e }
 
 // ---- a read of one key
 
-// one is the typed end of a read of one key.
+// one is a read of one key, with its typed end. It is one piece of memory, which the next read of
+// its type uses again: nothing refers to a read after its end.
 type one[T any] struct {
 	read
 
 	loadOne func(context.Context) (T, error)
 	result  Result[T]
-	absence error   // why there is no value
-	room    [1]item // for the items of the read
+	// absence is why there is no value, if the source has none.
+	absence error
+	// room is the memory of the read's items.
+	room [1]item
 }
 
-// readOne answers a read that lookUp has not answered. entry is what is stored; nil: nothing.
+// readOne answers a read that lookUp has not answered. entry is what is stored; nil: nothing, or
+// the caller does not want it. stored is flights.stored before the store was asked.
 func readOne[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error), ttls ttls, purpose purpose, stored uint64, entry *provider.Entry) (Result[T], error) {
-	o := &one[T]{loadOne: load}
+	o, ok := s.reads.Get().(*one[T])
+	if !ok {
+		o = new(one[T])
+	}
+	o.loadOne = load
 	r := &o.read
 	r.scope, r.target, r.ttls, r.purpose, r.stored = s, o, ttls, purpose, stored
 	o.room[0].key = key
 	r.items, r.single = o.room[:], true
+	err := o.answer(ctx, entry)
+	result := o.result
+	*o = one[T]{}
+	s.reads.Put(o)
+	return result, err
+}
+
+// answer sets the result of the read, or returns its error.
+func (o *one[T]) answer(ctx context.Context, entry *provider.Entry) error {
+	r, s, key := &o.read, o.scope, o.room[0].key
 	if entry != nil && r.serve(ctx, &o.room[0], entry) {
 		s.hit(ctx, key)
 		r.refresh(ctx)
-		return o.result, o.absence
+		return o.absence
 	}
-	if purpose == toRead {
+	if r.purpose == toRead {
 		s.stats.misses.Add(1)
 		s.tell(ctx, s.observer.Miss, Event{Key: key, Count: 1})
 	}
 	if err := r.miss(ctx); err != nil {
-		return Result[T]{Value: o.result.Value}, err
-	}
-	return o.result, o.absence
-}
-
-func (o *one[T]) load(ctx context.Context, flights []*flight) error {
-	value, err := o.loadOne(ctx)
-	switch {
-	case err == nil:
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
-	case o.scope.isNotFound(err):
-		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: o.scope.absence(err)}
-	default:
+		o.result = Result[T]{Value: o.result.Value}
 		return err
 	}
-	return nil
+	return o.absence
 }
 
+func (o *one[T]) loader() loader { return &oneLoader[T]{o.scope, o.loadOne} }
+
 func (*one[T]) decode(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
-
-func (*one[T]) isLoaded(stored any) bool { return holdsA[T](stored) }
-
-func (*one[T]) own() {}
 
 func (o *one[T]) put(_ *item, stored any, source Source, loadedAt time.Time, why error) error {
 	value, err := valueOf[T](stored)
@@ -229,11 +250,27 @@ func (o *one[T]) absent(_ *item, err error) {
 	}
 }
 
-func (o *one[T]) loadAlone(ctx context.Context, _ []item) error {
-	value, err := loadAlone(ctx, o.loadOne)
-	if err != nil && o.scope.isNotFound(err) {
-		err = o.scope.absence(err)
-	}
-	o.result = Result[T]{Value: value, Source: FromLoad}
-	return err
+// oneLoader is the typed end of a call that loads one key. It is apart from the read, which the call
+// may outlast.
+type oneLoader[T any] struct {
+	scope   *keyspace
+	loadOne func(context.Context) (T, error)
 }
+
+// load runs the load function. An absence is an outcome, and not an error of the load.
+func (l *oneLoader[T]) load(ctx context.Context, flights []*flight) error {
+	value, err := l.loadOne(ctx)
+	switch {
+	case err == nil:
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}
+	case l.scope.isNotFound(err):
+		flights[0].outcome = outcome{known: true, entry: provider.Entry{Absent: true}, err: l.scope.absence(err)}
+	default:
+		return err
+	}
+	return nil
+}
+
+func (*oneLoader[T]) decode(entry provider.Entry) (any, error) { return valueOf[T](entry.Value) }
+
+func (*oneLoader[T]) isLoaded(stored any) bool { return holdsA[T](stored) }

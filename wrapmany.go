@@ -2,6 +2,7 @@ package readthrough
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -10,21 +11,22 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// WrapMany returns the values of ids, each of them stored under the key that key returns for it. Stored
-// values come from the store. For all others together, load is called once, with the missing ids in
-// their order. Ids that the result of load lacks are absent: they are not in the result, and their
-// absence is stored like that of [Wrap].
+// WrapMany returns the values of ids. Each of them is stored under the key that key returns for it.
+// Stored values come from the store. For all others together, load is called once, with the missing
+// ids in their order. An id that the result of load lacks is absent: it is not in the result of
+// WrapMany, and its absence is stored like that of [Wrap].
 //
-// Bulk and single reads share their loads: an id that is being loaded is not loaded again. What [Wrap]
-// says of loads, contexts, invalidations and outages holds for each id.
+// Bulk and single reads share their loads: an id that is being loaded is not loaded again. What
+// [Wrap] says of loads, contexts, invalidations and outages holds for each id.
 //
-// If load returns an error, WrapMany returns it together with all values that it has: the stored ones,
-// those of other loads, and those that load returned beside its error. The missing ids are not absent
-// then. The result is never nil.
+// If load returns an error, WrapMany returns it together with all values that it has: the stored
+// ones, those of other loads, and those that load returned with its error. The missing ids are not
+// absent then. The result is never nil.
 //
-// Repeated ids count once. Ids in the result of load that nobody asked for are ignored, and reported to
-// [Options.OnError]. key must return different keys for different ids: two ids with one key are an
-// error, as is an empty or too long key.
+// Repeated ids count once. Ids in the result of load that were not asked for are ignored, and
+// reported to [Options.OnError]. key must return different keys for different ids. Two ids with one
+// key are an error, and so is a key that is empty or longer than [MaxKeyBytes], or an id that
+// cannot be compared. After such an error nothing was read. No ids at all are an empty result.
 func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]T, error) {
 	ttls, err := checkReadMany(ctx, s, key != nil, load != nil, options)
 	if err != nil {
@@ -38,8 +40,8 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 	return r.values, r.run(ctx, ttls)
 }
 
-// WrapManyResult is [WrapMany] for callers that want to know where each value comes from, and how old
-// it is.
+// WrapManyResult is [WrapMany] for readers that want to know where each value comes from, how old
+// it is, and why a stale value was served.
 func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]Result[T], error) {
 	ttls, err := checkReadMany(ctx, s, key != nil, load != nil, options)
 	if err != nil {
@@ -54,7 +56,7 @@ func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, i
 	return r.results, err
 }
 
-// checkReadMany returns the TTLs of a read of many keys, or the error of a bad argument.
+// checkReadMany returns the TTLs of a read of many keys, or the error of a bad argument (G10).
 func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
 	ttls, err := checkReads(s, hasKey, hasLoad, options)
 	if err == nil {
@@ -63,20 +65,26 @@ func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, op
 	return ttls, err
 }
 
-// bulk is the typed end of a read of many ids.
+// bulk is a read of many ids, with its typed end.
 type bulk[ID comparable, T any] struct {
 	read
 
-	ids      []ID     // each once
-	keys     []string // keys[i] is the key of ids[i]; the memory is that of scratch
-	owned    bool     // ids are not the caller's, since a load works with them
+	// ids are those of the caller, each once. They are the caller's slice until a load works with
+	// them (own).
+	ids []ID
+	// keys has the key of each id at the same position. Its memory is that of scratch.
+	keys []string
+	// owned: ids is a copy, since a load works with it.
+	owned    bool
 	scratch  *scratch
 	loadMany func(context.Context, []ID) (map[ID]T, error)
-	values   map[ID]T         // what is read; nil if results are
-	results  map[ID]Result[T] // what is read; nil if values are
+	// values is what was read; nil if results is.
+	values map[ID]T
+	// results is what was read, with the sources; nil if values is.
+	results map[ID]Result[T]
 }
 
-// newBulk makes the read of ids, or returns the error of a bad one.
+// newBulk makes the read of ids, or returns the error of a bad id or key.
 func newBulk[ID comparable, T any](s *keyspace, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error)) (*bulk[ID, T], error) {
 	if len(ids) == 0 {
 		return new(bulk[ID, T]), nil
@@ -87,7 +95,9 @@ func newBulk[ID comparable, T any](s *keyspace, ids []ID, key func(ID) string, l
 	return r, r.makeKeys(key)
 }
 
-// makeKeys makes the keys of the ids, and leaves repeated ids out.
+// makeKeys makes the keys of the ids, and leaves repeated ids out. It copies ids only if there is a
+// repetition. An id in an interface may hold what cannot be compared, and a map of ids would panic:
+// that is an error here (G10).
 func (r *bulk[ID, T]) makeKeys(key func(ID) string) error {
 	ids, known := r.ids, newKeySet(r.scratch.slots)
 	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
@@ -127,15 +137,17 @@ func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
 	r.ttls, r.stored = ttls, r.scope.flights.stored.Load()
 	missing := r.takeValues(ctx)
 	r.look(ctx)
-	if len(missing) > 0 {
+	if len(r.items) == 0 {
+		r.items = missing
+	} else if len(missing) > 0 {
 		r.add(missing)
 	}
 	r.count(ctx, len(r.items))
 	return r.miss(ctx)
 }
 
-// takeValues takes the values that are stored where nothing else of the entry is needed. It returns the
-// ids that are missing; the store has to be asked for the entries of the others, which are items now.
+// takeValues takes the values that are stored where nothing else of the entry is needed. It returns
+// the ids that are missing. The others become items: the store has to be asked for their entries.
 func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 	if !r.scope.quick || r.results != nil {
 		r.items = make([]item, len(r.ids))
@@ -164,13 +176,17 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 		default:
 			r.items = append(r.items, item{key: r.keys[i], index: i})
 		case provider.Missing:
+			if missing == nil {
+				missing = make([]item, 0, len(asked)-n)
+			}
 			missing = append(missing, item{key: r.keys[i], index: i})
 		}
 	}
 	return missing
 }
 
-// notBypassed returns the positions of the ids for which the store is asked, and the others.
+// notBypassed returns the positions of the ids for which the store is asked, and the others as
+// items.
 func (r *bulk[ID, T]) notBypassed() (asked []int, bypassed []item) {
 	g := &r.scope.flights
 	asked = r.scratch.positions[:len(r.ids)]
@@ -187,7 +203,7 @@ func (r *bulk[ID, T]) notBypassed() (asked []int, bypassed []item) {
 	return asked, bypassed
 }
 
-// count counts a read of which so many ids were missing.
+// count counts a read, and tells the observer. missing is how many ids were not in the store.
 func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	s, hits := r.scope, len(r.ids)-missing
 	s.stats.hits.Add(int64(hits))
@@ -200,17 +216,26 @@ func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	}
 }
 
+// load runs the load function for the ids of flights. It takes the values that come with an error,
+// too: one bad id among a hundred does not lose the others.
 func (r *bulk[ID, T]) load(ctx context.Context, flights []*flight) error {
 	ids := make([]ID, len(flights)) // the load function may keep or change them
 	for n, f := range flights {
 		ids[n] = r.ids[f.index]
 	}
 	loaded, err := r.loadMany(ctx, ids)
+	var each *idErrors[ID]
+	if !errors.As(err, &each) {
+		each = nil
+	}
 	used := 0
 	for _, f := range flights {
-		if value, ok := loaded[r.ids[f.index]]; ok {
+		id := r.ids[f.index]
+		if value, ok := loaded[id]; ok {
 			f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 			used++
+		} else if each != nil {
+			f.outcome = each.outcome(id)
 		}
 	}
 	if unexpected := len(loaded) - used; unexpected > 0 {
@@ -223,11 +248,13 @@ func (*bulk[ID, T]) decode(entry provider.Entry) (any, error) { return valueOf[T
 
 func (*bulk[ID, T]) isLoaded(stored any) bool { return holdsA[T](stored) }
 
-// own lets ids outlast the read.
-func (r *bulk[ID, T]) own() {
+// loader returns the read itself. It copies ids, once, so that a load may use them after the read
+// has returned.
+func (r *bulk[ID, T]) loader() loader {
 	if !r.owned {
 		r.ids, r.owned = slices.Clone(r.ids), true
 	}
+	return r
 }
 
 func (r *bulk[ID, T]) put(i *item, stored any, source Source, loadedAt time.Time, why error) error {
@@ -243,17 +270,3 @@ func (r *bulk[ID, T]) put(i *item, stored any, source Source, loadedAt time.Time
 }
 
 func (*bulk[ID, T]) absent(*item, error) {}
-
-func (r *bulk[ID, T]) loadAlone(ctx context.Context, items []item) error {
-	ids := make([]ID, len(items))
-	for n := range items {
-		ids[n] = r.ids[items[n].index]
-	}
-	loaded, err := loadAlone(ctx, func(ctx context.Context) (map[ID]T, error) { return r.loadMany(ctx, ids) })
-	for n := range items {
-		if value, ok := loaded[ids[n]]; ok {
-			_ = r.put(&items[n], value, FromLoad, time.Time{}, nil)
-		}
-	}
-	return err
-}

@@ -107,90 +107,6 @@ func TestWrapManyLoadsWhatIsMissingInOneCallInOrder(t *testing.T) {
 	})
 }
 
-func TestBulkAndSingleReadsShareFlights(t *testing.T) {
-	t.Run("a bulk read joins single ones", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s, src := newScope(t), newTable("a", "b", "c")
-			src.gate = make(chan struct{})
-			single := wrapAsync(t.Context(), s, "b", src.loadOne(t.Context(), "b"))
-			synctest.Wait()
-			bulk := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "a", "b", "c") })
-			synctest.Wait()
-			close(src.gate)
-			r := <-single
-			want(t, "single", r.value, r.err, 2)
-			b := <-bulk
-			wantMany(t, "bulk", b.value, b.err, map[string]int{"a": 1, "b": 2, "c": 3})
-			src.wantAsked(t, "b", "a c")
-			wantIdle(t, s)
-		})
-	})
-	t.Run("single reads join a bulk one", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s, src := newScope(t), newTable("a", "b", "c")
-			src.gate = make(chan struct{})
-			bulk := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "a", "b", "none") })
-			synctest.Wait()
-			one := wrapAsync(t.Context(), s, "b", src.loadOne(t.Context(), "b"))
-			none := wrapAsync(t.Context(), s, "none", src.loadOne(t.Context(), "none"))
-			synctest.Wait()
-			close(src.gate)
-			b := <-bulk
-			wantMany(t, "bulk", b.value, b.err, map[string]int{"a": 1, "b": 2})
-			r := <-one
-			want(t, "single", r.value, r.err, 2)
-			r = <-none
-			assert.ErrorIs(t, r.err, readthrough.ErrNotFound, "an id that the bulk load left out: %v", r.value)
-			src.wantAsked(t, "a b none")
-			wantIdle(t, s)
-		})
-	})
-}
-
-func TestOverlappingBulkReadsLoadEachIDOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const ids, width, readers = 60, 20, 200
-		var names []string
-		for i := range ids {
-			names = append(names, fmt.Sprint("id", i))
-		}
-		s, src := newScope(t), newTable(names...)
-		src.gate = make(chan struct{})
-		var bulks [readers]<-chan result[map[string]int]
-		for r := range readers {
-			bulks[r] = async(func() (map[string]int, error) {
-				var mine []string
-				for i := range width {
-					mine = append(mine, names[(r*7+i)%ids])
-				}
-				return readMany(t.Context(), s, src, mine...)
-			})
-		}
-		synctest.Wait()
-		close(src.gate)
-		for r, bulk := range bulks {
-			b := <-bulk
-			wanted := make(map[string]int)
-			for i := range width {
-				n := (r*7 + i) % ids
-				wanted[names[n]] = n + 1
-			}
-			wantMany(t, fmt.Sprint("reader ", r), b.value, b.err, wanted)
-		}
-		asked := make(map[string]int)
-		for _, loaded := range src.asked {
-			for _, id := range loaded {
-				asked[id]++
-			}
-		}
-		for id, n := range asked {
-			assert.Equal(t, 1, n, "%s was loaded", id)
-		}
-		assert.Len(t, asked, ids, "ids were loaded")
-		wantIdle(t, s)
-	})
-}
-
 func TestWrapManyOfNothingTouchesNothing(t *testing.T) {
 	store := plain(newStore(t))
 	s, src := newScope(t, on(store)), newTable()
@@ -198,7 +114,7 @@ func TestWrapManyOfNothingTouchesNothing(t *testing.T) {
 		values, err := readMany(t.Context(), s, src, ids...)
 		wantMany(t, "no ids", values, err, map[string]int{})
 	}
-	assert.Zero(t, store.calls(), "calls of the store")
+	assert.Zero(t, store.count(), "calls of the store")
 	src.wantAsked(t)
 	stats := s.Stats()
 	assert.Zero(t, stats.Hits+stats.Misses+stats.Loads, "counted")
@@ -329,7 +245,7 @@ func TestWrapManyBadKeys(t *testing.T) {
 		"a key that is not readable": {[]float64{1}, func(float64) string { return "\x00\xff" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := store.calls()
+			before := store.count()
 			var loads atomic.Int64
 			values, err := readthrough.WrapMany(t.Context(), s, c.ids, c.key, func(context.Context, []float64) (map[float64]int, error) {
 				loads.Add(1)
@@ -345,7 +261,7 @@ func TestWrapManyBadKeys(t *testing.T) {
 				assert.LessOrEqual(t, len(err.Error()), 500, "the length of the message")
 			}
 			wantLoads(t, &loads, 0)
-			assert.Equal(t, before, store.calls(), "calls of the store")
+			assert.Equal(t, before, store.count(), "calls of the store")
 		})
 	}
 }
@@ -375,7 +291,7 @@ func TestWrapManyOfTenThousandIDs(t *testing.T) {
 					defer mu.Unlock()
 					most = max(most, runtime.NumGoroutine()-before)
 				}
-				hooks.beforeGet, hooks.beforeSet = look, look
+				hooks.before("get set", look)
 				s := newScope(t, on(p))
 				ids, wanted := make([]int, n), make(map[int]int, n)
 				for i := range ids {
@@ -433,196 +349,17 @@ func TestWrapManyResultIsTheCallersOwn(t *testing.T) {
 	wantMany(t, "second", second, err, map[string]int{"a": 1, "b": 2})
 }
 
-// One call about keys of which some are invalidated while they are loaded.
-func TestInvalidationOfSomeKeysOfABulkLoad(t *testing.T) {
-	for name, invalidate := range map[string]readthrough.Targets{
-		"key":    {Keys: []string{"k:1"}},
-		"prefix": {Prefixes: []string{"k:1"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, src := newScope(t), newTable("k:1", "k:2", "l:1")
-				src.gate = make(chan struct{})
-				old := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:1", "k:2", "l:1") })
-				synctest.Wait()
-				src.values["k:1"] = 10
-				_, err := s.InvalidateTargets(t.Context(), invalidate)
-				require.NoError(t, err)
-				fresh := async(func() (map[string]int, error) { return readMany(t.Context(), s, src, "k:2", "k:1", "l:1") })
-				synctest.Wait()
-				close(src.gate)
-				r := <-old
-				wantMany(t, "reader from before", r.value, r.err, map[string]int{"k:1": 1, "k:2": 2, "l:1": 3})
-				r = <-fresh
-				wantMany(t, "reader from after", r.value, r.err, map[string]int{"k:1": 10, "k:2": 2, "l:1": 3})
-				values, err := readMany(t.Context(), s, src, "k:1", "k:2", "l:1")
-				wantMany(t, "hits", values, err, map[string]int{"k:1": 10, "k:2": 2, "l:1": 3})
-				src.wantAsked(t, "k:1 k:2 l:1", "k:1")
-				assert.Equal(t, int64(1), s.Stats().RefusedFills, "refused fills counted")
-				wantIdle(t, s)
-			})
-		})
-	}
-}
-
-// ---- types
-
-// Values of several types live in one scope, as long as each key has one.
-func TestMixedTypes(t *testing.T) {
-	type point struct{ X, Y int }
-	s := newScope(t)
-	for range 2 {
-		n, err := readthrough.Wrap(t.Context(), s, "int", newSource(1).load)
-		want(t, "int", n, err, 1)
-		text, err := readthrough.Wrap(t.Context(), s, "string", newSource("text").load)
-		want(t, "string", text, err, "text")
-		p, err := readthrough.Wrap(t.Context(), s, "point", newSource(point{1, 2}).load)
-		want(t, "struct", p, err, point{1, 2})
-		points, err := readthrough.WrapMany(t.Context(), s, []string{"point", "other"}, self, many(newSource(point{3, 4}).load))
-		assert.NoError(t, err, "bulk")
-		assert.Equal(t, point{1, 2}, points["point"], "bulk")
-		assert.Equal(t, point{3, 4}, points["other"], "bulk")
-		anything, err := readthrough.WrapMany(t.Context(), s, []any{1, "one", point{1, 1}}, func(id any) string { return fmt.Sprintf("any:%T", id) },
-			func(_ context.Context, ids []any) (map[any]any, error) {
-				values := make(map[any]any)
-				for _, id := range ids {
-					values[id] = id
-				}
-				return values, nil
-			})
-		assert.NoError(t, err, "bulk of mixed ids")
-		assert.Len(t, anything, 3, "bulk of mixed ids")
-		assert.Equal(t, "one", anything["one"], "bulk of mixed ids")
-		assert.Equal(t, point{1, 1}, anything[point{1, 1}], "bulk of mixed ids")
-	}
-	assert.Equal(t, int64(5), s.Stats().Loads, "loads")
-}
-
-// A value of another type under the key is reported, is a miss, and is
-// overwritten.
-func TestStoredValueOfAnotherType(t *testing.T) {
-	for name, read := range map[string]func(context.Context, *readthrough.CachedScope, func(context.Context) (string, error)) (string, error){
-		"single": func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (string, error)) (string, error) {
-			return readthrough.Wrap(ctx, s, "k", load)
-		},
-		"bulk": func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (string, error)) (string, error) {
-			values, err := readthrough.WrapMany(ctx, s, []string{"k"}, self, many(load))
-			return values["k"], err
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var reported reports
-				s := newScope(t, reported.collect())
-				_, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
-				require.NoError(t, err)
-				src := newSource("text")
-				for range 2 {
-					value, err := read(t.Context(), s, src.load)
-					want(t, "reader of another type", value, err, "text")
-				}
-				wantLoads(t, &src.loads, 1)
-				errs, ops := reported.all()
-				if assert.Len(t, errs, 1, "reported") {
-					assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")
-					assert.Equal(t, "get test k", ops[0], "reported")
-					assert.ErrorContains(t, errs[0], "int", "reported")
-					assert.ErrorContains(t, errs[0], "string", "reported")
-				}
-				wantIdle(t, s)
-			})
-		})
-	}
-}
-
-// The flight that a reader joins, or that lands before it looks again, loads
-// another type: the reader loads for itself.
-func TestFlightOfAnotherType(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var reported reports
-				s, text := newScope(t, reported.collect()), newGated("text")
-				first := wrapAsync(t.Context(), s, "k", text.load)
-				synctest.Wait()
-				second := async(func() (int, error) { return way.read(t.Context(), s, "k", newSource(7).load) })
-				failing := async(func() (int, error) {
-					return way.read(t.Context(), s, "k", func(context.Context) (int, error) { return 0, errDatabase })
-				})
-				panicking := async(func() (int, error) {
-					return way.read(t.Context(), s, "k", func(context.Context) (int, error) { panic("boom") })
-				})
-				synctest.Wait()
-				close(text.gate)
-				r := <-first
-				want(t, "first", r.value, r.err, "text")
-				i := <-second
-				want(t, "second", i.value, i.err, 7)
-				i = <-failing
-				assert.ErrorIs(t, i.err, errDatabase, "the reader whose load fails: %v", i.value)
-				i = <-panicking
-				assert.True(t, isPanicWith("boom")(i.err), "the reader whose load panics: %v and error %v", i.value, i.err)
-				errs, _ := reported.all()
-				if assert.Len(t, errs, 3, "reported") {
-					assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")
-				}
-				wantIdle(t, s)
-			})
-		})
-	}
-}
-
-// A reader that looks again finds a value of another type.
-func TestSecondLookFindsAnotherType(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		missed, goOn := make(chan struct{}), make(chan struct{})
-		store := plain(newStore(t))
-		var gets atomic.Int64
-		store.afterGet = func(string) {
-			if gets.Add(1) == 1 {
-				close(missed)
-				<-goOn
-			}
-		}
-		var reported reports
-		s, src := newScope(t, on(localStore{store}), reported.collect()), newSource(7)
-		reader := wrapAsync(t.Context(), s, "k", src.load)
-		<-missed
-		_, err := readthrough.Wrap(t.Context(), s, "k", newSource("text").load)
-		require.NoError(t, err)
-		close(goOn)
-		r := <-reader
-		want(t, "reader", r.value, r.err, 7)
-		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
-		want(t, "hit", value, err, 7)
-		errs, _ := reported.all()
-		if assert.Len(t, errs, 1, "reported") {
-			assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")
-		}
-		wantIdle(t, s)
-	})
-}
-
-// failingGets is a store that cannot be asked for one of its keys.
-type failingGets struct {
-	provider.CacheProvider
-
-	key string
-}
-
-func (s failingGets) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	if key.Name == s.key {
-		return provider.Entry{}, false, provider.ErrUndecodable
-	}
-	return s.CacheProvider.Get(ctx, key)
-}
-
-func (failingGets) InProcess() {}
-
 // A store that cannot read one entry costs that id a load, and no other.
 func TestWrapManyOfWhichOneIsUndecodable(t *testing.T) {
 	var reported reports
-	s, src := newScope(t, on(failingGets{newStore(t), "b"}), reported.collect()), newTable("a", "b", "c")
+	store := plain(newStore(t))
+	store.around("get", func(_ context.Context, r *request, get func() error) error {
+		if r.name() == "b" {
+			return provider.ErrUndecodable
+		}
+		return get()
+	})
+	s, src := newScope(t, on(store.as(capInProcess)), reported.collect()), newTable("a", "b", "c")
 	for range 2 {
 		values, err := readMany(t.Context(), s, src, "a", "b", "c")
 		wantMany(t, "bulk", values, err, map[string]int{"a": 1, "b": 2, "c": 3})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bytedance/sonic"
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/readthrough/readthrough/provider"
@@ -42,9 +43,9 @@ func (msgpackCodec) Unmarshal(data []byte, v any) error { return msgpack.Unmarsh
 func BenchmarkCodec(b *testing.B) {
 	codecs := []provider.Codec{provider.JSON(), jsonV2Codec{}, msgpackCodec{}, newSonicCodec()}
 	r := example()
-	if data, err := json.Marshal(r); err != nil || len(data) != 295 {
-		b.Fatalf("the example has %d bytes, %v", len(data), err)
-	}
+	data, err := json.Marshal(r)
+	require.NoError(b, err, "the example")
+	require.Len(b, data, 295, "the example")
 	for _, codec := range codecs {
 		b.Run("encode/"+codec.Name(), func(b *testing.B) {
 			b.ReportAllocs()
@@ -62,9 +63,7 @@ func BenchmarkCodec(b *testing.B) {
 	}
 	for _, codec := range codecs {
 		data, err := codec.Marshal(r)
-		if err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, err)
 		b.Run("decode/"+codec.Name(), func(b *testing.B) {
 			b.ReportAllocs()
 			watch := start(b)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 const million = 1_000_000
@@ -161,9 +163,9 @@ func fillMany(b *testing.B, c cache, keys []string) {
 		return
 	}
 	for part := range slices.Chunk(keys, 1000) {
-		if got, err := many.readMany(b.Context(), part); err != nil || len(got) != len(part) {
-			b.Fatal(len(got), err)
-		}
+		got, err := many.readMany(b.Context(), part)
+		require.NoError(b, err)
+		require.Len(b, got, len(part))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"github.com/maypok86/otter/v2/stats"
+	"github.com/stretchr/testify/require"
 )
 
 // otterCache is otter's own read-through.
@@ -20,9 +21,7 @@ func newOtter(b *testing.B, entries int, recorder stats.Recorder) *otter.Cache[s
 	c, err := otter.New(&otter.Options[string, *record]{
 		MaximumSize: entries, ExpiryCalculator: otter.ExpiryWriting[string, *record](ttl), StatsRecorder: recorder,
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	return c
 }
 

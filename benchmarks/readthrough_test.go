@@ -5,6 +5,9 @@ import (
 	"io"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -24,9 +27,7 @@ type ours struct {
 func openReadthrough(b *testing.B, entries int, s source) cache {
 	b.Helper()
 	store, err := memory.New(memory.Options{MaxEntries: entries})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	return newOurs(b, store, store, s, readthrough.Options{})
 }
 
@@ -34,13 +35,9 @@ func openReadthrough(b *testing.B, entries int, s source) cache {
 func newOurs(b *testing.B, store provider.CacheProvider, below io.Closer, s source, options readthrough.Options) *ours {
 	b.Helper()
 	c, err := readthrough.New(store, options)
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	scope, err := c.Scope("bench", readthrough.ScopeOptions{TTL: ttl})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	itself := func(key string) string { return key }
 	return &ours{
 		tb: b, cache: c, below: below, scope: scope,
@@ -69,10 +66,6 @@ func (o *ours) removePrefix(ctx context.Context, prefix string) (int, error) {
 }
 
 func (o *ours) close() {
-	if err := o.cache.Close(); err != nil {
-		o.tb.Error(err)
-	}
-	if err := o.below.Close(); err != nil {
-		o.tb.Error(err)
-	}
+	assert.NoError(o.tb, o.cache.Close())
+	assert.NoError(o.tb, o.below.Close())
 }

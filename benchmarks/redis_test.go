@@ -13,6 +13,7 @@ import (
 	grcache "github.com/go-redis/cache/v9"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -57,9 +58,7 @@ func openOverRedis(addr string, codec provider.Codec) func(b *testing.B, entries
 		b.Helper()
 		client := newClient(addr)
 		store, err := redisprovider.New(client, redisprovider.Options{Codec: codec, KeyPrefix: codec.Name() + ":"})
-		if err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, err)
 		// A machine that measures is busy: a read must not be given up for that.
 		return newOurs(b, store, client, s, readthrough.Options{ProviderTimeout: 10 * time.Second, InvalidateTimeout: time.Minute})
 	}
@@ -113,9 +112,7 @@ func openRueidis(addr string, near bool) func(b *testing.B, entries int, s sourc
 	return func(b *testing.B, _ int, s source) cache {
 		b.Helper()
 		client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: !near})
-		if err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, err)
 		return &rueidisCache{client, near, s}
 	}
 }
@@ -183,9 +180,7 @@ func openByHand(addr string, codec provider.Codec, pipelined bool) func(b *testi
 		get := client.Get
 		if pipelined {
 			pipeline, err := client.AutoPipeline()
-			if err != nil {
-				b.Fatal(err)
-			}
+			require.NoError(b, err)
 			get = pipeline.Get
 		}
 		return &byHand{client, get, codec, s}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/ristretto/v2"
+	"github.com/stretchr/testify/require"
 )
 
 // ristrettoCache has no loads; a single flight is put around it. It stores in the
@@ -18,9 +19,7 @@ func openRistretto(b *testing.B, entries int) plain {
 	c, err := ristretto.NewCache(&ristretto.Config[string, *record]{
 		NumCounters: 10 * int64(entries), MaxCost: int64(entries), BufferItems: 64, IgnoreInternalCost: true,
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	return ristrettoCache{c}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/Yiling-J/theine-go"
+	"github.com/stretchr/testify/require"
 )
 
 type theineCache struct {
@@ -18,9 +19,7 @@ func openTheine(b *testing.B, entries int, s source) cache {
 			r, err := s.load(ctx, key)
 			return theine.Loaded[*record]{Value: r, Cost: 1, TTL: ttl}, err
 		}).Build()
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	return theineCache{c}
 }
 

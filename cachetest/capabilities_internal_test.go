@@ -14,6 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -29,29 +32,21 @@ var capabilityTypes = []string{
 // capabilities says, and that the list is complete.
 func TestCapabilitiesAreGenerated(t *testing.T) {
 	const file = "capabilities_gen.go"
-	if last := hasCloser; int(last) != 1<<(len(capabilityTypes)-1) {
-		t.Fatalf("the constants and the list differ")
-	}
+	require.Equal(t, 1<<(len(capabilityTypes)-1), int(hasCloser), "the constants and the list differ")
 	want := generate(t)
 	if *update {
-		if err := os.WriteFile(file, want, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, want, 0o600))
 	}
 	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is out of date: go test ./cachetest -run %s -update", file, t.Name())
-	}
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got), "%s is out of date: go test ./cachetest -run %s -update", file, t.Name())
 	for _, name := range interfacesOf(t, "../provider") {
 		if name == "ValueGetter" || name == "Punctual" {
 			continue // a Chaos makes Get fail, and calls hang
 		}
 		forwarded := slices.Contains(capabilityTypes, "provider."+name) || name == "InProcess"
-		if !forwarded && name != "CacheProvider" && name != "Codec" {
-			t.Errorf("provider.%s is no capability that a Chaos forwards", name)
+		if name != "CacheProvider" && name != "Codec" {
+			assert.True(t, forwarded, "provider.%s is no capability that a Chaos forwards", name)
 		}
 	}
 }
@@ -84,9 +79,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 	}
 	b.WriteString("default:\nreturn nil // there is no other set\n}\n}\n")
 	source, err := format.Source(b.Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return source
 }
 
@@ -94,14 +87,10 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 func interfacesOf(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	files, err := fs.Glob(os.DirFS(dir), "*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, name := range files {
 		file, err := parser.ParseFile(token.NewFileSet(), dir+"/"+name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ast.Inspect(file, func(n ast.Node) bool {
 			spec, ok := n.(*ast.TypeSpec)
 			if !ok {
@@ -113,9 +102,7 @@ func interfacesOf(t *testing.T, dir string) (names []string) {
 			return false
 		})
 	}
-	if len(names) < len(capabilityTypes) {
-		t.Fatalf("found only %v", names)
-	}
+	require.GreaterOrEqual(t, len(names), len(capabilityTypes), "found only %v", names)
 	return names
 }
 
@@ -124,24 +111,16 @@ func interfacesOf(t *testing.T, dir string) (names []string) {
 func TestCapabilitiesArePreserved(t *testing.T) {
 	for set := range capabilities(1 << len(capabilityTypes)) {
 		store := withCapabilities(&chaosStore{}, set)
-		if got := capabilitiesOf(store); got != set {
-			t.Fatalf("the store for the test has capabilities %b, want %b", got, set)
-		}
+		require.Equal(t, set, capabilitiesOf(store), "capabilities of the store for the test")
 		for _, remote := range []bool{false, true} {
 			chaos, err := NewChaos(store, ChaosOptions{Remote: remote})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			want := set
 			if remote {
 				want &^= hasInProcess
 			}
-			if got := capabilitiesOf(chaos.Store()); got != want {
-				t.Errorf("remote %v: capabilities %b became %b", remote, set, got)
-			}
+			assert.Equal(t, want, capabilitiesOf(chaos.Store()), "remote %v: what capabilities %b became", remote, set)
 		}
 	}
-	if got := capabilitiesOf(struct{ provider.CacheProvider }{provider.Null()}); got != 0 {
-		t.Errorf("a store without capabilities has %b", got)
-	}
+	assert.Zero(t, capabilitiesOf(struct{ provider.CacheProvider }{provider.Null()}), "capabilities of a store without them")
 }

@@ -15,6 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/cachetest"
 	"github.com/readthrough/readthrough/memory"
@@ -75,9 +78,7 @@ func TestChaosHistory(t *testing.T) {
 					})
 				}
 				t.Logf("%d reads, %d stored at the end, %+v", reads, swept, injected)
-				if swept == 0 {
-					t.Error("nothing was stored at the end")
-				}
+				assert.NotZero(t, swept, "nothing was stored at the end")
 				checkInjected(t, sets[name], injected, processes > 1)
 			})
 		}
@@ -96,8 +97,11 @@ func checkInjected(t *testing.T, f cachetest.Faults, n cachetest.Injected, batch
 		"Late": {f.Late, n.Late}, "Evict": {f.Evict, n.Evictions}, "Corrupt": {f.Corrupt, n.Corrupted},
 		"Partial": {f.Partial, n.Partial},
 	} {
-		if c.probability > 0 && c.count == 0 && (name != "Partial" || batches) || c.probability == 0 && c.count > 0 {
-			t.Errorf("%s: %d times, with probability %v", name, c.count, c.probability)
+		switch {
+		case c.probability == 0:
+			assert.Zero(t, c.count, "%s with probability 0", name)
+		case name != "Partial" || batches:
+			assert.NotZero(t, c.count, "%s with probability %v", name, c.probability)
 		}
 	}
 }
@@ -124,23 +128,15 @@ func newCluster(t *testing.T, processes int, seed uint64, faults cachetest.Fault
 		var store provider.CacheProvider = &client{server: shared, process: p}
 		if processes == 1 {
 			local, err := memory.New(memory.Options{MaxEntries: 20})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			store = local
 		}
 		chaos, err := cachetest.NewChaos(store, cachetest.ChaosOptions{Seed: seed + uint64(p), Remote: true, Codec: provider.JSON(), Faults: faults})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		cache, err := readthrough.New(chaos.Store(), readthrough.Options{OnError: func(*readthrough.OpError) {}, BreakerCooldown: 50 * time.Millisecond})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		scope, err := cache.Scope("s", scopeOptions(seed, processes == 1))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		c.chaos, c.caches, c.scopes = append(c.chaos, chaos), append(c.caches, cache), append(c.scopes, scope)
 	}
 	return c
@@ -178,19 +174,13 @@ func (c *cluster) run() cachetest.Report {
 		c.source.At(process(p)).Sweep(func(key string) (cachetest.Value, error) { return c.get(c.t.Context(), p, scope, key) })
 	}
 	report, err := c.h.Check()
-	if err != nil {
-		c.t.Errorf("seed %d: %v", c.seed, err)
-	}
-	if report.Bound < 100 {
-		c.t.Error("too few of the reads could have been stale")
-	}
+	assert.NoError(c.t, err, "seed %d", c.seed)
+	assert.GreaterOrEqual(c.t, report.Bound, 100, "too few of the reads could have been stale")
 	for p, cache := range c.caches {
-		if stats := c.scopes[p].Stats(); stats.InFlight != 0 || stats.Pending != 0 {
-			c.t.Errorf("left behind: %d in flight, %d pending", stats.InFlight, stats.Pending)
-		}
-		if err := errors.Join(cache.Close(), c.chaos[p].Close()); err != nil {
-			c.t.Error(err)
-		}
+		stats := c.scopes[p].Stats()
+		assert.Zero(c.t, stats.InFlight, "left behind: in flight")
+		assert.Zero(c.t, stats.Pending, "left behind: pending")
+		assert.NoError(c.t, errors.Join(cache.Close(), c.chaos[p].Close()))
 	}
 	return report
 }
@@ -199,9 +189,7 @@ func (c *cluster) run() cachetest.Report {
 // until all is over.
 func (c *cluster) operations(begin, end uint64, readOnly bool) {
 	breakAll := func(chaos *cachetest.Chaos) {
-		if err := chaos.Break(c.faults); err != nil {
-			c.t.Error(err)
-		}
+		assert.NoError(c.t, chaos.Break(c.faults))
 	}
 	c.each(breakAll)
 	var group sync.WaitGroup
@@ -377,9 +365,7 @@ func TestFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := &recording{CacheProvider: provider.Null()}
 				chaos, err := cachetest.NewChaos(struct{ provider.CacheProvider }{store}, cachetest.ChaosOptions{Faults: tt.faults})
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				ctx, cancel := context.WithTimeout(t.Context(), timeout)
 				defer cancel()
 				began := time.Now()
@@ -387,22 +373,20 @@ func TestFaults(t *testing.T) {
 				took, reached := time.Since(began), store.count()
 				time.Sleep(time.Second)
 				synctest.Wait()
-				if errors.Is(err, cachetest.ErrChaos) != tt.fails || err != nil && !tt.fails {
-					t.Errorf("got error %v", err)
+				assert.Equal(t, tt.fails, errors.Is(err, cachetest.ErrChaos), "error %v", err)
+				if !tt.fails {
+					assert.NoError(t, err)
 				}
-				if later := store.count(); reached != tt.reaches || later != tt.later {
-					t.Errorf("%d requests, and %d later; want %d and %d", reached, later, tt.reaches, tt.later)
-				}
-				if took > max(tt.takes, tt.takesMost) || took < tt.takes || tt.name == "stuck" && took < timeout {
-					t.Errorf("it took %v", took)
+				assert.Equal(t, tt.reaches, reached, "requests")
+				assert.Equal(t, tt.later, store.count(), "requests later")
+				assert.LessOrEqual(t, took, max(tt.takes, tt.takesMost), "it took")
+				assert.GreaterOrEqual(t, took, tt.takes, "it took")
+				if tt.name == "stuck" {
+					assert.GreaterOrEqual(t, took, timeout, "it took")
 				}
 				chaos.Heal()
-				if err := chaos.Store().Delete(t.Context(), key); err != nil {
-					t.Errorf("healed: %v", err)
-				}
-				if err := chaos.Close(); err != nil {
-					t.Error(err)
-				}
+				assert.NoError(t, chaos.Store().Delete(t.Context(), key), "healed")
+				assert.NoError(t, chaos.Close())
 			})
 		})
 	}
@@ -413,30 +397,20 @@ func TestSetsAreNeverLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &recording{CacheProvider: provider.Null()}
 		chaos, err := cachetest.NewChaos(struct{ provider.CacheProvider }{store}, cachetest.ChaosOptions{Faults: cachetest.Faults{Late: 1, Duplicate: 1}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := chaos.Store().Set(t.Context(), provider.Key{Name: "k"}, provider.Entry{}, time.Second); err != nil {
-			t.Error(err)
-		}
+		require.NoError(t, err)
+		assert.NoError(t, chaos.Store().Set(t.Context(), provider.Key{Name: "k"}, provider.Entry{}, time.Second))
 		time.Sleep(time.Minute)
-		if n := store.count(); n != 1 {
-			t.Errorf("%d requests, want 1", n)
-		}
+		assert.Equal(t, 1, store.count(), "requests")
 	})
 }
 
 // Corrupt entries cannot be read, and stay as they are in the store.
 func TestCorrupt(t *testing.T) {
 	store, err := memory.New(memory.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = store.Close() }()
 	chaos, err := cachetest.NewChaos(store, cachetest.ChaosOptions{Codec: provider.JSON()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	key := provider.Key{Scope: "s", Name: "k"}
 	read := func() (int, error) {
 		entry, found, err := chaos.Store().Get(t.Context(), key)
@@ -451,44 +425,30 @@ func TestCorrupt(t *testing.T) {
 		err = encoded.Decode(&value)
 		return value, err
 	}
-	if err := chaos.Store().Set(t.Context(), key, provider.Entry{Value: 123456}, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if err := chaos.Break(cachetest.Faults{Corrupt: 1}, cachetest.OpGet); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, chaos.Store().Set(t.Context(), key, provider.Entry{Value: 123456}, time.Hour))
+	require.NoError(t, chaos.Break(cachetest.Faults{Corrupt: 1}, cachetest.OpGet))
 	ways := map[string]bool{}
 	for range 200 {
 		value, err := read()
-		if !errors.Is(err, provider.ErrUndecodable) {
-			t.Fatalf("read %d, %v", value, err)
-		}
+		require.ErrorIs(t, err, provider.ErrUndecodable, "read %d", value)
 		ways[strings.SplitN(err.Error(), " ", 8)[3]] = true
 	}
-	if len(ways) < 3 {
-		t.Errorf("damaged in %d ways only: %v", len(ways), ways)
-	}
+	assert.GreaterOrEqual(t, len(ways), 3, "ways in which it is damaged: %v", ways)
 	chaos.Heal()
-	if value, err := read(); err != nil || value != 123456 {
-		t.Errorf("healed: read %d, %v", value, err)
-	}
+	value, err := read()
+	assert.NoError(t, err, "healed")
+	assert.Equal(t, 123456, value, "healed: read")
 }
 
 // Evictions take entries away, and partial batches fail for some keys.
 func TestEvictAndPartial(t *testing.T) {
 	ctx, server := t.Context(), newServer(flaws{})
 	chaos, err := cachetest.NewChaos(&client{server: server}, cachetest.ChaosOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	keys := []provider.Key{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}}
 	leaser, ok := chaos.Store().(provider.Leaser)
-	if !ok {
-		t.Fatal("the leases are hidden")
-	}
-	if err := chaos.Break(cachetest.Faults{Partial: 1}, cachetest.OpAcquire); err != nil {
-		t.Fatal(err)
-	}
+	require.True(t, ok, "the leases are hidden")
+	require.NoError(t, chaos.Break(cachetest.Faults{Partial: 1}, cachetest.OpAcquire))
 	states := map[provider.GrantState]int{}
 	whole := 0
 	for range 50 {
@@ -499,31 +459,26 @@ func TestEvictAndPartial(t *testing.T) {
 		var leases []provider.Lease
 		for i, g := range grants {
 			states[g.State]++
-			if g.State == provider.LeaseFailed && !errors.Is(g.Err, cachetest.ErrChaos) {
-				t.Errorf("key %d failed with %v", i, g.Err)
+			if g.State == provider.LeaseFailed {
+				assert.ErrorIs(t, g.Err, cachetest.ErrChaos, "key %d failed", i)
 			}
 			if g.State == provider.LeaseGranted {
 				leases = append(leases, g.Lease)
 			}
 		}
-		if err := leaser.Release(ctx, leases); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, leaser.Release(ctx, leases))
 	}
-	if states[provider.LeaseFailed] < 50 || states[provider.LeaseGranted] < 50 || whole == 0 || whole == 50 {
-		t.Errorf("%v, %d errors of the call", states, whole)
-	}
+	assert.GreaterOrEqual(t, states[provider.LeaseFailed], 50, "keys that failed")
+	assert.GreaterOrEqual(t, states[provider.LeaseGranted], 50, "keys that were granted")
+	assert.NotZero(t, whole, "errors of the call")
+	assert.NotEqual(t, 50, whole, "errors of the call")
 	chaos.Heal()
-	if err := chaos.Store().Set(ctx, keys[0], provider.Entry{Value: 1}, time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if err := chaos.Break(cachetest.Faults{Evict: 1}, cachetest.OpGet); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, chaos.Store().Set(ctx, keys[0], provider.Entry{Value: 1}, time.Hour))
+	require.NoError(t, chaos.Break(cachetest.Faults{Evict: 1}, cachetest.OpGet))
 	for range 1000 {
-		if _, found, err := chaos.Store().Get(ctx, keys[0]); err != nil {
-			t.Fatal(err)
-		} else if !found {
+		_, found, err := chaos.Store().Get(ctx, keys[0])
+		require.NoError(t, err)
+		if !found {
 			return
 		}
 	}
@@ -536,9 +491,7 @@ func TestChaosIsRepeatable(t *testing.T) {
 		chaos, err := cachetest.NewChaos(&client{server: newServer(flaws{})}, cachetest.ChaosOptions{
 			Seed: seed, PerOp: map[cachetest.Op]cachetest.Faults{cachetest.OpGet: {Error: 0.3, LostReply: 0.3}},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for i := range 100 {
 			_, _, err := chaos.Store().Get(t.Context(), provider.Key{Name: fmt.Sprint(i % 7)})
 			trace += fmt.Sprintln(err)
@@ -546,12 +499,8 @@ func TestChaosIsRepeatable(t *testing.T) {
 		return trace
 	}
 	first := run(1)
-	if run(1) != first {
-		t.Error("the same seed has other faults")
-	}
-	if run(2) == first {
-		t.Error("another seed has the same faults")
-	}
+	assert.Equal(t, first, run(1), "the same seed has other faults")
+	assert.NotEqual(t, first, run(2), "another seed has the same faults")
 }
 
 // Close ends what hangs, what is stuck and what is late; a bubble would not end
@@ -564,9 +513,7 @@ func TestChaosCloses(t *testing.T) {
 				cachetest.OpGet: {Hang: 1}, cachetest.OpSet: {Stuck: 1}, cachetest.OpDelete: {Late: 1, MaxLate: time.Hour},
 			},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		key := provider.Key{Name: "k"}
 		errs := make(chan error, 2)
 		go func() {
@@ -574,24 +521,16 @@ func TestChaosCloses(t *testing.T) {
 			errs <- err
 		}()
 		go func() { errs <- chaos.Store().Set(t.Context(), key, provider.Entry{}, time.Second) }()
-		if err := chaos.Store().Delete(t.Context(), key); !errors.Is(err, cachetest.ErrChaos) {
-			t.Error(err)
-		}
+		assert.ErrorIs(t, chaos.Store().Delete(t.Context(), key), cachetest.ErrChaos)
 		synctest.Wait()
-		if err := errors.Join(chaos.Close(), chaos.Close()); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, errors.Join(chaos.Close(), chaos.Close()))
 		for range 2 {
-			if err := <-errs; !errors.Is(err, cachetest.ErrChaos) {
-				t.Error(err)
-			}
+			assert.ErrorIs(t, <-errs, cachetest.ErrChaos)
 		}
-		if n := store.count(); n != 0 {
-			t.Errorf("%d requests arrived", n)
-		}
-		if _, found, err := chaos.Store().Get(t.Context(), key); !found || err != nil {
-			t.Errorf("after Close: %v", err)
-		}
+		assert.Zero(t, store.count(), "requests that arrived")
+		_, found, err := chaos.Store().Get(t.Context(), key)
+		assert.NoError(t, err, "after Close")
+		assert.True(t, found, "after Close")
 	})
 }
 
@@ -609,30 +548,20 @@ func TestChaosCloseWaits(t *testing.T) {
 		chaos, err := cachetest.NewChaos(struct{ provider.CacheProvider }{slowDelete{provider.Null()}}, cachetest.ChaosOptions{
 			Faults: cachetest.Faults{Late: 1, MaxLate: time.Millisecond},
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := chaos.Store().Delete(t.Context(), provider.Key{Name: "k"}); !errors.Is(err, cachetest.ErrChaos) {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.ErrorIs(t, chaos.Store().Delete(t.Context(), provider.Key{Name: "k"}), cachetest.ErrChaos)
 		time.Sleep(time.Millisecond)
 		synctest.Wait() // it is on its way
 		began := time.Now()
-		if err := chaos.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took < 900*time.Millisecond {
-			t.Errorf("it waited for %v only", took)
-		}
+		require.NoError(t, chaos.Close())
+		assert.GreaterOrEqual(t, time.Since(began), 900*time.Millisecond, "it waited")
 	})
 }
 
 // Options with bad values are refused, each by its name.
 func TestChaosOptions(t *testing.T) {
 	local, err := memory.New(memory.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = local.Close() }()
 	var none *memory.Store
 	tests := []struct {
@@ -652,12 +581,9 @@ func TestChaosOptions(t *testing.T) {
 	for _, tt := range tests {
 		_, err := cachetest.NewChaos(tt.store, tt.options)
 		for _, want := range tt.want {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got %v, want an error with %q", err, want)
-			}
+			assert.ErrorContains(t, err, want)
 		}
 	}
-	if _, err := cachetest.NewChaos(local, cachetest.ChaosOptions{Remote: true, Faults: cachetest.Faults{Delay: 1, Hang: 1}}); err != nil {
-		t.Error(err)
-	}
+	_, err = cachetest.NewChaos(local, cachetest.ChaosOptions{Remote: true, Faults: cachetest.Faults{Delay: 1, Hang: 1}})
+	assert.NoError(t, err)
 }

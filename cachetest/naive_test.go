@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/readthrough/readthrough/cachetest"
@@ -96,9 +98,7 @@ func TestNaiveCaches(t *testing.T) {
 				}
 				group.Wait()
 				v := violation(t, h)
-				if v == nil {
-					t.Fatal("no violation found")
-				}
+				require.NotNil(t, v, "no violation found")
 				t.Log(v)
 				checkCounterexample(t, v)
 			})
@@ -125,14 +125,8 @@ func checkCounterexample(t *testing.T, v *cachetest.ViolationError) {
 		place("I returns "), place("read R of "), place("R returns "),
 	}
 	for i := range order[1:] {
-		if order[i] >= order[i+1] {
-			t.Errorf("event %d is not before the next in\n%v", i, v)
-		}
+		assert.Less(t, order[i], order[i+1], "event %d is not before the next in\n%v", i, v)
 	}
-	if !slices.IsSortedFunc(v.Events, func(a, b cachetest.Event) int { return cmp.Compare(a.Order, b.Order) }) {
-		t.Errorf("the events are not in their order:\n%v", v)
-	}
-	if len(v.Events) > len(order)+1 {
-		t.Errorf("%d events, some of which prove nothing", len(v.Events))
-	}
+	assert.True(t, slices.IsSortedFunc(v.Events, func(a, b cachetest.Event) int { return cmp.Compare(a.Order, b.Order) }), "the events are not in their order:\n%v", v)
+	assert.LessOrEqual(t, len(v.Events), len(order)+1, "events that prove something, and one")
 }

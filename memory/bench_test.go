@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -26,9 +28,7 @@ func benchNames(n int) []provider.Key {
 func benchStore(b *testing.B, maxEntries int, keys []provider.Key) *Store {
 	b.Helper()
 	s, err := New(Options{MaxEntries: maxEntries})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	b.Cleanup(func() { _ = s.Close() })
 	for i, k := range keys {
 		mustSet(b, s, k, i, time.Hour)

@@ -1,14 +1,15 @@
 package memory
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -42,21 +43,19 @@ func TestOptions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := New(c.options)
 			if c.want != "" {
-				if err == nil || s != nil || !strings.Contains(err.Error(), c.want) {
-					t.Fatalf("New = %v, %v; want an error with %q", s, err, c.want)
-				}
+				require.Error(t, err, "New")
+				require.Nil(t, s, "New")
+				require.ErrorContains(t, err, c.want, "New")
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer s.Close()
 			stats, err := s.Stats(t.Context())
-			if err != nil || stats.MaxEntries != c.entries || stats.MaxWeight != c.weight {
-				t.Errorf("Stats = %+v, %v; want bounds %d and %d", stats, err, c.entries, c.weight)
-			}
-			if c.options.Weigher == nil && stats.Weight != provider.Unknown {
-				t.Errorf("Weight = %d without a weigher", stats.Weight)
+			assert.NoError(t, err, "Stats")
+			assert.Equal(t, c.entries, stats.MaxEntries, "Stats")
+			assert.Equal(t, c.weight, stats.MaxWeight, "Stats")
+			if c.options.Weigher == nil {
+				assert.Equal(t, provider.Unknown, stats.Weight, "the weight without a weigher")
 			}
 		})
 	}
@@ -137,12 +136,11 @@ func TestRoomIsMadeFirst(t *testing.T) {
 	k := key("s", "new")
 	n := s.newNode(&provider.Item{Key: k}, 35)
 	n.expires = never
-	if old := s.makeRoomLocked(n, &k, s.now()); old != nil {
-		t.Fatalf("replaces %v", old.key())
-	}
-	if s.count != 6 || s.weight != 60 || len(s.nodes()) != 6 {
-		t.Errorf("%d entries of weight %d, %d in the table; want 6 of 60", s.count, s.weight, len(s.nodes()))
-	}
+	old := s.makeRoomLocked(n, &k, s.now())
+	require.Nil(t, old, "it replaces another")
+	assert.Equal(t, int64(6), s.count, "entries")
+	assert.Equal(t, int64(60), s.weight, "weight")
+	assert.Len(t, s.nodes(), 6, "entries in the table")
 }
 
 func TestTooLarge(t *testing.T) {
@@ -151,9 +149,9 @@ func TestTooLarge(t *testing.T) {
 	mustSet(t, s, other, 1, time.Hour)
 	mustSet(t, s, k, 9, time.Hour)
 	for _, weight := range []int{11, math.MaxInt} {
-		if err := s.Set(t.Context(), k, entry(weight), time.Hour); !errors.Is(err, provider.ErrTooLarge) || !strings.HasPrefix(err.Error(), "memory:") {
-			t.Errorf("Set of weight %d: %v", weight, err)
-		}
+		err := s.Set(t.Context(), k, entry(weight), time.Hour)
+		assert.ErrorIs(t, err, provider.ErrTooLarge, "Set of weight %d", weight)
+		assert.Regexp(t, "^memory:", err, "Set of weight %d", weight)
 		wantMiss(t, s, k)
 		wantGet(t, s, other, 1)
 	}
@@ -164,17 +162,14 @@ func TestTooLarge(t *testing.T) {
 		{Key: key("s", "b"), Entry: entry(2), TTL: time.Hour},
 		{Key: key("s", "c"), Entry: entry(2), TTL: 0},
 	})
-	if !errors.Is(err, provider.ErrTooLarge) || !strings.Contains(err.Error(), "ttl") {
-		t.Errorf("SetMany: %v; want both refusals", err)
-	}
+	assert.ErrorIs(t, err, provider.ErrTooLarge, "SetMany returns both refusals")
+	assert.ErrorContains(t, err, "ttl", "SetMany returns both refusals")
 	wantMiss(t, s, k)
 	wantGet(t, s, key("s", "a"), 1)
 	wantGet(t, s, key("s", "b"), 2)
 	mustSet(t, s, k, 10, time.Hour) // all there is
 	wantGet(t, s, k, 10)
-	if s.count != 1 {
-		t.Errorf("%d entries, want 1", s.count)
-	}
+	assert.Equal(t, int64(1), s.count, "entries")
 	mustSet(t, s, k, 10, time.Hour) // in place of itself
 	wantGet(t, s, k, 10)
 }
@@ -186,9 +181,8 @@ func TestReplacingByAHeavierOneMakesRoom(t *testing.T) {
 	}
 	mustSet(t, s, key("s", "0"), 9, time.Hour) // the oldest: it is its own victim
 	wantGet(t, s, key("s", "0"), 9)
-	if s.count != 1 || s.weight != 9 {
-		t.Errorf("%d entries of weight %d, want 1 of 9", s.count, s.weight)
-	}
+	assert.Equal(t, int64(1), s.count, "entries")
+	assert.Equal(t, int64(9), s.weight, "weight")
 }
 
 func TestWeigherThatFails(t *testing.T) {
@@ -206,22 +200,16 @@ func TestWeigherThatFails(t *testing.T) {
 				return 0 // counts as one
 			}})
 			mustSet(t, s, key("s", "good"), 1, time.Hour)
-			if err := s.Set(t.Context(), key("s", "bad"), entry(1), time.Hour); !errors.Is(err, ErrWeigher) {
-				t.Errorf("Set: %v", err)
-			}
+			assert.ErrorIs(t, s.Set(t.Context(), key("s", "bad"), entry(1), time.Hour), ErrWeigher, "Set")
 			items := []provider.Item{
 				{Key: key("s", "bad"), Entry: entry(1), TTL: time.Hour},
 				{Key: key("s", "fine"), Entry: entry(1), TTL: time.Hour},
 			}
-			if err := s.SetMany(t.Context(), items); !errors.Is(err, ErrWeigher) {
-				t.Errorf("SetMany: %v", err)
-			}
+			assert.ErrorIs(t, s.SetMany(t.Context(), items), ErrWeigher, "SetMany")
 			wantMiss(t, s, key("s", "bad"))
 			wantGet(t, s, key("s", "good"), 1)
 			wantGet(t, s, key("s", "fine"), 1)
-			if s.weight != 2 {
-				t.Errorf("weight %d, want 2: zero counts as one", s.weight)
-			}
+			assert.Equal(t, int64(2), s.weight, "weight: zero counts as one")
 		})
 	}
 }
@@ -236,9 +224,7 @@ func TestWeigherThatFailsLeavesNothingBehind(t *testing.T) {
 	}})
 	mustSet(t, s, key("s", "k"), 1, time.Hour)
 	fail = true
-	if err := s.Set(t.Context(), key("s", "k"), entry(2), time.Hour); !errors.Is(err, ErrWeigher) {
-		t.Errorf("Set: %v", err)
-	}
+	assert.ErrorIs(t, s.Set(t.Context(), key("s", "k"), entry(2), time.Hour), ErrWeigher, "Set")
 	wantMiss(t, s, key("s", "k"))
 }
 
@@ -280,13 +266,11 @@ func TestSlowWeigherBlocksNobody(t *testing.T) {
 	<-entered
 	wantGet(t, s, key("s", "k"), 1)
 	mustSet(t, s, key("s", "k"), 2, time.Hour)
-	if n, err := s.DeletePrefix(t.Context(), "s", "nothing"); n != 0 || err != nil {
-		t.Errorf("DeletePrefix = %d, %v", n, err)
-	}
+	n, err := s.DeletePrefix(t.Context(), "s", "nothing")
+	assert.NoError(t, err, "DeletePrefix")
+	assert.Zero(t, n, "DeletePrefix")
 	close(release)
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, <-done)
 	wantGet(t, s, key("s", "slow"), 1)
 	wantGet(t, s, key("s", "inner"), 1)
 }

@@ -3,11 +3,13 @@ package memory
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -48,26 +50,23 @@ func TestListOrders(t *testing.T) {
 			{provider.ListOptions{Offset: 1, Limit: math.MaxInt}, "a/p:2 a/z b/p:0 b/x", 5},
 		} {
 			page, err := s.List(t.Context(), c.options)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var names []string
 			for _, info := range page.Entries {
 				names = append(names, info.Key.Scope+"/"+info.Key.Name)
 			}
-			if got := strings.Join(names, " "); got != c.want || page.Total != c.total {
-				t.Errorf("List %+v = %s of %d; want %s of %d", c.options, got, page.Total, c.want, c.total)
-			}
+			assert.Equal(t, c.want, strings.Join(names, " "), "List %+v", c.options)
+			assert.Equal(t, c.total, page.Total, "List %+v", c.options)
 		}
 		page, err := s.List(t.Context(), provider.ListOptions{Scope: "b", Prefix: "x"})
 		want := provider.Info{Key: key("b", "x"), Weight: 5, StoredAt: start, ExpiresAt: start.Add(time.Hour)}
-		if err != nil || len(page.Entries) != 1 {
-			t.Fatalf("List = %+v, %v", page, err)
-		}
+		require.NoError(t, err, "List")
+		require.Len(t, page.Entries, 1, "List")
 		got := page.Entries[0]
-		if got.Key != want.Key || got.Weight != 5 || !got.StoredAt.Equal(want.StoredAt) || !got.ExpiresAt.Equal(want.ExpiresAt) {
-			t.Errorf("List = %+v; want %+v", got, want)
-		}
+		assert.Equal(t, want.Key, got.Key, "List")
+		assert.Equal(t, int64(5), got.Weight, "List")
+		assert.WithinDuration(t, want.StoredAt, got.StoredAt, 0, "List")
+		assert.WithinDuration(t, want.ExpiresAt, got.ExpiresAt, 0, "List")
 	})
 }
 
@@ -80,26 +79,22 @@ func TestListPages(t *testing.T) {
 	var names []string
 	for {
 		page, err := s.List(t.Context(), provider.ListOptions{Offset: len(names)})
-		if err != nil || page.Total != n || len(page.Entries) > provider.DefaultPageSize {
-			t.Fatalf("List: %d of %d, %v", len(page.Entries), page.Total, err)
-		}
+		require.NoError(t, err, "List")
+		require.Equal(t, n, page.Total, "List")
+		require.LessOrEqual(t, len(page.Entries), provider.DefaultPageSize, "List")
 		if len(page.Entries) == 0 {
 			break
 		}
 		for _, info := range page.Entries {
 			names = append(names, info.Key.Name)
-			if info.Weight != provider.Unknown {
-				t.Fatalf("weight %d without a weigher", info.Weight)
-			}
+			require.Equal(t, provider.Unknown, info.Weight, "the weight without a weigher")
 		}
 	}
-	if len(names) != n || !slices.IsSorted(names) {
-		t.Errorf("%d names in pages; want %d in order", len(names), n)
-	}
+	assert.Len(t, names, n, "names in pages")
+	assert.IsNonDecreasing(t, names, "names in pages")
 	for _, bad := range []provider.ListOptions{{Offset: -1}, {Limit: -1}, {Sort: -1}, {Sort: provider.SortNewest + 1}} {
-		if _, err := s.List(t.Context(), bad); err == nil || !strings.HasPrefix(err.Error(), "memory: ListOptions.") {
-			t.Errorf("List %+v: %v", bad, err)
-		}
+		_, err := s.List(t.Context(), bad)
+		assert.Regexp(t, `^memory: ListOptions\.`, err, "List %+v", bad)
 	}
 }
 
@@ -108,27 +103,27 @@ func TestLookingCountsAsNothing(t *testing.T) {
 	k := key("s", "k")
 	mustSet(t, s, k, 1, time.Hour)
 	for range 10 {
-		if ok, err := s.Has(t.Context(), k); !ok || err != nil {
-			t.Errorf("Has = %v, %v", ok, err)
-		}
-		if ok, err := s.Has(t.Context(), key("s", "nobody")); ok || err != nil {
-			t.Errorf("Has nobody = %v, %v", ok, err)
-		}
-		if _, err := s.List(t.Context(), provider.ListOptions{}); err != nil {
-			t.Error(err)
-		}
+		ok, err := s.Has(t.Context(), k)
+		assert.NoError(t, err, "Has")
+		assert.True(t, ok, "Has")
+		ok, err = s.Has(t.Context(), key("s", "nobody"))
+		assert.NoError(t, err, "Has nobody")
+		assert.False(t, ok, "Has nobody")
+		_, err = s.List(t.Context(), provider.ListOptions{})
+		assert.NoError(t, err)
 	}
 	n := s.node(k)
-	if hits, misses := s.hits.Load(), s.misses.Load(); hits != 0 || misses != 0 || n.credit() != 0 {
-		t.Errorf("looking counted as %d hits, %d misses, %d credit", hits, misses, n.credit())
-	}
+	hits, misses := s.hits.Load(), s.misses.Load()
+	assert.Zero(t, hits, "looking counted as hits")
+	assert.Zero(t, misses, "looking counted as misses")
+	assert.Zero(t, n.credit(), "looking gave credit")
 	wantGet(t, s, k, 1)
-	if _, err := s.GetMany(t.Context(), []provider.Key{k, k, key("s", "nobody")}); err != nil {
-		t.Error(err)
-	}
+	_, err := s.GetMany(t.Context(), []provider.Key{k, k, key("s", "nobody")})
+	assert.NoError(t, err)
 	_, _, _ = s.Get(t.Context(), key("s", "nobody"))
 	stats, err := s.Stats(t.Context())
-	if err != nil || stats.Hits != 3 || stats.Misses != 2 || n.credit() != 3 {
-		t.Errorf("Stats = %+v, %v, credit %d; want 3 hits, 2 misses", stats, err, n.credit())
-	}
+	assert.NoError(t, err, "Stats")
+	assert.Equal(t, int64(3), stats.Hits, "hits")
+	assert.Equal(t, int64(2), stats.Misses, "misses")
+	assert.Equal(t, uint32(3), n.credit(), "credit")
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -14,19 +16,11 @@ import (
 func newStore(tb testing.TB, options Options) *Store {
 	tb.Helper()
 	s, err := New(options)
-	if err != nil {
-		tb.Fatalf("New: %v", err)
-	}
+	require.NoError(tb, err, "New")
 	tb.Cleanup(func() {
-		if err := validate(s); err != nil {
-			tb.Errorf("the store is broken: %v", err)
-		}
-		if err := s.Close(); err != nil {
-			tb.Errorf("Close: %v", err)
-		}
-		if err := validate(s); err != nil {
-			tb.Errorf("the closed store is broken: %v", err)
-		}
+		assert.NoError(tb, validate(s), "the store is broken")
+		assert.NoError(tb, s.Close(), "Close")
+		assert.NoError(tb, validate(s), "the closed store is broken")
 	})
 	return s
 }
@@ -372,27 +366,18 @@ func TestValidate(t *testing.T) {
 	for _, b := range breaks {
 		t.Run(b.name, func(t *testing.T) {
 			s, err := New(Options{MaxEntries: 20, MaxWeight: 1000, Weigher: func(provider.Key, provider.Entry) int64 { return 2 }})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer s.timer.Stop()
 			for i := range 10 {
 				for _, scope := range []string{"a", "b"} {
-					if err := s.Set(t.Context(), key(scope, fmt.Sprint(i)), entry(i), 1e12); err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, s.Set(t.Context(), key(scope, fmt.Sprint(i)), entry(i), 1e12))
 				}
 			}
-			if _, err := s.DeletePrefix(t.Context(), "a", "nothing"); err != nil {
-				t.Fatal(err)
-			}
-			if err := validate(s); err != nil {
-				t.Fatalf("broken from the start: %v", err)
-			}
+			_, err = s.DeletePrefix(t.Context(), "a", "nothing")
+			require.NoError(t, err)
+			require.NoError(t, validate(s), "broken from the start")
 			b.do(s)
-			if err := validate(s); err == nil || !strings.Contains(err.Error(), b.want) {
-				t.Errorf("validate says %v, want an error with %q", err, b.want)
-			}
+			assert.ErrorContains(t, validate(s), b.want, "what validate says")
 		})
 	}
 }

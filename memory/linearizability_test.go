@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -218,9 +219,7 @@ func (c *linClient) during(call func(ctx context.Context) error) linSpan {
 	span := linSpan{client: c.id, call: c.clock.Add(1)}
 	err := call(c.t.Context())
 	span.ret = c.clock.Add(1)
-	if err != nil {
-		c.t.Error(err)
-	}
+	assert.NoError(c.t, err)
 	return span
 }
 
@@ -398,9 +397,7 @@ func linearizable(t *testing.T, model porcupine.Model, history []porcupine.Opera
 	}
 	if isError {
 		path := filepath.Join(t.ArtifactDir(), "history.html")
-		if err := porcupine.VisualizePath(model, info, path); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, porcupine.VisualizePath(model, info, path))
 		t.Errorf("the history is not linearizable, see %s", path)
 	}
 	return false
@@ -427,9 +424,7 @@ func TestLinearizableWithEvictions(t *testing.T) {
 		}
 		noticed = noticed || !linearizable(t, linModel(false), history, false)
 	}
-	if !noticed {
-		t.Error("nothing that was looked for had been evicted")
-	}
+	assert.True(t, noticed, "nothing that was looked for had been evicted")
 }
 
 // lateSet is a store whose Set returns before others see the entry: they do when
@@ -543,8 +538,6 @@ func TestLinearizableModel(t *testing.T) {
 		"stored afterwards, and gone":             {linSweep{at(1, 2), "a"}, []porcupine.Operation{set(3, 4, 1), get(5, 6, 0)}, false},
 	} {
 		history := append(test.sweep.steps(), test.others...)
-		if got := linearizable(t, linModel(false), history, false); got != test.ok {
-			t.Errorf("%s: linearizable is %v, want %v", name, got, test.ok)
-		}
+		assert.Equal(t, test.ok, linearizable(t, linModel(false), history, false), "%s: linearizable", name)
 	}
 }

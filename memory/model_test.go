@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -137,9 +139,7 @@ func (m *modelRun) step() {
 	case 4:
 		k := m.key()
 		value, is := m.s.GetValue(k)
-		if is == provider.Unsure {
-			m.t.Fatalf("GetValue %q: unsure of a plain value", k)
-		}
+		require.NotEqual(m.t, provider.Unsure, is, "GetValue %q: unsure of a plain value", k)
 		m.check("GetValue", k, provider.Entry{Value: value}, is == provider.Present)
 	case 5:
 		k := m.key()
@@ -159,16 +159,18 @@ func (m *modelRun) step() {
 		values := make([]provider.Value, len(keys))
 		m.s.GetValues(keys, values)
 		for i, v := range values {
-			if v.Is == provider.Unsure {
-				m.t.Fatalf("GetValues %q: unsure of a plain value", keys[i])
-			}
+			require.NotEqual(m.t, provider.Unsure, v.Is, "GetValues %q: unsure of a plain value", keys[i])
 			m.check("GetValues", keys[i], provider.Entry{Value: v.Value}, v.Is == provider.Present)
 		}
 	case 7:
 		k := m.key()
 		found, hasErr := m.s.Has(ctx, k)
-		if _, ok := m.w.get(k); found && !ok || !found && ok && m.exact {
-			m.t.Fatalf("Has %q = %v", k, found)
+		_, ok := m.w.get(k)
+		if found {
+			require.True(m.t, ok, "Has %q", k)
+		}
+		if !found && ok {
+			require.False(m.t, m.exact, "Has %q", k)
 		}
 		err = hasErr
 	case 8:
@@ -182,17 +184,16 @@ func (m *modelRun) step() {
 	case 11:
 		time.Sleep(time.Duration(m.r.Int64N(1 << (10 + m.r.IntN(28)))))
 	}
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	require.NoError(m.t, err)
 }
 
 func (m *modelRun) deletePrefix() error {
 	scope, prefix := m.key().Scope, m.prefix()
 	live := m.w.live(scope, prefix)
 	n, err := m.s.DeletePrefix(m.t.Context(), scope, prefix)
-	if n > len(live) || n < len(live) && m.exact {
-		m.t.Fatalf("DeletePrefix %q %q = %d; want %d", scope, prefix, n, len(live))
+	require.LessOrEqual(m.t, n, len(live), "DeletePrefix %q %q", scope, prefix)
+	if m.exact {
+		require.GreaterOrEqual(m.t, n, len(live), "DeletePrefix %q %q", scope, prefix)
 	}
 	maps.DeleteFunc(m.w, func(k provider.Key, _ twinEntry) bool {
 		return k.Scope == scope && strings.HasPrefix(k.Name, prefix)
@@ -209,15 +210,12 @@ func (m *modelRun) list() error {
 	var keys []provider.Key
 	for _, info := range page.Entries {
 		keys = append(keys, info.Key)
-		if _, ok := m.w.get(info.Key); !ok {
-			m.t.Fatalf("List %+v has %q", options, info.Key)
-		}
-		if e := m.w[info.Key]; !info.ExpiresAt.Equal(e.ends) {
-			m.t.Fatalf("List: %q ends at %v; want %v", info.Key, info.ExpiresAt, e.ends)
-		}
+		_, ok := m.w.get(info.Key)
+		require.True(m.t, ok, "List %+v has %q", options, info.Key)
+		require.WithinDuration(m.t, m.w[info.Key].ends, info.ExpiresAt, 0, "List: %q ends", info.Key)
 	}
-	if live := m.w.live(options.Scope, options.Prefix); m.exact && !slices.Equal(keys, live) {
-		m.t.Fatalf("List %+v = %q; want %q", options, keys, live)
+	if live := m.w.live(options.Scope, options.Prefix); m.exact {
+		require.Equal(m.t, live, keys, "List %+v", options)
 	}
 	return err
 }
@@ -238,9 +236,7 @@ func TestModel(t *testing.T) {
 				for i := range 20_000 {
 					m.step()
 					if i%50 == 0 {
-						if err := validate(m.s); err != nil {
-							t.Fatalf("after %d steps: %v", i+1, err)
-						}
+						require.NoError(t, validate(m.s), "after %d steps", i+1)
 					}
 				}
 			})
@@ -261,8 +257,8 @@ func TestWheelModel(t *testing.T) {
 			if n.expires < 0 {
 				continue
 			}
-			if wake := w.add(n); wake > now && wake < w.next() {
-				t.Fatalf("add says %d, next %d", wake, w.next())
+			if wake := w.add(n); wake > now {
+				require.GreaterOrEqual(t, wake, w.next(), "what add says, at least next")
 			}
 			stored[n] = true
 		case 2:
@@ -274,9 +270,7 @@ func TestWheelModel(t *testing.T) {
 		case 3:
 			now += r.Int64N(1 << (1 + r.IntN(40)))
 			for n := w.advance(now); n != nil; n = w.advance(now) {
-				if !stored[n] {
-					t.Fatal("an entry that is not in the wheel")
-				}
+				require.True(t, stored[n], "an entry that is not in the wheel")
 				w.remove(n)
 				if n.expiredAt(now) {
 					delete(stored, n)
@@ -285,16 +279,12 @@ func TestWheelModel(t *testing.T) {
 				}
 			}
 			for n := range stored {
-				if tickOf(n.expires) < tickOf(now) {
-					t.Fatalf("an entry that ended at %d is still there at %d", n.expires, now)
-				}
+				require.GreaterOrEqual(t, tickOf(n.expires), tickOf(now), "an entry that ended at %d is still there at %d", n.expires, now)
 			}
 		}
-		if w.count != int64(len(stored)) {
-			t.Fatalf("count %d, want %d", w.count, len(stored))
-		}
-		if next := w.next(); len(stored) > 0 && next == never {
-			t.Fatal("nothing to do with entries in the wheel")
+		require.Equal(t, int64(len(stored)), w.count, "count")
+		if next := w.next(); len(stored) > 0 {
+			require.NotEqual(t, never, next, "nothing to do with entries in the wheel")
 		}
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -42,17 +45,15 @@ func TestEntryIsKept(t *testing.T) {
 		} {
 			for _, s := range []*Store{plain, weighed} {
 				k := key("s", "k")
-				if err := s.Set(t.Context(), k, c.entry, time.Hour); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, s.Set(t.Context(), k, c.entry, time.Hour))
 				n := s.node(k)
-				if _, boxed := n.value.(*box); boxed != (c.boxed || s == weighed) || n.weight() != s.weight {
-					t.Errorf("%s: boxed: %v, weight %d of %d", c.name, boxed, n.weight(), s.weight)
-				}
+				_, boxed := n.value.(*box)
+				assert.Equal(t, c.boxed || s == weighed, boxed, "%s: boxed", c.name)
+				assert.Equal(t, s.weight, n.weight(), "%s: weight", c.name)
 				got, found, err := s.Get(t.Context(), k)
-				if !found || err != nil || !sameEntry(got, c.entry) {
-					t.Errorf("%s: Get = %+v, %v, %v; want %+v", c.name, got, found, err, c.entry)
-				}
+				assert.NoError(t, err, "%s: Get", c.name)
+				assert.True(t, found, "%s: Get", c.name)
+				assert.True(t, sameEntry(got, c.entry), "%s: Get = %+v, want %+v", c.name, got, c.entry)
 			}
 		}
 	})
@@ -61,9 +62,7 @@ func TestEntryIsKept(t *testing.T) {
 // TestNodeIsSmall: there may be millions. The next size that the runtime has is 128
 // bytes.
 func TestNodeIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(node{}); size > 112 {
-		t.Errorf("a node has %d bytes", size)
-	}
+	assert.LessOrEqual(t, unsafe.Sizeof(node{}), uintptr(112), "bytes of a node")
 }
 
 // sameEntry reports whether two entries are the same but for the form of their

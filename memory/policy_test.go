@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -33,9 +36,7 @@ func hitRatio(tb testing.TB, capacity int, reads []int) float64 {
 	for i, read := range reads {
 		k := key("s", strconv.Itoa(read))
 		_, found, err := s.Get(tb.Context(), k)
-		if err != nil {
-			tb.Fatal(err)
-		}
+		require.NoError(tb, err)
 		if found && i >= len(reads)/2 {
 			hits++
 		}
@@ -64,9 +65,7 @@ func TestJudge(t *testing.T) {
 					if hits > 0 && !expired && steps < maxSteps {
 						want = map[place]fate{inSmall: promote, inMain: retain}[at]
 					}
-					if got := judge(at, hits, expired, steps); got != want {
-						t.Errorf("judge(%d, %d, %v, %d) = %d, want %d", at, hits, expired, steps, got, want)
-					}
+					assert.Equal(t, want, judge(at, hits, expired, steps), "judge(%d, %d, %v, %d)", at, hits, expired, steps)
 				}
 			}
 		}
@@ -104,9 +103,7 @@ func TestHitRatio(t *testing.T) {
 			return (draw() + i/(2*keys)*keys/3) % keys
 		}},
 	} {
-		if ratio := hitRatio(t, capacity, times(reads, c.next)); ratio < c.want {
-			t.Errorf("%s: hit ratio %.4f, want %.3f", c.name, ratio, c.want)
-		}
+		assert.GreaterOrEqual(t, hitRatio(t, capacity, times(reads, c.next)), c.want, "%s: hit ratio", c.name)
 	}
 }
 
@@ -155,16 +152,11 @@ func TestInvalidatedKeyKeepsItsStanding(t *testing.T) {
 		mustSet(t, s, key("scan", strconv.Itoa(i)), i, time.Hour)
 	}
 	n := s.node(k)
-	if n == nil || n.place != inMain {
-		t.Fatalf("%v is not in the main queue", k)
-	}
-	if err := s.Delete(t.Context(), k); err != nil {
-		t.Fatal(err)
-	}
+	require.NotNil(t, n, "%v is not in the main queue", k)
+	require.Equal(t, inMain, n.place, "%v is not in the main queue", k)
+	require.NoError(t, s.Delete(t.Context(), k))
 	mustSet(t, s, k, 2, time.Hour)
-	if n := s.node(k); n.place != inMain {
-		t.Error("a deleted entry came back to the small queue")
-	}
+	assert.Equal(t, inMain, s.node(k).place, "a deleted entry came back to the small queue")
 }
 
 // TestReplacedEntryKeepsItsPlace in its queue, with its credit, and in the index.
@@ -185,16 +177,14 @@ func TestReplacedEntryKeepsItsPlace(t *testing.T) {
 		wantGet(t, s, k, i)
 		credit := s.node(k).credit()
 		mustSet(t, s, k, -i, time.Hour)
-		if got := s.node(k).credit(); got != credit || got == 0 {
-			t.Errorf("replacing %v made credit %d %d", k, credit, got)
-		}
+		got := s.node(k).credit()
+		assert.Equal(t, credit, got, "the credit after replacing %v", k)
+		assert.NotZero(t, got, "the credit after replacing %v", k)
 	}
-	if after := fmt.Sprint(order()); after != before {
-		t.Errorf("the queue was %s, is %s", before, after)
-	}
-	if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 10 || err != nil {
-		t.Errorf("DeletePrefix = %d, %v; want 10", n, err)
-	}
+	assert.Equal(t, before, fmt.Sprint(order()), "the queue")
+	n, err := s.DeletePrefix(t.Context(), "s", "")
+	assert.NoError(t, err, "DeletePrefix")
+	assert.Equal(t, 10, n, "DeletePrefix")
 }
 
 // TestEvictionPrefersWhatExpired among the candidates, whatever its credit, and
@@ -211,9 +201,10 @@ func TestEvictionPrefersWhatExpired(t *testing.T) {
 	for i := range 10 {
 		wantGet(t, s, key("s", strconv.Itoa(i)), i)
 	}
-	if stats, err := s.Stats(t.Context()); err != nil || stats.Expirations != 1 || stats.Evictions != 0 {
-		t.Errorf("Stats = %+v, %v; want one expiration and no eviction", stats, err)
-	}
+	stats, err := s.Stats(t.Context())
+	assert.NoError(t, err, "Stats: one expiration and no eviction")
+	assert.Equal(t, int64(1), stats.Expirations, "Stats: one expiration and no eviction")
+	assert.Zero(t, stats.Evictions, "Stats: one expiration and no eviction")
 }
 
 // TestEvictionIsShort: one Set passes over a bounded number of entries, even if
@@ -234,16 +225,12 @@ func TestEvictionIsShort(t *testing.T) {
 			touched++
 		}
 	}
-	if touched > maxSteps {
-		t.Errorf("one Set passed over %d entries, more than %d", touched, maxSteps)
-	}
+	assert.LessOrEqual(t, touched, maxSteps, "entries that one Set passed over")
 }
 
 func TestGhost(t *testing.T) {
 	var g ghost
-	if g.take(1, 10) {
-		t.Error("an empty ghost remembers")
-	}
+	assert.False(t, g.take(1, 10), "an empty ghost remembers")
 	const limit = 1000
 	for i := range uint32(limit) {
 		g.add(i*2654435761, limit)
@@ -253,28 +240,18 @@ func TestGhost(t *testing.T) {
 		if g.take(i*2654435761, limit) {
 			remembered++
 		}
-		if g.take(i*2654435761, limit) {
-			t.Fatal("taken twice")
-		}
+		require.False(t, g.take(i*2654435761, limit), "taken twice")
 	}
-	if remembered < limit*3/4 {
-		t.Errorf("%d of %d are remembered", remembered, limit)
-	}
+	assert.GreaterOrEqual(t, remembered, limit*3/4, "remembered of %d", limit)
 	g.add(7, limit)
 	for i := range uint32(limit) {
 		g.add(1<<31|i<<8, limit)
 	}
-	if g.take(7, limit) {
-		t.Error("one is remembered after as many others as the limit")
-	}
-	if len(g.slots) != 1024 {
-		t.Errorf("%d slots for %d", len(g.slots), limit)
-	}
+	assert.False(t, g.take(7, limit), "one is remembered after as many others as the limit")
+	assert.Len(t, g.slots, 1024, "slots for %d", limit)
 	g.turn = math.MaxUint32
 	g.add(9, limit)
-	if !g.take(9, limit) {
-		t.Error("forgotten when the turn wraps")
-	}
+	assert.True(t, g.take(9, limit), "forgotten when the turn wraps")
 }
 
 func TestGhostGrows(t *testing.T) {
@@ -283,9 +260,7 @@ func TestGhostGrows(t *testing.T) {
 	g.add(2, 2)
 	g.add(3, 500)
 	for i := range uint32(3) {
-		if !g.take(i+1, 500) {
-			t.Errorf("%d was forgotten by growing", i+1)
-		}
+		assert.True(t, g.take(i+1, 500), "%d was forgotten by growing", i+1)
 	}
 }
 
@@ -297,8 +272,6 @@ func TestSmallStores(t *testing.T) {
 			mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
 			wantGet(t, s, key("s", strconv.Itoa(i)), i)
 		}
-		if s.count != int64(size+1) {
-			t.Errorf("%d entries in a store of %d", s.count, size+1)
-		}
+		assert.Equal(t, int64(size+1), s.count, "entries in a store of %d", size+1)
 	}
 }

@@ -2,12 +2,14 @@ package memory
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -32,9 +34,9 @@ func TestPrefixIsBytes(t *testing.T) {
 					matching++
 				}
 			}
-			if n, err := s.DeletePrefix(t.Context(), "s", prefix); n != matching || err != nil {
-				t.Errorf("DeletePrefix = %d, %v; want %d", n, err, matching)
-			}
+			n, err := s.DeletePrefix(t.Context(), "s", prefix)
+			assert.NoError(t, err, "DeletePrefix")
+			assert.Equal(t, matching, n, "DeletePrefix")
 			for _, name := range names {
 				if strings.HasPrefix(name, prefix) {
 					wantMiss(t, s, key("s", name))
@@ -44,9 +46,9 @@ func TestPrefixIsBytes(t *testing.T) {
 				wantGet(t, s, key("", name), name)
 				wantGet(t, s, key("s\x00", name), name)
 			}
-			if n, err := s.DeletePrefix(t.Context(), "s", prefix); n != 0 || err != nil {
-				t.Errorf("again: DeletePrefix = %d, %v", n, err)
-			}
+			n, err = s.DeletePrefix(t.Context(), "s", prefix)
+			assert.NoError(t, err, "again: DeletePrefix")
+			assert.Zero(t, n, "again: DeletePrefix")
 		})
 	}
 }
@@ -54,9 +56,8 @@ func TestPrefixIsBytes(t *testing.T) {
 func TestPrefixEnd(t *testing.T) {
 	for prefix, want := range map[string]string{"": "", "a": "b", "ab": "ac", "a\xff": "b", "\xff\xff": "", "a\xfe\xff": "a\xff"} {
 		end, bounded := prefixEnd(prefix)
-		if end != want || bounded != (want != "") {
-			t.Errorf("prefixEnd(%q) = %q, %v; want %q", prefix, end, bounded, want)
-		}
+		assert.Equal(t, want, end, "prefixEnd(%q)", prefix)
+		assert.Equal(t, want != "", bounded, "prefixEnd(%q)", prefix)
 	}
 }
 
@@ -66,18 +67,15 @@ func TestEmptyPrefixDropsTheScope(t *testing.T) {
 		mustSet(t, s, key("a", strconv.Itoa(i)), i, time.Hour)
 		mustSet(t, s, key("b", strconv.Itoa(i)), i, provider.NoExpiry)
 	}
-	if n, err := s.DeletePrefix(t.Context(), "a", ""); n != 3*chunk || err != nil {
-		t.Errorf("DeletePrefix = %d, %v", n, err)
-	}
-	if s.scopes["a"] != nil {
-		t.Error("an empty scope has state")
-	}
-	if n, err := s.DeletePrefix(t.Context(), "b", ""); n != 3*chunk || err != nil {
-		t.Errorf("DeletePrefix = %d, %v", n, err)
-	}
-	if len(s.scopes) > 0 || s.policy.ghost.slots != nil {
-		t.Error("an empty store has state")
-	}
+	n, err := s.DeletePrefix(t.Context(), "a", "")
+	assert.NoError(t, err, "DeletePrefix")
+	assert.Equal(t, 3*chunk, n, "DeletePrefix")
+	assert.Nil(t, s.scopes["a"], "an empty scope has state")
+	n, err = s.DeletePrefix(t.Context(), "b", "")
+	assert.NoError(t, err, "DeletePrefix")
+	assert.Equal(t, 3*chunk, n, "DeletePrefix")
+	assert.Empty(t, s.scopes, "an empty store has state")
+	assert.Nil(t, s.policy.ghost.slots, "an empty store has state")
 }
 
 // TestEmptyStoreHasNoState, nor a memory of what was evicted from it.
@@ -86,17 +84,13 @@ func TestEmptyStoreHasNoState(t *testing.T) {
 	for i := range 30 {
 		mustSet(t, s, key("s", strconv.Itoa(i)), i, time.Hour)
 	}
-	if s.policy.ghost.slots == nil {
-		t.Fatal("nothing was evicted: the test tests nothing")
-	}
+	require.NotNil(t, s.policy.ghost.slots, "nothing was evicted: the test tests nothing")
 	for i := range 30 {
-		if err := s.Delete(t.Context(), key("s", strconv.Itoa(i))); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Delete(t.Context(), key("s", strconv.Itoa(i))))
 	}
-	if len(s.scopes) > 0 || s.policy.ghost.slots != nil || s.table.Load().size.Load() != firstBuckets {
-		t.Error("an empty store has state")
-	}
+	assert.Empty(t, s.scopes, "an empty store has state")
+	assert.Nil(t, s.policy.ghost.slots, "an empty store has state")
+	assert.Equal(t, uint32(firstBuckets), s.table.Load().size.Load(), "an empty store has state")
 }
 
 // TestPrefixAmongMany: what DeletePrefix does depends on what matches, not on
@@ -109,9 +103,7 @@ func TestPrefixAmongMany(t *testing.T) {
 	for i := range all {
 		items = append(items, provider.Item{Key: key("s", "maintenance:"+strconv.Itoa(i)), TTL: time.Hour})
 		if len(items) == cap(items) {
-			if err := s.SetMany(t.Context(), items); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, s.SetMany(t.Context(), items))
 			items = items[:0]
 		}
 	}
@@ -119,33 +111,24 @@ func TestPrefixAmongMany(t *testing.T) {
 		mustSet(t, s, key("s", "list:"+strconv.Itoa(i)), i, time.Hour)
 	}
 	// The first call has to make the index.
-	if n, err := s.DeletePrefix(t.Context(), "s", "nothing"); n != 0 || err != nil {
-		t.Fatalf("DeletePrefix = %d, %v", n, err)
-	}
+	n, err := s.DeletePrefix(t.Context(), "s", "nothing")
+	require.NoError(t, err, "DeletePrefix")
+	require.Zero(t, n, "DeletePrefix")
 	c := cursor{scope: "s", prefix: "list:"}
 	holds, removed := 0, 0
 	for !c.done {
 		n, err := s.deletePrefixChunk(&c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n > chunk {
-			t.Errorf("%d entries in one hold of the lock, more than %d", n, chunk)
-		}
-		if !s.mu.TryLock() {
-			t.Fatal("the lock is held between chunks")
-		}
+		require.NoError(t, err)
+		assert.LessOrEqual(t, n, chunk, "entries in one hold of the lock")
+		require.True(t, s.mu.TryLock(), "the lock is held between chunks")
 		s.mu.Unlock()
 		wantGet(t, s, key("s", "maintenance:1"), nil)
 		holds++
 		removed += n
 	}
-	if removed != matching || holds != (matching+chunk-1)/chunk {
-		t.Errorf("removed %d in %d holds; want %d in %d", removed, holds, matching, (matching+chunk-1)/chunk)
-	}
-	if s.count != all {
-		t.Errorf("%d entries are left, want %d", s.count, all)
-	}
+	assert.Equal(t, matching, removed, "removed")
+	assert.Equal(t, (matching+chunk-1)/chunk, holds, "holds of the lock")
+	assert.Equal(t, int64(all), s.count, "entries left")
 }
 
 // TestIndexVisitsOnlyMatches counts the names that a walk hands out.
@@ -155,36 +138,34 @@ func TestIndexVisitsOnlyMatches(t *testing.T) {
 		x.names.Insert(fmt.Sprintf("%05d", i))
 	}
 	names := x.between(make([]string, 0, 100), "", "012", "\xff")
-	if len(names) != 100 || names[0] != "01200" || !slices.IsSorted(names) {
-		t.Errorf("names = %d from %q", len(names), names[0])
+	if assert.Len(t, names, 100, "names") {
+		assert.Equal(t, "01200", names[0], "names")
+		assert.IsNonDecreasing(t, names, "names")
 	}
-	if last, ok := x.last("012"); last != "01299" || !ok {
-		t.Errorf("last = %q, %v", last, ok)
-	}
-	if names := x.between(make([]string, 0, 100), "01250", "012", "01260"); len(names) != 11 {
-		t.Errorf("%d names from 01250 to 01260", len(names))
-	}
+	last, ok := x.last("012")
+	assert.Equal(t, "01299", last, "last")
+	assert.True(t, ok, "last")
+	assert.Len(t, x.between(make([]string, 0, 100), "01250", "012", "01260"), 11, "names from 01250 to 01260")
 }
 
 // TestPrefixDeleteGoesOnFromWhereItWas: names that come in behind it do not keep
 // it going, nor do those above what was there when it began.
 func TestPrefixDeleteGoesOnFromWhereItWas(t *testing.T) {
 	s := newStore(t, Options{})
-	if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 0 || err != nil { // from now on there is an index
-		t.Fatalf("DeletePrefix = %d, %v", n, err)
-	}
+	// from now on there is an index
+	n, err := s.DeletePrefix(t.Context(), "s", "")
+	require.NoError(t, err, "DeletePrefix")
+	require.Zero(t, n, "DeletePrefix")
 	for i := range 3 * chunk {
 		mustSet(t, s, key("s", fmt.Sprintf("p:%05d", i)), i, time.Hour)
 	}
 	c := cursor{scope: "s", prefix: "p:"}
 	chunks := 0
 	for !c.done {
-		if chunks++; chunks > 4 {
-			t.Fatal("a writer keeps the removal going")
-		}
-		if _, err := s.deletePrefixChunk(&c); err != nil {
-			t.Fatal(err)
-		}
+		chunks++
+		require.LessOrEqual(t, chunks, 4, "a writer keeps the removal going")
+		_, err := s.deletePrefixChunk(&c)
+		require.NoError(t, err)
 		for i := range 2 * chunk {
 			mustSet(t, s, key("s", fmt.Sprintf("p:!%d", i)), i, time.Hour)             // behind
 			mustSet(t, s, key("s", fmt.Sprintf("p:9%d%05d", chunks, i)), i, time.Hour) // ahead
@@ -204,43 +185,31 @@ func TestIndexIsMadeInChunks(t *testing.T) {
 	for i := range entries {
 		mustSet(t, s, key("s"+strconv.Itoa(i%3), strconv.Itoa(i)), i, time.Hour)
 	}
-	if s.index.begun {
-		t.Fatal("there is an index that nobody asked for")
-	}
+	require.False(t, s.index.begun, "there is an index that nobody asked for")
 	holds := 0
 	for complete := false; !complete; holds++ {
 		indexed := s.indexed()
 		s.mu.Lock()
 		complete = s.indexLocked()
 		s.mu.Unlock()
-		if did := s.indexed() - indexed; did > 2*chunk {
-			t.Errorf("%d names in one hold of the lock", did)
-		}
-		if err := validate(s); err != nil {
-			t.Fatal(err)
-		}
+		assert.LessOrEqual(t, s.indexed()-indexed, 2*chunk, "names in one hold of the lock")
+		require.NoError(t, validate(s))
 		for range chunk / 2 { // some new ones, some of them replaced, and some removed
 			entries++
 			for _, i := range []int{entries, entries - r.IntN(chunk)} {
 				mustSet(t, s, key("s"+strconv.Itoa(i%3), strconv.Itoa(i)), i, time.Hour)
 			}
 			i := r.IntN(entries)
-			if err := s.Delete(t.Context(), key("s"+strconv.Itoa(i%3), strconv.Itoa(i))); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, s.Delete(t.Context(), key("s"+strconv.Itoa(i%3), strconv.Itoa(i))))
 		}
 	}
-	if holds < 5 {
-		t.Errorf("%d holds of the lock", holds)
-	}
-	if err := validate(s); err != nil {
-		t.Error(err)
-	}
+	assert.GreaterOrEqual(t, holds, 5, "holds of the lock")
+	assert.NoError(t, validate(s))
 	for scope, x := range s.scopes {
 		want := int(x.entries)
-		if n, err := s.DeletePrefix(t.Context(), scope, ""); n != want || err != nil {
-			t.Errorf("DeletePrefix = %d, %v; want %d", n, err, want)
-		}
+		n, err := s.DeletePrefix(t.Context(), scope, "")
+		assert.NoError(t, err, "DeletePrefix")
+		assert.Equal(t, want, n, "DeletePrefix")
 	}
 }
 
@@ -263,21 +232,14 @@ func TestIndexOfAStoreThatBecomesEmpty(t *testing.T) {
 	s.mu.Lock()
 	complete := s.indexLocked()
 	s.mu.Unlock()
-	if complete {
-		t.Fatal("the index was made in one hold of the lock: the test tests nothing")
-	}
-	if err := s.Delete(t.Context(), keys...); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Set(t.Context(), keys[0], entry(1), time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 1 || err != nil {
-		t.Errorf("DeletePrefix = %d, %v; want 1", n, err)
-	}
-	if !s.index.complete || s.table.Load().size.Load() != firstBuckets {
-		t.Errorf("index %+v", s.index)
-	}
+	require.False(t, complete, "the index was made in one hold of the lock: the test tests nothing")
+	require.NoError(t, s.Delete(t.Context(), keys...))
+	require.NoError(t, s.Set(t.Context(), keys[0], entry(1), time.Hour))
+	n, err := s.DeletePrefix(t.Context(), "s", "")
+	assert.NoError(t, err, "DeletePrefix")
+	assert.Equal(t, 1, n, "DeletePrefix")
+	assert.True(t, s.index.complete, "index %+v", s.index)
+	assert.Equal(t, uint32(firstBuckets), s.table.Load().size.Load(), "index %+v", s.index)
 }
 
 // TestPrefixDeleteAmongWriters: what was there when it began is gone when it
@@ -309,12 +271,12 @@ func TestPrefixDeleteAmongWriters(t *testing.T) {
 		for i := range 1000 {
 			mustSet(t, s, key("s", fmt.Sprintf("list:%d", i)), i, time.Hour)
 		}
-		if n, err := s.DeletePrefix(ctx, "s", "list:"); n != 1000 || err != nil {
-			t.Errorf("DeletePrefix = %d, %v; want 1000", n, err)
-		}
-		if page, err := s.List(ctx, provider.ListOptions{Scope: "s", Prefix: "list:"}); page.Total != 0 || err != nil {
-			t.Errorf("List = %+v, %v", page, err)
-		}
+		n, err := s.DeletePrefix(ctx, "s", "list:")
+		assert.NoError(t, err, "DeletePrefix")
+		assert.Equal(t, 1000, n, "DeletePrefix")
+		page, err := s.List(ctx, provider.ListOptions{Scope: "s", Prefix: "list:"})
+		assert.NoError(t, err, "List")
+		assert.Zero(t, page.Total, "List")
 	}
 	close(quit)
 	writers.Wait()

@@ -13,6 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -24,21 +27,13 @@ func TestHitsAllocateNothing(t *testing.T) {
 	}
 	for _, name := range []string{"0", "1", "nobody"} {
 		k := key("s", name)
-		if n := testing.AllocsPerRun(1000, func() { _, _, _ = s.Get(ctx, k) }); n != 0 {
-			t.Errorf("Get %s allocates %v times", name, n)
-		}
-		if n := testing.AllocsPerRun(1000, func() { _, _ = s.Has(ctx, k) }); n != 0 {
-			t.Errorf("Has %s allocates %v times", name, n)
-		}
+		assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _, _ = s.Get(ctx, k) }), "allocations of Get %s", name)
+		assert.Zero(t, testing.AllocsPerRun(1000, func() { _, _ = s.Has(ctx, k) }), "allocations of Has %s", name)
 	}
 	keys := make([]provider.Key, 100)
-	if n := testing.AllocsPerRun(100, func() { _, _ = s.GetMany(ctx, keys) }); n > 1 {
-		t.Errorf("GetMany allocates %v times", n)
-	}
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = s.GetMany(ctx, keys) }), 1.0, "allocations of GetMany")
 	k := key("s", "0")
-	if n := testing.AllocsPerRun(1000, func() { _ = s.Set(ctx, k, provider.Entry{}, time.Hour) }); n > 2 {
-		t.Errorf("Set allocates %v times; the node and the map's own make 2", n)
-	}
+	assert.LessOrEqual(t, testing.AllocsPerRun(1000, func() { _ = s.Set(ctx, k, provider.Entry{}, time.Hour) }), 2.0, "allocations of Set: the node and the map's own make 2")
 }
 
 // TestReadsTakeNoLock reads while the lock is held.
@@ -66,9 +61,7 @@ func TestClosed(t *testing.T) {
 	k := key("s", "k")
 	mustSet(t, s, k, 1, time.Hour)
 	for range 2 {
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Close())
 	}
 	ctx := t.Context()
 	_, found, getErr := s.Get(ctx, k)
@@ -85,13 +78,10 @@ func TestClosed(t *testing.T) {
 		"Set": s.Set(ctx, k, entry(1), time.Hour), "SetMany": s.SetMany(ctx, []provider.Item{item}),
 		"SetMany of nothing": s.SetMany(ctx, nil), "Delete": s.Delete(ctx, k), "Delete of nothing": s.Delete(ctx),
 	} {
-		if !errors.Is(err, provider.ErrClosed) || !strings.HasPrefix(err.Error(), "memory:") {
-			t.Errorf("%s after Close: %v", call, err)
-		}
+		assert.ErrorIs(t, err, provider.ErrClosed, "%s after Close", call)
+		assert.Regexp(t, "^memory:", err, "%s after Close", call)
 	}
-	if found {
-		t.Error("Get after Close found something")
-	}
+	assert.False(t, found, "Get after Close found something")
 }
 
 // TestCloseEndsEverything: the bubble fails if a goroutine is left.
@@ -104,18 +94,12 @@ func TestCloseEndsEverything(t *testing.T) {
 			}
 			time.Sleep(wait)
 			closing := time.Now()
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-			if waited := time.Since(closing); waited != 0 {
-				t.Errorf("Close waited %v for the timer", waited)
-			}
-			if s.timer.Stop() {
-				t.Error("the timer is set after Close")
-			}
-			if len(s.nodes()) != 0 || s.scopes != nil || s.policy.ghost.slots != nil {
-				t.Error("the closed store has state")
-			}
+			assert.NoError(t, s.Close())
+			assert.Zero(t, time.Since(closing), "Close waited for the timer")
+			assert.False(t, s.timer.Stop(), "the timer is set after Close")
+			assert.Empty(t, s.nodes(), "the closed store has state")
+			assert.Nil(t, s.scopes, "the closed store has state")
+			assert.Nil(t, s.policy.ghost.slots, "the closed store has state")
 		}
 	})
 }
@@ -131,14 +115,10 @@ func TestCloseWaitsForASweep(t *testing.T) {
 			closed.Store(true)
 		}()
 		synctest.Wait()
-		if closed.Load() {
-			t.Error("Close returned while a sweep was under way")
-		}
+		assert.False(t, closed.Load(), "Close returned while a sweep was under way")
 		s.sweeps.Done()
 		synctest.Wait()
-		if !closed.Load() {
-			t.Error("Close did not return after the sweep")
-		}
+		assert.True(t, closed.Load(), "Close did not return after the sweep")
 	})
 }
 
@@ -164,18 +144,14 @@ func TestCloseAmongCalls(t *testing.T) {
 			})
 		}
 		runtime.Gosched()
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, s.Close())
 		calls.Wait()
 	}
 	deadline := time.Now().Add(time.Minute)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		runtime.Gosched()
 	}
-	if n := runtime.NumGoroutine(); n > before {
-		t.Errorf("%d goroutines, %d before", n, before)
-	}
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before, "goroutines")
 }
 
 // TestConcurrentUse has everything at once. Values say under which key they were
@@ -288,36 +264,29 @@ func TestKeysLeaveNoState(t *testing.T) {
 			mustSet(t, s, k, i, ttl)
 			switch i % 4 {
 			case 0:
-				if err := s.Delete(t.Context(), k); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, s.Delete(t.Context(), k))
 			case 1:
-				if _, err := s.DeletePrefix(t.Context(), k.Scope, k.Name); err != nil {
-					t.Fatal(err)
-				}
+				_, err := s.DeletePrefix(t.Context(), k.Scope, k.Name)
+				require.NoError(t, err)
 			case 2:
 				if i%1000 == 2 {
 					time.Sleep(10 * time.Millisecond)
 				}
 			}
-			if i%10_000 == 0 && s.liveSize() > budget {
-				t.Fatalf("%d entries", s.liveSize())
+			if i%10_000 == 0 {
+				require.LessOrEqual(t, s.liveSize(), budget, "entries")
 			}
 		}
 		for i := range 1000 {
-			if _, err := s.DeletePrefix(t.Context(), "scope"+strconv.Itoa(i), ""); err != nil {
-				t.Fatal(err)
-			}
+			_, err := s.DeletePrefix(t.Context(), "scope"+strconv.Itoa(i), "")
+			require.NoError(t, err)
 		}
-		if err := validate(s); err != nil {
-			t.Error(err)
-		}
-		if s.count != 0 || len(s.scopes) != 0 || s.policy.ghost.slots != nil || s.wheel.count != 0 {
-			t.Errorf("state is left: %d entries, %d scopes", s.count, len(s.scopes))
-		}
-		if grown := heap() - before; grown > 1<<20 {
-			t.Errorf("%d bytes of heap are left", grown)
-		}
+		assert.NoError(t, validate(s))
+		assert.Zero(t, s.count, "entries left")
+		assert.Empty(t, s.scopes, "scopes left")
+		assert.Nil(t, s.policy.ghost.slots, "state of the policy left")
+		assert.Zero(t, s.wheel.count, "timers left")
+		assert.LessOrEqual(t, heap()-before, int64(1<<20), "bytes of heap that are left")
 	})
 }
 
@@ -340,18 +309,14 @@ func TestRemovedValuesAreFreed(t *testing.T) {
 			kept++
 			continue
 		}
-		if err := s.Delete(t.Context(), key("s", strconv.Itoa(i))); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Delete(t.Context(), key("s", strconv.Itoa(i))))
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for freed.Load() < n-kept && time.Now().Before(deadline) {
 		runtime.GC()
 		time.Sleep(time.Millisecond) // cleanups run in their own goroutine
 	}
-	if freed.Load() != n-kept {
-		t.Errorf("%d values were freed, want %d", freed.Load(), n-kept)
-	}
+	assert.Equal(t, n-kept, freed.Load(), "values that were freed")
 }
 
 func TestLargeKeysAndValues(t *testing.T) {
@@ -359,11 +324,13 @@ func TestLargeKeysAndValues(t *testing.T) {
 	k := key(strings.Repeat("s", 1<<20), strings.Repeat("k", 1<<20))
 	value := make([]byte, 100<<20)
 	mustSet(t, s, k, &value, time.Hour)
-	wantGet(t, s, k, &value)
-	wantMiss(t, s, key(k.Scope, k.Name[1:]))
-	if n, err := s.DeletePrefix(t.Context(), k.Scope, k.Name[:1<<19]); n != 1 || err != nil {
-		t.Errorf("DeletePrefix = %d, %v", n, err)
+	if e, found, err := s.Get(t.Context(), k); err != nil || !found || e.Value != &value { // which nobody wants printed
+		t.Errorf("Get = %v, %v; want the very value", found, err)
 	}
+	wantMiss(t, s, key(k.Scope, k.Name[1:]))
+	n, err := s.DeletePrefix(t.Context(), k.Scope, k.Name[:1<<19])
+	assert.NoError(t, err, "DeletePrefix")
+	assert.Equal(t, 1, n, "DeletePrefix")
 }
 
 func TestManyAtOnce(t *testing.T) {
@@ -374,23 +341,19 @@ func TestManyAtOnce(t *testing.T) {
 		keys[i] = key("s", strconv.Itoa(i%(n-2))) // two of them twice
 		items[i] = provider.Item{Key: keys[i], Entry: entry(i), TTL: time.Hour}
 	}
-	if err := s.SetMany(t.Context(), items); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.SetMany(t.Context(), items))
 	results, err := s.GetMany(t.Context(), keys)
-	if err != nil || len(results) != n {
-		t.Fatalf("GetMany: %d results, %v", len(results), err)
-	}
+	require.NoError(t, err, "GetMany")
+	require.Len(t, results, n, "GetMany")
 	for i, r := range results {
 		want := i
 		if i < 2 {
 			want = n - 2 + i // the last one counts
 		}
-		if !r.Found || r.Err != nil || r.Entry.Value != want {
-			t.Errorf("GetMany %d = %+v, want %d", i, r, want)
-		}
+		assert.NoError(t, r.Err, "GetMany %d", i)
+		assert.True(t, r.Found, "GetMany %d", i)
+		assert.Equal(t, want, r.Entry.Value, "GetMany %d", i)
 	}
-	if err := s.Delete(t.Context(), keys...); err != nil || s.count != 0 {
-		t.Errorf("Delete: %v, %d are left", err, s.count)
-	}
+	assert.NoError(t, s.Delete(t.Context(), keys...), "Delete")
+	assert.Zero(t, s.count, "entries left")
 }

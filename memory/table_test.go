@@ -7,6 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -53,9 +56,7 @@ func (m *tableRun) change() {
 			delete(w.due, name)
 		}
 	}
-	if n := m.table.find(hash, &provider.Key{Name: name}); n != m.twin[name] {
-		m.t.Fatalf("find %q = %v, want %v", name, n, m.twin[name])
-	}
+	require.Same(m.t, m.twin[name], m.table.find(hash, &provider.Key{Name: name}), "find %q", name)
 }
 
 // goOn begins a walk, and lets those that there are go on.
@@ -69,7 +70,7 @@ func (m *tableRun) goOn() {
 	m.walks = nil
 	for _, w := range walks {
 		done := w.next(func(n *node) {
-			if w.met[n.name] || m.twin[n.name] != n {
+			if w.met[n.name] || m.twin[n.name] != n { // not by an assertion: there are millions
 				m.t.Fatalf("a walk meets %q again, or what is not there", n.name)
 			}
 			w.met[n.name] = true
@@ -77,8 +78,8 @@ func (m *tableRun) goOn() {
 		})
 		if !done {
 			m.walks = append(m.walks, w)
-		} else if len(w.due) > 0 {
-			m.t.Fatalf("a walk over %d buckets of %d missed %v", w.size, m.table.size.Load(), w.due)
+		} else {
+			require.Empty(m.t, w.due, "a walk over %d buckets of %d missed", w.size, m.table.size.Load())
 		}
 	}
 }
@@ -96,9 +97,8 @@ func TestTable(t *testing.T) {
 				m.goOn()
 			}
 		}
-		if m.table.count != len(m.twin) || len(m.twin) < changes/10 {
-			t.Errorf("%d nodes, want %d", m.table.count, len(m.twin))
-		}
+		assert.Equal(t, len(m.twin), m.table.count, "nodes")
+		assert.GreaterOrEqual(t, len(m.twin), changes/10, "nodes")
 	}
 }
 

@@ -7,41 +7,41 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
 func mustSet(tb testing.TB, s *Store, k provider.Key, v any, ttl time.Duration) {
 	tb.Helper()
-	if err := s.Set(tb.Context(), k, entry(v), ttl); err != nil {
-		tb.Fatalf("Set %v: %v", k, err)
-	}
+	require.NoError(tb, s.Set(tb.Context(), k, entry(v), ttl), "Set %v", k)
 }
 
 func wantGet(tb testing.TB, s *Store, k provider.Key, want any) {
 	tb.Helper()
 	e, found, err := s.Get(tb.Context(), k)
-	if err != nil || !found || e.Value != want {
-		tb.Errorf("Get %v = %v, %v, %v; want %v", k, e.Value, found, err, want)
-	}
+	assert.NoError(tb, err, "Get %v", k)
+	assert.True(tb, found, "Get %v", k)
+	assert.Equal(tb, want, e.Value, "Get %v", k)
 }
 
 func wantMiss(tb testing.TB, s *Store, k provider.Key) {
 	tb.Helper()
-	if e, found, err := s.Get(tb.Context(), k); err != nil || found {
-		tb.Errorf("Get %v = %v, %v, %v; want a miss", k, e.Value, found, err)
-	}
-	if value, is := s.GetValue(k); is != provider.Missing {
-		tb.Errorf("GetValue %v = %v, %d; want a miss", k, value, is)
-	}
+	e, found, err := s.Get(tb.Context(), k)
+	assert.NoError(tb, err, "Get %v = %v; want a miss", k, e.Value)
+	assert.False(tb, found, "Get %v = %v; want a miss", k, e.Value)
+	value, is := s.GetValue(k)
+	assert.Equal(tb, provider.Missing, is, "GetValue %v = %v; want a miss", k, value)
 	values := []provider.Value{{Value: "old", Is: provider.Present}}
-	if s.GetValues([]provider.Key{k}, values); values[0] != (provider.Value{Is: provider.Missing}) {
-		tb.Errorf("GetValues %v = %v; want a miss", k, values)
-	}
-	if found, err := s.Has(tb.Context(), k); err != nil || found {
-		tb.Errorf("Has %v = %v, %v; want false", k, found, err)
-	}
-	if r, err := s.GetMany(tb.Context(), []provider.Key{k}); err != nil || r[0].Found {
-		tb.Errorf("GetMany %v = %v, %v; want a miss", k, r, err)
+	s.GetValues([]provider.Key{k}, values)
+	assert.Equal(tb, provider.Value{Is: provider.Missing}, values[0], "GetValues %v: a miss", k)
+	found, err = s.Has(tb.Context(), k)
+	assert.NoError(tb, err, "Has %v", k)
+	assert.False(tb, found, "Has %v", k)
+	r, err := s.GetMany(tb.Context(), []provider.Key{k})
+	if assert.NoError(tb, err, "GetMany %v = %v; want a miss", k, r) {
+		assert.False(tb, r[0].Found, "GetMany %v = %v; want a miss", k, r)
 	}
 }
 
@@ -57,9 +57,9 @@ func TestTTLIsExact(t *testing.T) {
 				mustSet(t, s, k, 1, ttl)
 				time.Sleep(ttl - 1)
 				wantGet(t, s, k, 1)
-				if found, err := s.Has(t.Context(), k); err != nil || !found {
-					t.Errorf("Has = %v, %v one nanosecond before the end", found, err)
-				}
+				found, err := s.Has(t.Context(), k)
+				assert.NoError(t, err, "Has one nanosecond before the end")
+				assert.True(t, found, "Has one nanosecond before the end")
 				time.Sleep(time.Nanosecond)
 				wantMiss(t, s, k)
 			})
@@ -80,8 +80,10 @@ func TestTTLThatNoClockReaches(t *testing.T) {
 			wantGet(t, s, key("s", fmt.Sprint(i)), i)
 		}
 		page, err := s.List(t.Context(), provider.ListOptions{})
-		if err != nil || page.Total != len(ttls) || !page.Entries[0].ExpiresAt.IsZero() {
-			t.Errorf("List = %+v, %v; want %d entries, the first without end", page, err, len(ttls))
+		if assert.NoError(t, err, "List: the first is without end") {
+			assert.Equal(t, len(ttls), page.Total, "List")
+			require.Len(t, page.Entries, len(ttls), "List")
+			assert.True(t, page.Entries[0].ExpiresAt.IsZero(), "List: the first is without end")
 		}
 	})
 }
@@ -91,12 +93,8 @@ func TestRefusedTTLChangesNothing(t *testing.T) {
 	k := key("s", "k")
 	mustSet(t, s, k, 1, time.Hour)
 	for _, ttl := range []time.Duration{0, -1, math.MinInt64} {
-		if err := s.Set(t.Context(), k, entry(2), ttl); err == nil {
-			t.Errorf("Set with ttl %d: no error", ttl)
-		}
-		if err := s.SetMany(t.Context(), []provider.Item{{Key: k, Entry: entry(2), TTL: ttl}}); err == nil {
-			t.Errorf("SetMany with ttl %d: no error", ttl)
-		}
+		assert.Error(t, s.Set(t.Context(), k, entry(2), ttl), "Set with ttl %d", ttl)
+		assert.Error(t, s.SetMany(t.Context(), []provider.Item{{Key: k, Entry: entry(2), TTL: ttl}}), "SetMany with ttl %d", ttl)
 		wantGet(t, s, k, 1)
 	}
 }
@@ -135,18 +133,15 @@ func TestExpiredEntryDoesNotCountAsLive(t *testing.T) {
 		mustSet(t, s, key("s", "p:old"), 1, time.Second)
 		mustSet(t, s, key("s", "p:live"), 2, time.Hour)
 		time.Sleep(time.Second)
-		if s.count != 2 {
-			t.Fatalf("the expired entry was removed: the test tests nothing")
-		}
-		if page, err := s.List(t.Context(), provider.ListOptions{}); err != nil || page.Total != 1 {
-			t.Errorf("List = %+v, %v; want one entry", page, err)
-		}
-		if n, err := s.DeletePrefix(t.Context(), "s", "p:"); n != 1 || err != nil {
-			t.Errorf("DeletePrefix = %d, %v; want 1", n, err)
-		}
-		if s.expirations != 1 || s.count != 0 {
-			t.Errorf("%d expirations, %d entries; want 1 and 0", s.expirations, s.count)
-		}
+		require.Equal(t, int64(2), s.count, "the expired entry was removed: the test tests nothing")
+		page, err := s.List(t.Context(), provider.ListOptions{})
+		assert.NoError(t, err, "List")
+		assert.Equal(t, 1, page.Total, "List")
+		n, err := s.DeletePrefix(t.Context(), "s", "p:")
+		assert.NoError(t, err, "DeletePrefix")
+		assert.Equal(t, 1, n, "DeletePrefix")
+		assert.Equal(t, int64(1), s.expirations, "expirations")
+		assert.Zero(t, s.count, "entries")
 	})
 }
 
@@ -156,18 +151,14 @@ func TestExpiredEntryDoesNotShadowANewOne(t *testing.T) {
 		k := key("s", "k")
 		mustSet(t, s, k, 1, time.Second)
 		time.Sleep(time.Second)
-		if s.count != 1 {
-			t.Fatalf("the expired entry was removed: the test tests nothing")
-		}
+		require.Equal(t, int64(1), s.count, "the expired entry was removed: the test tests nothing")
 		mustSet(t, s, k, 2, time.Hour)
 		s.sweepAll(t)
 		wantGet(t, s, k, 2)
-		if n, err := s.DeletePrefix(t.Context(), "s", ""); n != 1 || err != nil {
-			t.Errorf("DeletePrefix = %d, %v; want 1", n, err)
-		}
-		if s.expirations != 1 {
-			t.Errorf("%d expirations, want 1", s.expirations)
-		}
+		n, err := s.DeletePrefix(t.Context(), "s", "")
+		assert.NoError(t, err, "DeletePrefix")
+		assert.Equal(t, 1, n, "DeletePrefix")
+		assert.Equal(t, int64(1), s.expirations, "expirations")
 	})
 }
 
@@ -194,22 +185,21 @@ func TestIdleStoreFreesWhatExpired(t *testing.T) {
 			mustSet(t, s, key("s", fmt.Sprint(i)), i, time.Duration(i+1)*time.Second)
 		}
 		time.Sleep(n/2*time.Second + 2<<tickBits)
-		if count, _ := s.look(); count != n-n/2 {
-			t.Errorf("%d entries are left half-way, want %d", count, n-n/2)
-		}
+		count, _ := s.look()
+		assert.Equal(t, int64(n-n/2), count, "entries left half-way")
 		time.Sleep(n * time.Second)
 		s.mu.Lock()
-		if s.count != 0 || len(s.nodes()) != 0 || len(s.scopes) != 0 || s.wheel.count != 0 {
-			t.Errorf("an idle store keeps %d entries, %d scopes", s.count, len(s.scopes))
-		}
-		if s.wake != never || s.timer.Stop() {
-			t.Error("the timer is set though nothing is there to expire")
-		}
+		assert.Zero(t, s.count, "entries of an idle store")
+		assert.Empty(t, s.nodes(), "nodes of an idle store")
+		assert.Empty(t, s.scopes, "scopes of an idle store")
+		assert.Zero(t, s.wheel.count, "timers of an idle store")
+		assert.Equal(t, never, s.wake, "the timer is set though nothing is there to expire")
+		assert.False(t, s.timer.Stop(), "the timer is set though nothing is there to expire")
 		s.mu.Unlock()
 		stats, err := s.Stats(t.Context())
-		if err != nil || stats.Expirations != n || stats.Evictions != 0 {
-			t.Errorf("Stats = %+v, %v; want %d expirations", stats, err, n)
-		}
+		assert.NoError(t, err, "Stats")
+		assert.Equal(t, int64(n), stats.Expirations, "Stats")
+		assert.Zero(t, stats.Evictions, "Stats")
 	})
 }
 
@@ -219,9 +209,8 @@ func TestNothingRunsWithoutAnythingToExpire(t *testing.T) {
 		for i := range 1000 {
 			mustSet(t, s, key("s", fmt.Sprint(i)), i, provider.NoExpiry)
 		}
-		if s.wake != never || s.timer.Stop() {
-			t.Error("the timer is set")
-		}
+		assert.Equal(t, never, s.wake, "the timer is set")
+		assert.False(t, s.timer.Stop(), "the timer is set")
 	})
 }
 
@@ -239,11 +228,10 @@ func TestSweepsAreFew(t *testing.T) {
 			synctest.Wait()
 			count, wake = s.look()
 		}
-		if count != 0 || wakes > levels {
-			t.Errorf("%d entries are left after %d wakes; want 0 after at most %d", count, wakes, levels)
-		}
-		if over := s.now() - int64(30*24*time.Hour); over < 0 || over > 2<<tickBits {
-			t.Errorf("removed %v after the end", time.Duration(over))
-		}
+		assert.Zero(t, count, "entries that are left")
+		assert.LessOrEqual(t, wakes, levels, "wakes")
+		over := s.now() - int64(30*24*time.Hour)
+		assert.GreaterOrEqual(t, over, int64(0), "removed %v after the end", time.Duration(over))
+		assert.LessOrEqual(t, over, int64(2<<tickBits), "removed %v after the end", time.Duration(over))
 	})
 }

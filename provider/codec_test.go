@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -73,13 +76,9 @@ func (c badCodec) Unmarshal([]byte, any) error {
 func roundTrip(t *testing.T, codec provider.Codec, value any) any {
 	t.Helper()
 	encoded, err := provider.Encode(codec, value)
-	if err != nil {
-		t.Fatalf("Encode(%T): %v", value, err)
-	}
+	require.NoError(t, err, "Encode(%T)", value)
 	into := reflect.New(reflect.TypeOf(value))
-	if err := encoded.Decode(into.Interface()); err != nil {
-		t.Fatalf("Decode of a %T: %v", value, err)
-	}
+	require.NoError(t, encoded.Decode(into.Interface()), "Decode of a %T", value)
 	return into.Elem().Interface()
 }
 
@@ -106,54 +105,40 @@ func TestJSONRoundTrip(t *testing.T) {
 		struct{}{},
 		time.Duration(5),
 	} {
-		if got := roundTrip(t, provider.JSON(), value); !reflect.DeepEqual(got, value) {
-			t.Errorf("a %T came back as %#v, want %#v", value, got, value)
-		}
+		assert.Equal(t, value, roundTrip(t, provider.JSON(), value), "a %T came back", value)
 	}
 }
 
 func TestOtherCodecRoundTrip(t *testing.T) {
 	value := maintenance{ID: 7, Title: "t", Systems: []string{"a"}}
-	if got := roundTrip(t, gobCodec{}, value); !reflect.DeepEqual(got, value) {
-		t.Errorf("came back as %#v, want %#v", got, value)
-	}
+	assert.Equal(t, value, roundTrip(t, gobCodec{}, value), "what came back")
 }
 
 func TestJSONName(t *testing.T) {
-	if name := provider.JSON().Name(); name != "json" {
-		t.Errorf("the name is %q: it is in what is stored and must stay \"json\"", name)
-	}
+	assert.Equal(t, "json", provider.JSON().Name(), "the name is in what is stored and must stay the same")
 }
 
 // A nil interface value is an ordinary value: it is read by who asks for an
 // interface.
 func TestEncodeNil(t *testing.T) {
 	encoded, err := provider.Encode(provider.JSON(), nil)
-	if err != nil || encoded.Type != "nil" {
-		t.Fatalf("Encode(nil) has type %q and error %v", encoded.Type, err)
-	}
+	require.NoError(t, err, "Encode(nil)")
+	require.Equal(t, "nil", encoded.Type, "Encode(nil)")
 	var into any = "something"
-	if err := encoded.Decode(&into); err != nil || into != nil {
-		t.Errorf("decoded into an interface: %v, error %v; want nil", into, err)
-	}
+	assert.NoError(t, encoded.Decode(&into), "decoded into an interface")
+	assert.Nil(t, into, "decoded into an interface")
 	var number int
-	if err := encoded.Decode(&number); !errors.Is(err, provider.ErrUndecodable) {
-		t.Errorf("decoded into an int: error %v, want ErrUndecodable", err)
-	}
+	assert.ErrorIs(t, encoded.Decode(&number), provider.ErrUndecodable, "decoded into an int")
 	var pointer *maintenance
-	if err := encoded.Decode(&pointer); !errors.Is(err, provider.ErrUndecodable) {
-		t.Errorf("decoded into a pointer: error %v, want ErrUndecodable: a nil interface is not a nil pointer", err)
-	}
+	assert.ErrorIs(t, encoded.Decode(&pointer), provider.ErrUndecodable, "decoded into a pointer: a nil interface is not a nil pointer")
 }
 
 func TestEncodeRemembersTypeAndCodec(t *testing.T) {
 	encoded, err := provider.Encode(gobCodec{}, &maintenance{ID: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if encoded.Type != "*provider_test.maintenance" || encoded.Codec != (gobCodec{}) || len(encoded.Data) == 0 {
-		t.Errorf("Encode returned type %q, codec %v, %d bytes", encoded.Type, encoded.Codec, len(encoded.Data))
-	}
+	require.NoError(t, err)
+	assert.Equal(t, "*provider_test.maintenance", encoded.Type, "type")
+	assert.Equal(t, gobCodec{}, encoded.Codec, "codec")
+	assert.NotEmpty(t, encoded.Data, "bytes")
 }
 
 func TestTypeName(t *testing.T) {
@@ -173,9 +158,7 @@ func TestTypeName(t *testing.T) {
 			A int `json:"a"`
 		}](),
 	} {
-		if got := provider.TypeName(typ); got != want {
-			t.Errorf("TypeName(%v) = %q, want %q", typ, got, want)
-		}
+		assert.Equal(t, want, provider.TypeName(typ), "TypeName(%v)", typ)
 	}
 }
 
@@ -188,9 +171,7 @@ type pair[A, B any] struct {
 func TestDecodeComparesTypes(t *testing.T) {
 	encode := func(value any) provider.Encoded {
 		encoded, err := provider.Encode(provider.JSON(), value)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return encoded
 	}
 	for _, c := range []struct {
@@ -216,8 +197,9 @@ func TestDecodeComparesTypes(t *testing.T) {
 		{maintenance{}, new(any2), false}, // an interface that JSON cannot decode into
 	} {
 		err := encode(c.stored).Decode(c.into)
-		if c.ok != (err == nil) || (err != nil && !errors.Is(err, provider.ErrUndecodable)) {
-			t.Errorf("a %T decodes into a %T with error %v, want success %v or ErrUndecodable", c.stored, c.into, err, c.ok)
+		assert.Equal(t, c.ok, err == nil, "a %T decodes into a %T: %v", c.stored, c.into, err)
+		if err != nil {
+			assert.ErrorIs(t, err, provider.ErrUndecodable, "a %T decodes into a %T", c.stored, c.into)
 		}
 	}
 }
@@ -225,47 +207,36 @@ func TestDecodeComparesTypes(t *testing.T) {
 // The error of a wrong type names both types.
 func TestDecodeNamesTypes(t *testing.T) {
 	encoded, err := provider.Encode(provider.JSON(), maintenance{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	err = encoded.Decode(new(unrelated))
-	if err == nil || !strings.Contains(err.Error(), "provider_test.maintenance") || !strings.Contains(err.Error(), "provider_test.unrelated") {
-		t.Errorf("error %v names not both types", err)
-	}
+	assert.ErrorContains(t, err, "provider_test.maintenance", "it names both types")
+	assert.ErrorContains(t, err, "provider_test.unrelated", "it names both types")
 }
 
 func TestDecodeBadBytes(t *testing.T) {
 	name := provider.TypeName(reflect.TypeFor[maintenance]())
 	for _, data := range []string{"", "{", "null null", "[]", `"text"`, `{"ID":"x"}`, "\x00\xff", strings.Repeat("[", 100_000)} {
 		encoded := provider.Encoded{Data: []byte(data), Type: name, Codec: provider.JSON()}
-		if err := encoded.Decode(new(maintenance)); !errors.Is(err, provider.ErrUndecodable) {
-			t.Errorf("%.20q decodes with error %v, want ErrUndecodable", data, err)
-		}
+		assert.ErrorIs(t, encoded.Decode(new(maintenance)), provider.ErrUndecodable, "%.20q", data)
 	}
 }
 
 func TestDecodeIntoNoPointer(t *testing.T) {
 	encoded, err := provider.Encode(provider.JSON(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := encoded.Decode((*int)(nil)); err == nil {
-		t.Error("Decode into a nil pointer returned no error")
-	}
+	require.NoError(t, err)
+	assert.Error(t, encoded.Decode((*int)(nil)), "Decode into a nil pointer returned no error")
 	// This is a mistake of the caller, and not the entry's fault.
 	for _, into := range []any{nil, 1, maintenance{}, []int{1}, map[string]int{}} {
 		err := encoded.Decode(into)
-		if err == nil || errors.Is(err, provider.ErrUndecodable) || !strings.Contains(err.Error(), "not a pointer") {
-			t.Errorf("Decode(%#v): error %v, want one that says it is not a pointer", into, err)
-		}
+		assert.Error(t, err, "Decode(%#v) says that it is not a pointer", into)
+		assert.NotErrorIs(t, err, provider.ErrUndecodable, "Decode(%#v) says that it is not a pointer", into)
+		assert.ErrorContains(t, err, "not a pointer", "Decode(%#v) says that it is not a pointer", into)
 	}
 }
 
 // An Encoded without a codec is an error and no panic.
 func TestDecodeWithoutCodec(t *testing.T) {
-	if err := (provider.Encoded{Data: []byte("1"), Type: "int"}).Decode(new(int)); !errors.Is(err, provider.ErrUndecodable) {
-		t.Errorf("error %v, want ErrUndecodable", err)
-	}
+	assert.ErrorIs(t, (provider.Encoded{Data: []byte("1"), Type: "int"}).Decode(new(int)), provider.ErrUndecodable)
 }
 
 // jsonPanics is a value whose own methods panic.
@@ -295,12 +266,11 @@ func TestEncodeErrors(t *testing.T) {
 		"no codec":            {nil, 1, "panic"},
 	} {
 		encoded, err := provider.Encode(c.codec, c.value)
-		if !errors.Is(err, provider.ErrUnencodable) || !strings.Contains(fmt.Sprint(err), c.text) {
-			t.Errorf("%s: error %v, want ErrUnencodable with %q", name, err, c.text)
-		}
-		if encoded.Data != nil || encoded.Type != "" || encoded.Codec != nil {
-			t.Errorf("%s: Encode returned %+v together with an error", name, encoded)
-		}
+		assert.ErrorIs(t, err, provider.ErrUnencodable, name)
+		assert.ErrorContains(t, err, c.text, name)
+		assert.Nil(t, encoded.Data, "%s: Encode returned something together with an error", name)
+		assert.Empty(t, encoded.Type, "%s: Encode returned something together with an error", name)
+		assert.Nil(t, encoded.Codec, "%s: Encode returned something together with an error", name)
 	}
 }
 
@@ -317,30 +287,24 @@ func TestDecodeErrors(t *testing.T) {
 		"error of the codec":  {provider.Encoded{Type: "int", Codec: badCodec{err: cause}}, new(int), "codec bad"},
 	} {
 		err := c.encoded.Decode(c.into)
-		if !errors.Is(err, provider.ErrUndecodable) || !strings.Contains(fmt.Sprint(err), c.text) {
-			t.Errorf("%s: error %v, want ErrUndecodable with %q", name, err, c.text)
-		}
+		assert.ErrorIs(t, err, provider.ErrUndecodable, name)
+		assert.ErrorContains(t, err, c.text, name)
 	}
 }
 
 // The error of a codec stays in the chain.
 func TestCodecErrorsUnwrap(t *testing.T) {
 	cause := errors.New("cause")
-	if _, err := provider.Encode(badCodec{err: cause}, 1); !errors.Is(err, cause) {
-		t.Errorf("Encode: error %v does not match the codec's", err)
-	}
-	if err := (provider.Encoded{Type: "int", Codec: badCodec{err: cause}}).Decode(new(int)); !errors.Is(err, cause) {
-		t.Errorf("Decode: error %v does not match the codec's", err)
-	}
+	_, err := provider.Encode(badCodec{err: cause}, 1)
+	assert.ErrorIs(t, err, cause, "Encode: the error of the codec")
+	assert.ErrorIs(t, (provider.Encoded{Type: "int", Codec: badCodec{err: cause}}).Decode(new(int)), cause, "Decode: the error of the codec")
 }
 
 // Entries are shared: many readers decode one at the same time, and its bytes
 // stay as they are.
 func TestDecodeIsSafeConcurrently(t *testing.T) {
 	encoded, err := provider.Encode(provider.JSON(), maintenance{ID: 7, Systems: []string{"a"}, Notes: map[string]string{"a": "b"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	before := bytes.Clone(encoded.Data)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -355,9 +319,7 @@ func TestDecodeIsSafeConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if !bytes.Equal(before, encoded.Data) {
-		t.Errorf("decoding changed the bytes from %q to %q", before, encoded.Data)
-	}
+	assert.Equal(t, before, encoded.Data, "decoding changed the bytes")
 }
 
 // FuzzDecodeJSON: whatever the bytes, the error is nil or ErrUndecodable, and
@@ -371,14 +333,13 @@ func FuzzDecodeJSON(f *testing.F) {
 		var value maintenance
 		err := provider.Encoded{Data: data, Type: name, Codec: provider.JSON()}.Decode(&value)
 		if err != nil {
-			if !errors.Is(err, provider.ErrUndecodable) {
-				t.Fatalf("error %v, want ErrUndecodable", err)
-			}
+			require.ErrorIs(t, err, provider.ErrUndecodable)
 			return
 		}
 		again, ok := roundTrip(t, provider.JSON(), value).(maintenance)
-		if !ok || fmt.Sprintf("%+v", again.Systems) != fmt.Sprintf("%+v", value.Systems) || again.ID != value.ID || again.Title != value.Title {
-			t.Fatalf("%+v came back as %+v", value, again)
-		}
+		require.True(t, ok, "what came back")
+		require.Equal(t, fmt.Sprintf("%+v", value.Systems), fmt.Sprintf("%+v", again.Systems), "what came back")
+		require.Equal(t, value.ID, again.ID, "what came back")
+		require.Equal(t, value.Title, again.Title, "what came back")
 	})
 }

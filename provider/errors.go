@@ -18,5 +18,17 @@ var ErrTooLarge = errors.New("provider: entry too large")
 // [ErrTooLarge].
 var ErrUnencodable = errors.New("provider: value cannot be encoded")
 
+// ErrRefused matches the error of a request that a server refuses to carry out although
+// it is well: its memory is full, its disk cannot be written, it has too few replicas, or
+// the user lacks a permission. The cache reports the error, goes on to read from the
+// store, and after some refusals in a row does not fill for a while. It does not count the
+// error as a failure of the store.
+var ErrRefused = errors.New("provider: refused by the server")
+
+// ErrReadOnly matches the error of a server that is a replica, or has become one: it
+// takes no writes, and does not have the removals that others have made since. The cache
+// does not read from the store until a write has succeeded.
+var ErrReadOnly = errors.New("provider: the server is a replica")
+
 // ErrClosed matches the errors of a store after its Close.
 var ErrClosed = errors.New("provider: store closed")

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -14,29 +16,25 @@ func TestNullKeepsNothing(t *testing.T) {
 	key := provider.Key{Scope: "s", Name: "n"}
 	for _, entry := range []provider.Entry{{Value: "v"}, {Value: nil}, {Absent: true}} {
 		for _, ttl := range []time.Duration{1, time.Hour, provider.NoExpiry} {
-			if err := null.Set(ctx, key, entry, ttl); err != nil {
-				t.Errorf("Set with ttl %v: %v", ttl, err)
-			}
-			if got, found, err := null.Get(ctx, key); found || err != nil || got.Value != nil || got.Absent {
-				t.Errorf("Get = %+v, %v, %v; want a miss", got, found, err)
-			}
+			assert.NoError(t, null.Set(ctx, key, entry, ttl), "Set with ttl %v", ttl)
+			got, found, err := null.Get(ctx, key)
+			assert.NoError(t, err, "Get: a miss")
+			assert.False(t, found, "Get: a miss")
+			assert.Nil(t, got.Value, "Get: a miss")
+			assert.False(t, got.Absent, "Get: a miss")
 		}
 	}
-	if n, err := null.DeletePrefix(ctx, "s", ""); n != 0 || err != nil {
-		t.Errorf("DeletePrefix = %d, %v; want 0, nil", n, err)
-	}
+	n, err := null.DeletePrefix(ctx, "s", "")
+	assert.NoError(t, err, "DeletePrefix")
+	assert.Zero(t, n, "DeletePrefix")
 	for _, keys := range [][]provider.Key{nil, {key}, {key, key}} {
-		if err := null.Delete(ctx, keys...); err != nil {
-			t.Errorf("Delete of %d keys: %v", len(keys), err)
-		}
+		assert.NoError(t, null.Delete(ctx, keys...), "Delete of %d keys", len(keys))
 	}
 }
 
 func TestNullRefusesTTLs(t *testing.T) {
 	for _, ttl := range []time.Duration{0, -1, -time.Hour} {
-		if err := provider.Null().Set(t.Context(), provider.Key{}, provider.Entry{}, ttl); err == nil {
-			t.Errorf("Set with ttl %v returned nil, want an error", ttl)
-		}
+		assert.Error(t, provider.Null().Set(t.Context(), provider.Key{}, provider.Entry{}, ttl), "Set with ttl %v returned nil, want an error", ttl)
 	}
 }
 
@@ -44,32 +42,26 @@ func TestNullRefusesTTLs(t *testing.T) {
 // of it is to be found by type assertion.
 func TestNullCapabilities(t *testing.T) {
 	null := provider.Null()
-	if _, ok := null.(provider.InProcess); !ok {
-		t.Error("Null is not marked as in the process")
-	} else {
+	if _, ok := null.(provider.InProcess); assert.True(t, ok, "Null is not marked as in the process") {
 		null.(provider.InProcess).InProcess()
 	}
-	if _, ok := null.(provider.Batcher); ok {
-		t.Error("Null is a Batcher")
-	}
-	if _, ok := null.(provider.Inspector); ok {
-		t.Error("Null is an Inspector")
-	}
+	_, ok := null.(provider.Batcher)
+	assert.False(t, ok, "Null is a Batcher")
+	_, ok = null.(provider.Inspector)
+	assert.False(t, ok, "Null is an Inspector")
 }
 
 // Nothing in Null depends on the context: a miss is its answer to everybody.
 func TestNullWithCancelledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, found, err := provider.Null().Get(ctx, provider.Key{}); found || err != nil {
-		t.Errorf("Get = %v, %v; want a miss", found, err)
-	}
+	_, found, err := provider.Null().Get(ctx, provider.Key{})
+	assert.NoError(t, err, "Get: a miss")
+	assert.False(t, found, "Get: a miss")
 }
 
 func TestNullAllocatesNothing(t *testing.T) {
 	ctx, null := t.Context(), provider.Null()
 	key := provider.Key{Scope: "s", Name: "n"}
-	if n := testing.AllocsPerRun(100, func() { _, _, _ = null.Get(ctx, key) }); n != 0 {
-		t.Errorf("Get allocates %v times", n)
-	}
+	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _, _ = null.Get(ctx, key) }), "allocations of Get")
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -18,11 +19,10 @@ func TestCheckTTL(t *testing.T) {
 		1: true, time.Millisecond: true, time.Hour: true, provider.NoExpiry - 1: true, provider.NoExpiry: true,
 	} {
 		err := provider.CheckTTL(ttl)
-		if (err == nil) != ok {
-			t.Errorf("CheckTTL(%d) = %v, want success %v", ttl, err, ok)
-		}
-		if err != nil && (!strings.HasPrefix(err.Error(), "provider: ttl ") || !strings.Contains(err.Error(), ttl.String())) {
-			t.Errorf("CheckTTL(%d) = %q, want the package, the field and its value", ttl, err)
+		assert.Equal(t, ok, err == nil, "CheckTTL(%d) = %v", ttl, err)
+		if err != nil {
+			assert.Regexp(t, "^provider: ttl ", err, "CheckTTL says the package, the field and its value")
+			assert.ErrorContains(t, err, ttl.String(), "CheckTTL says the package, the field and its value")
 		}
 	}
 }
@@ -31,9 +31,7 @@ func TestCheckTTL(t *testing.T) {
 // refuses a TTL has not refused an entry.
 func TestCheckTTLMatchesNoSentinel(t *testing.T) {
 	for _, sentinel := range sentinels() {
-		if errors.Is(provider.CheckTTL(0), sentinel) {
-			t.Errorf("the error of CheckTTL matches %v", sentinel)
-		}
+		assert.NotErrorIs(t, provider.CheckTTL(0), sentinel, "the error of CheckTTL")
 	}
 }
 
@@ -43,21 +41,15 @@ func sentinels() []error {
 
 func TestSentinelsAreApart(t *testing.T) {
 	for i, a := range sentinels() {
-		if !strings.HasPrefix(a.Error(), "provider: ") {
-			t.Errorf("%q does not begin with the package's name", a)
-		}
+		assert.Regexp(t, "^provider: ", a, "it does not begin with the package's name")
 		for j, b := range sentinels() {
-			if errors.Is(fmt.Errorf("wrapped: %w", a), b) != (i == j) {
-				t.Errorf("does %v match %v: want %v", a, b, i == j)
-			}
+			assert.Equal(t, i == j, errors.Is(fmt.Errorf("wrapped: %w", a), b), "does %v match %v", a, b)
 		}
 	}
 }
 
 func TestNoExpiryIsTheLongestDuration(t *testing.T) {
-	if provider.NoExpiry != math.MaxInt64 {
-		t.Errorf("NoExpiry is %d: it must not be a TTL that somebody could mean", provider.NoExpiry)
-	}
+	assert.Equal(t, int64(math.MaxInt64), int64(provider.NoExpiry), "NoExpiry must not be a TTL that somebody could mean")
 }
 
 // A key is comparable and has two parts that count apart.
@@ -67,17 +59,15 @@ func TestKeysAreApart(t *testing.T) {
 	for _, key := range keys {
 		seen[key] = true
 	}
-	if len(seen) != len(keys) {
-		t.Errorf("%d keys are %d", len(keys), len(seen))
-	}
+	assert.Len(t, seen, len(keys), "different keys")
 }
 
 // Structs that may get more fields cannot be written without the names of those
 // they have.
 func TestStructsAreOpenToNewFields(t *testing.T) {
 	for _, typ := range []reflect.Type{reflect.TypeFor[provider.Entry](), reflect.TypeFor[provider.Stats](), reflect.TypeFor[provider.ListOptions]()} {
-		if last := typ.Field(typ.NumField() - 1); last.Name != "_" || last.Type.Size() != 0 {
-			t.Errorf("%v does not end in a blank field", typ)
-		}
+		last := typ.Field(typ.NumField() - 1)
+		assert.Equal(t, "_", last.Name, "%v does not end in a blank field", typ)
+		assert.Zero(t, last.Type.Size(), "%v does not end in a blank field", typ)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -21,12 +22,14 @@ func TestConformance(t *testing.T) {
 
 func TestConformanceWithContextTimeouts(t *testing.T) {
 	t.Parallel()
+	proofs.Require(t, "the conformance suite, for clients with deadlines", "-run ^TestConformanceWithContextTimeouts$ ./redisprovider")
 	s := redistest.Start(t, redistest.Options{})
 	runConformance(t, newServerClient(t, s.Addr(), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
 }
 
 func TestConformanceOnCluster(t *testing.T) {
 	t.Parallel()
+	proofs.Require(t, "the conformance suite, on a cluster", "-run ^TestConformanceOnCluster$ ./redisprovider")
 	runConformance(t, newClusterClient(t, redistest.StartCluster(t, redistest.Options{})))
 }
 
@@ -34,6 +37,9 @@ func TestConformanceOnCluster(t *testing.T) {
 // server.
 func TestConformanceOnImitation(t *testing.T) {
 	t.Parallel()
+	if redistest.Installed() { // without one, TestConformance is this
+		proofs.Require(t, "the conformance suite, on the imitation of a server", "-run ^TestConformanceOnImitation$ ./redisprovider")
+	}
 	if race.Enabled {
 		t.Skip("an interpreter of scripts takes minutes under the race detector; to run it: go test -run ^TestConformanceOnImitation$ ./redisprovider")
 	}

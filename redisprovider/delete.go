@@ -57,5 +57,5 @@ func failedMany(op string, keys []string, err error) error {
 	if len(keys) == 1 {
 		return failed(op, keys[0], err)
 	}
-	return fmt.Errorf("redisprovider: %s %s and %d more: %w", op, quote(keys[0]), len(keys)-1, err)
+	return fmt.Errorf("redisprovider: %s %s and %d more: %w", op, quote(keys[0]), len(keys)-1, told(err))
 }

@@ -3,6 +3,7 @@ package redisprovider_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -19,9 +20,13 @@ import (
 )
 
 // TestMain silences the client's own log, which speaks of every fault that the
-// tests cause.
+// tests cause. The tests wait most of the time, for servers and for what ends: more of
+// them run at once than there are processors, unless -parallel says otherwise.
 func TestMain(m *testing.M) {
 	logging.Disable()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 

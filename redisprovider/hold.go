@@ -23,7 +23,7 @@ func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token
 	}
 	px, _ := pxOf(min(ttl, maxTTL))
 	if err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {
-		return fmt.Errorf("redisprovider: hold in scope %q: %w", targets.Scope, err)
+		return fmt.Errorf("redisprovider: hold in scope %q: %w", targets.Scope, told(err))
 	}
 	for _, prefix := range targets.Prefixes {
 		if _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {
@@ -77,7 +77,7 @@ func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, tok
 		}
 	}
 	if err := p.runAll(ctx, calls); err != nil {
-		return fmt.Errorf("redisprovider: unhold in scope %q: %w", targets.Scope, err)
+		return fmt.Errorf("redisprovider: unhold in scope %q: %w", targets.Scope, told(err))
 	}
 	return nil
 }

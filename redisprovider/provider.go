@@ -192,5 +192,5 @@ func refused(reason, removal error) error {
 
 // failed returns the error of a call on one key.
 func failed(op, key string, err error) error {
-	return fmt.Errorf("redisprovider: %s %s: %w", op, quote(key), err)
+	return fmt.Errorf("redisprovider: %s %s: %w", op, quote(key), told(err))
 }

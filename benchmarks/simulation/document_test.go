@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const docs = "../../docs"
@@ -18,24 +21,17 @@ func publishTable(t *testing.T, name, table string) {
 	t.Helper()
 	file := filepath.Join(docs, "serving.md")
 	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	before, rest, found := strings.Cut(string(text), "<!-- simulation: "+name+" -->\n")
 	there, after, closed := strings.Cut(rest, "<!-- end -->\n")
-	if !found || !closed {
-		t.Fatalf("%s has no place for the table %q", file, name)
-	}
+	require.True(t, found, "%s has no place for the table %q", file, name)
+	require.True(t, closed, "%s has no place for the table %q", file, name)
 	block := fmt.Sprintf("`cd benchmarks && go test ./simulation -seed %d -write` prints\n\n%s", *seed, table)
 	switch {
 	case *write:
 		document := strings.Replace(string(text), there+"<!-- end -->\n"+after, block+"<!-- end -->\n"+after, 1)
-		if !strings.HasPrefix(document, before) {
-			t.Fatalf("%s: the table %q is not where it was looked for", file, name)
-		}
-		if err := os.WriteFile(file, []byte(document), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.True(t, strings.HasPrefix(document, before), "%s: the table %q is not where it was looked for", file, name)
+		require.NoError(t, os.WriteFile(file, []byte(document), 0o644))
 	case *seed == documented:
 		compareTables(t, there, block)
 	}
@@ -46,12 +42,10 @@ func publishTable(t *testing.T, name, table string) {
 func compareTables(t *testing.T, documented, measured string) {
 	t.Helper()
 	was, is := strings.Split(documented, "\n"), strings.Split(measured, "\n")
-	if len(was) != len(is) {
-		t.Fatalf("the document has %d lines, and this run %d:\n%s", len(was), len(is), measured)
-	}
+	require.Len(t, was, len(is), "lines of the document and of this run:\n%s", measured)
 	for i := range was {
-		if was[i] != is[i] && !(drawn(is[i]) && near(was[i], is[i])) {
-			t.Errorf("the document says\n%s\nand this run\n%s", was[i], is[i])
+		if was[i] != is[i] {
+			assert.True(t, drawn(is[i]) && near(was[i], is[i]), "the document says\n%s\nand this run\n%s", was[i], is[i])
 		}
 	}
 }
@@ -98,23 +92,17 @@ func number(cell string) (float64, error) {
 func publishPlot(t *testing.T, name string, chart interface{ SVG() ([]byte, error) }, mayDiffer int) {
 	t.Helper()
 	svg, err := chart.SVG()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	file := filepath.Join(docs, "plots", name+".svg")
 	if *write {
-		if err := os.WriteFile(file, svg, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, svg, 0o644))
 		return
 	}
 	if *seed != documented {
 		return
 	}
 	there, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	was, is := strings.Split(string(there), "\n"), strings.Split(string(svg), "\n")
 	differ := 0
 	for i := range min(len(was), len(is)) {
@@ -122,7 +110,6 @@ func publishPlot(t *testing.T, name string, chart interface{ SVG() ([]byte, erro
 			differ++
 		}
 	}
-	if len(was) != len(is) || differ > mayDiffer {
-		t.Errorf("%s differs from what this run draws in %d elements; %d may, which the cache draws at random", file, differ, mayDiffer)
-	}
+	assert.Equal(t, len(is), len(was), "lines of %s and of what this run draws", file) //nolint:testifylint // not to print them all
+	assert.LessOrEqual(t, differ, mayDiffer, "elements in which %s differs from what this run draws; some may, which the cache draws at random", file)
 }

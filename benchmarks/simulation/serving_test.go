@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/readthrough/readthrough"
 )
 
@@ -78,13 +80,9 @@ func serve(t *testing.T, s strategy, seed uint64, length time.Duration) served {
 		source.from = warmUp
 		reads := make([]read, len(coming))
 		play(t, s.options, source, coming, func(i int, got readthrough.Result[time.Time], err error, waited time.Duration) {
-			if err != nil {
-				t.Errorf("read: %v", err)
-			}
+			assert.NoError(t, err, "read")
 			reads[i] = read{rank: coming[i].rank, waits: waited, age: time.Since(got.Value)}
-			if reads[i].stale() != (got.Source == readthrough.FromStale) {
-				t.Errorf("a value that is %v old comes from %v", reads[i].age, got.Source)
-			}
+			assert.Equal(t, got.Source == readthrough.FromStale, reads[i].stale(), "a value that is %v old comes from %v", reads[i].age, got.Source)
 		})
 		first, _ := slices.BinarySearchFunc(coming, warmUp, func(a arrival, at time.Duration) int { return cmp.Compare(a.at, at) })
 		result.reads = reads[first:]

@@ -13,6 +13,8 @@ import (
 	"flag"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 var (
@@ -58,9 +60,7 @@ func checkServing(t *testing.T, results []served) {
 	}
 	claim := func(holds bool, what string) {
 		t.Helper()
-		if !holds {
-			t.Error("this does not hold: " + what)
-		}
+		assert.True(t, holds, "this does not hold: "+what)
 	}
 	plain, revalidating := by["plain expiry"], by["StaleWhileRevalidate"]
 	claim(plain.wait(0.99) >= shortestLoad, "with plain expiry, the 99th percentile is a load")
@@ -107,16 +107,14 @@ func TestOutage(t *testing.T) {
 	t.Logf("\n%s", table)
 	plain, keeping, serving := results[0], results[1], results[2]
 	// After each failure twice as long as before: at 0, 1, 3, 7 and 15 s; the next at 31.
-	if limit := int64(5 * outageKeys); keeping.tries > limit || serving.tries > limit {
-		t.Errorf("the source was tried %d times with ErrorTTL, %d times with StaleIfError: want %d at most", keeping.tries, serving.tries, limit)
-	}
-	if plain.tries < 20*keeping.tries {
-		t.Errorf("the source was tried %d times without ErrorTTL, %d times with it: want 20 times as many", plain.tries, keeping.tries)
-	}
-	if plain.failed == 0 || keeping.failed == 0 || serving.failed != 0 || serving.stale == 0 {
-		t.Errorf("so many reads failed: %d with plain expiry, %d with ErrorTTL, %d with StaleIfError, which served %d stale values: want none in the last only",
-			plain.failed, keeping.failed, serving.failed, serving.stale)
-	}
+	limit := int64(5 * outageKeys)
+	assert.LessOrEqual(t, keeping.tries, limit, "tries of the source with ErrorTTL")
+	assert.LessOrEqual(t, serving.tries, limit, "tries of the source with StaleIfError")
+	assert.GreaterOrEqual(t, plain.tries, 20*keeping.tries, "tries of the source without ErrorTTL: 20 times as many as with it")
+	assert.NotZero(t, plain.failed, "reads that failed with plain expiry")
+	assert.NotZero(t, keeping.failed, "reads that failed with ErrorTTL")
+	assert.Zero(t, serving.failed, "reads that failed with StaleIfError")
+	assert.NotZero(t, serving.stale, "stale values that StaleIfError served")
 	publishTable(t, "outage", table)
 	publishPlot(t, "outage", outagePlot(results), 0)
 }

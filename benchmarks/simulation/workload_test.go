@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/memory"
 )
@@ -108,18 +111,12 @@ func (s *source) takes(rank int, n int64) time.Duration {
 func play(t *testing.T, options readthrough.ScopeOptions, source *source, coming []arrival, done func(i int, got readthrough.Result[time.Time], err error, waited time.Duration)) {
 	t.Helper()
 	store, err := memory.New(memory.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cache, err := readthrough.New(store, readthrough.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	options.TTL, options.Jitter = ttl, -1
 	scope, err := cache.Scope("simulation", options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var group sync.WaitGroup
 	for i, a := range coming {
 		time.Sleep(a.at - time.Since(source.began))
@@ -131,7 +128,5 @@ func play(t *testing.T, options readthrough.ScopeOptions, source *source, coming
 	}
 	group.Wait()
 	time.Sleep(longestLoad) // for loads in the background
-	if err := cache.Close(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, cache.Close())
 }

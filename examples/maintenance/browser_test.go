@@ -13,7 +13,10 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 )
 
@@ -34,9 +37,7 @@ func startBrowser(t *testing.T) browser {
 	}
 	if path == "" {
 		const how = "no Chromium on the PATH; on Debian: apt-get install chromium"
-		if os.Getenv("READTHROUGH_REQUIRE_CHROMIUM") == "1" {
-			t.Fatal("READTHROUGH_REQUIRE_CHROMIUM=1: " + how)
-		}
+		require.NotEqual(t, "1", os.Getenv("READTHROUGH_REQUIRE_CHROMIUM"), "READTHROUGH_REQUIRE_CHROMIUM=1: "+how)
 		t.Skip(how)
 	}
 	allocator, end := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()),
@@ -52,12 +53,10 @@ func startBrowser(t *testing.T) browser {
 	ctx, cancel := chromedp.NewContext(allocator)
 	if err := chromedp.Do(ctx); err != nil {
 		end()
-		t.Fatal(err)
+		require.NoError(t, err)
 	}
 	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Error("end the browser:", err)
-		}
+		assert.NoError(t, chromedp.Cancel(ctx), "end the browser")
 		cancel()
 		end()
 	})
@@ -75,9 +74,7 @@ type tab struct {
 func (b browser) open(url string) tab {
 	b.t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx)
-	if err := chromedp.Do(ctx); err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, chromedp.Do(ctx))
 	messages := chromedp.Console(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -115,9 +112,7 @@ func (tb tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	tb.t.Helper()
 	ctx, cancel := context.WithTimeout(tb.ctx, patience)
 	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		tb.t.Fatalf("%s: %v", what, err)
-	}
+	require.NoError(tb.t, chromedp.Do(ctx, actions...), what)
 }
 
 // js runs JavaScript.
@@ -132,9 +127,7 @@ func (tb tab) text(expression string) string {
 	ctx, cancel := context.WithTimeout(tb.ctx, patience)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`String(`+expression+`)`))
-	if err != nil {
-		tb.t.Fatalf("%s: %v", expression, err)
-	}
+	require.NoError(tb.t, err, expression)
 	return text
 }
 
@@ -147,7 +140,7 @@ func (tb tab) await(what, expression string) {
 	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression,
 		chromedp.WithPollingInterval(pollEvery), chromedp.WithPollingTimeout(patience)))
 	if err != nil {
-		tb.t.Fatalf("waited in vain: %s (%s): %v\n%s", what, expression, err, tb.text(`document.body.innerText`))
+		require.NoError(tb.t, err, "waited in vain: %s (%s)\n%s", what, expression, tb.text(`document.body.innerText`))
 	}
 }
 
@@ -218,18 +211,10 @@ func (tb tab) screenshot(name string, width, height int64, dark bool, of ...stri
 		})
 		return err
 	}))
-	if got := tb.text(`document.documentElement.scrollWidth - document.documentElement.clientWidth`); got != "0" {
-		tb.t.Errorf("%s: at a width of %d the page is %s wider than the window", name, width, got)
-	}
-	if bad := tb.text(contrasts); bad != "" {
-		tb.t.Errorf("%s: too little contrast: %s", name, bad)
-	}
-	if bad := tb.text(unnamed); bad != "" {
-		tb.t.Errorf("%s: without a name: %s", name, bad)
-	}
-	if bad := tb.text(protruding); bad != "" {
-		tb.t.Errorf("%s: at a width of %d these stick out of what they are in: %s", name, width, bad)
-	}
+	assert.Equal(tb.t, "0", tb.text(`document.documentElement.scrollWidth - document.documentElement.clientWidth`), "%s: at a width of %d the page is wider than the window", name, width)
+	assert.Empty(tb.t, tb.text(contrasts), "%s: too little contrast", name)
+	assert.Empty(tb.t, tb.text(unnamed), "%s: without a name", name)
+	assert.Empty(tb.t, tb.text(protruding), "%s: what sticks out of what it is in at a width of %d", name, width)
 	tb.js(`scrollTo(0, 0)`)
 	for _, selector := range of {
 		tb.js(fmt.Sprintf(`document.querySelector(%q).scrollIntoView()`, selector))
@@ -239,15 +224,9 @@ func (tb tab) screenshot(name string, width, height int64, dark bool, of ...stri
 		return
 	}
 	picture, err := chromedp.Run(tb.ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		tb.t.Fatal(err)
-	}
-	if err := os.MkdirAll(directory, 0o755); err != nil {
-		tb.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(directory, name+".png"), picture, 0o644); err != nil {
-		tb.t.Fatal(err)
-	}
+	require.NoError(tb.t, err)
+	require.NoError(tb.t, os.MkdirAll(directory, 0o755))
+	require.NoError(tb.t, os.WriteFile(filepath.Join(directory, name+".png"), picture, 0o644))
 }
 
 // contrasts lists the texts whose colour differs too little from what is behind it:
@@ -288,6 +267,7 @@ const protruding = `[...document.querySelectorAll(".panel *, dialog *, .top *")]
 // What is created, moved, reported and closed in one tab shows in another, which is
 // never loaded again.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	url := startService(t, config{latency: 5 * time.Millisecond})
 	one, two := b.open(url), b.open(url)
@@ -316,12 +296,8 @@ func TestBrowser(t *testing.T) {
 	one.typeInto("#detail textarea", "The switch is in place.")
 	one.clickText("Add")
 	two.await("the other tab shows the update", detailShows("The switch is in place."))
-	if typed := two.text(`document.querySelector("#detail textarea").value`); typed != "half of a senten" {
-		t.Errorf("an update of somebody else left %q of what was being typed", typed)
-	}
-	if focused := two.text(`document.activeElement.name`); focused != "message" {
-		t.Errorf("an update of somebody else moved the focus from the text to %q", focused)
-	}
+	assert.Equal(t, "half of a senten", two.text(`document.querySelector("#detail textarea").value`), "what an update of somebody else left of what was being typed")
+	assert.Equal(t, "message", two.text(`document.activeElement.name`), "an update of somebody else moved the focus from the text")
 	one.clickText("Start")
 	one.clickText("Complete")
 	two.await("the other tab shows the end", detailShows("Maintenance completed."))
@@ -339,15 +315,14 @@ func TestBrowser(t *testing.T) {
 	one.await("a storm is one query", `document.getElementById("storm-says").textContent.startsWith("1,000 readers, 1 query.")`)
 
 	for _, tb := range []tab{one, two} {
-		if tb.text(`window.neverReloaded`) != "true" {
-			t.Error("a tab was loaded again")
-		}
+		assert.Equal(t, "true", tb.text(`window.neverReloaded`), "a tab was loaded again")
 	}
 }
 
 // Two processes on one Redis and one database: what is changed in one is seen in
 // the other. When one is cut off, it goes on, and all is right again afterwards.
 func TestBrowserTwoProcesses(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	c := config{
 		redisURL: "redis://" + redistest.StartReal(t, redistest.Options{}).Addr(),
@@ -366,7 +341,7 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	two.retitle("Changed in two")
 	one.await("and the other way round", detailShows("Changed in two"))
 
-	one.js(`document.getElementById("readers").dataset.seconds = 12`)
+	one.js(fmt.Sprintf(`document.getElementById("readers").dataset.seconds = %d`, proofs.Sized(12, 6)))
 	one.click("#readers")
 	one.click("#link")
 	one.await("the banner says that Redis is out of reach", `document.getElementById("banner").innerText.includes("out of reach")`)
@@ -374,9 +349,7 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	one.await("its own readers see it", detailShows("Changed while cut off"))
 	one.await("invalidations wait", `Number(document.getElementById("tile-pending").textContent) > 0`)
 	one.await("the banner says so", `/[1-9]\d* invalidations? waits?/.test(document.getElementById("banner").innerText)`)
-	if two.text(listed("Changed while cut off")) == "true" {
-		t.Error("the other process was told of a change before it could see it")
-	}
+	assert.NotEqual(t, "true", two.text(listed("Changed while cut off")), "the other process was told of a change before it could see it")
 	one.screenshot("cut", 1280, 900, false)
 
 	one.click("#link")
@@ -387,9 +360,7 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	one.await("signals come through again", detailShows("Changed after the heal"))
 
 	one.await("the readers are done", `!document.getElementById("readers").disabled`)
-	if said := one.text(`document.getElementById("readers-say").textContent`); !strings.Contains(said, "none failed") {
-		t.Errorf("the readers, of which none may fail, say: %s", said)
-	}
+	assert.Contains(t, one.text(`document.getElementById("readers-say").textContent`), "none failed", "what the readers say, of which none may fail")
 	one.click("#storm")
 	one.await("a storm is one query", `document.getElementById("storm-says").textContent.startsWith("1,000 readers, 1 query.")`)
 	one.screenshot("desktop", 1280, 900, false)

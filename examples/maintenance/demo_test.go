@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/examples/maintenance/internal/postgres"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -20,15 +23,17 @@ import (
 // The demo keeps its promises, on each kind of store and database.
 func TestDemo(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
+		if !*update { // what is recorded has the machine for itself
+			t.Parallel()
+		}
 		var stdout, stderr bytes.Buffer
 		args := []string{"-demo"}
 		if !*update { // what is recorded is what a user gets
 			args = append(args, "-latency", "5ms")
 		}
 		code := run(t.Context(), args, &stdout, &stderr)
-		if code != 0 || !strings.Contains(stdout.String(), kept) {
-			t.Fatalf("exit code %d\n%s%s", code, &stdout, &stderr)
-		}
+		require.Zero(t, code, "exit code; it said\n%s%s", &stdout, &stderr)
+		require.Contains(t, stdout.String(), kept, "it complained:\n%s", &stderr)
 		if redistest.Installed() {
 			checkRecorded(t, stdout.String())
 		}
@@ -38,9 +43,9 @@ func TestDemo(t *testing.T) {
 		var stdout bytes.Buffer
 		c := config{latency: 2 * time.Millisecond, tour: tour.Options{Readers: 50, Rounds: 4}}
 		err := runDemo(t.Context(), c, &stdout)
-		if err != nil || !strings.Contains(stdout.String(), "left out") || !strings.Contains(stdout.String(), kept) {
-			t.Errorf("ended with %v\n%s", err, &stdout)
-		}
+		assert.NoError(t, err, "ended\n%s", &stdout)
+		assert.Contains(t, stdout.String(), "left out")
+		assert.Contains(t, stdout.String(), kept)
 	})
 	for name, configure := range map[string]func(t *testing.T, c *config){
 		"file": func(t *testing.T, c *config) {
@@ -57,12 +62,12 @@ func TestDemo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := config{latency: 2 * time.Millisecond, tour: tour.Options{Readers: 100, Rounds: 10}}
 			configure(t, &c)
 			var stdout bytes.Buffer
-			if err := runDemo(t.Context(), c, &stdout); err != nil || !strings.Contains(stdout.String(), kept) {
-				t.Errorf("ended with %v\n%s", err, &stdout)
-			}
+			assert.NoError(t, runDemo(t.Context(), c, &stdout), "ended\n%s", &stdout)
+			assert.Contains(t, stdout.String(), kept)
 		})
 	}
 }
@@ -72,18 +77,12 @@ func startPostgres(t *testing.T) string {
 	t.Helper()
 	server, err := postgres.Start(t.Context())
 	if errors.Is(err, postgres.ErrNotInstalled) {
-		if os.Getenv("READTHROUGH_REQUIRE_POSTGRES") == "1" {
-			t.Fatal("READTHROUGH_REQUIRE_POSTGRES=1: ", err)
-		}
+		require.NotEqual(t, "1", os.Getenv("READTHROUGH_REQUIRE_POSTGRES"), "READTHROUGH_REQUIRE_POSTGRES=1: %v", err)
 		t.Skip(err)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, server.Stop())
 	})
 	return server.URL()
 }
@@ -100,21 +99,13 @@ func takeTour(t *testing.T, wrap func(provider.CacheProvider) provider.CacheProv
 	}
 	a := &app{}
 	database, err := a.openDatabase(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	entries, err := memory.New(memory.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.connect(t.Context(), c, database, store{CacheProvider: wrap(entries), kind: "memory"}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, a.connect(t.Context(), c, database, store{CacheProvider: wrap(entries), kind: "memory"}))
 	var out bytes.Buffer
 	err = a.demo(t.Context(), c, &out)
-	if err := errors.Join(a.close(), entries.Close()); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, errors.Join(a.close(), entries.Close()))
 	return out.String(), err
 }
 
@@ -205,18 +196,13 @@ func TestDemoFindsBrokenPromises(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := takeTour(t, test.wrap)
-			if !errors.Is(err, tour.ErrBroken) {
-				t.Fatalf("the tour ended with %v\n%s", err, out)
-			}
-			if !strings.HasPrefix(err.Error(), test.station) {
-				t.Errorf("found at another station than %s: %v", test.station, err)
-			}
+			require.ErrorIs(t, err, tour.ErrBroken, "the tour ended\n%s", out)
+			assert.True(t, strings.HasPrefix(err.Error(), test.station), "found at another station than %s: %v", test.station, err)
 		})
 	}
 	t.Run("none", func(t *testing.T) {
-		if out, err := takeTour(t, forget(nil)); err != nil {
-			t.Errorf("the tour ended with %v\n%s", err, out)
-		}
+		out, err := takeTour(t, forget(nil))
+		assert.NoError(t, err, "the tour ended\n%s", out)
 	})
 }
 
@@ -228,17 +214,11 @@ func startPlain(t *testing.T, c config) string {
 	t.Helper()
 	a := &app{}
 	database, err := a.openDatabase(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s, err := a.openStore(t.Context(), c, database.DatabaseID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.CacheProvider = plain{s.CacheProvider}
-	if err := a.connect(t.Context(), c, database, s); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, a.connect(t.Context(), c, database, s))
 	return serve(t, a)
 }
 
@@ -261,8 +241,8 @@ func TestDemoFindsIncoherentProcesses(t *testing.T) {
 			}
 			one, other := startPlain(t, c), startPlain(t, c)
 			err := tour.RunTwo(t.Context(), one, other, func(string) {}, tour.Options{Readers: 50, Rounds: 4})
-			if !errors.Is(err, tour.ErrBroken) || !strings.HasPrefix(err.Error(), test.station) {
-				t.Errorf("got %v, want a promise broken at %s", err, test.station)
+			if assert.ErrorIs(t, err, tour.ErrBroken, "a promise broken at %s", test.station) {
+				assert.True(t, strings.HasPrefix(err.Error(), test.station), "a promise broken at %s: %v", test.station, err)
 			}
 		})
 	}

@@ -17,6 +17,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // patience bounds how long a test waits for a process or a socket.
@@ -35,9 +38,7 @@ func TestMain(m *testing.M) {
 func startService(t *testing.T, c config) string {
 	t.Helper()
 	a, err := newApp(context.WithoutCancel(t.Context()), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return serve(t, a)
 }
 
@@ -46,30 +47,22 @@ func serve(t *testing.T, a *app) string {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- a.serve(ctx, listener) }()
 	t.Cleanup(func() {
 		stop()
-		if err := errors.Join(<-served, a.close()); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, errors.Join(<-served, a.close()))
 	})
 	return "http://" + listener.Addr().String()
 }
 
 func TestBadCommandLines(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer taken.Close()
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	gone.Close()
 	for name, test := range map[string]struct {
 		args []string
@@ -92,9 +85,8 @@ func TestBadCommandLines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), test.args, &stdout, &stderr)
-			if code != test.code || !strings.Contains(stderr.String(), test.says) {
-				t.Errorf("exit code %d, said %q; want %d and %q", code, &stderr, test.code, test.says)
-			}
+			assert.Equal(t, test.code, code, "exit code; it said %q", &stderr)
+			assert.Contains(t, stderr.String(), test.says, "what it said")
 		})
 	}
 }
@@ -106,60 +98,39 @@ func TestProcess(t *testing.T) {
 		t.Skip("a process cannot be sent SIGTERM on Windows")
 	}
 	program := filepath.Join(t.TempDir(), "maintenance")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, "%s", output)
 	command := exec.CommandContext(t.Context(), program, "-addr", "127.0.0.1:0", "-db", filepath.Join(t.TempDir(), "m.db"))
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
 	defer time.AfterFunc(patience, func() { _ = command.Process.Kill() }).Stop()
 	lines := bufio.NewReader(stdout)
 	url, curls := readGreeting(t, lines)
-	if len(curls) != 3 {
-		t.Errorf("%d lines to try: %q", len(curls), curls)
-	}
+	assert.Len(t, curls, 3, "lines to try")
 
 	body := request(t, http.MethodGet, url+"/maintenances?status=planned", "")
-	if !strings.Contains(body, "Rotate the signing keys") || !strings.Contains(body, "Inês Carvalho") {
-		t.Errorf("listed %s", body)
-	}
+	assert.Contains(t, body, "Rotate the signing keys", "listed")
+	assert.Contains(t, body, "Inês Carvalho", "listed")
 	stream, err := http.Get(url + "/signals")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer stream.Body.Close()
 	signals := bufio.NewReader(stream.Body)
 	expectLine(t, signals, ": listening")
 	patched := request(t, http.MethodPatch, url+"/maintenances/5", `{"title": "Clean up all outgoing mail"}`)
-	if !strings.Contains(patched, "Clean up all outgoing mail") {
-		t.Errorf("patched to %s", patched)
-	}
+	assert.Contains(t, patched, "Clean up all outgoing mail", "what the patch answered")
 	expectLine(t, signals, "event: maintenance.updated")
 	expectLine(t, signals, `data: {"id":5,"version":2,"system_ids":["mail"]}`)
-	if body := request(t, http.MethodGet, url+"/maintenances/5", ""); body != patched {
-		t.Errorf("read %s\nafter %s", body, patched)
-	}
+	assert.Equal(t, patched, request(t, http.MethodGet, url+"/maintenances/5", ""), "what is read after the patch")
 
-	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if rest, err := io.ReadAll(signals); err != nil {
-		t.Errorf("the stream was cut off: %v after %q", err, rest)
-	}
+	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
+	rest, err := io.ReadAll(signals)
+	assert.NoError(t, err, "the stream was cut off: after %q", rest)
 	_, _ = io.Copy(io.Discard, lines) // to the end, which Wait asks for
-	if err := command.Wait(); err != nil {
-		t.Errorf("ended with %v\n%s", err, &stderr)
-	}
-	if stderr.Len() > 0 {
-		t.Errorf("complained: %s", &stderr)
-	}
+	assert.NoError(t, command.Wait(), "ended\n%s", &stderr)
+	assert.Empty(t, stderr.String(), "it complained")
 }
 
 // readGreeting returns the URL and the lines to try that the program prints.
@@ -168,9 +139,7 @@ func readGreeting(t *testing.T, lines *bufio.Reader) (url string, curls []string
 	find := regexp.MustCompile(`http://[0-9.]+:[0-9]+`)
 	for len(curls) < 3 {
 		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the program ended: %v", err)
-		}
+		require.NoError(t, err, "the program ended")
 		if url == "" {
 			url = find.FindString(line)
 		}
@@ -184,18 +153,13 @@ func readGreeting(t *testing.T, lines *bufio.Reader) (url string, curls []string
 func request(t *testing.T, method, url, body string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s %s: %s, %v\n%s", method, url, response.Status, err, text)
-	}
+	require.NoError(t, err, "%s %s: %s\n%s", method, url, response.Status, text)
+	require.Equal(t, http.StatusOK, response.StatusCode, "%s %s: %s\n%s", method, url, response.Status, text)
 	return string(text)
 }
 
@@ -205,9 +169,7 @@ func expectLine(t *testing.T, lines *bufio.Reader, want string) {
 	var seen []string
 	for {
 		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("no line %q in %q: %v", want, seen, errors.Join(err, t.Context().Err()))
-		}
+		require.NoError(t, err, "no line %q in %q: %v", want, seen, errors.Join(err, t.Context().Err()))
 		if line = strings.TrimSuffix(line, "\n"); line == want {
 			return
 		}

@@ -6,6 +6,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "record the tour in README.md")
@@ -21,23 +24,16 @@ const (
 func checkRecorded(t *testing.T, printed string) {
 	t.Helper()
 	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	before, rest, _ := strings.Cut(string(readme), beginMark)
 	recorded, after, ok := strings.Cut(rest, endMark)
-	if !ok {
-		t.Fatal("README.md has no marks around the recorded tour")
-	}
+	require.True(t, ok, "README.md has no marks around the recorded tour")
 	if *update {
-		if err := os.WriteFile("README.md", []byte(before+beginMark+printed+endMark+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile("README.md", []byte(before+beginMark+printed+endMark+after), 0o644))
 		return
 	}
-	if got, want := withoutNumbers(printed), withoutNumbers(recorded); got != want {
-		t.Errorf("README.md has another tour: record this one with -update\n%s\nin place of\n%s", got, want)
-	}
+	got, want := withoutNumbers(printed), withoutNumbers(recorded)
+	assert.Equal(t, want, got, "README.md has another tour: record this one with -update")
 }
 
 var number = regexp.MustCompile(`([0-9]+m)?[0-9][0-9.:]*(ms|µs|s\b)?( quer)?`)

@@ -11,11 +11,13 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// ask calls the store under a deadline, and records what the outcome tells about the store. A panic of
-// the store is an error.
-func ask[R any](ctx context.Context, b *Backend, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
+// ask makes a request under a deadline, and records what its outcome tells about the store. A panic
+// of the store is an error. The deadline is timeout, or half of the time that the caller has left,
+// if that is less.
+func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
 	if b.Local {
-		return try(ctx, b, call)
+		result, err = try(ctx, b, call)
+		return result, sane(err)
 	}
 	bound, conclusive := Bound(ctx, timeout)
 	bounded, cancel := context.WithTimeout(ctx, bound)
@@ -30,11 +32,16 @@ func ask[R any](ctx context.Context, b *Backend, timeout time.Duration, call fun
 			err = fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
 		}
 	}
-	return result, b.judge(ctx, bounded, conclusive, err)
+	return result, b.judge(ctx, bounded, does, conclusive, err)
 }
 
-// leavable makes a call in a goroutine. A call that does not return in time goes on there, as an orphan,
-// and its result is dropped: the error is errUnanswered.
+// leavable makes a request in a goroutine of its own. If the request does not return in time, it
+// goes on there as an orphan, its result is dropped, and the error is errUnanswered.
+//
+// over decides between the two ends, which may come at the same moment: the first to set it wins.
+// If the caller sets it, the request is an orphan, and the goroutine uncounts it when it returns.
+// If the goroutine sets it, the result is there or about to be, and nothing is counted. So each
+// orphan is counted once and uncounted once.
 func leavable[R any](bounded context.Context, b *Backend, call func(context.Context) (R, error)) (R, error) {
 	type reply struct {
 		result R
@@ -70,21 +77,59 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 	}
 }
 
-// judge records what the outcome of a call tells about the store, and returns the error for its caller.
-// If the caller has left, or had too little time for the outcome to be conclusive, it tells nothing.
-func (b *Backend) judge(ctx, bounded context.Context, conclusive bool, err error) error {
+// judge records what the outcome of a request tells about the store, and returns the error for its
+// caller. An outcome tells nothing if the caller has left, or had too little time: impatient
+// readers must not open the breaker for the others.
+func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool, err error) error {
+	err = sane(err)
 	v := verdictWithin(ctx, err)
 	// The deadline of a connection may be noticed a moment before the deadline of the context.
 	if v == storeFailed && !conclusive && (bounded.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) {
 		v, err = storeUnknown, ErrNoTime
 	}
-	b.breaker.record(v)
+	if v == storeRefused && does == reads {
+		v = storeFailed // a store that cannot be read is of no use
+	}
+	b.breaker.record(does, v)
+	if does == writes {
+		b.refusals.record(does, refusal(v))
+	}
 	return err
 }
 
-// Bound returns how long a call may take for a caller with ctx, if timeout bounds it: a caller that has
-// less time than that keeps half of it for the load. conclusive says that the bound is long enough to
-// tell something about the store.
+// sane returns err, or an error in its place if err panics when it is asked what it is, as a nil
+// *net.OpError does. An error is the user's code: nobody asks it before sane has.
+func sane(err error) (same error) {
+	if err == nil {
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			same = fmt.Errorf("readthrough: the store returned a %T that panics: %v", err, r)
+		}
+	}()
+	_ = err.Error()
+	_ = errors.Is(err, errUnanswered)
+	return err
+}
+
+// refusal returns the verdict for the breaker of refused writes: there, a refusal counts as a
+// failure, and a failure tells nothing.
+func refusal(v verdict) verdict {
+	switch v {
+	case storeRefused:
+		return storeFailed
+	case storeAnswered:
+		return storeAnswered
+	default:
+		return storeUnknown
+	}
+}
+
+// Bound returns how long a request may take for a caller with ctx. It is timeout, or half of the
+// caller's time if that is less: the other half is for the load, which answers if the store does
+// not (G4). conclusive says that a timeout tells something about the store: the request has at
+// least a fifth of timeout.
 func Bound(ctx context.Context, timeout time.Duration) (bound time.Duration, conclusive bool) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -94,24 +139,30 @@ func Bound(ctx context.Context, timeout time.Duration) (bound time.Duration, con
 	return bound, bound >= timeout/5
 }
 
-// try calls the store and turns a panic into an error.
+// try calls the store in the caller's goroutine, and turns a panic into an error.
 func try[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (result R, err error) {
 	defer b.recoverStore(&err)
 	return call(ctx)
 }
 
+// recoverStore is deferred around every call of the store.
 func (b *Backend) recoverStore(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("readthrough: the store panicked: %w", b.panicked(r))
 	}
 }
 
-// verdictOn tells what an error means. A store that refuses an entry, or finds bytes that it cannot
-// read, is well.
+// verdictOn returns what a sane error means for the breaker. A store that refuses an entry, or finds
+// bytes that it cannot read, is well.
 func verdictOn(err error) verdict {
 	switch {
-	case err == nil,
-		errors.Is(err, provider.ErrUndecodable),
+	case err == nil:
+		return storeAnswered
+	case errors.Is(err, provider.ErrReadOnly):
+		return storeIsReplica
+	case errors.Is(err, provider.ErrRefused):
+		return storeRefused
+	case errors.Is(err, provider.ErrUndecodable),
 		errors.Is(err, provider.ErrTooLarge),
 		errors.Is(err, provider.ErrUnencodable):
 		return storeAnswered
@@ -122,7 +173,8 @@ func verdictOn(err error) verdict {
 	}
 }
 
-// verdictWithin is verdictOn for a caller with ctx, who may have given the call up.
+// verdictWithin is verdictOn for a caller with ctx. If ctx has ended, a failure may be its own
+// doing.
 func verdictWithin(ctx context.Context, err error) verdict {
 	v := verdictOn(err)
 	if v == storeFailed && ctx.Err() != nil {
@@ -131,16 +183,22 @@ func verdictWithin(ctx context.Context, err error) verdict {
 	return v
 }
 
-// Failed reports whether an error tells that the store is not well.
-func Failed(err error) bool { return verdictOn(err) == storeFailed }
+// Failed reports whether an error means that the store is not well.
+func Failed(err error) bool {
+	v := verdictOn(err)
+	return v == storeFailed || v == storeIsReplica
+}
 
-// Refused reports whether an error is an answer of a store that is well.
-func Refused(err error) bool { return verdictOn(err) == storeAnswered }
+// Answered reports whether an error is an answer of a store that is well.
+func Answered(err error) bool {
+	v := verdictOn(err)
+	return v == storeAnswered || v == storeRefused
+}
 
-// GrowStack makes room on the stack for a whole load. A goroutine begins with a small stack, and the
-// calls from a load to the store need more. To grow the stack when it is that deep takes several times
-// as long as the rest of a miss, because every frame has to be moved. n is any number; it is used so
-// that the compiler does not see that the room is not.
+// GrowStack makes room on the stack for a whole load. A goroutine begins with a small stack, and
+// the calls from a load to the store need more. To grow the stack when it is that deep takes
+// several times as long as the rest of a miss, because every frame has to be moved. n is any number
+// that is not negative: it only keeps the compiler from dropping room.
 //
 //go:noinline
 func GrowStack(n int) byte { //nolint:unparam // the result is a use of the room

@@ -13,69 +13,96 @@ import (
 )
 
 const (
-	// maxOrphans bounds the calls that the store has not answered although their deadline is over. Past
-	// it the store is not called: a store that hangs for ever costs that many goroutines and no more.
+	// maxOrphans bounds the requests that the store has not answered although their deadline is
+	// over. Past it the store is not asked: a store that hangs for ever costs that many goroutines
+	// and no more (G9).
 	maxOrphans = 64
 
-	// parallelGets is how many entries of a bulk read are asked for at once, in a store that cannot be
-	// asked for many.
+	// parallelGets is how many entries of a bulk read are asked for at once, in a store that cannot
+	// be asked for many.
 	parallelGets = 16
 )
 
 var (
-	// ErrOpen is the error of a call that was not made because the breaker is open.
+	// ErrOpen is the error of a request that was not made, because the breaker is open or because
+	// too many requests have no answer.
 	ErrOpen = errors.New("readthrough: the breaker is open: the store is not called after failures")
 
-	// ErrNoTime is the error of a call whose caller had too little time: its end tells nothing about the
-	// store.
+	// ErrNoTime is the error of a request whose caller had too little time. Its end tells nothing
+	// about the store.
 	ErrNoTime = errors.New("readthrough: the caller has no time for the store")
 
-	// errUnanswered is the error of a call that became an orphan.
+	// errUnanswered is the error of a request that became an orphan.
 	errUnanswered = errors.New("readthrough: the store did not answer")
 
-	// errStoreGoexit is the error of a call whose goroutine the store has ended.
+	// errStoreGoexit is the error of a request whose goroutine the store has ended.
 	errStoreGoexit = errors.New("readthrough: the store called runtime.Goexit")
 )
 
-// Backend is the store behind a cache. A store in the process needs neither a deadline nor a breaker,
-// and is called directly. Fields are set by New and not changed, but for the atomic ones; all methods
-// are safe for concurrent use.
+// Backend is the store behind a cache. Every request of the cache goes through it, and comes back
+// in time, as an answer or as an error (G4): the store may fail, hang, panic or call Goexit.
+//
+// A request passes three gates: the breaker (Admit), the deadline (ask), and the verdict on its
+// outcome, which the breaker learns (judge). Removals and holds pass the last two only: an
+// invalidation has to be tried, and its caller has asked Open or Admit. A store in the process
+// needs none of them and is called directly; only its panics are caught.
+//
+// Fields are set by New and not changed, except the atomic ones. All methods are safe for
+// concurrent use.
 type Backend struct {
-	Values    provider.ValueGetter // nil: there are entries only
-	Closer    io.Closer            // nil: there is nothing to close
-	Leaser    provider.Leaser      // nil: fills are fenced in this process only
-	Refresher provider.Refresher   // nil: a key that holds an entry cannot be leased
-	Holder    provider.Holder      // nil: keys cannot be held
-	Local     bool                 // the store is in the process
+	// Values is nil if the store has entries only.
+	Values provider.ValueGetter
+	// Closer is nil if there is nothing to close.
+	Closer io.Closer
+	// Leaser is nil if fills are fenced in this process only.
+	Leaser provider.Leaser
+	// Refresher is nil if a key that holds an entry cannot be leased.
+	Refresher provider.Refresher
+	// Holder is nil if keys cannot be held.
+	Holder provider.Holder
+	// Local: the store is in the process.
+	Local bool
 
 	ReadTimeout   time.Duration // of reads, leases and fills
 	DeleteTimeout time.Duration // of removals and holds
 
-	// Pending counts the scopes with pending invalidations. While there are any, their retries find out
-	// whether the store is back, and reads do not: they resume after the entries that they must not see
-	// are gone.
+	// Pending is the number of scopes with pending invalidations. The flights of the scopes write
+	// it. While it is not 0, the retries find out whether the store is back, and reads do not:
+	// reads resume after the entries that they must not see are gone.
 	Pending atomic.Int64
 
-	store     provider.CacheProvider
-	batch     provider.Batcher   // nil: entries are asked for one at a time
-	inspector provider.Inspector // nil: the store cannot be inspected
-	punctual  bool               // calls end at their deadline
-	panicked  func(any) error
-	breaker   breaker
-	orphans   atomic.Int64 // calls that the store has not answered although their deadline is over
+	store provider.CacheProvider
+	// batch is nil if entries are asked for one at a time.
+	batch provider.Batcher
+	// inspector is nil if the store cannot be inspected.
+	inspector provider.Inspector
+	// punctual: requests end at their deadline, so they need no goroutine of their own.
+	punctual bool
+	// panicked makes an error of what the store panicked with.
+	panicked func(any) error
+	// breaker counts failures. refusals counts the writes in a row that a store refuses which is
+	// well: while it is open, nothing is stored, and reads and removals go on.
+	breaker, refusals breaker
+	// orphans is the number of requests that the store has not answered although their deadline is
+	// over.
+	orphans atomic.Int64
 }
 
-// Config is how a store is called.
+// Config is how a store is asked.
 type Config struct {
-	ReadTimeout     time.Duration
-	DeleteTimeout   time.Duration
-	BreakerFailures int // failures in a row that open the breaker; not positive: it never opens
+	ReadTimeout   time.Duration
+	DeleteTimeout time.Duration
+	// BreakerFailures is the number of failures in a row that open the breaker; not positive: it
+	// never opens.
+	BreakerFailures int
 	BreakerCooldown time.Duration
 	// Panicked makes an error of what the store panicked with.
 	Panicked func(value any) error
 }
 
-// New returns the backend of a store. It finds out, once, which capabilities the store has.
+// New returns the backend of a store. It finds out, once, which capabilities the store has. Holds
+// and refreshes count only in a store with leases, and values without entries only in a store in
+// the process: without that they would have no rule that keeps them right.
 func New(store provider.CacheProvider, c Config) *Backend {
 	b := &Backend{
 		store:         store,
@@ -83,6 +110,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		DeleteTimeout: c.DeleteTimeout,
 		panicked:      c.Panicked,
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
+		refusals:      breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 	}
 	b.batch, _ = store.(provider.Batcher)
 	b.inspector, _ = store.(provider.Inspector)
@@ -107,15 +135,32 @@ func (b *Backend) Open() bool { return b.breaker.open.Load() }
 // Saturated reports whether there are as many orphans as there may be.
 func (b *Backend) Saturated() bool { return b.orphans.Load() >= maxOrphans }
 
-// Admit returns the error of a read or a fill that is not made.
-func (b *Backend) Admit() error {
-	if b.Local || !b.Saturated() && b.breaker.allow(b.Pending.Load() == 0) {
+// Admit returns nil if a read may be made now, and ErrOpen if not. In the half-open state it admits
+// one request as the probe, so the caller has to make the request.
+func (b *Backend) Admit() error { return b.admit(reads) }
+
+// AdmitFill is Admit for a fill, a lease or a hold. It also returns ErrOpen while the store refuses
+// to store anything.
+func (b *Backend) AdmitFill() error { return b.admit(writes) }
+
+func (b *Backend) admit(does kind) error {
+	mayProbe := b.Pending.Load() == 0
+	switch {
+	case b.Local:
+		return nil
+	case b.Saturated() || does == writes && !b.refusals.allow(writes, mayProbe):
+		return ErrOpen
+	case !b.breaker.allow(does, mayProbe):
+		if does == writes {
+			b.refusals.record(writes, storeUnknown) // it is not the probe after all
+		}
+		return ErrOpen
+	default:
 		return nil
 	}
-	return ErrOpen
 }
 
-// errNoInspector is the error of a look into a store that has no [provider.Inspector].
+// errNoInspector is the error of an inspection of a store without [provider.Inspector].
 func (b *Backend) errNoInspector() error {
 	return fmt.Errorf("readthrough: the store %T is no provider.Inspector: %w", b.store, errors.ErrUnsupported)
 }

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -76,15 +80,15 @@ func TestBreakerAgainstTwin(t *testing.T) {
 				got, want := true, true
 				switch step {
 				case "answered":
-					b.record(storeAnswered)
+					b.record(reads, storeAnswered)
 				case "failed":
-					b.record(storeFailed)
+					b.record(reads, storeFailed)
 				case "unknown":
-					b.record(storeUnknown)
+					b.record(reads, storeUnknown)
 				case "allow":
-					got, want = b.allow(true), twin.allow(true)
+					got, want = b.allow(reads, true), twin.allow(true)
 				case "allow, no probe":
-					got, want = b.allow(false), twin.allow(false)
+					got, want = b.allow(reads, false), twin.allow(false)
 				case "5s":
 					time.Sleep(5 * time.Second)
 					twin.now += 5 * time.Second
@@ -105,9 +109,9 @@ func TestBreakerThatNeverOpens(t *testing.T) {
 	for _, limit := range []int{0, -1} {
 		b := breaker{limit: limit, cooldown: time.Second}
 		for range 100 {
-			b.record(storeFailed)
+			b.record(reads, storeFailed)
 		}
-		if !b.allow(true) {
+		if !b.allow(reads, true) {
 			t.Errorf("a breaker with limit %d is open", limit)
 		}
 	}
@@ -126,6 +130,8 @@ func TestVerdicts(t *testing.T) {
 		{wrap(context.Canceled), storeUnknown},
 		{wrap(context.DeadlineExceeded), storeFailed},
 		{wrap(provider.ErrClosed), storeFailed},
+		{wrap(provider.ErrRefused), storeRefused},
+		{wrap(provider.ErrReadOnly), storeIsReplica},
 		{errors.New("anything else"), storeFailed},
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -145,4 +151,97 @@ func TestVerdicts(t *testing.T) {
 			t.Errorf("verdictWithin(%v), and the caller has left: %v, want %v", test.err, got, want)
 		}
 	}
+}
+
+// A server that says that it is a replica is not read until a write has succeeded, whatever its reads
+// answer, and however few failures there were.
+func TestBreakerOfAReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker{limit: -1, cooldown: twinCooldown}
+		b.record(writes, storeIsReplica)
+		assert.False(t, b.allow(reads, true), "a read, at once")
+		assert.False(t, b.allow(writes, true), "a write, at once")
+		b.record(reads, storeAnswered) // one that was under way
+		time.Sleep(twinCooldown)
+		assert.False(t, b.allow(reads, true), "a read, after the cooldown")
+		assert.True(t, b.allow(writes, true), "the probe is a write")
+		assert.False(t, b.allow(writes, true), "there is one probe at a time")
+		b.record(writes, storeIsReplica)
+		assert.False(t, b.allow(writes, true), "the probe has failed: another cooldown")
+		time.Sleep(twinCooldown)
+		assert.True(t, b.allow(removes, true), "a removal is a write, too")
+		b.record(removes, storeAnswered)
+		assert.True(t, b.allow(reads, false), "the server is a master again")
+	})
+}
+
+func newBackend() *Backend {
+	return &Backend{
+		breaker:  breaker{limit: twinLimit, cooldown: twinCooldown},
+		refusals: breaker{limit: twinLimit, cooldown: twinCooldown},
+	}
+}
+
+// Refused writes stop fills and leases for a while, and neither reads nor removals.
+func TestRefusalsStopFillsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend()
+		judge := func(does kind, err error) { _ = b.judge(t.Context(), t.Context(), does, true, err) }
+		refused := fmt.Errorf("OOM: %w", provider.ErrRefused)
+		for range twinLimit {
+			assert.NoError(t, b.AdmitFill(), "below the limit")
+			judge(writes, refused)
+		}
+		assert.ErrorIs(t, b.AdmitFill(), ErrOpen, "a fill")
+		assert.NoError(t, b.Admit(), "a read")
+		assert.False(t, b.Open(), "removals are not pending")
+		judge(reads, nil) // that it is read tells nothing about its writes
+		judge(removes, nil)
+		assert.ErrorIs(t, b.AdmitFill(), ErrOpen, "a fill")
+		time.Sleep(twinCooldown)
+		assert.NoError(t, b.AdmitFill(), "the probe")
+		assert.ErrorIs(t, b.AdmitFill(), ErrOpen, "there is one probe at a time")
+		judge(writes, context.Canceled) // it told nothing: another may find out
+		assert.NoError(t, b.AdmitFill(), "the next probe")
+		judge(writes, nil)
+		assert.NoError(t, b.AdmitFill(), "it was accepted")
+	})
+}
+
+// A store that cannot be read is not asked, whatever the reason.
+func TestRefusedReadsAreFailures(t *testing.T) {
+	b := newBackend()
+	for range twinLimit {
+		_ = b.judge(t.Context(), t.Context(), reads, true, provider.ErrRefused)
+	}
+	assert.True(t, b.Open(), "open")
+}
+
+// badError is an error that panics when it is asked, as a nil *net.OpError does.
+type badError struct{}
+
+func (*badError) Error() string { return "bad" }
+
+func (*badError) Is(error) bool { panic("Is") }
+
+// An error that panics when it is asked what it is is a failure, and a probe that ends with it is over.
+func TestErrorThatPanicsIsAFailure(t *testing.T) {
+	var dead *net.OpError
+	for _, err := range []error{&badError{}, dead} {
+		assert.ErrorContains(t, sane(fmt.Errorf("wrapped: %w", err)), "panics", "%T", err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend()
+		for range twinLimit {
+			_ = b.judge(t.Context(), t.Context(), reads, true, &badError{})
+		}
+		assert.ErrorIs(t, b.Admit(), ErrOpen)
+		time.Sleep(twinCooldown)
+		require.NoError(t, b.Admit(), "the probe")
+		_ = b.judge(t.Context(), t.Context(), reads, true, &badError{})
+		time.Sleep(twinCooldown)
+		require.NoError(t, b.Admit(), "the next probe")
+		_ = b.judge(t.Context(), t.Context(), reads, true, nil)
+		assert.NoError(t, b.Admit(), "the store is well again")
+	})
 }

@@ -26,7 +26,7 @@ func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bo
 	if err := b.Admit(); err != nil {
 		return provider.Entry{}, false, err
 	}
-	l, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (lookup, error) {
+	l, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) (lookup, error) {
 		entry, found, err := b.store.Get(ctx, key)
 		return lookup{entry, found}, err
 	})
@@ -36,7 +36,8 @@ func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bo
 // getLocal is Get for a store in the process.
 func (b *Backend) getLocal(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	defer b.recoverStore(&err)
-	return b.store.Get(ctx, key)
+	entry, found, err = b.store.Get(ctx, key)
+	return entry, found, sane(err)
 }
 
 // GetValue asks a store with Values for one.
@@ -58,7 +59,7 @@ func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) ([]provider.
 	if err := b.Admit(); err != nil {
 		return make([]provider.Result, len(keys)), err
 	}
-	results, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) ([]provider.Result, error) {
+	results, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) ([]provider.Result, error) {
 		if b.batch != nil {
 			return b.batch.GetMany(ctx, keys)
 		}
@@ -69,6 +70,9 @@ func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) ([]provider.
 			err = fmt.Errorf("readthrough: the store returned %d results for %d keys", len(results), len(keys))
 		}
 		results = make([]provider.Result, len(keys))
+	}
+	for i := range results {
+		results[i].Err = sane(results[i].Err)
 	}
 	return results, err
 }
@@ -86,6 +90,7 @@ func (b *Backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 			defer b.recoverStore(&err)
 			r := &results[i]
 			r.Entry, r.Found, r.Err = b.store.Get(ctx, key)
+			r.Err = sane(r.Err)
 			if verdictOn(r.Err) == storeFailed {
 				return r.Err
 			}
@@ -95,12 +100,13 @@ func (b *Backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 	return results, group.Wait()
 }
 
-// Probe asks the store for something, only for the breaker to find out whether the store answers.
+// Probe asks the store for key, only for the breaker to find out whether the store answers. Retries
+// of pending invalidations call it.
 func (b *Backend) Probe(ctx context.Context, key provider.Key) {
 	if b.Saturated() {
 		return
 	}
-	if _, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
+	if _, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
 		_, _, err := b.store.Get(ctx, key)
 		return struct{}{}, err
 	}); err != nil {
@@ -110,30 +116,31 @@ func (b *Backend) Probe(ctx context.Context, key provider.Key) {
 
 // ---- fills
 
-// Filler is told when the store has returned from a fill. A store that does not keep its deadline may
-// return long after Set.
+// Filler is told when the store has returned from a fill. A store that does not keep its deadline
+// may return long after Set has, and may store the entries even then.
 type Filler interface {
 	StoreReturned()
 }
 
-// Set asks the store to keep items. If the store is not in the process, it tells filler when the store
-// has returned.
+// Set asks the store to keep items. If the store is not in the process, filler is told when the
+// store has returned, in time or not. If the request was not made, it is told at once.
 func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler) error {
 	if b.Local {
 		return b.setNow(ctx, items)
 	}
-	if err := b.Admit(); err != nil {
+	if err := b.AdmitFill(); err != nil {
 		filler.StoreReturned()
 		return err
 	}
-	_, err := ask(ctx, b, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
 		defer filler.StoreReturned()
 		return struct{}{}, b.setNow(ctx, items)
 	})
 	return err
 }
 
-// SetOne is Set for one item, of which it keeps nothing.
+// SetOne is Set for one item. It keeps no reference to the item, so a fill in the process allocates
+// nothing for it.
 func (b *Backend) SetOne(ctx context.Context, item *provider.Item, filler Filler) error {
 	if b.Local {
 		return b.setLocal(ctx, item)
@@ -144,24 +151,24 @@ func (b *Backend) SetOne(ctx context.Context, item *provider.Item, filler Filler
 // setLocal is SetOne for a store in the process.
 func (b *Backend) setLocal(ctx context.Context, item *provider.Item) (err error) {
 	defer b.recoverStore(&err)
-	return b.store.Set(ctx, item.Key, item.Entry, item.TTL)
+	return sane(b.store.Set(ctx, item.Key, item.Entry, item.TTL))
 }
 
 // setNow is Set in the goroutine of its caller.
 func (b *Backend) setNow(ctx context.Context, items []provider.Item) (err error) {
 	defer b.recoverStore(&err)
 	if b.batch != nil && len(items) > 1 {
-		return b.batch.SetMany(ctx, items)
+		return sane(b.batch.SetMany(ctx, items))
 	}
 	return b.setEach(ctx, items)
 }
 
-// setEach stores items one at a time. It goes on after an item that the store refuses, and stops at a
-// failure.
+// setEach stores items one at a time. It goes on after an item that the store refuses, and stops at
+// a failure of the store.
 func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 	var refused []error
 	for i := range items {
-		err := b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL)
+		err := sane(b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL))
 		if verdictOn(err) == storeFailed {
 			return err
 		}
@@ -180,7 +187,7 @@ func (b *Backend) Delete(ctx context.Context, keys []provider.Key) error {
 	if b.Saturated() {
 		return ErrOpen
 	}
-	_, err := ask(ctx, b, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, b.store.Delete(ctx, keys...)
 	})
 	return err
@@ -192,7 +199,7 @@ func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string) (int, 
 	if b.Saturated() {
 		return 0, ErrOpen
 	}
-	return ask(ctx, b, b.DeleteTimeout, func(ctx context.Context) (int, error) {
+	return ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (int, error) {
 		return b.store.DeletePrefix(ctx, scope, prefix)
 	})
 }
@@ -214,7 +221,8 @@ func (b *Backend) Stats(ctx context.Context) (provider.Stats, error) {
 	return inspect(ctx, b, func(ctx context.Context) (provider.Stats, error) { return b.inspector.Stats(ctx) })
 }
 
-// inspect calls the inspector of the store, if there is one. A listing takes longer than a read.
+// inspect asks the inspector of the store, if there is one, behind the breaker. The deadline is
+// DeleteTimeout, since a listing takes longer than a read.
 func inspect[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (R, error) {
 	var none R
 	if b.inspector == nil {
@@ -223,5 +231,5 @@ func inspect[R any](ctx context.Context, b *Backend, call func(context.Context) 
 	if err := b.Admit(); err != nil {
 		return none, err
 	}
-	return ask(ctx, b, b.DeleteTimeout, call)
+	return ask(ctx, b, reads, b.DeleteTimeout, call)
 }

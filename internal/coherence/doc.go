@@ -2,7 +2,8 @@
 // share one Redis server, over networks with faults, and check every read of every
 // process against what was announced anywhere before the read began.
 //
-//	go test ./internal/coherence                                    what CI runs
+//	go test ./internal/coherence                                    a few of the fleets
+//	READTHROUGH_PROOFS=1 go test ./internal/coherence               what CI runs
 //	go test ./internal/coherence -coherence.full -timeout=60m \
 //	        -coherence.tables=tables.md                             everything, and the tables of docs/consistency.md
 //	go test ./internal/coherence -coherence.seed=42                 the same load again

@@ -8,11 +8,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+
+	"github.com/readthrough/readthrough/internal/proofs"
 )
 
 var (
 	seedFlag   = flag.Uint64("coherence.seed", 0, "seed of the load; 0: a random one")
-	fullFlag   = flag.Bool("coherence.full", false, "every scenario, with at least 100,000 reads each")
+	fullFlag   = flag.Bool("coherence.full", false, "every scenario, also those that CI does not run, with at least 100,000 reads each")
 	tablesFlag = flag.String("coherence.tables", "", "file to write the measured tables to, as Markdown")
 	childFlag  = flag.Bool("coherence.child", false, "be a process of a fleet; for internal use")
 )
@@ -48,10 +50,18 @@ func pickSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// sized returns a number for the full run, or one for CI.
-func sized[N any](full, ci N) N {
+// sized returns a number for the full run, or one for the others.
+func sized[N any](full, other N) N {
 	if *fullFlag {
 		return full
 	}
-	return ci
+	return other
+}
+
+// beyondTheFirst skips a fleet that `go test work` leaves out, and that CI runs.
+func beyondTheFirst(t *testing.T) {
+	t.Helper()
+	if !*fullFlag {
+		proofs.Require(t, "a fleet", "./internal/coherence")
+	}
 }

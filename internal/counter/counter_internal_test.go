@@ -1,6 +1,11 @@
 package counter
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
 
 // Who has met somebody else on a cell counts on others from then on.
 func TestMove(t *testing.T) {
@@ -10,14 +15,10 @@ func TestMove(t *testing.T) {
 	for range 100 {
 		c.move(slot, 2)
 		used[slot.Load()] = true
-		if n := c.cells[slot.Load()].n.Load(); n == 0 || n%2 != 0 {
-			t.Fatalf("the cell of the slot has counted %d", n)
-		}
+		n := c.cells[slot.Load()].n.Load()
+		require.NotZero(t, n, "what the cell of the slot has counted")
+		require.Zero(t, n%2, "what the cell of the slot has counted")
 	}
-	if len(used) < 2 {
-		t.Error("the slot has kept its cell")
-	}
-	if got := c.Load(); got != 200 {
-		t.Errorf("Load() = %d, want 200", got)
-	}
+	assert.GreaterOrEqual(t, len(used), 2, "the slot has kept its cell")
+	assert.Equal(t, int64(200), c.Load(), "Load()")
 }

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/internal/counter"
 )
 
@@ -19,7 +21,5 @@ func TestCounter(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if got := c.Load(); got != 16_000 {
-		t.Fatalf("Load() = %d, want 16000", got)
-	}
+	require.Equal(t, int64(16_000), c.Load(), "Load()")
 }

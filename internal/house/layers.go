@@ -37,7 +37,7 @@ func house() *plan {
 			{"read", []string{"read.go", "scratch.go"}},
 			{"work", []string{"invalidation.go", "call.go", "lease.go"}},
 			{"fence", []string{"fence.go"}},
-			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "keyspace.go"}},
+			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "request.go", "keyspace.go"}},
 			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},
 			// What every layer needs: declarations, and helpers without a state.
 			{"words", []string{
@@ -49,7 +49,7 @@ func house() *plan {
 		// bulk.go, wait.go and loading.go are of the tree before the rebuild.
 		readers: []string{"read.go", "wrap.go", "wrapmany.go", "bulk.go"},
 		flights: []string{
-			"singleflight.go", "flight.go", "fence.go", "leave.go", "failures.go", "outcome.go",
+			"singleflight.go", "flight.go", "request.go", "fence.go", "leave.go", "failures.go", "outcome.go",
 			"wait.go", "loading.go",
 		},
 	}

@@ -23,19 +23,32 @@ import (
 //
 // Readers outside of load functions wait too, but nobody waits for them: they are not in the graph
 // and cost nothing. The zero value is an empty graph.
+//
+// There are two kinds of cycles, and each is ended in its own way. A cycle of reads only would
+// never end, so the read that would close it is refused: Begin returns false. In a cycle with a
+// queue, the queued load gets the place of a load that waits for it: [Slots] says how, and why no
+// such cycle is missed.
+//
+// A limit alone, with nested loads exempt from it, was rejected: the limit then means nothing for
+// nested loads, and two chains of them can still deadlock.
 type Graph struct {
 	mu sync.Mutex // guards following, and the Slots and Nodes of all scopes
 
-	// reads has, for each load, the loads that it reads from, with the number of reads.
+	// reads has, for each load that reads, the loads that it reads from, with the number of reads.
+	// Its load function may read from several goroutines.
 	reads map[*Node]map[*Node]int
 }
 
 // Node is a load in the graph. Its zero value is a load of a scope without a limit. A Node must not
 // be copied.
+//
+// It is in one of three states: new, queued (place is not nil), or with a place (it is in
+// slots.running). It goes back to new by Exit, and may enter again.
 type Node struct {
-	slots *Slots // nil: no limit. Set by Init, before anybody else has the node.
+	// slots is nil if there is no limit. Set by Init, before anybody else has the node.
+	slots *Slots
 
-	// queued is closed when the load has had to wait for its turn. Made by Init.
+	// queued is closed when the load has to wait for its turn for the first time. Made by Init.
 	queued chan struct{}
 
 	// entered says that the load has a place. Only the load's goroutine reads and writes it.
@@ -43,14 +56,16 @@ type Node struct {
 
 	// The following are guarded by Graph.mu.
 
-	waited bool          // queued is closed
-	place  *list.Element // the load's in slots.queue; nil: it is not queued
-	turn   chan struct{} // closed when the load leaves the queue because its turn has come
-
-	// A load without a place of its own runs in that of a load that waits for it, which then lends it to
-	// nobody else.
-	lender   *Node // the load in whose place this one runs; nil: it has its own
-	borrower *Node // the load that runs in the place of this one; nil: none
+	// waited: queued is closed.
+	waited bool
+	// place is the load's element in slots.queue; nil: it is not queued.
+	place *list.Element
+	// turn is closed when the load leaves the queue because its turn has come.
+	turn chan struct{}
+	// lender is the load in whose place this one runs; nil: it has its own.
+	lender *Node
+	// borrower is the load that runs in the place of this one; nil: none.
+	borrower *Node
 }
 
 // Init makes n a load that needs a place in slots. It is called before the graph knows n.
@@ -62,10 +77,12 @@ func (n *Node) Init(slots *Slots) {
 // never ready, for a load without a limit.
 func (n *Node) Queued() <-chan struct{} { return n.queued }
 
-// Begin says that the load function of n reads what others load, and waits for them. It reports
-// false, and says nothing, if one of them waits for n already: the wait would never end.
+// Begin records that the load function of n reads what others load, and waits for them. It returns
+// false, and records nothing, if one of others waits for n already by reads: the wait would never
+// end.
 //
-// Only reads count for that, since who waits in a queue is helped instead: see [Slots].
+// Queues do not count for that. A load that waits for n by a queue gets a place instead: see
+// [Slots].
 func (g *Graph) Begin(n *Node, others []*Node) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,7 +104,7 @@ func (g *Graph) Begin(n *Node, others []*Node) bool {
 	return true
 }
 
-// End takes back what Begin has said.
+// End takes back what Begin has recorded.
 func (g *Graph) End(n *Node, others []*Node) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -132,8 +149,8 @@ func (g *Graph) reachesLocked(from, target *Node, which edges, seen map[*Node]bo
 	return false
 }
 
-// relieveLocked gives a place to each queued load that n has come to wait for by reads, directly or
-// through others, if a load can lend it one. seen are the loads that were visited.
+// relieveLocked gives a place to each queued load that n now waits for by reads, directly or through
+// others, if a load can lend it one. seen are the loads that were visited.
 func (g *Graph) relieveLocked(n *Node, seen map[*Node]bool) {
 	seen[n] = true
 	for next := range g.reads[n] {

@@ -5,33 +5,46 @@ import (
 	"context"
 )
 
-// Slots are the places of a scope for loads that run at once: at most Limit, which are given away
-// in the order of arrival.
+// Slots are the places of a scope for loads that run at once. There are at most Limit, and they are
+// given away in the order of arrival.
 //
-// A load that has a place may wait for one that has none, directly or through others: then the turn of
-// that one would never come. It runs in the place of the load that waits for it, which does nothing
-// meanwhile. A place is lent to one load at a time, so no more than Limit loads run that have not lent
-// theirs. The load that has borrowed a place may wait too, and lend it on. A lender may go on before
-// its borrower has ended, if it waited for a queue that has moved on: then both run.
+// A load that has a place may wait for one that has none, directly or through others: the turn of
+// that one would never come. It then borrows the place of the load that waits for it, which does
+// nothing meanwhile. A place is lent to one load at a time, so no more than Limit loads run that have
+// not lent theirs. A borrower may wait too, and lend the place on. If a lender has waited only for a
+// queue that moves on, it may go on before its borrower has ended: then both run.
 //
-// That is enough for no load to wait for ever. Suppose that all loads wait. A load that has not lent its
-// place waits by reads for a queued load. That one waits for every load of its scope that has a place,
-// and so for one that has not lent it. That load waits by reads for another queued one, and so on in a
-// circle: each queued load in it could have borrowed the place that it waits for. Who closes the circle
-// notices that: Begin, by a read, for the queued loads that the read leads to; Enter, by a load that is
-// queued, for that load; and Exit, by a place that is not lent any more, for the queue of its scope.
+// This is why no loads wait for ever:
+//
+//  1. A queued load reads nothing: its load function does not run. It waits for all loads of its
+//     scope that have a place, and one of them has not lent it.
+//  2. Suppose that no load does anything but wait. A load that has not lent its place waits, by
+//     reads, for a queued load. That one waits for a load that has not lent its place (1), which
+//     waits for a queued load, and so on, in a circle. So each load of the circle that has a place
+//     could lend it to the queued load that waits for it.
+//  3. What closes such a circle is one of three events, and each looks for the loads that can borrow
+//     now. A load begins to read: Begin looks at the queued loads that the reads lead to. A load is
+//     queued: Enter looks at that load. A place is not lent any more: Exit looks at the queue.
+//  4. A load that gets a place waits for nothing yet, so that closes no circle.
 type Slots struct {
-	// Limit is how many loads run at once. Set before the first use; positive.
+	// Limit is how many loads run at once. Set before the first use; positive. 0: the scope has no
+	// limit, and its nodes do not know these Slots.
 	Limit int
 
 	// The following are guarded by Graph.mu.
 
+	// running has the loads with a place.
 	running map[*Node]struct{}
-	queue   list.List // of *Node; the first has waited longest
+	// queue has the loads that wait, *Node. The first has waited longest.
+	queue list.List
 }
 
-// Enter waits until n has a place; it returns at once if n has one, or needs none. It returns the
-// cause of the end of ctx if that comes first. Only the load's goroutine may call it.
+// Enter waits until n has a place. It returns at once if n has one, or needs none. If ctx ends
+// first, it returns the cause. Only the load's goroutine may call it.
+//
+// The turn and the end of ctx may come at the same moment. Then n has left the queue and counts as
+// running, so it keeps the place: Exit gives it back, and the load sees for itself that ctx has
+// ended.
 func (g *Graph) Enter(ctx context.Context, n *Node) error {
 	if n.slots == nil || n.entered {
 		return nil
@@ -90,8 +103,8 @@ func (g *Graph) Exit(n *Node) {
 	}
 }
 
-// leaveLocked takes n out of the loads that run. A load that still runs in its place, because n did not
-// wait to its end, runs in that of n's lender then.
+// leaveLocked takes n out of the loads that run. A load that still runs in the place of n, because n
+// has not waited for its end, then runs in the place of n's lender.
 func (n *Node) leaveLocked() {
 	delete(n.slots.running, n)
 	if n.lender != nil {
@@ -115,7 +128,8 @@ func (g *Graph) startLocked(n *Node) bool {
 // placeLocked reports whether there is a place for n, which may be borrowed.
 func (g *Graph) placeLocked(n *Node) bool { return n.slots.hasPlaceLocked() || g.borrowLocked(n) }
 
-// borrowLocked borrows for n the place of a load that waits for n, if one has not lent it.
+// borrowLocked lends n the place of a load that waits for n and has not lent it, and reports whether
+// there was one.
 func (g *Graph) borrowLocked(n *Node) bool {
 	for holder := range n.slots.running {
 		if holder.borrower == nil && holder != n && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {

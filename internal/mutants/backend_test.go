@@ -10,7 +10,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"retries come before reads", "G5", "backend.go",
-			"b.breaker.allow(b.Pending.Load() == 0)", "b.breaker.allow(true)",
+			"mayProbe := b.Pending.Load() == 0", "mayProbe := true",
 			"TestRetriesComeBeforeReads",
 		},
 		{
@@ -35,7 +35,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"a fill that panics in the process is an error", "G4", "store.go",
-			"\tdefer b.recoverStore(&err)\n\treturn b.store.Set(", "\treturn b.store.Set(",
+			"\tdefer b.recoverStore(&err)\n\treturn sane(b.store.Set(", "\treturn sane(b.store.Set(",
 			"TestFillThatDoesNotReturnNormally",
 		},
 		{
@@ -75,12 +75,12 @@ func backendMutants() []mutant {
 		},
 		{
 			"a store that fails is asked for no leases", "G4", "lease.go",
-			"\tif err := b.Admit(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, b.ReadTimeout, func(ctx context.Context) ([]provider.Grant, error) {", "\treturn ask(ctx, b, b.ReadTimeout, func(ctx context.Context) ([]provider.Grant, error) {",
+			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Grant, error) {", "\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Grant, error) {",
 			"TestLeasesOfAFailingStore",
 		},
 		{
 			"a store that fails is not asked to fill under leases", "G4", "lease.go",
-			"\tif err := b.Admit(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {", "\treturn ask(ctx, b, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {",
+			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {", "\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {",
 			"TestLeasesOfAFailingStore",
 		},
 		{

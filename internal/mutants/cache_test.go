@@ -61,7 +61,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"abandoned flights are not stored", "G2", "leave.go",
-			"\tfor _, f := range c.flights {\n\t\tg.endLocked(f)\n\t}", "",
+			"\t\t\tg.endingLocked(f)\n\t\t}\n\t\tg.endLocked(f)\n", "\t\t\tg.endingLocked(f)\n\t\t}\n",
 			"TestCancelledLoadIsNotStored",
 		},
 		// Results have bounds.
@@ -180,7 +180,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"what was held is invalidated", "G1 G2", "mutate.go",
-			"\treturn Targets{\n\t\tKeys:     slices.Concat(targets.Keys, m.Hold.Keys),\n\t\tPrefixes: slices.Concat(targets.Prefixes, m.Hold.Prefixes),\n\t}", "\treturn targets",
+			"return m.Invalidate(result).with(m.known())", "return m.Invalidate(result)",
 			"TestMutateInvalidatesWhatItHeld",
 		},
 		{
@@ -190,7 +190,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a write that failed gives up its hold", "G6", "mutate.go",
-			"\tif err != nil {\n\t\ts.unhold(ctx, m.Hold, token)", "\tif err != nil {",
+			"\tcase unchanged:\n\t\ts.unhold(after, m.Hold, token)\n", "\tcase unchanged:\n",
 			"TestFailedWriteGivesUpTheHold",
 		},
 		{

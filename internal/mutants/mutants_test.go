@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 )
 
@@ -51,9 +52,7 @@ var suites = []suite{
 // it must fail. With all mechanisms in place it must not.
 func TestMutants(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("compiles packages")
-	}
+	proofs.Require(t, "every mutant, and the test that fails for it", "./internal/mutants")
 	noticeChanges(t)
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {

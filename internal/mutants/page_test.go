@@ -98,6 +98,7 @@ func declaredTests(t *testing.T, dir string) map[string]bool {
 // and for every test that guards one. It runs nothing, and tells at once what a change
 // of the code has broken.
 func TestAnchors(t *testing.T) {
+	noticeChanges(t)
 	explored := map[string]bool{}
 	for _, m := range exploredMutants() {
 		explored[m.name] = true
@@ -128,21 +129,22 @@ func TestAnchors(t *testing.T) {
 
 // TestWeave checks that what makes no mutant is refused: it would guard nothing.
 func TestWeave(t *testing.T) {
-	source := []byte("package p\n\nvar x = 1\n\nfunc f() int { return x }\n\nfunc g() int { return x }\n")
-	tests := map[string]struct{ original, problem string }{
-		"text that is not there":      {"return y", "0 times"},
-		"text that is there twice":    {"return x", "2 times"},
-		"text outside of a function":  {"x = 1", "not within a function"},
-		"a function, with its result": {"f() int { return x", ""},
+	source := []byte("package p\n\nvar x = 1\n\nfunc f() int { return x }\n\nfunc g() int { return x }\n\nfunc h() {\n\tf() // one\n\t// two\n\t/* three */\n\tg()\n}\n")
+	tests := map[string]struct{ original, replacement, woven, problem string }{
+		"text that is not there":      {original: "return y", problem: "0 times"},
+		"text that is there twice":    {original: "return x", problem: "2 times"},
+		"text outside of a function":  {original: "x = 1", problem: "not within a function"},
+		"a function, with its result": {"f() int { return x", "f() int { return 2", `if chosenMutant == "m" { return 2 }`, ""},
+		"comments between":            {"\tf()\n\tg()\n", "\tg()\n", "{\nif chosenMutant == \"m\" {\n\tg()\n\nreturn\n}\n\n\tf()\n\tg()\n}", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := mutant{name: "m", file: "p.go", original: tt.original, replacement: "f() int { return 2"}
+			m := mutant{name: "m", file: "p.go", original: tt.original, replacement: tt.replacement}
 			woven, err := weaveFile("p.go", source, []mutant{m})
 			switch {
 			case tt.problem != "" && (err == nil || !strings.Contains(err.Error(), tt.problem)):
 				t.Errorf("%v, want an error about %q", err, tt.problem)
-			case tt.problem == "" && (err != nil || !strings.Contains(string(woven), `if chosenMutant == "m" { return 2 }`)):
+			case tt.problem == "" && (err != nil || !strings.Contains(string(woven), tt.woven)):
 				t.Errorf("%v:\n%s", err, woven)
 			}
 		})

@@ -132,12 +132,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"absences have a bound, too", "G1", "fence.go",
-			"|| f.outcome.failed()", "|| f.outcome.err != nil",
+			"if f.outcome.failed() {", "if f.outcome.err != nil {",
 			"TestWhatALateReaderTakes",
 		},
 		{
 			"a load that failed has failed for all its readers", "G8", "fence.go",
-			"|| f.outcome.failed()", "",
+			"if f.outcome.failed() {", "if false {",
 			"TestWhatALateReaderTakes",
 		},
 		{
@@ -147,7 +147,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a bulk reader notes what was stored before it looks", "G6", "wrapmany.go",
-			"r.look(ctx)\n\tif len(missing) > 0 {", "r.look(ctx)\n\tr.stored = r.scope.flights.stored.Load()\n\tif len(missing) > 0 {",
+			"r.look(ctx)\n\tif len(r.items) == 0 {", "r.look(ctx)\n\tr.stored = r.scope.flights.stored.Load()\n\tif len(r.items) == 0 {",
 			"TestReaderThatMissedBeforeTheFlightLandedDoesNotLoad",
 		},
 		{
@@ -167,17 +167,17 @@ func servingMutants() []mutant {
 		},
 		{
 			"what others load as another type is loaded again", "G4", "read.go",
-			"errs.add(r.target.loadAlone(ctx, ofOtherType))", "_ = ofOtherType",
+			"\t\t\tr.scope.report(ctx, opGet, i.key, err)\n\t\t\tfallthrough\n", "\t\t\tr.scope.report(ctx, opGet, i.key, err)\n",
 			"TestFlightOfAnotherType",
 		},
 		{
 			"a bulk load that failed is one error", "G8", "read.go",
-			"l.of[c], l.left = true, l.left || ended", "l.left = l.left || ended",
+			"l.of[c], l.left = err, l.left || ended", "l.left = l.left || ended",
 			"TestPanicAffectsOnlyTheKeysOfItsCall",
 		},
 		{
 			"a bulk reader that leaves several loads gets one error", "G8", "read.go",
-			"l.of[c], l.left = true, l.left || ended", "l.of[c] = true",
+			"l.of[c], l.left = err, l.left || ended", "l.of[c] = err",
 			"TestBulkReaderLeavesSeveralCalls",
 		},
 		{
@@ -213,7 +213,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a value for failures is not served at once", "G1", "read.go",
-			"if is == ifError || is == expired {", "if is == expired {",
+			"r.fallbacks = value, true, true\n\t\treturn false", "r.fallbacks = value, true, true",
 			"TestStaleBoundaries",
 		},
 		{
@@ -258,17 +258,17 @@ func servingMutants() []mutant {
 		},
 		{
 			"a stale value is served instead of a remembered error", "G4", "read.go",
-			"if !i.hasFallback || !r.fallBack(ctx, &i.item, i.err) {", "if true {",
+			"if !i.hasFallback() || !r.fallBack(ctx, &i.item, i.err) {", "if true {",
 			"TestRetryAfterDoubles",
 		},
 		{
 			"a read falls back on a stale value", "G4", "read.go",
-			"case err != nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):", "case false:",
+			"case err != nil && i.hasFallback() && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):", "case false:",
 			"TestStaleBoundaries",
 		},
 		{
 			"a reader that has left a load takes its stale value", "G4", "read.go",
-			"case err != nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):", "case err != nil && left == nil && i.hasFallback && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):",
+			"case err != nil && i.hasFallback() && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):", "case err != nil && left == nil && i.hasFallback() && mayFallBack(ctx, err) && r.fallBack(ctx, i, err):",
 			"TestSoftLoadTimeout",
 		},
 		{
@@ -278,7 +278,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a bulk read waits for what it has no stale value for", "G4", "read.go",
-			"if r.items[i].flight.call == c && !r.items[i].hasFallback {", "if r.items[i].flight.call == c && !r.items[i].hasFallback && false {",
+			"if r.items[i].flight.call == c && !r.items[i].hasFallback() {", "if r.items[i].flight.call == c && !r.items[i].hasFallback() && false {",
 			"TestSoftLoadTimeoutOfABulkRead",
 		},
 		{
@@ -293,12 +293,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"a load that was left for a stale value goes on", "G7", "leave.go",
-			"|| why == softTimeout ||", "||",
+			"why == softTimeout || why", "why",
 			"TestSoftLoadTimeout",
 		},
 		{
 			"a refresh knows what it is to replace", "G6", "read.go",
-			"\t\ti.replaces = entry.LoadedAt\n\t\tr.toRefresh", "\t\tr.toRefresh",
+			"\t\ti.replace(entry.LoadedAt)\n\t\tr.toRefresh", "\t\tr.toRefresh",
 			"TestStaleBoundaries",
 		},
 		{
@@ -308,7 +308,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a load in the background ends with no reader", "G7", "singleflight.go",
-			"toRefresh, stored)\n\tc.detached = true\n", "toRefresh, stored)\n",
+			"toRefresh, stored)\n\tc.begin(ctx, g.options)\n\tc.detachLocked(g.options)\n", "toRefresh, stored)\n\tc.begin(ctx, g.options)\n",
 			"TestRefreshThatWasJoinedGoesOn",
 		},
 		{
@@ -349,7 +349,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a read takes a remembered error", "G6", "singleflight.go",
-			"if err := g.failures.instead(i.key, i.hasFallback, now); err != nil {", "if err := g.failures.instead(i.key, i.hasFallback, now); err != nil && i.hasFallback {",
+			"if err := g.failures.instead(i.key, i.hasFallback(), now); err != nil {", "if err := g.failures.instead(i.key, i.hasFallback(), now); err != nil && i.hasFallback() {",
 			"TestErrorTTL",
 		},
 		{
@@ -455,7 +455,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a load decides its TTL", "G2", "call.go",
-			"if d.ttl != 0 {", "if false {",
+			"if d.isTTL {", "if false {",
 			"TestLoadDecidesHowLongItIsStored",
 		},
 		{
@@ -546,7 +546,7 @@ func servingMutants() []mutant {
 		// Readers and their loads.
 		{
 			"a flight does not hide an older one of its key", "G2", "singleflight.go",
-			"f.bypass, f.validBefore, f.next = g.bypassLocked(i.key), always, g.live[i.key]", "f.bypass, f.validBefore = g.bypassLocked(i.key), always",
+			"\t\t\tf.next = g.live[i.key]\n", "",
 			"TestInvalidationWaitsForAFillUnderWay",
 		},
 		{
@@ -586,17 +586,17 @@ func servingMutants() []mutant {
 		},
 		{
 			"a timeout does not end what has loaded", "G6", "leave.go",
-			"\tif c.stage >= stageLoaded {\n\t\treturn false\n\t}\n", "",
+			"\tif c.stage < stageLoaded {\n\t\tg.abandonLocked(c)\n\t}\n", "\tg.abandonLocked(c)\n",
 			"TestReaderAfterTheTimeoutDuringAFill",
 		},
 		{
 			"nobody joins a load that is over", "G7", "leave.go",
-			"\tcase <-c.over:\n\t\tg.abandonLocked(c)\n\t\treturn true", "\tcase <-c.over:\n\t\treturn false",
+			"\tselect {\n\tcase <-c.over:\n\tdefault:\n\t\treturn false\n\t}\n", "\tif true {\n\t\treturn false\n\t}\n",
 			"TestLoadTimeoutWhileItsReaderWaitsForAnotherLoad",
 		},
 		{
 			"the end of a load sends its readers away", "G7", "leave.go",
-			"\t\tif c.final.Load() {\n\t\t\treturn nil\n\t\t}\n\t}\n\treturn g.leave", "\t\tg.awaitLanding(c)\n\t\treturn nil\n\t}\n\treturn g.leave",
+			"\tcase <-c.over:\n\t\tswitch {\n\t\tcase c.final.Load():", "\tcase <-c.over:\n\t\tg.awaitLanding(c)\n\t\tswitch {\n\t\tcase true || c.final.Load():",
 			"TestLoadTimeoutIsExact",
 		},
 		{
@@ -718,12 +718,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"a put whose write panics invalidates", "G1", "put.go",
-			"\t\t\tif err := s.Invalidate(p.ctx, key); err != nil {\n\t\t\t\treturn // it", "\t\t\tif err := error(nil); err != nil {\n\t\t\t\treturn // it",
+			"\t\t\tif err := s.Invalidate(p.ctx, key); err != nil {\n\t\t\t\treturn\n", "\t\t\tif err := error(nil); err != nil {\n\t\t\t\treturn\n",
 			"TestPutOfAWriteThatFails",
 		},
 		{
 			"a put whose write panics leaves nothing", "G8", "put.go",
-			"if !returned { // write panicked\n\t\t\tp.drop()", "if !returned { // write panicked",
+			"if !returned {\n\t\t\tp.drop()", "if !returned {",
 			"TestPutOfAWriteThatFails",
 		},
 		{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"maps"
 	"os"
@@ -91,8 +92,37 @@ func packageName(dir string) (string, error) {
 	return file.Name.Name, nil
 }
 
+// uncommented returns the source of a file without its comments: what is said about a mechanism does not
+// move it. Directives for the compiler stay.
+func uncommented(source []byte) []byte {
+	var s scanner.Scanner
+	files := token.NewFileSet()
+	file := files.AddFile("", files.Base(), len(source))
+	s.Init(file, source, nil, scanner.ScanComments)
+	var out []byte
+	copied := 0
+	for {
+		at, tok, text := s.Scan()
+		if tok == token.EOF {
+			return append(out, source[copied:]...)
+		}
+		if tok != token.COMMENT || strings.HasPrefix(text, "//go:") {
+			continue
+		}
+		from := file.Offset(at)
+		to := from + len(text)
+		before := bytes.TrimRight(source[copied:from], " \t")
+		if (len(before) == 0 || bytes.HasSuffix(before, []byte("\n"))) && to < len(source) {
+			to++ // the comment has its lines to itself
+		}
+		out = append(out, before...)
+		copied = to
+	}
+}
+
 // weaveFile puts mutants into the functions that they change.
 func weaveFile(name string, source []byte, mutants []mutant) ([]byte, error) {
+	source = uncommented(source)
 	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err

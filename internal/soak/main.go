@@ -62,11 +62,16 @@ func soak(ctx context.Context, out *log.Logger, seed uint64, steps []step) bool 
 	return good
 }
 
+// allProofs is in the environment of each step, so that no test leaves anything out.
+const allProofs = "READTHROUGH_PROOFS=1"
+
 // run runs the command of a step and returns its totals. If the command fails, run
 // prints its output.
 func (s *step) run(ctx context.Context, out *log.Logger) (totals string, err error) {
-	out.Printf("\n%s: %s", s.name, strings.Join(s.args, " "))
-	output, err := exec.CommandContext(ctx, s.args[0], s.args[1:]...).CombinedOutput()
+	out.Printf("\n%s: %s %s", s.name, allProofs, strings.Join(s.args, " "))
+	command := exec.CommandContext(ctx, s.args[0], s.args[1:]...)
+	command.Env = append(os.Environ(), allProofs)
+	output, err := command.CombinedOutput()
 	totals, missing := s.sums(string(output))
 	if err == nil {
 		err = missing

@@ -18,6 +18,8 @@ func TestSoak(t *testing.T) {
 	good := step{"good", totals, []string{"printf", `1000 reads\n234 reads\nfour`}}
 	bad := step{"bad", totals, []string{"sh", "-c", "echo three; echo 1 reads; exit 7"}}
 	idle := step{"idle", totals, []string{"echo", "none"}}
+	slow := step{"slow", totals, []string{"echo", "1 reads\nproves too little on this machine now: no hits"}}
+	long := step{"long", totals, []string{"sh", "-c", "echo ${READTHROUGH_PROOFS}00 reads"}}
 	for _, tt := range []struct {
 		steps []step
 		want  bool
@@ -25,6 +27,8 @@ func TestSoak(t *testing.T) {
 	}{
 		{[]step{good}, true, "| good | 1,234 reads, 3 lines | ok | 0s |\n"},
 		{[]step{good, bad, good}, false, "\nthree\n1 reads\nbad: 1 reads, 3 lines; exit status 7; 0s\n"},
+		{[]step{slow}, false, "| slow | 1 reads, 3 lines | a test was skipped that proves too little | 0s |\n"},
+		{[]step{long}, true, "| long | 100 reads, 2 lines | ok | 0s |\n"},
 		{[]step{idle}, false, "| idle | 0 reads, 2 lines | no reads | 0s |\n"},
 	} {
 		var out strings.Builder

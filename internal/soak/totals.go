@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -42,8 +43,11 @@ func number(text string) int {
 	return int(n)
 }
 
+// tooLittle is what a test prints that was skipped because the machine was too slow.
+const tooLittle = "proves too little"
+
 // sums returns the totals of a step as text. A total of zero is an error: the step
-// did nothing, or its output has changed.
+// did nothing, or its output has changed. So is a test that proved too little.
 func (s *step) sums(output string) (text string, err error) {
 	var parts []string
 	for _, t := range s.totals {
@@ -52,6 +56,9 @@ func (s *step) sums(output string) (text string, err error) {
 			err = fmt.Errorf("no %s", t.of)
 		}
 		parts = append(parts, commas(n)+" "+t.of)
+	}
+	if err == nil && strings.Contains(output, tooLittle) {
+		err = errors.New("a test was skipped that " + tooLittle)
 	}
 	return strings.Join(parts, ", "), err
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/internal/stablekey"
 )
 
@@ -44,28 +47,20 @@ func FuzzStrings(f *testing.F) {
 		}
 		for i, pair := range pairs {
 			x, y := encode(t, pair[0]), encode(t, pair[1])
-			if (x == y) != (a == b) {
-				t.Errorf("pair %d of %q and %q: %s and %s", i, a, b, x, y)
-			}
-			if !json.Valid([]byte(x)) {
-				t.Errorf("not JSON: %s", x)
-			}
+			assert.Equal(t, a == b, x == y, "pair %d of %q and %q: %s and %s", i, a, b, x, y)
+			assert.True(t, json.Valid([]byte(x)), "not JSON: %s", x)
 		}
 		if !utf8.ValidString(a) {
 			return
 		}
 		var back string
-		if err := json.Unmarshal([]byte(encode(t, a)), &back); err != nil || back != a {
-			t.Errorf("%q reads back as %q, %v", a, back, err)
-		}
+		assert.NoError(t, json.Unmarshal([]byte(encode(t, a)), &back), "%q reads back", a)
+		assert.Equal(t, a, back, "%q reads back", a)
 		// The form that escapes most is the same string.
 		escaped, err := json.Marshal(a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if x, y := encode(t, json.RawMessage(escaped)), encode(t, a); x != y {
-			t.Errorf("%s and %s", x, y)
-		}
+		require.NoError(t, err)
+		x, y := encode(t, json.RawMessage(escaped)), encode(t, a)
+		assert.Equal(t, y, x)
 	})
 }
 
@@ -79,9 +74,8 @@ func FuzzNumbers(f *testing.F) {
 		x1, ok1 := checkNumber(t, a)
 		x2, ok2 := checkNumber(t, b)
 		if ok1 && ok2 {
-			if equal := x1.Cmp(x2) == 0; equal != (encode(t, json.Number(a)) == encode(t, json.Number(b))) {
-				t.Errorf("%s and %s are equal: %t, but: %s, %s", a, b, equal, encode(t, json.Number(a)), encode(t, json.Number(b)))
-			}
+			x, y := encode(t, json.Number(a)), encode(t, json.Number(b))
+			assert.Equal(t, x1.Cmp(x2) == 0, x == y, "%s and %s: %s and %s", a, b, x, y)
 		}
 		checkFloat(t, x)
 	})
@@ -93,9 +87,7 @@ func checkNumber(t *testing.T, text string) (*big.Rat, bool) {
 	key, err := stablekey.Encode(json.Number(text))
 	valid := text == strings.TrimSpace(text) && json.Valid([]byte(text)) && strings.ContainsAny(text[:1], "-0123456789")
 	if text != "" && valid != (err == nil) {
-		if err == nil || !strings.Contains(err.Error(), "too large") {
-			t.Fatalf("json.Number(%q): valid %t, but %s, %v", text, valid, key, err)
-		}
+		require.ErrorContains(t, err, "too large", "json.Number(%q): valid %t, but %s", text, valid, key)
 	}
 	if err != nil || text == "" {
 		return nil, false
@@ -105,9 +97,9 @@ func checkNumber(t *testing.T, text string) (*big.Rat, bool) {
 	}
 	exact, ok1 := new(big.Rat).SetString(text)
 	back, ok2 := new(big.Rat).SetString(key)
-	if !ok1 || !ok2 || exact.Cmp(back) != 0 {
-		t.Fatalf("%s became %s", text, key)
-	}
+	require.True(t, ok1, "%s became %s", text, key)
+	require.True(t, ok2, "%s became %s", text, key)
+	require.Zero(t, exact.Cmp(back), "%s became %s", text, key)
 	return exact, true
 }
 
@@ -115,31 +107,20 @@ func checkNumber(t *testing.T, text string) (*big.Rat, bool) {
 func checkFloat(t *testing.T, x float64) {
 	t.Helper()
 	key, err := stablekey.Encode(x)
-	if bad := math.IsNaN(x) || math.IsInf(x, 0); bad != (err != nil) {
-		t.Fatalf("%v: %s, %v", x, key, err)
-	}
+	require.Equal(t, math.IsNaN(x) || math.IsInf(x, 0), err != nil, "%v: %s, %v", x, key, err)
 	if err != nil {
 		return
 	}
 	var back float64
-	if err := json.Unmarshal([]byte(key), &back); err != nil || back != x {
-		t.Fatalf("%v reads back from %s as %v, %v", x, key, back, err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(key), &back), "what reads back from %s", key)
+	require.InDelta(t, x, back, 0, "what reads back from %s", key)
 	text, err := json.Marshal(x)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if same := encode(t, json.RawMessage(text)); same != key {
-		t.Fatalf("%v is %s, but as JSON %s", x, key, same)
-	}
+	require.NoError(t, err)
+	require.Equal(t, key, encode(t, json.RawMessage(text)), "%v as JSON", x)
 	if y := float32(x); !math.IsInf(float64(y), 0) {
 		text, err := json.Marshal(y)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if same := encode(t, json.RawMessage(text)); same != encode(t, y) {
-			t.Fatalf("float32 %v is %s, but as JSON %s", y, encode(t, y), same)
-		}
+		require.NoError(t, err)
+		require.Equal(t, encode(t, y), encode(t, json.RawMessage(text)), "float32 %v as JSON", y)
 	}
 }
 
@@ -152,36 +133,25 @@ func FuzzJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		key, err := stablekey.Encode(json.RawMessage(data))
 		if err != nil {
-			if json.Valid(data) && !strings.Contains(err.Error(), " twice") && !strings.Contains(err.Error(), "too large") && !strings.Contains(err.Error(), "deeper") {
-				t.Errorf("refused: %v", err)
+			if json.Valid(data) && !strings.Contains(err.Error(), " twice") && !strings.Contains(err.Error(), "too large") {
+				assert.ErrorContains(t, err, "deeper", "refused")
 			}
 			return
 		}
-		if !json.Valid(data) || !json.Valid([]byte(key)) {
-			t.Fatalf("%q became %q", data, key)
-		}
+		require.True(t, json.Valid(data), "%q became %q", data, key)
+		require.True(t, json.Valid([]byte(key)), "%q became %q", data, key)
 		var indented bytes.Buffer
-		if err := json.Indent(&indented, data, " ", "\t"); err != nil {
-			t.Fatal(err)
-		}
-		if again := encode(t, json.RawMessage(indented.Bytes())); again != key {
-			t.Errorf("space matters: %s, %s", key, again)
-		}
+		require.NoError(t, json.Indent(&indented, data, " ", "\t"))
+		assert.Equal(t, key, encode(t, json.RawMessage(indented.Bytes())), "space matters")
 		if strings.Contains(key, `\udc`) {
 			return // what is not text does not survive encoding/json
 		}
-		if again := encode(t, json.RawMessage(key)); again != key {
-			t.Errorf("not canonical: %s, %s", key, again)
-		}
+		assert.Equal(t, key, encode(t, json.RawMessage(key)), "not canonical")
 		// The same as Go values.
 		decoder := json.NewDecoder(bytes.NewReader(data))
 		decoder.UseNumber()
 		var v any
-		if err := decoder.Decode(&v); err != nil {
-			t.Fatal(err)
-		}
-		if value := encode(t, v); value != key {
-			t.Errorf("as Go values %s, as JSON %s", value, key)
-		}
+		require.NoError(t, decoder.Decode(&v))
+		assert.Equal(t, key, encode(t, v), "as Go values and as JSON")
 	})
 }

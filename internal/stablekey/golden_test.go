@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/internal/stablekey"
 )
 
@@ -121,9 +124,7 @@ func (r RawMap) MarshalJSON() ([]byte, error)       { return json.Marshal(len(r)
 func instant(t *testing.T, text string) time.Time {
 	t.Helper()
 	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return at
 }
 
@@ -199,15 +200,9 @@ func TestGolden(t *testing.T) {
 			t.Parallel()
 			for _, v := range []any{test.v, &test.v} {
 				got, err := stablekey.Encode(v)
-				if err != nil {
-					t.Fatalf("Encode(%T): %v", v, err)
-				}
-				if got != test.want {
-					t.Errorf("Encode(%T)\n got %s\nwant %s", v, got, test.want)
-				}
-				if !json.Valid([]byte(got)) {
-					t.Errorf("not JSON: %s", got)
-				}
+				require.NoError(t, err, "Encode(%T)", v)
+				assert.Equal(t, test.want, got, "Encode(%T)", v)
+				assert.True(t, json.Valid([]byte(got)), "not JSON: %s", got)
 			}
 		})
 	}
@@ -338,17 +333,11 @@ func TestErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := stablekey.Encode(test.v)
-			if err == nil {
-				t.Fatalf("no error: %s", got)
-			}
-			if got != "" {
-				t.Errorf("a result beside the error: %s", got)
-			}
-			if err.Error() != test.want {
-				t.Errorf("\n got %s\nwant %s", err, test.want)
-			}
-			if strings.HasSuffix(test.want, "ours") && !errors.Is(err, errOurs) {
-				t.Error("the marshaler's error is not wrapped")
+			require.Error(t, err, "no error: %s", got)
+			assert.Empty(t, got, "a result beside the error")
+			assert.EqualError(t, err, test.want)
+			if strings.HasSuffix(test.want, "ours") {
+				assert.ErrorIs(t, err, errOurs, "the marshaler's error is not wrapped")
 			}
 		})
 	}

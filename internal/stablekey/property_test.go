@@ -11,15 +11,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/internal/stablekey"
 )
 
 func encode(t *testing.T, v any) string {
 	t.Helper()
 	key, err := stablekey.Encode(v)
-	if err != nil {
-		t.Fatalf("Encode(%#v): %v", v, err)
-	}
+	require.NoError(t, err, "Encode(%#v)", v)
 	return key
 }
 
@@ -28,15 +29,9 @@ func encode(t *testing.T, v any) string {
 func checkPair(t *testing.T, a, b *node, r *rand.Rand) {
 	t.Helper()
 	keyA, keyB := encode(t, a.build(r)), encode(t, b.build(r))
-	if again := encode(t, a.build(r)); again != keyA {
-		t.Fatalf("one value, two encodings:\n%s\n%s", keyA, again)
-	}
-	if equal := a.equal(b); equal != (keyA == keyB) {
-		t.Fatalf("values equal: %t, but encodings:\n%s\n%s", equal, keyA, keyB)
-	}
-	if !json.Valid([]byte(keyA)) {
-		t.Fatalf("not JSON: %s", keyA)
-	}
+	require.Equal(t, keyA, encode(t, a.build(r)), "one value, two encodings")
+	require.Equal(t, a.equal(b), keyA == keyB, "encodings:\n%s\n%s", keyA, keyB)
+	require.True(t, json.Valid([]byte(keyA)), "not JSON: %s", keyA)
 }
 
 func TestEqualExactlyIfEqual(t *testing.T) {
@@ -54,9 +49,8 @@ func TestEqualExactlyIfEqual(t *testing.T) {
 			different++
 		}
 	}
-	if equal < 100 || different < 1000 {
-		t.Errorf("a weak test: %d equal and %d different pairs", equal, different)
-	}
+	assert.GreaterOrEqual(t, equal, 100, "a weak test: equal pairs")
+	assert.GreaterOrEqual(t, different, 1000, "a weak test: different pairs")
 }
 
 // shape has a field of each kind that a filter is likely to have.
@@ -121,25 +115,18 @@ func TestEveryFieldCounts(t *testing.T) {
 			continue
 		}
 		fields++
-		if len(values[sf.Name]) == 0 {
-			t.Errorf("no values for the field %s", sf.Name)
-		}
+		assert.NotEmpty(t, values[sf.Name], "no values for the field %s", sf.Name)
 		for _, value := range values[sf.Name] {
 			var s shape
 			reflect.ValueOf(&s).Elem().FieldByIndex(sf.Index).Set(convert(value, sf.Type))
 			key, name := encode(t, s), sf.Name+" "+encode(t, value)
-			if other, taken := seen[key]; taken {
-				t.Errorf("%s and %s share the key %s", other, name, key)
-			}
+			other, taken := seen[key]
+			assert.False(t, taken, "%s and %s share the key %s", other, name, key)
 			seen[key] = name
-			if pointed := encode(t, &s); pointed != key {
-				t.Errorf("%s: a pointer to it has another key:\n%s\n%s", name, key, pointed)
-			}
+			assert.Equal(t, key, encode(t, &s), "%s: a pointer to it has another key", name)
 		}
 	}
-	if fields != len(values) {
-		t.Errorf("%d fields, values for %d", fields, len(values))
-	}
+	assert.Equal(t, len(values), fields, "values for each field")
 }
 
 func all[T any](values []T) []any {
@@ -171,12 +158,9 @@ func TestAsEncodingJSON(t *testing.T) {
 		[]any{[]byte("x"), net4, Octet(4), TextByte('a'), []TextByte{'b'}, [1]byte{3}, at, time.Second},
 	} {
 		text, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := encode(t, v), encode(t, json.RawMessage(text)); got != want {
-			t.Errorf("%T\n got %s\nwant %s", v, got, want)
-		}
+		require.NoError(t, err)
+		got, want := encode(t, v), encode(t, json.RawMessage(text))
+		assert.Equal(t, want, got, "%T", v)
 	}
 }
 
@@ -187,29 +171,24 @@ func TestEqualInstantsInDifferentZones(t *testing.T) {
 	type filter struct{ From time.Time }
 	at := time.Now() // with a monotonic reading
 	zoned := at.In(time.FixedZone("elsewhere", -9*3600))
-	if a, b := encode(t, filter{at}), encode(t, filter{zoned}); a != b {
-		t.Errorf("one instant, two keys: %s, %s", a, b)
-	}
-	if a, b := encode(t, filter{at}), encode(t, filter{at.Add(1)}); a == b {
-		t.Errorf("two instants, one key: %s", a)
-	}
+	a, b := encode(t, filter{at}), encode(t, filter{zoned})
+	assert.Equal(t, b, a, "one instant, two keys")
+	a, b = encode(t, filter{at}), encode(t, filter{at.Add(1)})
+	assert.NotEqual(t, b, a, "two instants, one key")
 }
 
 func TestAppendEncode(t *testing.T) {
 	t.Parallel()
 	prefix := append(make([]byte, 0, 100), "list:"...)
 	got, err := stablekey.AppendEncode(prefix, map[string]int{"b": 2, "a": 1})
-	if err != nil || string(got) != `list:{"a":1,"b":2}` {
-		t.Errorf("AppendEncode = %s, %v", got, err)
-	}
+	assert.NoError(t, err, "AppendEncode")
+	assert.Equal(t, `list:{"a":1,"b":2}`, string(got), "AppendEncode")
 	got, err = stablekey.AppendEncode(prefix, []any{1, make(chan int)})
-	if err == nil || string(got) != "list:" {
-		t.Errorf("AppendEncode of a channel = %s, %v", got, err)
-	}
+	assert.Error(t, err, "AppendEncode of a channel")
+	assert.Equal(t, "list:", string(got), "AppendEncode of a channel")
 	// The bound is on the encoding, not on what was there before.
-	if _, err := stablekey.AppendEncode(bytes.Repeat([]byte{'x'}, 5<<20), 1); err != nil {
-		t.Error(err)
-	}
+	_, err = stablekey.AppendEncode(bytes.Repeat([]byte{'x'}, 5<<20), 1)
+	assert.NoError(t, err)
 }
 
 // TestConcurrent is for the race detector: plans are made by many at once.
@@ -221,9 +200,8 @@ func TestConcurrent(t *testing.T) {
 	for range 16 {
 		group.Go(func() {
 			key, err := stablekey.Encode(first{A: first{A: 1}, B: []string{strings.Repeat("x", 10)}})
-			if err != nil || key != want {
-				t.Errorf("Encode = %s, %v", key, err)
-			}
+			assert.NoError(t, err, "Encode")
+			assert.Equal(t, want, key, "Encode")
 		})
 	}
 	group.Wait()
@@ -236,8 +214,9 @@ func TestErrorsDoNotPile(t *testing.T) {
 	for _, v := range []any{[]any{Unexported{}}, Unexported{}, map[string]any{"k": Unexported{}}} {
 		_, first := stablekey.Encode(v)
 		_, second := stablekey.Encode(v)
-		if first == nil || second == nil || first.Error() != second.Error() {
-			t.Errorf("%T: %v, then %v", v, first, second)
+		assert.Error(t, first, "%T", v)
+		if assert.Error(t, second, "%T", v) {
+			assert.EqualError(t, first, second.Error(), "%T", v)
 		}
 	}
 }

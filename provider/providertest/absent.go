@@ -64,9 +64,16 @@ func absentCases() []testCase {
 			"ends",
 			because("An absence ends with its TTL, as every entry does. Otherwise what does not exist yet never comes to exist."),
 			func(s *session) {
-				s.setEntry(k("absent"), provider.Entry{Absent: true}, 200*time.Millisecond)
-				s.wantAbsent(k("absent"))
-				s.expire(200 * time.Millisecond)
+				const ttl = 200 * time.Millisecond
+				began := now()
+				s.setEntry(k("absent"), provider.Entry{Absent: true}, ttl)
+				switch entry, found := s.get(k("absent")); {
+				case found && !entry.Absent:
+					s.errorf("Get of an absence: a value")
+				case !found && (s.exact() || time.Now().Before(began.end(ttl-earliness))): // not only late, on a slow machine
+					s.errorf("Get of an absence, before its end: a miss")
+				}
+				s.expire(ttl)
 				s.wantMiss(k("absent"))
 			},
 		},

@@ -9,6 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -19,9 +22,8 @@ func allCases(t *testing.T) map[string]testCase {
 	for _, g := range groups() {
 		for _, c := range g.cases {
 			name := g.name + "/" + c.name
-			if _, twice := all[name]; twice {
-				t.Errorf("there are two cases %s", name)
-			}
+			_, twice := all[name]
+			assert.False(t, twice, "there are two cases %s", name)
 			all[name] = c
 		}
 	}
@@ -63,9 +65,7 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 			}
 			for _, name := range b.cases {
 				c, ok := all[name]
-				if !ok {
-					t.Fatalf("there is no case %s", name)
-				}
+				require.True(t, ok, "there is no case %s", name)
 				for _, clk := range clocks {
 					wantCaught(t, b, name, c, record(t, c, clk, b.store))
 				}
@@ -77,21 +77,15 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 // wantCaught checks that a case failed for its own reason and explained itself.
 func wantCaught(t *testing.T, b breakage, name string, c testCase, failures []string) {
 	t.Helper()
-	if len(failures) == 0 {
-		t.Errorf("case %s did not catch it", name)
+	if !assert.NotEmpty(t, failures, "case %s did not catch it", name) {
 		return
 	}
 	first := failures[0]
-	if !strings.Contains(first, c.rule.text) || !strings.Contains(first, c.rule.source) {
-		t.Errorf("case %s does not explain itself: %s", name, first)
-	}
+	assert.Contains(t, first, c.rule.text, "case %s does not explain itself", name)
+	assert.Contains(t, first, c.rule.source, "case %s does not explain itself", name)
 	isPanic := slices.ContainsFunc(failures, func(f string) bool { return strings.HasPrefix(f, "panic:") })
-	if isPanic != b.panics {
-		t.Errorf("case %s: reported as a panic: %v, want %v: %s", name, isPanic, b.panics, first)
-	}
-	if strings.Contains(first, "has not ended") {
-		t.Errorf("case %s hangs: %s", name, first)
-	}
+	assert.Equal(t, b.panics, isPanic, "case %s: reported as a panic: %s", name, first)
+	assert.NotContains(t, first, "has not ended", "case %s hangs", name)
 }
 
 // TestEveryCaseCatchesSomething keeps cases out that cannot fail.
@@ -103,12 +97,10 @@ func TestEveryCaseCatchesSomething(t *testing.T) {
 		}
 	}
 	for name, c := range allCases(t) {
-		if !caught[name] {
-			t.Errorf("no broken store is caught by case %s", name)
-		}
-		if len(c.rule.text) < 40 || !strings.HasSuffix(c.rule.text, ".") || !strings.Contains(c.rule.source, ".go:") {
-			t.Errorf("case %s does not explain itself: %+v", name, c.rule)
-		}
+		assert.True(t, caught[name], "no broken store is caught by case %s", name)
+		assert.GreaterOrEqual(t, len(c.rule.text), 40, "case %s does not explain itself", name)
+		assert.Regexp(t, `\.$`, c.rule.text, "case %s does not explain itself", name)
+		assert.Contains(t, c.rule.source, ".go:", "case %s does not explain itself", name)
 	}
 }
 
@@ -118,9 +110,8 @@ func TestUnbrokenStorePasses(t *testing.T) {
 	for _, encoding := range []bool{false, true} {
 		b := breakage{encoding: encoding, apply: func(*broken) {}}
 		for name, c := range allCases(t) {
-			if failures := record(t, c, realTime, b.store); len(failures) > 0 {
-				t.Errorf("case %s fails for a correct store: %s", name, failures[0])
-			}
+			failures := record(t, c, realTime, b.store)
+			assert.Empty(t, failures, "case %s fails for a correct store", name)
 		}
 	}
 }
@@ -147,8 +138,8 @@ func TestHangingStore(t *testing.T) {
 			close(release)
 			synctest.Wait() // what the case reports now is too late
 			failures := r.reported()
-			if len(failures) != 1 || !strings.Contains(failures[0], "hangs.Get") {
-				t.Errorf("a hanging store is reported as %q", failures)
+			if assert.Len(t, failures, 1, "reports of a hanging store") {
+				assert.Contains(t, failures[0], "hangs.Get", "reports of a hanging store")
 			}
 		})
 	}
@@ -163,8 +154,8 @@ func TestPanickingStore(t *testing.T) {
 			b.get = func(context.Context, provider.Key) (provider.Entry, bool, error) { panic("broken store") }
 			return b
 		})
-		if len(failures) == 0 || !strings.Contains(failures[0], "panic: broken store") {
-			t.Errorf("case %s: a panicking store is reported as %q", name, failures)
+		if assert.NotEmpty(t, failures, "case %s: reports of a panicking store", name) {
+			assert.Contains(t, failures[0], "panic: broken store", "case %s: reports of a panicking store", name)
 		}
 	}
 }
@@ -179,8 +170,8 @@ func TestGoexitingStore(t *testing.T) {
 		}
 		return b
 	})
-	if len(failures) != 1 || !strings.Contains(failures[0], "ended the goroutine") {
-		t.Errorf("a store that ends the goroutine is reported as %q", failures)
+	if assert.Len(t, failures, 1, "reports of a store that ends the goroutine") {
+		assert.Contains(t, failures[0], "ended the goroutine", "reports of a store that ends the goroutine")
 	}
 }
 
@@ -188,8 +179,9 @@ func TestGoexitingStore(t *testing.T) {
 func TestNilStore(t *testing.T) {
 	r := &recorder{t: t}
 	runCase(r, nil, allCases(t)["get/nothing"], realTime)
-	if failures := r.reported(); len(failures) != 1 || !strings.Contains(failures[0], "nil store") {
-		t.Errorf("a nil store is reported as %q", failures)
+	failures := r.reported()
+	if assert.Len(t, failures, 1, "reports of a nil store") {
+		assert.Contains(t, failures[0], "nil store", "reports of a nil store")
 	}
 }
 
@@ -200,8 +192,8 @@ func TestFailuresAreFew(t *testing.T) {
 		b.get = func(context.Context, provider.Key) (provider.Entry, bool, error) { return provider.Entry{}, false, nil }
 		return b
 	})
-	if n := len(failures); n != mostFailures+1 || !strings.Contains(failures[n-1], "not shown") {
-		t.Errorf("%d failures are reported, the last as %q", len(failures), failures[len(failures)-1])
+	if assert.Len(t, failures, mostFailures+1, "reports") {
+		assert.Contains(t, failures[mostFailures], "not shown", "the last report")
 	}
 }
 
@@ -221,9 +213,9 @@ func TestSkippedCases(t *testing.T) {
 	} {
 		r := &recorder{t: t}
 		skipped := runCase(r, plain{newReference()}, allCases(t)[name], realTime)
-		if (want == "") != (skipped == "") || !strings.Contains(skipped, want) || len(r.reported()) > 0 {
-			t.Errorf("case %s on a store without capabilities: skipped with %q, failures %q; want a line with %q", name, skipped, r.reported(), want)
-		}
+		assert.Equal(t, want == "", skipped == "", "case %s on a store without capabilities", name)
+		assert.Contains(t, skipped, want, "case %s on a store without capabilities", name)
+		assert.Empty(t, r.reported(), "case %s on a store without capabilities", name)
 	}
 }
 
@@ -239,8 +231,8 @@ func TestHoldsWithoutLeases(t *testing.T) {
 		r := newReference()
 		return holdsOnly{plain{r}, r}
 	})
-	if len(failures) != 1 || !strings.Contains(failures[0], "no provider.Leaser") {
-		t.Errorf("a store with holds and without leases is reported as %q", failures)
+	if assert.Len(t, failures, 1, "reports of a store with holds and without leases") {
+		assert.Contains(t, failures[0], "no provider.Leaser", "reports of a store with holds and without leases")
 	}
 }
 
@@ -257,8 +249,8 @@ func TestRefreshesWithoutLeases(t *testing.T) {
 		r := newReference()
 		return refreshesOnly{plain{r}, r}
 	})
-	if len(failures) != 1 || !strings.Contains(failures[0], "no provider.Leaser") {
-		t.Errorf("a store with refresh leases and without leases is reported as %q", failures)
+	if assert.Len(t, failures, 1, "reports of a store with refresh leases and without leases") {
+		assert.Contains(t, failures[0], "no provider.Leaser", "reports of a store with refresh leases and without leases")
 	}
 }
 
@@ -306,8 +298,6 @@ func TestSlowStoreInRealTime(t *testing.T) {
 			slowly(b)
 			return b
 		})
-		if len(failures) > 0 {
-			t.Errorf("case %s fails for a slow store: %s", name, failures[0])
-		}
+		assert.Empty(t, failures, "case %s fails for a slow store", name)
 	}
 }

@@ -22,10 +22,14 @@ func TestReferencesPassInABubble(t *testing.T) {
 }
 
 func TestReferencesPassInRealTime(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
 	for _, name := range []string{"reference", "encoding"} {
-		t.Run(name, func(t *testing.T) { Run(t, references()[name]) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // what takes time is waiting
+			Run(t, references()[name])
+		})
 	}
 }

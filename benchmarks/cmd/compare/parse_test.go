@@ -2,6 +2,8 @@ package main
 
 import (
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestParse(t *testing.T) {
@@ -14,26 +16,22 @@ BenchmarkHit/keys=1000/one/readthrough-2  100  900 ns/op
 PASS
 `))
 	const workload = "Hit/keys=1000/one"
-	if got, ok := r.median(workload, "readthrough", "ns/op"); !ok || got != 500 {
-		t.Errorf("the median of three rounds: %v, %v", got, ok)
-	}
-	if got, ok := r.median(workload, "limit-map", "ns/op"); !ok || got != 100 {
-		t.Errorf("the median of one round: %v, %v", got, ok)
-	}
-	if _, ok := r.median(workload, "limit-map", "cpu-ns/op"); ok {
-		t.Error("a median of nothing")
-	}
-	if got := r.header["cpu"]; got != "Some Processor" {
-		t.Errorf("the processor: %q", got)
-	}
-	if least, most := r.rounds(); least != 1 || most != 3 {
-		t.Errorf("rounds: %d to %d", least, most)
-	}
+	got, ok := r.median(workload, "readthrough", "ns/op")
+	assert.True(t, ok, "the median of three rounds")
+	assert.InDelta(t, 500, got, 0, "the median of three rounds")
+	got, ok = r.median(workload, "limit-map", "ns/op")
+	assert.True(t, ok, "the median of one round")
+	assert.InDelta(t, 100, got, 0, "the median of one round")
+	_, ok = r.median(workload, "limit-map", "cpu-ns/op")
+	assert.False(t, ok, "a median of nothing")
+	assert.Equal(t, "Some Processor", r.header["cpu"], "the processor")
+	least, most := r.rounds()
+	assert.Equal(t, 1, least, "rounds")
+	assert.Equal(t, 3, most, "rounds")
 }
 
 func TestMedianOfTwoIsTheirMean(t *testing.T) {
 	r := parse([]byte("BenchmarkX/a-2 1 10 ns/op\nBenchmarkX/a-2 1 20 ns/op\n"))
-	if got, _ := r.median("X", "a", "ns/op"); got != 15 {
-		t.Errorf("got %v", got)
-	}
+	got, _ := r.median("X", "a", "ns/op")
+	assert.InDelta(t, 15, got, 0)
 }

@@ -7,10 +7,12 @@ import (
 	"io"
 	"math"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/benchmarks/internal/plot"
 )
@@ -34,9 +36,7 @@ type node struct {
 func (n node) number(t *testing.T, attribute string) float64 {
 	t.Helper()
 	value, err := strconv.ParseFloat(n.attributes[attribute], 64)
-	if err != nil {
-		t.Fatalf("%s %q: %v", n.name, attribute, err)
-	}
+	require.NoError(t, err, "%s %q", n.name, attribute)
 	return value
 }
 
@@ -44,18 +44,14 @@ func (n node) number(t *testing.T, attribute string) float64 {
 func draw(t *testing.T, c chart) (nodes []node) {
 	t.Helper()
 	svg, err := c.SVG()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	decoder := xml.NewDecoder(bytes.NewReader(svg))
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
 			return nodes
 		}
-		if err != nil {
-			t.Fatalf("%v\n%s", err, svg)
-		}
+		require.NoError(t, err, "%s", svg)
 		switch token := token.(type) {
 		case xml.StartElement:
 			n := node{name: token.Name.Local, attributes: make(map[string]string)}
@@ -110,9 +106,7 @@ func TestTicks(t *testing.T) {
 				series.Points = append(series.Points, plot.Point{X: 1, Y: value})
 			}
 			hidden := plot.Axis{Format: func(float64) string { return "x" }}
-			if got := strings.Join(texts(t, lines(hidden, test.axis, series), "Title|x"), " "); got != test.want {
-				t.Errorf("got  %s\nwant %s", got, test.want)
-			}
+			assert.Equal(t, test.want, strings.Join(texts(t, lines(hidden, test.axis, series), "Title|x"), " "))
 		})
 	}
 }
@@ -142,9 +136,7 @@ func TestFormats(t *testing.T) {
 		{plot.Nanoseconds, 20e6, "20 ms"},
 		{plot.Nanoseconds, 1e9, "1 s"},
 	} {
-		if got := test.format(test.value); got != test.want {
-			t.Errorf("%v: got %q, want %q", test.value, got, test.want)
-		}
+		assert.Equal(t, test.want, test.format(test.value), "%v", test.value)
 	}
 }
 
@@ -160,28 +152,22 @@ func TestLines(t *testing.T) {
 		}
 	}
 	number := regexp.MustCompile(`[\d.]+`)
-	if len(paths) != 2 {
-		t.Fatalf("%d lines, want 2", len(paths))
-	}
+	require.Len(t, paths, 2, "lines")
 	var at []float64
 	for _, text := range number.FindAllString(paths[0], -1) {
 		pixels, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		at = append(at, pixels)
 	}
-	if len(at) != 6 {
-		t.Fatalf("the path %q does not have three points", paths[0])
-	}
-	if math.Abs(at[2]-(at[0]+at[4])/2) > 0.1 || math.Abs(at[3]-(at[1]+at[5])/2) > 0.1 || at[0] >= at[4] || at[1] <= at[5] {
-		t.Errorf("5, 10 is not in the middle between 0, 1 on the lower left and 10, 100 on the upper right: %q", paths[0])
-	}
+	require.Len(t, at, 6, "the path %q does not have three points", paths[0])
+	const middle = "5, 10 is not in the middle between 0, 1 on the lower left and 10, 100 on the upper right: %q"
+	assert.InDelta(t, (at[0]+at[4])/2, at[2], 0.1, middle, paths[0])
+	assert.InDelta(t, (at[1]+at[5])/2, at[3], 0.1, middle, paths[0])
+	assert.Less(t, at[0], at[4], middle, paths[0])
+	assert.Greater(t, at[1], at[5], middle, paths[0])
 	ends := number.FindAllString(paths[0], -1)
 	want := "M" + ends[0] + " " + ends[1] + "M" + ends[4] + " " + ends[5] // clipped, interrupted
-	if paths[1] != want {
-		t.Errorf("got %q, want %q", paths[1], want)
-	}
+	assert.Equal(t, want, paths[1])
 }
 
 // TestLooks wants lines that can be told apart.
@@ -197,9 +183,7 @@ func TestLooks(t *testing.T) {
 			looks[n.attributes["stroke"]+n.attributes["stroke-dasharray"]] = true
 		}
 	}
-	if len(looks) != len(chart.Series) {
-		t.Errorf("%d lines have %d looks", len(chart.Series), len(looks))
-	}
+	assert.Len(t, looks, len(chart.Series), "looks of the lines")
 }
 
 // TestBars looks at the bars.
@@ -210,9 +194,7 @@ func TestBars(t *testing.T) {
 		Groups: []string{"a", "b"},
 		Series: []plot.Bar{{Values: []float64{10, 20}}, {Values: []float64{5, math.NaN()}}},
 	}
-	if got, want := texts(t, bars, "Title"), []string{"0", "5", "10", "15", "20", "a", "10", "5", "b", "20", "–"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
+	assert.Equal(t, []string{"0", "5", "10", "15", "20", "a", "10", "5", "b", "20", "–"}, texts(t, bars, "Title"))
 	widths := make(map[float64]float64) // by height on the page
 	var order []float64
 	for _, n := range draw(t, bars) {
@@ -221,12 +203,11 @@ func TestBars(t *testing.T) {
 			order = append(order, n.number(t, "y"))
 		}
 	}
-	if len(order) != 3 || !slices.IsSorted(order) {
-		t.Fatalf("bars at %v, want three from top to bottom", order)
-	}
-	if full := widths[order[2]]; math.Abs(widths[order[0]]-full/2) > 0.1 || math.Abs(widths[order[1]]-full/4) > 0.1 {
-		t.Errorf("the bars of 10, 5 and 20 are %v wide", widths)
-	}
+	require.Len(t, order, 3, "bars from top to bottom")
+	require.IsNonDecreasing(t, order, "bars from top to bottom")
+	full := widths[order[2]]
+	assert.InDelta(t, full/2, widths[order[0]], 0.1, "the bars of 10, 5 and 20 are %v wide", widths)
+	assert.InDelta(t, full/4, widths[order[1]], 0.1, "the bars of 10, 5 and 20 are %v wide", widths)
 }
 
 // TestPage draws charts that are full and wants everything on the page, no text over
@@ -265,19 +246,20 @@ func TestPage(t *testing.T) {
 				case "end":
 					x -= wide
 				}
-				if n.text != "A & <b>" && (x < 0 || x+wide > 720) || y > height || y < 0 {
-					t.Errorf("%q is not on the page: from %v to %v, at %v of %v", n.text, x, x+wide, y, height)
+				if n.text != "A & <b>" {
+					assert.GreaterOrEqual(t, x, 0.0, "%q is not on the page", n.text)
+					assert.LessOrEqual(t, x+wide, 720.0, "%q is not on the page", n.text)
 				}
-				if end, ok := ends[y]; ok && x < end {
-					t.Errorf("%q begins at %v, where a text goes on to %v", n.text, x, end)
+				assert.LessOrEqual(t, y, height, "%q is not on the page", n.text)
+				assert.GreaterOrEqual(t, y, 0.0, "%q is not on the page", n.text)
+				if end, ok := ends[y]; ok {
+					assert.GreaterOrEqual(t, x, end, "%q begins where a text goes on", n.text)
 				}
 				ends[y] = x + wide
 			}
 			one, _ := c.chart.SVG()
 			two, _ := c.chart.SVG()
-			if !bytes.Equal(one, two) {
-				t.Error("the same data made other bytes")
-			}
+			assert.Equal(t, two, one, "the same data made other bytes")
 		})
 	}
 }
@@ -302,8 +284,8 @@ func TestRefused(t *testing.T) {
 		{plot.Bars{Groups: []string{"a"}, Series: []plot.Bar{{Name: "b"}}}, `plot: Bars.Series: "b" has 0 values for 1 groups`},
 		{plot.Bars{X: logarithmic, Groups: []string{"a"}, Series: []plot.Bar{{Values: []float64{-1}}}}, "plot: Bars.X: -1: must be positive on a logarithmic axis without Min"},
 	} {
-		if svg, err := test.chart.SVG(); err == nil || err.Error() != test.want || svg != nil {
-			t.Errorf("got error %v, want %s", err, test.want)
-		}
+		svg, err := test.chart.SVG()
+		assert.EqualError(t, err, test.want)
+		assert.Nil(t, svg)
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // service imitates the maintenance service: every second request is a query.
@@ -40,24 +43,18 @@ func TestLoad(t *testing.T) {
 	url, changed := service(t)
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"-clients", "4", "-changes", "50", "-rounds", "3", "-duration", "200ms", url, url}, &out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	rows := regexp.MustCompile(`(?m)^\| http.*, cache in memory, imitated \| (\d+) \| (\d+) \| \S+ \| \S+ \| (\d+) \|$`).
 		FindAllStringSubmatch(out.String(), -1)
-	if len(rows) != 2 {
-		t.Fatalf("printed %s", &out)
-	}
+	require.Len(t, rows, 2, "printed %s", &out)
 	for _, row := range rows {
 		requests, _ := strconv.Atoi(row[1])
 		queries, _ := strconv.Atoi(row[2])
-		if requests == 0 || max(2*queries-requests, requests-2*queries) > requests/20 || row[3] == "0" {
-			t.Errorf("row %s: want half as many queries as requests, and failures", row[0])
-		}
+		assert.NotZero(t, requests, "row %s: want half as many queries as requests, and failures", row[0])
+		assert.LessOrEqual(t, max(2*queries-requests, requests-2*queries), requests/20, "row %s: want half as many queries as requests, and failures", row[0])
+		assert.NotEqual(t, "0", row[3], "row %s: want half as many queries as requests, and failures", row[0])
 	}
-	if changed.Load() == 0 {
-		t.Error("nothing was changed")
-	}
+	assert.NotZero(t, changed.Load(), "nothing was changed")
 }
 
 func TestBadCommandLines(t *testing.T) {
@@ -76,9 +73,8 @@ func TestBadCommandLines(t *testing.T) {
 		"too long":         {[]string{"-duration", "61s", "http://localhost"}, "-duration"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := parse(test.args); err == nil || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("got %v, want an error that says %q", err, test.says)
-			}
+			_, err := parse(test.args)
+			assert.ErrorContains(t, err, test.says)
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
 	"github.com/readthrough/readthrough/provider"
@@ -16,9 +18,7 @@ import (
 func open(t *testing.T) *Store {
 	t.Helper()
 	s, err := Open(filepath.Join(t.TempDir(), "cache.bolt"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
@@ -35,17 +35,13 @@ func TestExpiredEntriesGo(t *testing.T) {
 		s := open(t)
 		for i := range 1000 {
 			key := provider.Key{Scope: "s", Name: strconv.Itoa(i)}
-			if err := s.Set(t.Context(), key, provider.Entry{Value: i}, time.Minute); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, s.Set(t.Context(), key, provider.Entry{Value: i}, time.Minute))
 			time.Sleep(time.Second)
 		}
 		for _, bucket := range [][]byte{entries, expiries} {
 			var n int
 			_ = s.db.View(func(tx *bbolt.Tx) error { n = tx.Bucket(bucket).Stats().KeyN; return nil })
-			if n != 60 {
-				t.Errorf("%d keys in %s after 1000 entries, of which 60 are live", n, bucket)
-			}
+			assert.Equal(t, 60, n, "keys in %s after 1000 entries, of which 60 are live", bucket)
 		}
 	})
 }
@@ -56,17 +52,11 @@ func TestOpenEmpties(t *testing.T) {
 	key := provider.Key{Scope: "s", Name: "k"}
 	for range 2 {
 		s, err := Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, found, err := s.Get(t.Context(), key); found || err != nil {
-			t.Errorf("a new store: found %v, %v", found, err)
-		}
-		if err := s.Set(t.Context(), key, provider.Entry{Value: 1}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		_, found, err := s.Get(t.Context(), key)
+		assert.NoError(t, err, "a new store")
+		assert.False(t, found, "a new store")
+		require.NoError(t, s.Set(t.Context(), key, provider.Entry{Value: 1}, time.Hour))
+		require.NoError(t, s.Close())
 	}
 }

@@ -3,9 +3,11 @@ package cache
 import (
 	"context"
 	"errors"
-	"reflect"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
@@ -43,32 +45,21 @@ type parts struct {
 func open(t *testing.T, store provider.CacheProvider) parts {
 	t.Helper()
 	database, err := service.Open(t.Context(), service.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := database.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, database.Close())
 	})
-	if err := database.Seed(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, database.Seed(t.Context()))
 	if store == nil {
-		if store, err = memory.New(memory.Options{}); err != nil {
-			t.Fatal(err)
-		}
+		store, err = memory.New(memory.Options{})
+		require.NoError(t, err)
 	}
 	c, err := readthrough.New(store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	signals := &broadcaster{}
 	m, err := New(c, database, signals)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return parts{m, database, signals}
 }
 
@@ -79,9 +70,7 @@ func (p parts) create(t *testing.T, systems ...string) service.Maintenance {
 		Title: "Replace disks", Start: time.Now().Add(time.Hour), End: time.Now().Add(2 * time.Hour),
 		SystemIDs: systems, CreatedBy: "lin",
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return m
 }
 
@@ -96,9 +85,7 @@ func must[T any](t *testing.T) func(T, error) T {
 	t.Helper()
 	return func(value T, err error) T {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return value
 	}
 }
@@ -112,9 +99,7 @@ func TestTargets(t *testing.T) {
 		Keys:     []string{"maintenance:42", "system:api", "system:dns", "system:mail"},
 		Prefixes: []string{"list:"},
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
+	assert.Equal(t, want, got)
 }
 
 // Whoever is told of a change and reads at once sees it, in every family.
@@ -133,19 +118,15 @@ func TestSignalFollowsInvalidation(t *testing.T) {
 	told := false
 	p.signals.onPublish = func(s Signal) {
 		told = true
-		if want := (Signal{ID: m.ID, Version: 2, SystemIDs: []string{"dns", "mail"}}); !reflect.DeepEqual(s, want) {
-			t.Errorf("signal %+v, want %+v", s, want)
-		}
+		assert.Equal(t, Signal{ID: m.ID, Version: 2, SystemIDs: []string{"dns", "mail"}}, s, "signal")
 		m2, dns2, mail2, list2 := read()
-		if m2.Version != 2 || dns2 != dns-1 || mail2 != mail+1 || list2 != list {
-			t.Errorf("version %d, %d of dns, %d of mail, %d listed; want 2, %d, %d, %d",
-				m2.Version, dns2, mail2, list2, dns-1, mail+1, list)
-		}
+		assert.Equal(t, int64(2), m2.Version, "version")
+		assert.Equal(t, dns-1, dns2, "of dns")
+		assert.Equal(t, mail+1, mail2, "of mail")
+		assert.Equal(t, list, list2, "listed")
 	}
 	must[service.Maintenance](t)(p.Update(t.Context(), m.ID, service.Patch{SystemIDs: new([]string{"mail"})}))
-	if !told {
-		t.Error("no signal")
-	}
+	assert.True(t, told, "no signal")
 }
 
 // A change that is refused tells nobody and leaves the cache as it is.
@@ -155,41 +136,31 @@ func TestRefusedChange(t *testing.T) {
 	must[service.Maintenance](t)(p.Get(t.Context(), m.ID))
 	must[[]service.Maintenance](t)(p.List(t.Context(), service.Filters{}))
 	p.signals.published = nil
-	if _, err := p.Update(t.Context(), m.ID, service.Patch{Title: new("")}); err == nil {
-		t.Fatal("an empty title was accepted")
-	}
-	if len(p.signals.published) > 0 {
-		t.Errorf("signals %v", p.signals.published)
-	}
+	_, err := p.Update(t.Context(), m.ID, service.Patch{Title: new("")})
+	require.Error(t, err, "an empty title was accepted")
+	assert.Empty(t, p.signals.published, "signals")
 	n := p.queries(func() {
 		must[service.Maintenance](t)(p.Get(t.Context(), m.ID))
 		must[[]service.Maintenance](t)(p.List(t.Context(), service.Filters{}))
 	})
-	if n != 0 {
-		t.Errorf("%d queries after a change that was refused", n)
-	}
+	assert.Zero(t, n, "queries after a change that was refused")
 }
 
 func TestSingleAndBulkReadsShareEntries(t *testing.T) {
 	p := open(t, nil)
 	must[[]service.Maintenance](t)(p.BySystem(t.Context(), "dns"))
 	var found map[string][]service.Maintenance
-	if n := p.queries(func() {
+	n := p.queries(func() {
 		found = must[map[string][]service.Maintenance](t)(p.BySystems(t.Context(), []string{"dns", "api", "auth", "nosuch"}))
-	}); n != 1 {
-		t.Errorf("a bulk read of three systems that are not cached ran %d queries", n)
-	}
-	if len(found) != 3 {
-		t.Errorf("found %d systems, want 3", len(found))
-	}
-	if n := p.queries(func() {
+	})
+	assert.Equal(t, int64(1), n, "queries of a bulk read of three systems that are not cached")
+	assert.Len(t, found, 3, "systems found")
+	n = p.queries(func() {
 		must[[]service.Maintenance](t)(p.BySystem(t.Context(), "api"))
-		if _, err := p.BySystem(t.Context(), "nosuch"); !errors.Is(err, service.ErrNotFound) {
-			t.Errorf("got %v, want ErrNotFound", err)
-		}
-	}); n != 0 {
-		t.Errorf("single reads after the bulk read ran %d queries", n)
-	}
+		_, err := p.BySystem(t.Context(), "nosuch")
+		assert.ErrorIs(t, err, service.ErrNotFound)
+	})
+	assert.Zero(t, n, "queries of single reads after the bulk read")
 }
 
 func TestEqualFiltersShareAnEntry(t *testing.T) {
@@ -204,25 +175,19 @@ func TestEqualFiltersShareAnEntry(t *testing.T) {
 			must[[]service.Maintenance](t)(p.List(t.Context(), filters))
 		}
 	})
-	if n != 1 {
-		t.Errorf("%d queries", n)
-	}
-	if n := p.queries(func() {
+	assert.Equal(t, int64(1), n, "queries")
+	n = p.queries(func() {
 		must[[]service.Maintenance](t)(p.List(t.Context(), service.Filters{From: from.Add(time.Second), Text: "upgrade"}))
-	}); n != 1 {
-		t.Errorf("other filters: %d queries", n)
-	}
+	})
+	assert.Equal(t, int64(1), n, "queries of other filters")
 }
 
 func TestBadFiltersAreNotCached(t *testing.T) {
 	p := open(t, nil)
 	var invalid *service.InvalidError
-	if _, err := p.List(t.Context(), service.Filters{Limit: -1}); !errors.As(err, &invalid) {
-		t.Errorf("got %v", err)
-	}
-	if s := p.Stats(); s.Misses != 0 {
-		t.Errorf("the cache was asked: %+v", s)
-	}
+	_, err := p.List(t.Context(), service.Filters{Limit: -1})
+	assert.ErrorAs(t, err, &invalid)
+	assert.Zero(t, p.Stats().Misses, "the cache was asked")
 }
 
 // stuck is a store that cannot delete.
@@ -238,23 +203,16 @@ func (stuck) DeletePrefix(context.Context, string, string) (int, error) { return
 // they read here is true.
 func TestStoreThatCannotDelete(t *testing.T) {
 	store, err := memory.New(memory.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer store.Close()
 	p := open(t, stuck{store})
 	m := p.create(t, "dns")
 	must[service.Maintenance](t)(p.Get(t.Context(), m.ID))
 	p.signals.onPublish = func(s Signal) {
-		if got := must[service.Maintenance](t)(p.Get(t.Context(), m.ID)); got.Version != s.Version {
-			t.Errorf("told of version %d, read %d", s.Version, got.Version)
-		}
+		assert.Equal(t, s.Version, must[service.Maintenance](t)(p.Get(t.Context(), m.ID)).Version, "the version that was read is the one that was told of")
 	}
 	changed := must[service.Maintenance](t)(p.Update(t.Context(), m.ID, service.Patch{Title: new("Replace all disks")}))
-	if changed.Version != 2 || len(p.signals.published) != 2 {
-		t.Errorf("version %d, signals %v", changed.Version, p.signals.published)
-	}
-	if p.Stats().Pending == 0 {
-		t.Error("nothing is pending")
-	}
+	assert.Equal(t, int64(2), changed.Version, "version")
+	assert.Len(t, p.signals.published, 2, "signals")
+	assert.NotZero(t, p.Stats().Pending, "nothing is pending")
 }

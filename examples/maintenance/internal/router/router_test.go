@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
@@ -33,27 +35,17 @@ type site struct {
 func open(t *testing.T) *site {
 	t.Helper()
 	database, err := service.Open(t.Context(), service.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = database.Close() })
-	if err := database.Seed(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, database.Seed(t.Context()))
 	store, err := memory.New(memory.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	c, err := readthrough.New(store, readthrough.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	hub := signals.NewHub(signals.Options{})
 	m, err := cache.New(c, database, hub)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	parts := Parts{
 		Maintenances: m, Users: users.NewDirectory(), Signals: hub,
 		Ping: database.Ping, Usage: database.Usage, StoreStats: c.StoreStats,
@@ -68,9 +60,7 @@ func (s *site) do(t *testing.T, method, path, body string, answer any) (int, htt
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
 	if answer != nil {
-		if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
-			t.Fatalf("%s %s: %s: %v in %q", method, path, http.StatusText(w.Code), err, w.Body)
-		}
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), answer), "%s %s: %s: in %q", method, path, http.StatusText(w.Code), w.Body)
 	}
 	return w.Code, w.Header()
 }
@@ -80,17 +70,13 @@ func (s *site) ok(t *testing.T, method, path, body string, answer any) {
 	t.Helper()
 	var raw json.RawMessage
 	if method == http.MethodDelete || method == http.MethodPut {
-		if status, _ := s.do(t, method, path, body, nil); status != http.StatusNoContent {
-			t.Fatalf("%s %s: status %d", method, path, status)
-		}
+		status, _ := s.do(t, method, path, body, nil)
+		require.Equal(t, http.StatusNoContent, status, "%s %s: status", method, path)
 		return
 	}
-	if status, _ := s.do(t, method, path, body, &raw); status >= 300 {
-		t.Fatalf("%s %s: status %d: %s", method, path, status, raw)
-	}
-	if err := json.Unmarshal(raw, answer); err != nil {
-		t.Fatal(err)
-	}
+	status, _ := s.do(t, method, path, body, &raw)
+	require.Less(t, status, 300, "%s %s: %s", method, path, raw)
+	require.NoError(t, json.Unmarshal(raw, answer))
 }
 
 // draft returns the body that creates a maintenance.
@@ -199,22 +185,17 @@ func TestErrors(t *testing.T) {
 		t.Run(test.method+" "+fmt.Sprintf("%.40s %.40s", test.path, test.body), func(t *testing.T) {
 			var answer errorBody
 			status, header := s.do(t, test.method, test.path, test.body, &answer)
-			if status != test.status || answer.Field != test.field || !strings.Contains(answer.Error, test.text) {
-				t.Errorf("status %d, field %q, %q; want %d, %q, …%s…",
-					status, answer.Field, answer.Error, test.status, test.field, test.text)
-			}
-			if got := header.Get("Content-Type"); got != "application/json" {
-				t.Errorf("content type %q", got)
-			}
-			if got := header.Get("Allow"); (got != "") != (status == 405) {
-				t.Errorf("Allow: %q with status %d", got, status)
-			}
+			assert.Equal(t, test.status, status, "status")
+			assert.Equal(t, test.field, answer.Field, "field")
+			assert.Contains(t, answer.Error, test.text, "error")
+			assert.Equal(t, "application/json", header.Get("Content-Type"), "content type")
+			got := header.Get("Allow")
+			assert.Equal(t, status == 405, got != "", "Allow: %q with status %d", got, status)
 		})
 	}
 	var after maintenanceView
-	if s.ok(t, http.MethodGet, own, "", &after); after.Version != 1 {
-		t.Errorf("a refused request changed the maintenance: %+v", after)
-	}
+	s.ok(t, http.MethodGet, own, "", &after)
+	assert.Equal(t, int64(1), after.Version, "a refused request changed the maintenance")
 }
 
 func TestErrorsOfTheService(t *testing.T) {
@@ -229,9 +210,8 @@ func TestErrorsOfTheService(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, body := describe(test.err)
-			if status != test.want || strings.Contains(body.Error, "secret") {
-				t.Errorf("status %d, %q; want %d", status, body.Error, test.want)
-			}
+			assert.Equal(t, test.want, status, "status")
+			assert.NotContains(t, body.Error, "secret", "status")
 		})
 	}
 }
@@ -247,11 +227,11 @@ func TestChangesAreSeen(t *testing.T) {
 	expect := func(what string, version int64, systems ...string) {
 		t.Helper()
 		var got maintenanceView
-		if status, _ := s.do(t, http.MethodGet, own, "", &got); status == http.StatusOK && got.Version != version {
-			t.Errorf("%s: by id: version %d, want %d", what, got.Version, version)
-		} else if (status == http.StatusNotFound) != (version == 0) {
-			t.Errorf("%s: by id: status %d", what, status)
+		status, _ := s.do(t, http.MethodGet, own, "", &got)
+		if status == http.StatusOK {
+			assert.Equal(t, version, got.Version, "%s: by id: version", what)
 		}
+		assert.Equal(t, version == 0, status == http.StatusNotFound, "%s: by id: status %d", what, status)
 		var bulk bulkBody
 		s.ok(t, http.MethodGet, "/systems/maintenances?id=dns&id=mail", "", &bulk)
 		for _, system := range []string{"dns", "mail"} {
@@ -261,18 +241,12 @@ func TestChangesAreSeen(t *testing.T) {
 			}
 			var list listBody
 			s.ok(t, http.MethodGet, "/systems/"+system+"/maintenances", "", &list)
-			if got := versionOf(list.Maintenances, m.ID); got != want {
-				t.Errorf("%s: by system %s: version %d, want %d", what, system, got, want)
-			}
-			if got := versionOf(bulk.Systems[system], m.ID); got != want {
-				t.Errorf("%s: in bulk, system %s: version %d, want %d", what, system, got, want)
-			}
+			assert.Equal(t, want, versionOf(list.Maintenances, m.ID), "%s: by system %s: version", what, system)
+			assert.Equal(t, want, versionOf(bulk.Systems[system], m.ID), "%s: in bulk, system %s: version", what, system)
 		}
 		var list listBody
 		s.ok(t, http.MethodGet, filters, "", &list)
-		if got := versionOf(list.Maintenances, m.ID); got != version {
-			t.Errorf("%s: in the list: version %d, want %d", what, got, version)
-		}
+		assert.Equal(t, version, versionOf(list.Maintenances, m.ID), "%s: in the list: version", what)
 	}
 	expect("created", 1, "dns")
 	s.ok(t, http.MethodPatch, own, `{"description": "All of them."}`, &m)
@@ -309,24 +283,19 @@ func TestNamesAreNotCached(t *testing.T) {
 	s.ok(t, http.MethodPut, "/users/mara", `{"name": "Mara O."}`, nil)
 	var after maintenanceView
 	s.ok(t, http.MethodGet, own, "", &after)
-	if after.CreatedByName != "Lin Y." || after.Updates[0].AuthorName != "Mara O." {
-		t.Errorf("named %q and %q", after.CreatedByName, after.Updates[0].AuthorName)
-	}
-	if s.database.Usage() != before {
-		t.Error("the database was asked for names")
-	}
+	assert.Equal(t, "Lin Y.", after.CreatedByName, "named")
+	assert.Equal(t, "Mara O.", after.Updates[0].AuthorName, "named")
+	assert.Equal(t, before, s.database.Usage(), "the database was asked for names")
 }
 
 func TestBulkAnswer(t *testing.T) {
 	s := open(t)
 	var bulk bulkBody
 	s.ok(t, http.MethodGet, "/systems/maintenances?id=dns&id=nosuch&id=dns&id=nosuch&id=storage", "", &bulk)
-	if len(bulk.Systems) != 2 || len(bulk.Systems["dns"]) != 1 || len(bulk.Systems["storage"]) != 1 {
-		t.Errorf("systems %v", bulk.Systems)
-	}
-	if !reflect.DeepEqual(bulk.Unknown, []string{"nosuch"}) {
-		t.Errorf("unknown %q", bulk.Unknown)
-	}
+	assert.Len(t, bulk.Systems, 2, "systems")
+	assert.Len(t, bulk.Systems["dns"], 1, "systems")
+	assert.Len(t, bulk.Systems["storage"], 1, "systems")
+	assert.Equal(t, []string{"nosuch"}, bulk.Unknown, "unknown")
 }
 
 func TestStats(t *testing.T) {
@@ -339,18 +308,15 @@ func TestStats(t *testing.T) {
 		s.ok(t, http.MethodGet, own, "", &m)
 	}
 	s.ok(t, http.MethodGet, "/stats", "", &after)
-	if n := after.Database.Queries - before.Database.Queries; n != 1 {
-		t.Errorf("%d queries for three reads of one maintenance", n)
+	assert.Equal(t, int64(1), after.Database.Queries-before.Database.Queries, "queries for three reads of one maintenance")
+	assert.Equal(t, int64(2), after.Scope.Hits-before.Scope.Hits, "from %+v to %+v", before.Scope, after.Scope)
+	assert.Equal(t, int64(1), after.Scope.Loads-before.Scope.Loads, "from %+v to %+v", before.Scope, after.Scope)
+	if assert.NotNil(t, after.Store, "store") {
+		if assert.NotNil(t, after.Store.Entries, "store") {
+			assert.Equal(t, int64(1), *after.Store.Entries, "store")
+		}
 	}
-	if after.Scope.Hits-before.Scope.Hits != 2 || after.Scope.Loads-before.Scope.Loads != 1 {
-		t.Errorf("from %+v to %+v", before.Scope, after.Scope)
-	}
-	if after.Store == nil || after.Store.Entries == nil || *after.Store.Entries != 1 {
-		t.Errorf("store %+v", after.Store)
-	}
-	if after.Signals.Published != 1 {
-		t.Errorf("signals %+v", after.Signals)
-	}
+	assert.Equal(t, int64(1), after.Signals.Published, "signals")
 }
 
 func TestStatsOfAStoreThatHasNone(t *testing.T) {
@@ -363,27 +329,24 @@ func TestStatsOfAStoreThatHasNone(t *testing.T) {
 			s.parts.StoreStats = stats
 			var body map[string]any
 			(&site{handler: New(s.parts)}).ok(t, http.MethodGet, "/stats", "", &body)
-			if _, ok := body["store"]; ok || body["scope"] == nil {
-				t.Errorf("body %v", body)
-			}
+			_, ok := body["store"]
+			assert.False(t, ok, "body %v", body)
+			assert.NotNil(t, body["scope"], "body %v", body)
 		})
 	}
 	unknown := newStoreBody(provider.Stats{Entries: provider.Unknown, Hits: 7})
-	if unknown.Entries != nil || *unknown.Hits != 7 {
-		t.Errorf("entries %v, hits %v", unknown.Entries, unknown.Hits)
-	}
+	assert.Nil(t, unknown.Entries, "entries")
+	assert.Equal(t, int64(7), *unknown.Hits, "hits")
 }
 
 func TestHealth(t *testing.T) {
 	s := open(t)
 	var body map[string]string
-	if status, _ := s.do(t, http.MethodGet, "/healthz", "", &body); status != 200 || body["status"] != "ok" {
-		t.Errorf("status %d, %v", status, body)
-	}
-	if err := s.database.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if status, _ := s.do(t, http.MethodGet, "/healthz", "", &body); status != 503 || body["error"] == "" {
-		t.Errorf("without a database: status %d, %v", status, body)
-	}
+	status, _ := s.do(t, http.MethodGet, "/healthz", "", &body)
+	assert.Equal(t, 200, status, "status")
+	assert.Equal(t, "ok", body["status"], "status")
+	require.NoError(t, s.database.Close())
+	status, _ = s.do(t, http.MethodGet, "/healthz", "", &body)
+	assert.Equal(t, 503, status, "status without a database")
+	assert.NotEmpty(t, body["error"], "the error without a database")
 }

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/examples/maintenance/internal/postgres"
 )
@@ -52,14 +54,11 @@ func TestOnPostgres(t *testing.T) {
 	output, err := command.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == notInstalled {
-		if os.Getenv("READTHROUGH_REQUIRE_POSTGRES") == "1" {
-			t.Fatalf("READTHROUGH_REQUIRE_POSTGRES=1: %s", output)
-		}
+		require.NotEqual(t, "1", os.Getenv("READTHROUGH_REQUIRE_POSTGRES"), "READTHROUGH_REQUIRE_POSTGRES=1: %s", output)
 		t.Skipf("%s", output)
 	}
-	if ran := strings.Count(string(output), "--- PASS: Test"); err != nil || ran < 15 {
-		t.Errorf("%d tests passed, %v\n%s", ran, err, output)
-	}
+	assert.NoError(t, err, "%s", output)
+	assert.GreaterOrEqual(t, strings.Count(string(output), "--- PASS: Test"), 15, "tests that passed\n%s", output)
 }
 
 // inMemory returns the options of a database that nobody else has.
@@ -70,9 +69,7 @@ func inMemory(t *testing.T) Options {
 	}
 	schemas++
 	url, err := server.Schema(t.Context(), fmt.Sprintf("test_%d", schemas))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return Options{Database: url}
 }
 
@@ -81,13 +78,9 @@ var schemas int
 func TestToPostgres(t *testing.T) {
 	query, args := toPostgres("SELECT instr(a, @b) > 0 FROM json_each(@list_of) WHERE c = @b LIMIT @n",
 		[]driver.NamedValue{{Name: "n", Value: 7}, {Name: "b", Value: "x"}, {Name: "list_of", Value: "[]"}, {Name: "unused"}})
-	if want := "SELECT strpos(a, $1) > 0 FROM json_array_elements_text($2::json) WHERE c = $1 LIMIT $3"; query != want {
-		t.Errorf("got  %s\nwant %s", query, want)
-	}
+	assert.Equal(t, "SELECT strpos(a, $1) > 0 FROM json_array_elements_text($2::json) WHERE c = $1 LIMIT $3", query)
 	want := []driver.NamedValue{{Ordinal: 1, Value: "x"}, {Ordinal: 2, Value: "[]"}, {Ordinal: 3, Value: 7}}
-	if !reflect.DeepEqual(args, want) {
-		t.Errorf("got  %v\nwant %v", args, want)
-	}
+	assert.Equal(t, want, args)
 }
 
 // lostAnswers are connections whose commits happen, and nobody hears of it.
@@ -124,17 +117,16 @@ func TestOutcomeUnknown(t *testing.T) {
 	lost.openPool()
 	defer lost.Close()
 	change, err := lost.Create(t.Context(), draft())
-	if !errors.Is(err, ErrOutcomeUnknown) || !errors.Is(err, errLost) || change.Maintenance.ID == 0 {
-		t.Fatalf("got %+v, %v", change, err)
-	}
-	if m, err := s.Get(t.Context(), change.Maintenance.ID); err != nil || !reflect.DeepEqual(m, change.Maintenance) {
-		t.Errorf("it happened: %+v, %v; the change says %+v", m, err, change.Maintenance)
-	}
+	require.ErrorIs(t, err, ErrOutcomeUnknown)
+	require.ErrorIs(t, err, errLost)
+	require.NotZero(t, change.Maintenance.ID)
+	m, err := s.Get(t.Context(), change.Maintenance.ID)
+	assert.NoError(t, err, "what happened is what the change says")
+	assert.Equal(t, change.Maintenance, m, "what happened is what the change says")
 	changed, err := lost.Update(t.Context(), change.Maintenance.ID, Patch{SystemIDs: new([]string{"dns"})})
-	if want := []string{"cdn", "dns", "storage"}; !errors.Is(err, ErrOutcomeUnknown) || !reflect.DeepEqual(changed.AffectedSystems(), want) {
-		t.Errorf("got %v, %v; want systems %v", changed.AffectedSystems(), err, want)
-	}
-	if deleted, err := lost.Delete(t.Context(), change.Maintenance.ID); !errors.Is(err, ErrOutcomeUnknown) || !deleted.Deleted {
-		t.Errorf("got %+v, %v", deleted, err)
-	}
+	assert.ErrorIs(t, err, ErrOutcomeUnknown)
+	assert.Equal(t, []string{"cdn", "dns", "storage"}, changed.AffectedSystems())
+	deleted, err := lost.Delete(t.Context(), change.Maintenance.ID)
+	assert.ErrorIs(t, err, ErrOutcomeUnknown, "got %+v", deleted)
+	assert.True(t, deleted.Deleted, "got %+v", deleted)
 }

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var noon = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
@@ -20,18 +22,12 @@ var noon = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 func open(t *testing.T, options Options) *Service {
 	t.Helper()
 	s, err := Open(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, s.Close())
 	})
 	s.now = func() time.Time { return noon }
-	if err := s.Seed(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.Seed(t.Context()))
 	return s
 }
 
@@ -45,9 +41,7 @@ func draft() Draft {
 func create(t *testing.T, s *Service) Maintenance {
 	t.Helper()
 	change, err := s.Create(t.Context(), draft())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return change.Maintenance
 }
 
@@ -57,24 +51,17 @@ func TestCreateStoresWhatItReturns(t *testing.T) {
 	d.Title, d.SystemIDs = "  Replace disks ", []string{"storage", "cdn", "storage"}
 	d.Start = d.Start.In(time.FixedZone("", 3600)).Add(123456 * time.Nanosecond)
 	change, err := s.Create(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := Maintenance{
 		ID: change.Maintenance.ID, Version: 1, Title: "Replace disks", Status: Planned,
 		Start: noon.Add(time.Hour), End: noon.Add(2 * time.Hour),
 		SystemIDs: []string{"cdn", "storage"}, Updates: []Update{}, CreatedBy: "lin",
 	}
-	if !reflect.DeepEqual(change.Maintenance, want) {
-		t.Errorf("created %+v\nwant    %+v", change.Maintenance, want)
-	}
+	assert.Equal(t, want, change.Maintenance, "created")
 	got, err := s.Get(t.Context(), want.ID)
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("stored %+v, %v\nwant   %+v", got, err, want)
-	}
-	if want := []string{"cdn", "storage"}; !reflect.DeepEqual(change.AffectedSystems(), want) {
-		t.Errorf("affected systems %v, want %v", change.AffectedSystems(), want)
-	}
+	assert.NoError(t, err, "stored")
+	assert.Equal(t, want, got, "stored")
+	assert.Equal(t, []string{"cdn", "storage"}, change.AffectedSystems(), "affected systems")
 }
 
 func TestInputIsChecked(t *testing.T) {
@@ -144,14 +131,14 @@ func TestInputIsChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var invalid *InvalidError
-			if err := test.call(t.Context()); !errors.As(err, &invalid) || invalid.Field != test.field {
-				t.Errorf("got %v, want an InvalidError of %s", err, test.field)
+			if assert.ErrorAs(t, test.call(t.Context()), &invalid) {
+				assert.Equal(t, test.field, invalid.Field)
 			}
 		})
 	}
-	if m, err := s.Get(t.Context(), id); err != nil || m.Version != 1 {
-		t.Errorf("a refused change left its mark: %+v, %v", m, err)
-	}
+	m, err := s.Get(t.Context(), id)
+	assert.NoError(t, err, "a refused change left its mark")
+	assert.Equal(t, int64(1), m.Version, "a refused change left its mark")
 }
 
 func TestStatusTransitions(t *testing.T) {
@@ -168,23 +155,21 @@ func TestStatusTransitions(t *testing.T) {
 		for next := range ways {
 			id := create(t, s).ID
 			for _, status := range way {
-				if _, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "x", Status: status}); err != nil {
-					t.Fatal(err)
-				}
+				_, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "x", Status: status})
+				require.NoError(t, err)
 			}
 			change, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "now", Status: next})
 			if slices.Contains(permitted[from], next) {
-				if err != nil || change.Maintenance.Status != next {
-					t.Errorf("%s to %s: %v, %v", from, next, change.Maintenance.Status, err)
-				}
+				assert.NoError(t, err, "%s to %s", from, next)
+				assert.Equal(t, next, change.Maintenance.Status, "%s to %s", from, next)
 				continue
 			}
-			if _, ok := errors.AsType[*ConflictError](err); !ok {
-				t.Errorf("%s to %s: got %v, want a conflict", from, next, err)
-			}
-			if m, err := s.Get(t.Context(), id); err != nil || m.Status != from || len(m.Updates) != len(way) {
-				t.Errorf("%s to %s was refused but changed something: %+v, %v", from, next, m, err)
-			}
+			_, ok := errors.AsType[*ConflictError](err)
+			assert.True(t, ok, "%s to %s: got %v, want a conflict", from, next, err)
+			m, err := s.Get(t.Context(), id)
+			assert.NoError(t, err, "%s to %s was refused but changed something", from, next)
+			assert.Equal(t, from, m.Status, "%s to %s was refused but changed something", from, next)
+			assert.Len(t, m.Updates, len(way), "%s to %s was refused but changed something", from, next)
 		}
 	}
 }
@@ -193,34 +178,29 @@ func TestTimesSayWhatHappened(t *testing.T) {
 	s := open(t, inMemory(t))
 	id := create(t, s).ID
 	started, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "early", Status: InProgress})
-	if err != nil || !started.Maintenance.Start.Equal(noon) {
-		t.Fatalf("started early: start %v, %v; want %v", started.Maintenance.Start, err, noon)
-	}
+	require.NoError(t, err, "started early: the start")
+	require.WithinDuration(t, noon, started.Maintenance.Start, 0, "started early: the start")
 	s.now = func() time.Time { return noon.Add(time.Minute) }
 	closed, err := s.CloseMaintenance(t.Context(), id, Closing{Author: "lin"})
-	if err != nil || !closed.Maintenance.End.Equal(noon.Add(time.Minute)) {
-		t.Fatalf("completed early: end %v, %v; want a minute after noon", closed.Maintenance.End, err)
-	}
+	require.NoError(t, err, "completed early: the end")
+	require.WithinDuration(t, noon.Add(time.Minute), closed.Maintenance.End, 0, "completed early: the end")
 	m, err := s.Get(t.Context(), id)
-	if err != nil || !reflect.DeepEqual(m, closed.Maintenance) {
-		t.Errorf("stored %+v, %v\nwant   %+v", m, err, closed.Maintenance)
-	}
+	assert.NoError(t, err, "stored")
+	assert.Equal(t, closed.Maintenance, m, "stored")
 	want := []Update{
 		{At: noon, Author: "lin", Message: "early", Status: InProgress},
 		{At: noon.Add(time.Minute), Author: "lin", Message: "Maintenance completed.", Status: Completed},
 	}
-	if !reflect.DeepEqual(m.Updates, want) || m.Version != 3 {
-		t.Errorf("version %d with %+v\nwant version 3 with %+v", m.Version, m.Updates, want)
-	}
+	assert.Equal(t, want, m.Updates, "updates")
+	assert.Equal(t, int64(3), m.Version, "version")
 }
 
 func TestConflicts(t *testing.T) {
 	s := open(t, inMemory(t))
 	report := func(id int64, status Status) {
 		t.Helper()
-		if _, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "x", Status: status}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "x", Status: status})
+		require.NoError(t, err)
 	}
 	planned, running, cancelled := create(t, s).ID, create(t, s).ID, create(t, s).ID
 	report(running, InProgress)
@@ -246,46 +226,30 @@ func TestConflicts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			change, err := call(t.Context())
-			if _, ok := errors.AsType[*ConflictError](err); !ok {
-				t.Errorf("got %v, want a conflict", err)
-			}
-			if !reflect.DeepEqual(change, Change{}) {
-				t.Errorf("a refused change reports %+v", change)
-			}
+			_, ok := errors.AsType[*ConflictError](err)
+			assert.True(t, ok, "got %v, want a conflict", err)
+			assert.Equal(t, Change{}, change, "a refused change reports")
 		})
 	}
-	if _, err := s.Update(t.Context(), planned, Patch{Version: new(int64(1)), Title: new("x")}); err != nil {
-		t.Errorf("patch of the right version: %v", err)
-	}
-	if _, err := s.Delete(t.Context(), cancelled); err != nil {
-		t.Errorf("delete what is closed: %v", err)
-	}
+	_, err := s.Update(t.Context(), planned, Patch{Version: new(int64(1)), Title: new("x")})
+	assert.NoError(t, err, "patch of the right version")
+	_, err = s.Delete(t.Context(), cancelled)
+	assert.NoError(t, err, "delete what is closed")
 }
 
 func TestAffectedSystems(t *testing.T) {
 	s := open(t, inMemory(t))
 	id := create(t, s).ID
 	moved, err := s.Update(t.Context(), id, Patch{SystemIDs: new([]string{"storage", "mail"})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"cdn", "mail", "storage"}; !reflect.DeepEqual(moved.AffectedSystems(), want) {
-		t.Errorf("moved: affected %v, want %v", moved.AffectedSystems(), want)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, []string{"cdn", "mail", "storage"}, moved.AffectedSystems(), "moved: affected")
 	reported, err := s.AddUpdate(t.Context(), id, Report{Author: "lin", Message: "x"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"mail", "storage"}; !reflect.DeepEqual(reported.AffectedSystems(), want) {
-		t.Errorf("reported: affected %v, want %v", reported.AffectedSystems(), want)
-	}
+	require.NoError(t, err)
+	assert.Equal(t, []string{"mail", "storage"}, reported.AffectedSystems(), "reported: affected")
 	deleted, err := s.Delete(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"mail", "storage"}; !deleted.Deleted || !reflect.DeepEqual(deleted.AffectedSystems(), want) {
-		t.Errorf("deleted: %v, affected %v, want %v", deleted.Deleted, deleted.AffectedSystems(), want)
-	}
+	require.NoError(t, err)
+	assert.True(t, deleted.Deleted, "it is not deleted")
+	assert.Equal(t, []string{"mail", "storage"}, deleted.AffectedSystems(), "deleted: affected")
 }
 
 // Two moves at the same time: whatever their order, every system that the
@@ -299,19 +263,16 @@ func TestConcurrentMovesReportEverySystem(t *testing.T) {
 	for i, system := range systems {
 		wg.Go(func() {
 			var err error
-			if changes[i], err = s.Update(t.Context(), id, Patch{SystemIDs: &[]string{system}}); err != nil {
-				t.Error(err)
-			}
+			changes[i], err = s.Update(t.Context(), id, Patch{SystemIDs: &[]string{system}})
+			assert.NoError(t, err)
 		})
 	}
 	wg.Wait()
 	slices.SortFunc(changes, func(a, b Change) int { return int(a.Maintenance.Version - b.Maintenance.Version) })
 	before := []string{"cdn", "storage"}
 	for i, change := range changes {
-		if change.Maintenance.Version != int64(i+2) || !reflect.DeepEqual(change.Before, before) {
-			t.Errorf("change %d: version %d from %v, want version %d from %v",
-				i, change.Maintenance.Version, change.Before, i+2, before)
-		}
+		assert.Equal(t, int64(i+2), change.Maintenance.Version, "change %d: version", i)
+		assert.Equal(t, before, change.Before, "change %d: before", i)
 		before = change.After
 	}
 }
@@ -323,21 +284,16 @@ func TestNotFound(t *testing.T) {
 	_, updateErr := s.Update(t.Context(), 999, Patch{Title: new("x")})
 	_, deleteErr := s.Delete(t.Context(), 999)
 	for _, err := range []error{getErr, systemErr, updateErr, deleteErr} {
-		if !errors.Is(err, ErrNotFound) {
-			t.Errorf("got %v, want ErrNotFound", err)
-		}
+		assert.ErrorIs(t, err, ErrNotFound)
 	}
 }
 
 func TestIDsAreNotUsedAgain(t *testing.T) {
 	s := open(t, inMemory(t))
 	first := create(t, s).ID
-	if _, err := s.Delete(t.Context(), first); err != nil {
-		t.Fatal(err)
-	}
-	if second := create(t, s).ID; second <= first {
-		t.Errorf("id %d after %d was deleted", second, first)
-	}
+	_, err := s.Delete(t.Context(), first)
+	require.NoError(t, err)
+	assert.Greater(t, create(t, s).ID, first, "the id after one that was deleted")
 }
 
 func titles(list []Maintenance) []string {
@@ -366,9 +322,8 @@ func TestList(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			list, err := s.List(t.Context(), test.filters)
-			if err != nil || !reflect.DeepEqual(titles(list), test.want) {
-				t.Errorf("got %q, %v; want %q", titles(list), err, test.want)
-			}
+			assert.NoError(t, err)
+			assert.Equal(t, test.want, titles(list))
 		})
 	}
 }
@@ -386,9 +341,9 @@ func TestTimeRangeIsHalfOpen(t *testing.T) {
 		"touches its end":      {Filters{Systems: m.SystemIDs, Text: m.Title, From: m.End.Add(-time.Millisecond)}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if list, err := s.List(t.Context(), test.filters); err != nil || len(list) != test.want {
-				t.Errorf("got %d, %v; want %d", len(list), err, test.want)
-			}
+			list, err := s.List(t.Context(), test.filters)
+			assert.NoError(t, err)
+			assert.Len(t, list, test.want)
 		})
 	}
 }
@@ -396,36 +351,33 @@ func TestTimeRangeIsHalfOpen(t *testing.T) {
 func TestBySystems(t *testing.T) {
 	s := open(t, inMemory(t))
 	found, err := s.BySystems(t.Context(), []string{"auth", "dns", "nosuch", "mail"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := found["nosuch"]; ok || len(found) != 3 {
-		t.Errorf("got %d systems, with nosuch: %v", len(found), ok)
-	}
+	require.NoError(t, err)
+	_, ok := found["nosuch"]
+	assert.False(t, ok, "nosuch was found")
+	assert.Len(t, found, 3, "systems")
 	for system, maintenances := range found {
 		single, err := s.BySystem(t.Context(), system)
-		if err != nil || len(single) == 0 || !reflect.DeepEqual(single, maintenances) {
-			t.Errorf("%s: alone %q, %v; in bulk %q", system, titles(single), err, titles(maintenances))
-		}
+		assert.NoError(t, err, "%s: alone", system)
+		assert.NotEmpty(t, single, "%s: alone", system)
+		assert.Equal(t, maintenances, single, "%s: alone and in bulk", system)
 	}
-	if found, err := s.BySystems(t.Context(), nil); err != nil || len(found) != 0 {
-		t.Errorf("no systems: %v, %v", found, err)
-	}
+	found, err = s.BySystems(t.Context(), nil)
+	assert.NoError(t, err, "no systems")
+	assert.Empty(t, found, "no systems")
 }
 
 // A system without maintenances is there and empty, not absent.
 func TestSystemWithoutMaintenances(t *testing.T) {
 	s := open(t, inMemory(t))
 	list, err := s.List(t.Context(), Filters{Systems: []string{"dns"}})
-	if err != nil || len(list) != 1 {
-		t.Fatal(list, err)
-	}
-	if _, err := s.Delete(t.Context(), list[0].ID); err != nil {
-		t.Fatal(err)
-	}
-	if found, err := s.BySystem(t.Context(), "dns"); err != nil || found == nil || len(found) != 0 {
-		t.Errorf("got %v, %v; want an empty list", found, err)
-	}
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	_, err = s.Delete(t.Context(), list[0].ID)
+	require.NoError(t, err)
+	found, err := s.BySystem(t.Context(), "dns")
+	assert.NoError(t, err, "an empty list")
+	assert.NotNil(t, found, "an empty list")
+	assert.Empty(t, found, "an empty list")
 }
 
 func TestEveryReadIsOneQuery(t *testing.T) {
@@ -438,13 +390,10 @@ func TestEveryReadIsOneQuery(t *testing.T) {
 		"by systems": func(ctx context.Context) error { _, err := s.BySystems(ctx, []string{"cdn", "api", "dns"}); return err },
 	} {
 		before := s.Usage()
-		if err := read(t.Context()); err != nil {
-			t.Fatal(name, err)
-		}
+		require.NoError(t, read(t.Context()), name)
 		after := s.Usage()
-		if after.Queries-before.Queries != 1 || after.Statements != before.Statements {
-			t.Errorf("%s: from %+v to %+v", name, before, after)
-		}
+		assert.Equal(t, int64(1), after.Queries-before.Queries, "%s: from %+v to %+v", name, before, after)
+		assert.Equal(t, before.Statements, after.Statements, "%s: from %+v to %+v", name, before, after)
 	}
 }
 
@@ -454,24 +403,21 @@ func TestFiltersThatMeanTheSameAreEqual(t *testing.T) {
 		Statuses: []Status{InProgress, Planned}, Systems: []string{"a", "b", "b"}, Text: "disk",
 		From: noon.In(time.FixedZone("", 7200)), Limit: DefaultLimit,
 	}.Normalize()
-	if errA != nil || errB != nil || !reflect.DeepEqual(a, b) {
-		t.Errorf("%+v, %v\n%+v, %v", a, errA, b, errB)
-	}
-	if again, err := a.Normalize(); err != nil || !reflect.DeepEqual(again, a) {
-		t.Errorf("normalized again: %+v, %v", again, err)
-	}
+	assert.NoError(t, errA)
+	assert.NoError(t, errB)
+	assert.Equal(t, b, a)
+	again, err := a.Normalize()
+	assert.NoError(t, err, "normalized again")
+	assert.Equal(t, a, again, "normalized again")
 }
 
 // A decision must not write into the slices of the maintenance that it got.
 func TestDecisionsShareNothing(t *testing.T) {
 	backing := make([]Update, 1, 4)
 	m := Maintenance{Status: Planned, Updates: backing}
-	if _, err := reported(m, Report{Author: "lin", Message: "x"}, noon); err != nil {
-		t.Fatal(err)
-	}
-	if backing[:2][1] != (Update{}) {
-		t.Error("reported wrote into the updates of the maintenance that it was given")
-	}
+	_, err := reported(m, Report{Author: "lin", Message: "x"}, noon)
+	require.NoError(t, err)
+	assert.Equal(t, Update{}, backing[:2][1], "reported wrote into the updates of the maintenance that it was given")
 }
 
 func TestDatabaseInFile(t *testing.T) {
@@ -480,25 +426,21 @@ func TestDatabaseInFile(t *testing.T) {
 	first := open(t, Options{Database: file})
 	m := create(t, first)
 	second := open(t, Options{Database: file})
-	if got, err := second.Get(t.Context(), m.ID); err != nil || !reflect.DeepEqual(got, m) {
-		t.Errorf("got %+v, %v; want %+v", got, err, m)
-	}
-	if first.DatabaseID() == "" || first.DatabaseID() != second.DatabaseID() {
-		t.Errorf("ids %q and %q of one database", first.DatabaseID(), second.DatabaseID())
-	}
-	if found, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*.db")); err != nil || !slices.Contains(found, file) {
-		t.Errorf("files %q, %v; want %q", found, err, file)
-	}
-	if other := open(t, inMemory(t)); other.DatabaseID() == first.DatabaseID() {
-		t.Error("two databases have one id")
-	}
+	got, err := second.Get(t.Context(), m.ID)
+	assert.NoError(t, err)
+	assert.Equal(t, m, got)
+	assert.NotEmpty(t, first.DatabaseID(), "ids of one database")
+	assert.Equal(t, second.DatabaseID(), first.DatabaseID(), "ids of one database")
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*.db"))
+	assert.NoError(t, err, "files")
+	assert.Contains(t, found, file, "files")
+	assert.NotEqual(t, first.DatabaseID(), open(t, inMemory(t)).DatabaseID(), "two databases have one id")
 }
 
 func TestDatabaseThatCannotBeOpened(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nosuch", "file.db")
-	if _, err := Open(t.Context(), Options{Database: file}); err == nil || !strings.Contains(err.Error(), file) {
-		t.Errorf("got %v, want an error with the file", err)
-	}
+	_, err := Open(t.Context(), Options{Database: file})
+	assert.ErrorContains(t, err, file, "an error with the file")
 }
 
 // Readers and writers on all connections, with calls that are given up in the
@@ -541,12 +483,12 @@ func TestManyConnections(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if m, err := s.Get(t.Context(), kept); err != nil || m.Version != 1+writers*rounds {
-				t.Errorf("version %d, %v; want %d", m.Version, err, 1+writers*rounds)
-			}
-			if m, err := s.Get(t.Context(), given); err != nil || m.Version != 1+done.Load() {
-				t.Errorf("version %d, %v; want %d", m.Version, err, 1+done.Load())
-			}
+			m, err := s.Get(t.Context(), kept)
+			assert.NoError(t, err, "version")
+			assert.Equal(t, int64(1+writers*rounds), m.Version, "version")
+			m, err = s.Get(t.Context(), given)
+			assert.NoError(t, err, "version")
+			assert.Equal(t, 1+done.Load(), m.Version, "version")
 		})
 	}
 }
@@ -556,25 +498,20 @@ func TestCallerThatGivesUpDoesNotWait(t *testing.T) {
 	s.meter.latency = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Get(ctx, 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
+	_, err := s.Get(ctx, 1)
+	assert.ErrorIs(t, err, context.Canceled)
 	s.meter.latency = 0
-	if _, err := s.Get(t.Context(), 1); err != nil {
-		t.Errorf("the next caller got %v", err)
-	}
+	_, err = s.Get(t.Context(), 1)
+	assert.NoError(t, err, "the next caller")
 }
 
 func TestSeedHappensOnce(t *testing.T) {
 	s := open(t, inMemory(t))
 	before, err := s.List(t.Context(), Filters{Limit: MaxLimit})
-	if err != nil || len(before) < 10 {
-		t.Fatalf("%d maintenances, %v", len(before), err)
-	}
-	if err := s.Seed(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if after, err := s.List(t.Context(), Filters{Limit: MaxLimit}); err != nil || len(after) != len(before) {
-		t.Errorf("%d maintenances after seeding again, %d before; %v", len(after), len(before), err)
-	}
+	require.NoError(t, err, "maintenances")
+	require.GreaterOrEqual(t, len(before), 10, "maintenances")
+	require.NoError(t, s.Seed(t.Context()))
+	after, err := s.List(t.Context(), Filters{Limit: MaxLimit})
+	assert.NoError(t, err, "maintenances after seeding again")
+	assert.Len(t, after, len(before), "maintenances after seeding again")
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // client is the writer of a client's response. It keeps what it was sent.
@@ -86,9 +89,7 @@ func ended(done <-chan struct{}) bool {
 
 func publish(t *testing.T, hub *Hub, data any) {
 	t.Helper()
-	if err := hub.Publish("maintenance.updated", data); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, hub.Publish("maintenance.updated", data))
 }
 
 const greeting = "retry: 1000\n: listening\n\n"
@@ -104,18 +105,10 @@ func TestSignalsReachAllClients(t *testing.T) {
 		publish(t, hub, "line one\nline two")
 		synctest.Wait()
 		second := "event: maintenance.updated\ndata: \"line one\\nline two\"\n\n"
-		if got, want := a.received(), greeting+"event: maintenance.updated\ndata: {\"id\":1}\n\n"+second; got != want {
-			t.Errorf("a received %q\nwant       %q", got, want)
-		}
-		if got, want := b.received(), greeting+second; got != want {
-			t.Errorf("b received %q\nwant       %q", got, want)
-		}
-		if got, want := a.Header().Get("Content-Type"), "text/event-stream"; got != want {
-			t.Errorf("content type %q, want %q", got, want)
-		}
-		if got, want := hub.Stats(), (Stats{Subscribers: 2, Published: 2}); got != want {
-			t.Errorf("stats %+v, want %+v", got, want)
-		}
+		assert.Equal(t, greeting+"event: maintenance.updated\ndata: {\"id\":1}\n\n"+second, a.received(), "a received")
+		assert.Equal(t, greeting+second, b.received(), "b received")
+		assert.Equal(t, "text/event-stream", a.Header().Get("Content-Type"), "content type")
+		assert.Equal(t, Stats{Subscribers: 2, Published: 2}, hub.Stats(), "stats")
 	})
 }
 
@@ -127,9 +120,7 @@ func TestHeartbeat(t *testing.T) {
 		listen(t.Context(), hub, c)
 		time.Sleep(2*time.Minute + time.Second)
 		synctest.Wait()
-		if got, want := c.received(), greeting+": heartbeat\n\n: heartbeat\n\n"; got != want {
-			t.Errorf("received %q, want %q", got, want)
-		}
+		assert.Equal(t, greeting+": heartbeat\n\n: heartbeat\n\n", c.received(), "received")
 	})
 }
 
@@ -147,19 +138,12 @@ func TestSlowClientIsDropped(t *testing.T) {
 			publish(t, hub, i)
 			synctest.Wait()
 		}
-		if waited := time.Since(start); waited != 0 {
-			t.Errorf("the publisher waited %v", waited)
-		}
-		if got, want := hub.Stats(), (Stats{Subscribers: 1, Published: 6, Dropped: 1}); got != want {
-			t.Errorf("stats %+v, want %+v", got, want)
-		}
-		if got := strings.Count(quick.received(), "event:"); got != 6 || ended(quickDone) {
-			t.Errorf("the quick client received %d signals, ended: %v", got, ended(quickDone))
-		}
+		assert.Zero(t, time.Since(start), "the publisher waited")
+		assert.Equal(t, Stats{Subscribers: 1, Published: 6, Dropped: 1}, hub.Stats(), "stats")
+		assert.Equal(t, 6, strings.Count(quick.received(), "event:"), "signals that the quick client received")
+		assert.False(t, ended(quickDone), "the quick client's stream has ended")
 		close(slow.gate)
-		if !ended(slowDone) {
-			t.Error("the slow client's stream goes on")
-		}
+		assert.True(t, ended(slowDone), "the slow client's stream goes on")
 	})
 }
 
@@ -174,9 +158,7 @@ func TestEveryWriteHasADeadline(t *testing.T) {
 		synctest.Wait()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if want := time.Now().Add(3 * time.Second); !c.deadline.Equal(want) {
-			t.Errorf("deadline %v, want %v", c.deadline, want)
-		}
+		assert.WithinDuration(t, time.Now().Add(3*time.Second), c.deadline, 0, "deadline")
 	})
 }
 
@@ -198,16 +180,12 @@ func TestStreamEnds(t *testing.T) {
 				ctx, leave := context.WithCancel(t.Context())
 				defer leave()
 				done := listen(ctx, hub, c)
-				if ended(done) {
-					t.Fatal("the stream ended at once")
-				}
+				require.False(t, ended(done), "the stream ended at once")
 				end(hub, leave, c)
-				if !ended(done) {
-					t.Error("the stream goes on")
-				}
-				if got := hub.Stats(); got.Subscribers != 0 || got.Dropped != 0 {
-					t.Errorf("stats %+v, want no subscribers and none dropped", got)
-				}
+				assert.True(t, ended(done), "the stream goes on")
+				got := hub.Stats()
+				assert.Zero(t, got.Subscribers, "subscribers")
+				assert.Zero(t, got.Dropped, "dropped")
 			})
 		})
 	}
@@ -218,15 +196,11 @@ func TestClosedHub(t *testing.T) {
 	hub.Close()
 	w := httptest.NewRecorder()
 	hub.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/signals", nil))
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("status %d", w.Code)
-	}
+	assert.Equal(t, http.StatusServiceUnavailable, w.Code, "status")
 	publish(t, hub, 1)
 }
 
 func TestDataThatIsNoJSON(t *testing.T) {
 	hub := NewHub(Options{})
-	if err := hub.Publish("x", func() {}); err == nil {
-		t.Error("a function was published")
-	}
+	assert.Error(t, hub.Publish("x", func() {}), "a function was published")
 }

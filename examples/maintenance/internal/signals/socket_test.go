@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The deadlines of a server, which are for requests and answers, do not end a
@@ -20,15 +22,11 @@ func TestStreamOutlivesTheServersTimeouts(t *testing.T) {
 	defer server.Close()
 	defer hub.Close()
 	response, err := http.Get(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
 	for beats := 0; beats < 20; {
-		if !lines.Scan() {
-			t.Fatalf("the stream ended after %d heartbeats: %v", beats, lines.Err())
-		}
+		require.True(t, lines.Scan(), "the stream ended after %d heartbeats: %v", beats, lines.Err())
 		if strings.HasPrefix(lines.Text(), ": heartbeat") {
 			beats++
 		}

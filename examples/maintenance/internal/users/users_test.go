@@ -1,31 +1,22 @@
 package users
 
 import (
-	"errors"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestDirectory(t *testing.T) {
 	d := NewDirectory()
-	if !d.Known("lin") || d.Known("nobody") {
-		t.Errorf("known: lin %v, nobody %v", d.Known("lin"), d.Known("nobody"))
-	}
-	if got := d.Name("nobody"); got != "nobody" {
-		t.Errorf("a user who left is called %q", got)
-	}
-	if err := d.Rename("lin", " Lin Y. "); err != nil || d.Name("lin") != "Lin Y." {
-		t.Errorf("renamed to %q, %v", d.Name("lin"), err)
-	}
-	if err := d.Rename("nobody", "X"); !errors.Is(err, ErrUnknown) {
-		t.Errorf("got %v, want ErrUnknown", err)
-	}
+	assert.True(t, d.Known("lin"), "lin is not known")
+	assert.False(t, d.Known("nobody"), "nobody is known")
+	assert.Equal(t, "nobody", d.Name("nobody"), "the name of a user who left")
+	assert.NoError(t, d.Rename("lin", " Lin Y. "), "renamed")
+	assert.Equal(t, "Lin Y.", d.Name("lin"), "renamed")
+	assert.ErrorIs(t, d.Rename("nobody", "X"), ErrUnknown)
 	for _, name := range []string{"", " ", strings.Repeat("ü", 81)} {
-		if err := d.Rename("lin", name); !errors.Is(err, ErrBadName) {
-			t.Errorf("%q: got %v, want ErrBadName", name, err)
-		}
+		assert.ErrorIs(t, d.Rename("lin", name), ErrBadName, name)
 	}
-	if d.Name("lin") != "Lin Y." {
-		t.Errorf("a bad name was taken: %q", d.Name("lin"))
-	}
+	assert.Equal(t, "Lin Y.", d.Name("lin"), "a bad name was taken")
 }

@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,36 +59,27 @@ func TestCloseSendsReadersAway(t *testing.T) {
 		if assert.Len(t, causes, 1, "the load was cancelled") {
 			assert.ErrorIs(t, causes[0], readthrough.ErrClosed, "the load was cancelled")
 		}
-		sets := store.sets.Load()
+		sets := store.count("set")
 		close(stubborn.gate) // its load returns after Close
 		synctest.Wait()
-		assert.Equal(t, sets, store.sets.Load(), "fills after Close")
+		assert.Equal(t, sets, store.count("set"), "fills after Close")
 		assert.Zero(t, scope.Stats().InFlight, "in flight after Close")
 	})
 }
 
-// closer counts how often it is closed.
-type closer struct {
-	provider.CacheProvider
-
-	closed int
-	err    error
-}
-
-func (c *closer) Close() error { c.closed++; return c.err }
-
 func TestCloseClosesTheStore(t *testing.T) {
-	store := &closer{CacheProvider: provider.Null(), err: errFault}
-	cache, err := readthrough.New(store, readthrough.Options{})
+	store := plain(provider.Null())
+	store.fail(faultError, "close")
+	cache, err := readthrough.New(store.as(capCloses), readthrough.Options{})
 	require.NoError(t, err)
 	assert.ErrorIs(t, cache.Close(), errFault, "Close returns the error of the store")
 	assert.NoError(t, cache.Close(), "Close again")
-	assert.Equal(t, 1, store.closed, "the store was closed")
+	assert.Equal(t, int64(1), store.count("close"), "the store was closed")
 }
 
 func TestCloseConcurrently(t *testing.T) {
-	store := &closer{CacheProvider: newStore(t)}
-	cache, err := readthrough.New(store, readthrough.Options{})
+	store := plain(newStore(t))
+	cache, err := readthrough.New(store.as(capCloses), readthrough.Options{})
 	require.NoError(t, err)
 	scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
 	require.NoError(t, err)
@@ -115,14 +107,14 @@ func TestCloseConcurrently(t *testing.T) {
 		})
 	}
 	group.Wait()
-	assert.Equal(t, 1, store.closed, "the store was closed")
+	assert.Equal(t, int64(1), store.count("close"), "the store was closed")
 }
 
 // TestCloseEndsGoroutines, after everything that starts some.
 func TestCloseEndsGoroutines(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		goroutines, _ := bubbled()
-		r := newRig(t, readthrough.Options{}, withBatches)
+		r := newRig(t, readthrough.Options{}, capBatches)
 		r.readAll(1)
 		r.readAll(10)
 		r.store.failAll(faultHang)
@@ -143,7 +135,7 @@ func TestCloseEndsGoroutines(t *testing.T) {
 func TestCloseWaitsForRetries(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		goroutines, _ := bubbled()
-		r := newRig(t, readthrough.Options{}, nil)
+		r := newRig(t, readthrough.Options{}, 0)
 		r.store.fail(faultError, "delete")
 		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
 		r.store.heal()
@@ -205,7 +197,7 @@ func TestCloseDuringALook(t *testing.T) {
 			require.NoError(t, err)
 			time.Sleep(time.Minute)
 			looked, closed := make(chan struct{}), make(chan struct{})
-			store.afterGet = func(string) { looked <- struct{}{}; <-closed }
+			store.after("get", func(string) { looked <- struct{}{}; <-closed })
 			missed := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "missing", src.load) })
 			stale := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "stale", src.load) })
 			<-looked
@@ -243,4 +235,97 @@ func TestCloseSendsReadersWithAStaleValueAway(t *testing.T) {
 			wantIdle(t, s)
 		})
 	}
+}
+
+// Close cancels the loads whose epochs an invalidation has ended, too.
+func TestCloseCancelsDetachedLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache, scope := newFleetScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
+		release := make(chan struct{})
+		reader := wrapAsync(t.Context(), scope, "k", func(ctx context.Context) (int, error) {
+			select {
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			case <-release:
+				return 1, nil
+			}
+		})
+		synctest.Wait()
+		require.NoError(t, scope.Invalidate(t.Context(), "k"))
+		require.NoError(t, cache.Close())
+		synctest.Wait()
+		select {
+		case got := <-reader:
+			assert.ErrorIs(t, got.err, readthrough.ErrClosed)
+		default:
+			t.Error("Close has returned; the reader still waits and its load was not cancelled")
+		}
+		close(release)
+	})
+}
+
+// Close ends the loads in the background.
+func TestCloseEndsRefreshes(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		cache := newCache(t, store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
+		s, err := cache.Scope("test", readthrough.ScopeOptions{TTL: time.Minute, StaleWhileRevalidate: time.Hour, Jitter: -1})
+		require.NoError(t, err)
+		src := newSource(1)
+		_, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		src.gate = make(chan struct{}) // never opened
+		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+		want(t, "stale", value, err, 1)
+		synctest.Wait()
+		assert.NoError(t, cache.Close())
+		wantIdle(t, s)
+		wantLoads(t, &src.loads, 2)
+	})
+}
+
+func TestScopeNames(t *testing.T) {
+	cache := newCache(t, newStore(t), readthrough.Options{})
+	for _, name := range []string{"a", "Z", "0", "-", "_", ".", "maintenance-v2.1_X", strings.Repeat("s", 128)} {
+		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: 1})
+		if !assert.NoError(t, err, "Scope(%q)", name) {
+			continue
+		}
+		assert.Equal(t, name, s.Name(), "Name()")
+	}
+}
+
+func TestSameScope(t *testing.T) {
+	cache := newCache(t, newStore(t), readthrough.Options{})
+	base := readthrough.ScopeOptions{TTL: time.Minute, NotFound: holdingError{1}}
+	first, err := cache.Scope("s", base)
+	require.NoError(t, err)
+	spelled := base // the defaults, spelled out
+	spelled.Jitter, spelled.NegativeTTL = 0.1, 5*time.Second
+	for _, options := range []readthrough.ScopeOptions{base, spelled} {
+		again, err := cache.Scope("s", options)
+		assert.NoError(t, err, "Scope again returns the same scope")
+		assert.Same(t, first, again, "Scope again returns the same scope")
+	}
+	changes := map[string]func(*readthrough.ScopeOptions){
+		"TTL":         func(o *readthrough.ScopeOptions) { o.TTL++ },
+		"NegativeTTL": func(o *readthrough.ScopeOptions) { o.NegativeTTL = -1 },
+		"Jitter":      func(o *readthrough.ScopeOptions) { o.Jitter = -1 },
+		"LoadTimeout": func(o *readthrough.ScopeOptions) { o.LoadTimeout = 1 },
+		"NotFound":    func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{2} },
+		"ErrorTTL":    func(o *readthrough.ScopeOptions) { o.ErrorTTL = 1 },
+		"MaxLoads":    func(o *readthrough.ScopeOptions) { o.MaxLoads = 1 },
+		"stale":       func(o *readthrough.ScopeOptions) { o.StaleIfError = 1 },
+	}
+	for name, change := range changes {
+		options := base
+		change(&options)
+		badCall{name: name, want: `scope "s" exists with other options`, call: func() error {
+			_, err := cache.Scope("s", options)
+			return err
+		}}.run(t, func() int64 { return 0 })
+	}
+	other, err := cache.Scope("s2", base)
+	assert.NoError(t, err, "Scope of another name")
+	assert.NotSame(t, first, other, "Scope of another name")
 }

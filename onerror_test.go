@@ -3,8 +3,6 @@ package readthrough_test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -51,7 +49,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 func TestDefaultLog(t *testing.T) {
 	lines := captureLog(t)
 	synctest.Test(t, func(t *testing.T) {
-		store := newFaulty()
+		store := plain(newStore(t))
 		cache := newCache(t, store, readthrough.Options{BreakerFailures: -1})
 		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
 		require.NoError(t, err)
@@ -109,7 +107,7 @@ func TestDefaultLog(t *testing.T) {
 func TestPanicsOfCallbacksAreHarmless(t *testing.T) {
 	for _, which := range []string{"OnError", "Observer", "both"} {
 		bubble(t, which, func(t *testing.T) {
-			store := newFaulty()
+			store := plain(newStore(t))
 			var mu sync.Mutex
 			told := make(map[string]int)
 			options := readthrough.Options{BreakerFailures: -1, OnError: func(e *readthrough.OpError) {
@@ -166,87 +164,6 @@ func TestOpErrors(t *testing.T) {
 	}
 }
 
-var errCause = errors.New("the cause")
-
-// TestLoadStart: the load function gets the context that LoadStart returns, and so do LoadEnd and
-// RefusedFill. A LoadStart that returns nil or panics changes nothing.
-func TestLoadStart(t *testing.T) {
-	type spanKey struct{}
-	for name, bulk := range map[string]bool{"single": false, "bulk": true} {
-		bubble(t, name, func(t *testing.T) {
-			var got []string
-			note := func(what string) func(context.Context, readthrough.Event) {
-				return func(ctx context.Context, e readthrough.Event) {
-					got = append(got, fmt.Sprintf("%s %s %d %v %v", what, e.Key, e.Count, ctx.Value(spanKey{}), ctx.Value(contextKey{})))
-				}
-			}
-			start := func(ctx context.Context, e readthrough.Event) context.Context {
-				note("start")(ctx, e)
-				return context.WithValue(ctx, spanKey{}, "span")
-			}
-			observe := readthrough.Observer{
-				LoadStart: func(ctx context.Context, e readthrough.Event) context.Context { return start(ctx, e) },
-				LoadEnd:   note("end"), RefusedFill: note("refused"),
-			}
-			s := newScope(t, with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.Observer = observe }),
-				with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) { o.OnError = func(*readthrough.OpError) {} }))
-			ctx := context.WithValue(t.Context(), contextKey{}, "reader")
-			read := func() {
-				t.Helper()
-				load := func(ctx context.Context) (int, error) {
-					got = append(got, fmt.Sprint("load ", ctx.Value(spanKey{})))
-					return 1, s.Invalidate(ctx, "k")
-				}
-				if bulk {
-					values, err := readthrough.WrapMany(ctx, s, []string{"k"}, self, many(load))
-					require.NoError(t, err)
-					require.Equal(t, map[string]int{"k": 1}, values)
-				} else {
-					value, err := readthrough.Wrap(ctx, s, "k", load)
-					want(t, "Wrap", value, err, 1)
-				}
-				synctest.Wait()
-			}
-			read()
-			require.Equal(t, []string{"start k 1 <nil> reader", "load span", "end k 1 span reader", "refused k 1 span reader"}, got)
-			for _, start = range []func(context.Context, readthrough.Event) context.Context{
-				func(context.Context, readthrough.Event) context.Context { return nil },
-				func(context.Context, readthrough.Event) context.Context { panic("LoadStart") },
-			} {
-				got = nil
-				read()
-				require.Equal(t, []string{"load <nil>", "end k 1 <nil> reader", "refused k 1 <nil> reader"}, got)
-			}
-		})
-	}
-}
-
-// TestObserverUsesTheCache: the observer is told after the call has landed, so that an invalidation of
-// the key in it does not wait for itself.
-func TestObserverUsesTheCache(t *testing.T) {
-	bubble(t, "", func(t *testing.T) {
-		store := newFaulty()
-		store.fail(faultError, "set")
-		var s *readthrough.CachedScope
-		told := 0
-		s = newScope(t, on(store), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
-			o.OnError = func(e *readthrough.OpError) {
-				told++
-				assert.NoError(t, s.Invalidate(t.Context(), e.Key), "in OnError")
-			}
-			o.Observer.Error = func(ctx context.Context, e *readthrough.OpError) {
-				told++
-				assert.NoError(t, s.Invalidate(ctx, e.Key), "in the observer")
-			}
-		}))
-		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
-		want(t, "Wrap", value, err, 1)
-		synctest.Wait()
-		assert.Equal(t, 2, told, "told of the fill that failed")
-		wantIdle(t, s)
-	})
-}
-
 // TestWhatIsNoErrorOfTheStore: a request that was not made because the breaker is open, or that ended
 // because the reader had no time, is neither reported nor counted.
 func TestWhatIsNoErrorOfTheStore(t *testing.T) {
@@ -259,7 +176,7 @@ func TestWhatIsNoErrorOfTheStore(t *testing.T) {
 		"no time":      {faultHang, time.Millisecond, nil},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			store, src := newFaulty(), newSource(1)
+			store, src := plain(newStore(t)), newSource(1)
 			store.fail(test.fault, "get")
 			var told reports
 			s := newScope(t, on(store), told.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {

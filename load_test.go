@@ -60,19 +60,6 @@ func TestLoadDecidesHowLongItIsStored(t *testing.T) {
 	}
 }
 
-// wantStoredFor fails the test unless key leaves the store in exactly d.
-func wantStoredFor(t *testing.T, store provider.CacheProvider, key string, d time.Duration) {
-	t.Helper()
-	if d > 0 {
-		time.Sleep(d - 1)
-		_, ok := stored(t, store, key)
-		assert.True(t, ok, "gone before %v", d)
-		time.Sleep(1)
-	}
-	_, ok := stored(t, store, key)
-	assert.False(t, ok, "still stored after %v", d)
-}
-
 // A TTL of a load is one: its end is followed by the stale window, and jitter
 // applies to it.
 func TestLoadDecidesItsTTLAndTheStaleWindowFollows(t *testing.T) {
@@ -320,7 +307,7 @@ func TestBulkLoadDecidesPerID(t *testing.T) {
 					return values, nil
 				})
 				assert.Error(t, err)
-				assert.Equal(t, fails, errors.Is(err, errDatabase))
+				assert.Equal(t, fails, errors.Is(err, errDatabase), "error %v", err)
 				assert.Len(t, got, 4)
 				for id, value := range map[string]int{"same": 1, "changed": 2, "long": 2, "unstored": 2} {
 					wantResult(t, id, got[id], nil, readthrough.Result[int]{Value: value, Source: readthrough.FromLoad})
@@ -342,33 +329,25 @@ func TestBulkLoadDecidesPerID(t *testing.T) {
 // A store with leases gets a confirmed value without its bytes.
 func TestConfirmedValueIsNotSentAgain(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		store := &fillRecorder{leaseStore: &leaseStore{newLeaseServer(), &network{}}}
-		s := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
+		store := newLeaseDouble()
+		var fills []provider.Fill
+		store.around("fill", func(_ context.Context, r *request, fill func() error) error {
+			fills = append(fills, r.fills...)
+			return fill()
+		})
+		s := newScope(t, on(store.as(likeShared)), serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Hour }))
 		source := conditional{value: 7, version: 1}
 		for range 2 {
 			_, err := readthrough.Wrap(t.Context(), s, "k:1", source.load)
 			require.NoError(t, err)
 			time.Sleep(time.Minute)
 		}
-		fills := store.fills
 		if assert.Len(t, fills, 2, "the second fill extends") {
 			assert.False(t, fills[0].Extend, "the second fill extends")
 			assert.True(t, fills[1].Extend, "the second fill extends")
 			assert.Equal(t, "1", fills[1].Entry.Validator, "the second fill extends")
 		}
 	})
-}
-
-// fillRecorder keeps what it was asked to store.
-type fillRecorder struct {
-	*leaseStore
-
-	fills []provider.Fill
-}
-
-func (s *fillRecorder) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
-	s.fills = append(s.fills, fills...)
-	return s.leaseStore.Fill(ctx, fills)
 }
 
 // What a load says after its timeout is not used, as what it returns.
