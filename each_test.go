@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -79,63 +77,84 @@ func TestEachAbsence(t *testing.T) {
 	}
 }
 
-// What ends one id ends the bulk load: no other id is begun, those under way are
-// cancelled, and what has been loaded is kept.
+// An id that fails, in whatever way, fails alone: the others are loaded and stored, and the errors come
+// back with their ids.
 func TestEachFailure(t *testing.T) {
 	for _, failure := range failures {
-		for _, limit := range []int{1, 2} {
-			t.Run(fmt.Sprint(failure.name, " limit ", limit), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					s := newScope(t)
-					var mu sync.Mutex // guards following
-					begun, cancelled := "", ""
-					load := readthrough.Each(limit, func(ctx context.Context, id string) (int, error) {
-						mu.Lock()
-						begun += id
-						mu.Unlock()
-						switch id {
-						case "a":
-							return 1, nil
-						case "b": // under way beside the one that fails, if the limit allows
-							if limit == 1 {
-								return 2, nil
-							}
-							select {
-							case <-ctx.Done():
-								mu.Lock()
-								defer mu.Unlock()
-								cancelled = id
-								return 0, ctx.Err()
-							case <-time.After(time.Hour):
-								return 2, nil
-							}
-						case "x":
-							time.Sleep(time.Second)
-							return 0, failure.fail()
-						default:
-							return 3, nil
-						}
-					})
-					began := time.Now()
-					values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b", "x", "c", "d"}, self, load)
-					assert.True(t, failure.check(err), "error %v", err)
-					assert.Equal(t, time.Second, time.Since(began), "took")
-					wantedValues, wantedCancelled := map[string]int{"a": 1, "b": 2}, ""
-					if limit == 2 {
-						wantedValues, wantedCancelled = map[string]int{"a": 1}, "b"
+		for _, limit := range []int{1, 2, 10} {
+			bubble(t, fmt.Sprint(failure.name, " limit ", limit), func(t *testing.T) {
+				s := newScope(t)
+				load := readthrough.Each(limit, func(_ context.Context, id string) (int, error) {
+					switch id {
+					case "x", "y":
+						return 0, failure.fail()
+					case "none":
+						return 0, readthrough.ErrNotFound
+					default:
+						return len(id), nil
 					}
-					assert.Equal(t, wantedValues, values)
-					assert.Equal(t, wantedCancelled, cancelled, "cancelled")
-					assert.False(t, strings.ContainsAny(begun, "cd"), "begun: %q, although x had failed", begun)
-					again := newTable("a", "b", "x", "c", "d")
-					values, err = readMany(t.Context(), s, again, "a", "x")
-					wantMany(t, "after the failure", values, err, map[string]int{"a": 1, "x": 3})
-					again.wantAsked(t, "x")
-					wantIdle(t, s)
 				})
+				single := wrapAsync(t.Context(), s, "other", newSource(9).load)
+				<-single
+				values, err := readthrough.WrapMany(t.Context(), s, []string{"x", "a", "none", "y", "bb", "ccc"}, self, load)
+				assert.True(t, failure.check(err), "error %v", err)
+				assert.ErrorContains(t, err, "id x: ")
+				assert.ErrorContains(t, err, "id y: ")
+				assert.Equal(t, map[string]int{"a": 1, "bb": 2, "ccc": 3}, values)
+				again := newTable("a", "bb", "ccc", "x", "y", "none")
+				_, err = readMany(t.Context(), s, again, "x", "a", "none", "bb", "ccc")
+				assert.NoError(t, err)
+				again.wantAsked(t, "x") // the others are stored, and the absence
+				wantIdle(t, s)
 			})
 		}
 	}
+}
+
+// A reader of one id that has joined the bulk load gets the error of that id, or its value.
+func TestJoinersOfEachGetTheErrorOfTheirID(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t)
+		load := readthrough.Each(2, func(_ context.Context, id string) (int, error) {
+			time.Sleep(time.Second)
+			if id == "x" {
+				return 0, errDatabase
+			}
+			return 1, nil
+		})
+		bulk := async(func() (map[string]int, error) {
+			return readthrough.WrapMany(t.Context(), s, []string{"a", "x"}, self, load)
+		})
+		synctest.Wait()
+		good, bad := wrapAsync(t.Context(), s, "a", newSource(2).load), wrapAsync(t.Context(), s, "x", newSource(2).load)
+		assert.ErrorIs(t, (<-bulk).err, errDatabase)
+		r := <-good
+		want(t, "the good id", r.value, r.err, 1)
+		r = <-bad
+		assert.ErrorIs(t, r.err, errDatabase)
+		assert.ErrorContains(t, r.err, "id x: ")
+		wantIdle(t, s)
+	})
+}
+
+// The end of the load's context ends the run: ids that were not begun are neither loaded nor absent.
+func TestEachEndsWithItsContext(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var begun atomic.Int64
+		load := readthrough.Each(1, func(ctx context.Context, id string) (int, error) {
+			if begun.Add(1) == 2 {
+				<-ctx.Done()
+				return 0, ctx.Err()
+			}
+			return 1, nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		values, err := load(ctx, []string{"a", "b", "c", "d"})
+		assert.Equal(t, map[string]int{"a": 1}, values)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, int64(2), begun.Load(), "begun")
+	})
 }
 
 // Goexit in one id and an error in another: the load has failed, whichever is told.

@@ -77,10 +77,8 @@ func (g *flights) wait(ctx context.Context, c *call, hasFallback bool) error {
 		switch {
 		case c.final.Load():
 			return nil
-		case c.cause() == context.Canceled && hasFallback: //nolint:errorlint // the very cause of leave
-			return ErrStillLoading
 		case c.cause() == context.Canceled: //nolint:errorlint // the very cause of leave
-			return g.awaitEnd(ctx, c)
+			return g.awaitEnd(ctx, c, hasFallback)
 		}
 	}
 	return g.leave(ctx, c, contextEnded)
@@ -221,7 +219,7 @@ func (g *flights) endingLocked(f *flight) {
 
 // awaitEnd waits for the end of a load that was cancelled before the reader came. Its outcome may be a
 // value all the same. If it is an error, the reader loads: the error is that of the readers who left.
-func (g *flights) awaitEnd(ctx context.Context, c *call) error {
+func (g *flights) awaitEnd(ctx context.Context, c *call, hasFallback bool) error {
 	landing := g.landingOf(c)
 	if landing == nil {
 		return nil
@@ -232,9 +230,17 @@ func (g *flights) awaitEnd(ctx context.Context, c *call) error {
 		defer timer.Stop()
 		timeout = timer.C
 	}
+	var soft <-chan time.Time
+	if hasFallback && g.options.SoftLoadTimeout > 0 {
+		timer := time.NewTimer(g.options.SoftLoadTimeout)
+		defer timer.Stop()
+		soft = timer.C
+	}
 	select {
 	case <-landing:
 		return nil
+	case <-soft:
+		return ErrStillLoading
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timeout:
@@ -264,14 +270,15 @@ func (c *call) wasLeft() bool {
 	return c.abandoned && c.cause() == context.Canceled //nolint:errorlint // the very cause of leave
 }
 
-// overLocked reports whether the wait for c is over, so that nobody can join it. If the load was
-// cancelled before its outcomes were there, it abandons c. The readers of c do so too, when they
-// wake. But a load in the background has no reader, and a reader of several calls may be waiting for
-// another one.
+// overLocked reports whether c is over for a reader of that purpose that comes now. If the load was
+// cancelled before its outcomes were there, overLocked abandons c. The readers of c do so too, when
+// they wake. But a load in the background has no reader, and a reader of several calls may be waiting
+// for another one.
 //
-// LoadTimeout may end while the fill is under way. A reader that joined then would not wait, and a
-// Refresh, which does not take the outcome of an older load, would join it again and again.
-func (g *flights) overLocked(c *call) bool {
+// LoadTimeout may end while the fill is under way. Then a reader takes the outcome, without waiting for
+// the fill. A Refresh wants a later load: it would join c, not wait, not take the outcome, and join c
+// again, without end.
+func (g *flights) overLocked(c *call, purpose purpose) bool {
 	select {
 	case <-c.over:
 	default:
@@ -279,8 +286,9 @@ func (g *flights) overLocked(c *call) bool {
 	}
 	if c.stage < stageLoaded {
 		g.abandonLocked(c)
+		return true
 	}
-	return true
+	return purpose == toReplace
 }
 
 // awaitLanding waits until c has landed. Only an invalidation that found a flight of c filling does

@@ -111,13 +111,16 @@ func TestLastReaderOutCancelsTheLoad(t *testing.T) {
 		<-second
 		synctest.Wait()
 		assert.ErrorIs(t, load.Err(), context.Canceled, "the context of the load that nobody waits for")
-		// The load goes on: it pays no attention. A new reader does not join it.
+		// The load goes on: it pays no attention. A new reader waits for it.
 		fresh := newSource("new")
-		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
-		want(t, "reader after the last one left", value, err, "new")
+		third := wrapAsync(t.Context(), s, "k", fresh.load)
+		synctest.Wait()
+		wantLoads(t, &fresh.loads, 0)
 		close(src.gate)
+		r := <-third
+		want(t, "reader after the last one left", r.value, r.err, "old")
 		wantIdle(t, s)
-		value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
 		want(t, "reader after the cancelled load returned", value, err, "new")
 		wantLoads(t, &fresh.loads, 1)
 		assert.Zero(t, s.Stats().RefusedFills, "refused fills: none was because of an invalidation")

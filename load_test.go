@@ -81,8 +81,6 @@ func TestLoadDecidesItsTTLAndTheStaleWindowFollows(t *testing.T) {
 // What makes no sense fails the load, and nothing is stored.
 func TestBadDecisions(t *testing.T) {
 	for want, say := range map[string]func(*readthrough.Load){
-		"Load.SetTTL: 0s: must be positive":                                           func(l *readthrough.Load) { l.SetTTL(0) },
-		"Load.SetTTL: -1ns: must be positive":                                         func(l *readthrough.Load) { l.SetTTL(-1) },
 		`Load.NotModified: key "k:1": there is no value that this load would replace`: func(l *readthrough.Load) { l.NotModified() },
 	} {
 		onEachPath(t, func(*readthrough.ScopeOptions) {}, func(t *testing.T, p *path) {
@@ -92,6 +90,59 @@ func TestBadDecisions(t *testing.T) {
 				assert.True(t, strings.HasPrefix(err.Error(), "readthrough: "+want), "error %v", err)
 			}
 			wantStoredFor(t, p.store, "k:1", 0)
+		})
+	}
+}
+
+// A source says that what it has is over already, as by max-age=0: it is served, and not stored, and
+// what it would replace is removed.
+func TestTTLThatIsOver(t *testing.T) {
+	for _, ttl := range []time.Duration{0, -1, -time.Hour} {
+		onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour }, func(t *testing.T, p *path) {
+			got, err := p.read(decided(func(l *readthrough.Load) { l.SetTTL(ttl) }))
+			require.NoError(t, err)
+			assert.Equal(t, readthrough.FromLoad, got.Source)
+			wantStoredFor(t, p.store, "k:1", 0)
+			_, err = p.read(func(context.Context) (int, error) { return 2, nil })
+			require.NoError(t, err)
+			_, err = readthrough.Refresh(t.Context(), p.scope, "k:1", func(ctx context.Context) (int, error) {
+				readthrough.LoadOf(ctx, "k:1").SetTTL(ttl)
+				return 3, nil
+			})
+			require.NoError(t, err)
+			wantStoredFor(t, p.store, "k:1", 0) // not the old value, which the source has replaced
+		})
+	}
+}
+
+// What a load has marked as DoNotStore is for the reader that began it. Those that have joined load for
+// themselves, all at once: what the first one saw may not be committed.
+func TestDoNotStoreKeepsJoinersAway(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t)
+			private := func(ctx context.Context) (int, error) {
+				time.Sleep(time.Second)
+				readthrough.LoadOf(ctx, "k").DoNotStore()
+				return 1, nil
+			}
+			first := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", private) })
+			synctest.Wait()
+			committed := newSource(2)
+			committed.take(time.Second)
+			began := time.Now()
+			var joiners []<-chan result[readthrough.Result[int]]
+			for range 3 {
+				joiners = append(joiners, async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", committed.load) }))
+			}
+			r := <-first
+			wantResult(t, "first", r.value, r.err, readthrough.Result[int]{Value: 1, Source: readthrough.FromLoad})
+			for _, joiner := range joiners {
+				r := <-joiner
+				wantResult(t, "joiner", r.value, r.err, readthrough.Result[int]{Value: 2, Source: readthrough.FromLoad})
+			}
+			assert.Equal(t, 2*time.Second, time.Since(began), "the joiners have loaded one after the other")
+			wantIdle(t, s)
 		})
 	}
 }
@@ -299,7 +350,7 @@ func TestBulkLoadDecidesPerID(t *testing.T) {
 					readthrough.LoadOf(ctx, "changed").SetValidator("2")
 					readthrough.LoadOf(ctx, "long").SetTTL(2 * time.Hour)
 					readthrough.LoadOf(ctx, "unstored").DoNotStore()
-					readthrough.LoadOf(ctx, "failed").SetTTL(-1)
+					readthrough.LoadOf(ctx, "failed").NotModified() // there is nothing that it would replace
 					values := map[string]int{"changed": 2, "long": 2, "unstored": 2, "failed": 2}
 					if fails {
 						return values, errDatabase

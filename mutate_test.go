@@ -3,7 +3,9 @@ package readthrough_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,43 +114,111 @@ func TestMutateReaderTriggeredByEmit(t *testing.T) {
 	})
 }
 
+// TestMutateFailedWrite: after an error, a panic or a Goexit of the write, nobody knows what it has
+// changed. What it may have made stale is invalidated, and nothing is emitted.
 func TestMutateFailedWrite(t *testing.T) {
-	errWrite := errors.New("constraint violated")
-	mutation := func(r *rig, d *diary, write func(context.Context) (string, error)) readthrough.Mutation[string] {
-		return readthrough.Mutation[string]{
-			Write:      write,
-			Invalidate: func(string) readthrough.Targets { d.note("targets"); return keysOf("k") },
-			Emit:       func(context.Context, string) error { d.note("emit"); return nil },
+	errWrite := errors.New("the connection broke during the commit")
+	outcomes := map[string]struct {
+		end       func() error
+		unchanged bool
+	}{
+		"error":             {end: func() error { return errWrite }},
+		"panic":             {end: func() error { panic(errWrite) }},
+		"Goexit":            {end: func() error { runtime.Goexit(); return nil }},
+		"unchanged":         {end: func() error { return readthrough.ErrUnchanged }, unchanged: true},
+		"unchanged, reason": {end: func() error { return fmt.Errorf("%w: %w", readthrough.ErrUnchanged, errWrite) }, unchanged: true},
+	}
+	targets := map[string]func(*readthrough.Mutation[string]){
+		"Targets": func(m *readthrough.Mutation[string]) { m.Targets = keysOf("k") },
+		"Hold":    func(m *readthrough.Mutation[string]) { m.Hold = keysOf("k") },
+		"Invalidate": func(m *readthrough.Mutation[string]) {
+			m.Invalidate = func(string) readthrough.Targets { return keysOf("k") }
+		},
+		"an Invalidate that panics": func(m *readthrough.Mutation[string]) {
+			m.Targets = keysOf("k")
+			m.Invalidate = func(result string) readthrough.Targets { return keysOf(result[len("system:"):]) }
+		},
+	}
+	for name, outcome := range outcomes {
+		for how, set := range targets {
+			if how == "Invalidate" && (name == "panic" || name == "Goexit") {
+				continue // nothing is known without a result
+			}
+			bubble(t, name+", "+how, func(t *testing.T) {
+				r := newRig(t, readthrough.Options{}, 0)
+				r.read("k")
+				m := readthrough.Mutation[string]{
+					Write: func(context.Context) (string, error) { r.set("2"); return "", outcome.end() },
+					Emit:  func(context.Context, string) error { t.Error("emitted"); return nil },
+				}
+				set(&m)
+				done := async(func() (got string, err error) {
+					defer func() {
+						if p := recover(); p != nil {
+							err, _ = p.(error)
+						}
+					}()
+					return readthrough.Mutate(t.Context(), r.scope, m)
+				})
+				if name == "Goexit" {
+					synctest.Wait() // the goroutine has ended, and says nothing
+				} else {
+					end := <-done
+					assert.Empty(t, end.value, "the result of a write that has failed")
+					if !outcome.unchanged {
+						assert.ErrorIs(t, end.err, errWrite)
+					}
+					assert.Equal(t, outcome.unchanged, errors.Is(end.err, readthrough.ErrUnchanged))
+				}
+				if outcome.unchanged {
+					assert.Zero(t, r.scope.Stats().Invalidations, "Stats().Invalidations")
+					r.expectRead("k", "1", false)
+				} else {
+					r.expectRead("k", "2", true)
+				}
+			})
 		}
 	}
-	bubble(t, "error", func(t *testing.T) {
+}
+
+// TestMutateFailedWriteThatIsPending: the error says both.
+func TestMutateFailedWriteThatIsPending(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
 		r := newRig(t, readthrough.Options{}, 0)
 		r.read("k")
-		d := r.diary()
-		got, err := readthrough.Mutate(t.Context(), r.scope, mutation(r, d, func(context.Context) (string, error) {
-			return "half done", errWrite
-		}))
-		assert.Empty(t, got, "Mutate returns the error of the write alone")
-		assert.Same(t, errWrite, err, "Mutate returns the error of the write as it is")
-		d.expect(t)
-		r.expectRead("k", "1", false)
-		assert.Zero(t, r.scope.Stats().Invalidations, "Stats().Invalidations")
+		r.store.fail(faultError, "delete")
+		errWrite := errors.New("nobody knows")
+		_, err := readthrough.Mutate(t.Context(), r.scope, readthrough.Mutation[int]{
+			Targets: keysOf("k"), Write: func(context.Context) (int, error) { r.set("2"); return 0, errWrite },
+		})
+		assert.ErrorIs(t, err, errWrite)
+		assert.ErrorIs(t, err, readthrough.ErrInvalidationPending)
+		r.expectRead("k", "2", true)
 	})
-	bubble(t, "panic", func(t *testing.T) {
-		r := newRig(t, readthrough.Options{}, 0)
-		r.read("k")
-		d := r.diary()
-		func() {
-			defer func() {
-				got, ok := recover().(error)
-				assert.True(t, ok, "recovered: the panic of the write")
-				assert.ErrorIs(t, got, errWrite, "recovered: the panic of the write")
+}
+
+// TestMutateGivesItsHoldUp, however the write ends.
+func TestMutateGivesItsHoldUp(t *testing.T) {
+	for name, end := range map[string]func() error{
+		"error":     func() error { return errDatabase },
+		"unchanged": func() error { return readthrough.ErrUnchanged },
+		"panic":     func() error { panic(errDatabase) },
+		"Goexit":    func() error { runtime.Goexit(); return nil },
+	} {
+		bubble(t, name, func(t *testing.T) {
+			a, _, _, server := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+			go func() {
+				defer func() { _ = recover() }()
+				_, _ = readthrough.Mutate(t.Context(), a, readthrough.Mutation[int]{
+					Hold: keysOf("k"), Write: func(context.Context) (int, error) { return 0, end() },
+				})
 			}()
-			_, _ = readthrough.Mutate(t.Context(), r.scope, mutation(r, d, func(context.Context) (string, error) { panic(errWrite) }))
-		}()
-		d.expect(t)
-		r.expectRead("k", "1", false)
-	})
+			synctest.Wait()
+			server.mu.Lock()
+			defer server.mu.Unlock()
+			assert.Empty(t, server.holds, "holds")
+		})
+	}
 }
 
 // TestMutateTargetsOfTheResult: what a write made stale may only be known after

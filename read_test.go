@@ -189,7 +189,7 @@ func TestReaderIsTooLateOnce(t *testing.T) {
 			s, src := newScope(t, on(store.as(likeShared))), newSource(1)
 			src.take(time.Second)
 			load := func(ctx context.Context) (int, error) {
-				readthrough.LoadOf(ctx, "k").DoNotStore()
+				readthrough.LoadOf(ctx, "k").SetTTL(0) // it is served, and not stored
 				return src.load(ctx)
 			}
 			first := wrapAsync(t.Context(), s, "k", load)

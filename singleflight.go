@@ -106,7 +106,7 @@ func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 	if r.began == 0 {
 		r.began = g.clock
 	}
-	missing := g.findLocked(r.items)
+	missing := g.findLocked(r.items, r.purpose)
 	j.others = len(r.items) - missing
 	if missing > 0 {
 		j.own = g.createLocked(r.items, missing, r.purpose, r.stored)
@@ -130,11 +130,11 @@ func (g *flights) join(ctx context.Context, r *request) (j joined, err error) {
 
 // findLocked finds the flights that the items join: of each key the one that can be joined, or the one
 // that is about to end. It returns the number of items that have none.
-func (g *flights) findLocked(items []item) (missing int) {
+func (g *flights) findLocked(items []item, purpose purpose) (missing int) {
 	for n := range items {
 		i := &items[n]
 		if i.flight = nil; !i.alone {
-			if i.flight = g.joinableLocked(i.key); i.flight == nil {
+			if i.flight = g.joinableLocked(i.key, purpose); i.flight == nil {
 				i.flight = g.ending[i.key]
 			}
 		}
@@ -158,7 +158,7 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 	missing := 0
 	for n := range items {
 		i := &items[n]
-		if i.flight = g.joinableLocked(i.key); i.flight != nil {
+		if i.flight = g.joinableLocked(i.key, toRead); i.flight != nil {
 			continue
 		}
 		if g.bypassLocked(i.key) || g.ending[i.key] != nil || g.failures.backsOff(i.key, now) {
@@ -197,12 +197,12 @@ func (g *flights) startPut(ctx context.Context, key string) *call {
 // joinableLocked returns the flight of key that a reader may join now, or nil. Only the newest
 // flight that is not a put's can be one. A call whose context has ended is over, although nobody
 // may have noticed yet: to join it would only bring its error.
-func (g *flights) joinableLocked(key string) *flight {
+func (g *flights) joinableLocked(key string, purpose purpose) *flight {
 	f := g.live[key]
 	for f != nil && f.call.purpose == toPut {
 		f = f.next
 	}
-	if f == nil || !f.fence.mayJoin() || g.overLocked(f.call) {
+	if f == nil || !f.fence.mayJoin() || g.overLocked(f.call, purpose) {
 		return nil
 	}
 	return f

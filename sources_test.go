@@ -155,6 +155,6 @@ func isPanicWith(value any) func(error) bool {
 	return func(err error) bool {
 		var p *readthrough.PanicError
 		return errors.As(err, &p) && p.Value == value && strings.Contains(string(p.Stack), "_test.go") &&
-			strings.Contains(p.Error(), fmt.Sprint(value))
+			strings.Contains(p.Error(), fmt.Sprint(value)) && !strings.Contains(p.Error(), "goroutine ")
 	}
 }
