@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/readthrough/readthrough/provider"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // Each makes a load function for [WrapMany] from one that loads a single id. At most limit of them

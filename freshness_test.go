@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -179,4 +181,68 @@ func TestAbsenceSurvivesAnOutage(t *testing.T) {
 		_, err = p.read(func(context.Context) (int, error) { return 1, nil })
 		_ = err // within RetryAfter it may be the error of before
 	})
+}
+
+// countedEntries is a memory store that counts the entries that it is asked for: a value alone is none.
+type countedEntries struct {
+	*memory.Store
+
+	entries *atomic.Int64
+}
+
+func (s countedEntries) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
+	s.entries.Add(1)
+	return s.Store.Get(ctx, key)
+}
+
+func (s countedEntries) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	s.entries.Add(int64(len(keys)))
+	return s.Store.GetMany(ctx, keys)
+}
+
+// A hit asks for the value alone, but not where values are loaded ahead of time, since only the entry
+// tells when.
+func TestHitsAskForValues(t *testing.T) {
+	reads := map[string]func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (int, error)) (int, error){
+		"single": func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (int, error)) (int, error) {
+			return readthrough.Wrap(ctx, s, "k", load)
+		},
+		"bulk": func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (int, error)) (int, error) {
+			values, err := readthrough.WrapMany(ctx, s, []string{"k"}, self, many(load))
+			return values["k"], err
+		},
+	}
+	for name, scope := range map[string]struct {
+		change func(*readthrough.ScopeOptions)
+		ahead  bool
+	}{
+		"revalidate": {func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Minute }, false},
+		"on error":   {func(so *readthrough.ScopeOptions) { so.StaleIfError = time.Minute }, false},
+		"ahead":      {func(so *readthrough.ScopeOptions) { so.RefreshAheadFactor = 0.5 }, true},
+		"lottery":    {func(so *readthrough.ScopeOptions) { so.XFetchBeta = 1 << 40 }, true}, // which everybody wins
+	} {
+		for kind, read := range reads {
+			bubble(t, name+"/"+kind, func(t *testing.T) {
+				store, src := countedEntries{newStore(t), new(atomic.Int64)}, newSource(1)
+				src.take(time.Second)
+				s := newScope(t, on(store), serving(scope.change))
+				_, err := read(t.Context(), s, src.load)
+				require.NoError(t, err)
+				before := store.entries.Load()
+				time.Sleep(59 * time.Second)
+				value, err := read(t.Context(), s, src.load)
+				want(t, "a hit", value, err, 1)
+				if !scope.ahead {
+					assert.Equal(t, before, store.entries.Load(), "it has asked for an entry")
+				}
+				time.Sleep(2 * time.Second)
+				if scope.ahead {
+					wantLoads(t, &src.loads, 2)
+				} else {
+					wantLoads(t, &src.loads, 1)
+				}
+				wantIdle(t, s)
+			})
+		}
+	}
 }

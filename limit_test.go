@@ -2,7 +2,9 @@ package readthrough_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
@@ -421,4 +423,150 @@ func wantIdleBut(t *testing.T, s *readthrough.CachedScope, inFlight int) {
 	t.Helper()
 	synctest.Wait()
 	assert.Equal(t, inFlight, s.Stats().InFlight, "keys in flight")
+}
+
+var limitSeed = flag.Uint64("limit.seed", 0, "seed of the random programs of nested loads; 0: a random one")
+
+// nest has scopes of one cache with a limit, whose loads read keys of each other. It counts the loads
+// that run at once in a scope. A load that has begun to read does not count: others may run in its place.
+type nest struct {
+	limit  int
+	read   reading[int]
+	scopes []*readthrough.CachedScope
+
+	mu      sync.Mutex // guards following
+	running []int
+	most    []int
+}
+
+func newNest(t *testing.T, scopes, limit int, read reading[int]) *nest {
+	t.Helper()
+	n := &nest{limit: limit, read: read, running: make([]int, scopes), most: make([]int, scopes)}
+	cache := newCache(t, newStore(t), readthrough.Options{})
+	for i := range scopes {
+		s, err := cache.Scope(fmt.Sprint("s", i), readthrough.ScopeOptions{TTL: time.Hour, MaxLoads: limit})
+		require.NoError(t, err)
+		n.scopes = append(n.scopes, s)
+	}
+	return n
+}
+
+// count counts a load that begins, or that ends or reads for the first time.
+func (n *nest) count(scope, by int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.running[scope] += by
+	n.most[scope] = max(n.most[scope], n.running[scope])
+}
+
+// load returns a load function of a scope, which takes that long before each of its steps and at its
+// end.
+func (n *nest) load(scope int, takes time.Duration, steps ...func(context.Context) error) func(context.Context) (int, error) {
+	return func(ctx context.Context) (int, error) {
+		n.count(scope, 1)
+		left := sync.OnceFunc(func() { n.count(scope, -1) })
+		defer left()
+		for _, step := range steps {
+			time.Sleep(takes)
+			left()
+			if err := step(ctx); err != nil {
+				return 0, err
+			}
+		}
+		time.Sleep(takes)
+		return 1, nil
+	}
+}
+
+// check waits for readers, and fails the test if something is left over.
+func (n *nest) check(t *testing.T, what string, readers []<-chan result[readthrough.Result[int]]) {
+	t.Helper()
+	for _, reader := range readers {
+		select {
+		case r := <-reader:
+			want(t, what, r.value.Value, r.err, 1)
+		case <-time.After(time.Hour):
+			require.Fail(t, "a read does not end", what)
+		}
+	}
+	for i, s := range n.scopes {
+		wantIdle(t, s)
+		assert.LessOrEqual(t, n.most[i], n.limit, "%s: loads of scope %d that ran at once", what, i)
+	}
+}
+
+// A load that has a place of one scope reads a key that is queued in the next one, behind loads that
+// do the same, and so on in a circle. In whatever order that comes about, all reads end.
+func TestLoadsThatQueueForEachOther(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for name, read := range resultReads[int]() {
+		for _, size := range []struct{ scopes, limit int }{{2, 1}, {3, 1}, {2, 2}, {3, 2}} {
+			bubble(t, fmt.Sprintf("%s/%d scopes, %d places", name, size.scopes, size.limit), func(t *testing.T) {
+				for range 50 {
+					n := newNest(t, size.scopes, size.limit, read)
+					order := rng.Perm(2 * size.scopes * size.limit) // when each of the following happens
+					at := func(i int) time.Duration { return time.Duration(order[i]+1) * time.Second }
+					var readers []<-chan result[readthrough.Result[int]]
+					for i := range size.scopes * size.limit {
+						scope, next, queued := i%size.scopes, (i+1)%size.scopes, fmt.Sprint("queued ", i)
+						load := n.load(next, time.Minute)
+						readers = append(readers, async(func() (readthrough.Result[int], error) { // it has a place
+							return read(t.Context(), n.scopes[scope], fmt.Sprint("holder ", i), n.load(scope, at(2*i), func(ctx context.Context) error {
+								_, err := read(ctx, n.scopes[next], queued, load)
+								return err
+							}))
+						}), async(func() (readthrough.Result[int], error) {
+							time.Sleep(at(2*i + 1))
+							return read(t.Context(), n.scopes[next], queued, load)
+						}))
+					}
+					n.check(t, fmt.Sprint(order), readers)
+				}
+			})
+		}
+	}
+}
+
+// Loads of a few scopes come at random times, take a while, and read keys that are loaded later or
+// already, alone or several at once. All reads end, and no more loads run at once than may.
+func TestRandomNestedLoads(t *testing.T) {
+	if *limitSeed == 0 {
+		*limitSeed = rand.Uint64()
+	}
+	t.Logf("run again with -limit.seed=%d", *limitSeed)
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			for round := range 100 {
+				rng := rand.New(rand.NewPCG(*limitSeed, uint64(round))) //nolint:gosec // not negative
+				n := newNest(t, 1+rng.IntN(3), 1+rng.IntN(3), read)
+				keys := 3 + rng.IntN(12)
+				scopeOf := func(i int) int { return i * 7 % 5 % len(n.scopes) }
+				var readers []<-chan result[readthrough.Result[int]]
+				for i := range keys { // each reads only keys that come after it
+					var steps []func(context.Context) error
+					for range rng.IntN(3) {
+						scope := rng.IntN(len(n.scopes))
+						var ids []string
+						for j := i + 1; j < keys; j++ {
+							if scopeOf(j) == scope && rng.IntN(2) == 0 {
+								ids = append(ids, fmt.Sprint(j))
+							}
+						}
+						steps = append(steps, func(ctx context.Context) error {
+							// What it loads itself reads nothing: with it, keys of one load could wait for each other.
+							_, err := readthrough.WrapMany(ctx, n.scopes[scope], ids, self, many(n.load(scope, time.Second)))
+							return err
+						})
+					}
+					load := n.load(scopeOf(i), time.Duration(rng.IntN(3))*time.Second, steps...)
+					comes := time.Duration(rng.IntN(10)) * time.Second
+					readers = append(readers, async(func() (readthrough.Result[int], error) {
+						time.Sleep(comes)
+						return read(t.Context(), n.scopes[scopeOf(i)], fmt.Sprint(i), load)
+					}))
+				}
+				n.check(t, fmt.Sprint("round ", round), readers)
+			}
+		})
+	}
 }

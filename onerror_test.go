@@ -163,3 +163,35 @@ func TestOpErrors(t *testing.T) {
 		require.ErrorIs(t, e, errCause)
 	}
 }
+
+// TestWhatIsNoErrorOfTheStore: a request that was not made because the breaker is open, or that ended
+// because the reader had no time, is neither reported nor counted.
+func TestWhatIsNoErrorOfTheStore(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault fault
+		time  time.Duration // that the reader has
+		want  []string      // what is reported
+	}{
+		"breaker open": {faultError, time.Hour, []string{"get test k"}},
+		"no time":      {faultHang, time.Millisecond, nil},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			store, src := plain(newStore(t)), newSource(1)
+			store.fail(test.fault, "get")
+			var told reports
+			s := newScope(t, on(store), told.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+				o.BreakerFailures = 1
+			}))
+			for range 3 {
+				ctx, cancel := context.WithTimeout(t.Context(), test.time)
+				value, err := readthrough.Wrap(ctx, s, "k", src.load)
+				want(t, "Wrap", value, err, 1)
+				cancel()
+			}
+			synctest.Wait()
+			_, ops := told.all()
+			assert.Equal(t, test.want, ops, "reported")
+			assert.Equal(t, int64(len(test.want)), s.Stats().ProviderErrors, "counted")
+		})
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 var pendingSeed = flag.Uint64("pending.seed", 0, "seed of the pending set's model test; 0: a random one")
@@ -243,3 +245,89 @@ func TestTargetsWithout(t *testing.T) {
 }
 
 func newPendingSet(limit int) pendingSet { return pendingSet{coverSet[uint64]{limit: limit}} }
+
+// TestLaggingSetAgainstTwin compares a laggingSet, in random sequences and at the nanosecond, with a
+// list of invalidations that is searched from end to end.
+func TestLaggingSetAgainstTwin(t *testing.T) {
+	seed := *pendingSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("run again with -pending.seed=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	universe := []string{"", "a", "b", "aa", "ab", "ba", "aab", "abc"}
+	const lag = 10 * time.Second
+	type record struct {
+		twinRecord
+
+		until time.Time
+	}
+	for round := range 200 {
+		synctest.Test(t, func(t *testing.T) {
+			limit := []int{1, 2, 5, 1000}[round%4]
+			set := laggingSet{coverSet[time.Time]{limit: limit}}
+			var twin []record
+			for range 40 {
+				now := time.Now()
+				targets, until := randomTargets(rng, universe), now.Add(lag)
+				set.add(targets, now, until)
+				for _, key := range targets.Keys {
+					twin = append(twin, record{twinRecord{name: key}, until})
+				}
+				for _, prefix := range targets.Prefixes {
+					twin = append(twin, record{twinRecord{prefix: true, name: prefix}, until})
+				}
+				twin = slices.DeleteFunc(twin, func(r record) bool { return !now.Before(r.until) })
+				names := make(map[twinRecord]bool)
+				for _, r := range twin {
+					names[r.twinRecord] = true
+				}
+				if len(names) > limit {
+					twin = []record{{twinRecord{prefix: true}, until}}
+					names = map[twinRecord]bool{{prefix: true}: true}
+				}
+				if set.size() != len(names) {
+					t.Fatalf("size() = %d, the twin has %v", set.size(), twin)
+				}
+				for _, pause := range []time.Duration{0, lag - 1, 1}[:1+2*rng.IntN(2)] {
+					time.Sleep(pause)
+					for _, key := range universe[1:] {
+						want := slices.ContainsFunc(twin, func(r record) bool { return time.Now().Before(r.until) && r.covers(key) })
+						if got := set.covers(key); got != want {
+							t.Fatalf("covers(%q) = %v, the twin has %v", key, got, twin)
+						}
+					}
+				}
+				time.Sleep(time.Duration(rng.IntN(5)) * time.Second)
+			}
+		})
+	}
+}
+
+// TestStuckFillsOfManyKeys: that a store does not return from the fills of many keys, which are then
+// invalidated, takes time in proportion to their number. With their square, 16 times as many keys
+// would take 256 times as long.
+func TestStuckFillsOfManyKeys(t *testing.T) {
+	takes := func(n int) time.Duration {
+		c, created := newCall(n)
+		var targets Targets
+		for i := range created {
+			created[i].key, created[i].fence = fmt.Sprint("key ", i), fence{phase: phaseFilling}
+			c.flights[i] = &created[i]
+			targets.Keys = append(targets.Keys, created[i].key)
+		}
+		var g flights
+		least := time.Hour
+		for range 5 {
+			began := time.Now()
+			if got := g.stuckFills(targets, map[*call]struct{}{c: {}}); len(got) != n {
+				t.Fatalf("%d keys, want %d", len(got), n)
+			}
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	if few, many := takes(1000), takes(16_000); many > 80*few {
+		t.Errorf("1000 keys take %v, and 16,000 keys %v", few, many)
+	}
+}

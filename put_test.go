@@ -428,3 +428,68 @@ func TestReadsDuringAPutDoNotWait(t *testing.T) {
 		})
 	}
 }
+
+// A put whose context has ended before it begins stores what it has written all the same.
+func TestPutWithAnEndedContext(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s := newScope(t, on(store))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		value, err := readthrough.Put(ctx, s, "k", func(context.Context) (int, error) { return 2, nil })
+		want(t, "Put", value, err, 2)
+		v, ok := stored(t, store, "k")
+		assert.True(t, ok, "nothing is stored")
+		assert.Equal(t, 2, v, "what is stored")
+		wantIdle(t, s)
+	})
+}
+
+// TestReaderThatMissedBeforeAPutInTheProcess is TestReaderThatMissedBeforeAPut with a store in the
+// process, which does not say when it has returned.
+func TestReaderThatMissedBeforeAPutInTheProcess(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			store, src := plain(newStore(t)), newSource(1)
+			s := newScope(t, on(store.as(capInProcess)))
+			missed, put := make(chan struct{}), make(chan struct{})
+			store.after("get", func(string) {
+				if store.count("get") == 1 {
+					close(missed)
+					<-put
+				}
+			})
+			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
+			<-missed
+			value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
+			want(t, "Put", value, err, 2)
+			close(put)
+			r := <-reader
+			wantResult(t, "reader", r.value, r.err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+			wantLoads(t, &src.loads, 0)
+		})
+	}
+}
+
+// A put whose fill does not return may store later than an invalidation removes: its key is pending
+// until the store has returned.
+func TestPutThatIsStuck(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, 0)
+		r.store.fail(faultStuck, "set")
+		value, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) { return "put", nil })
+		assert.Equal(t, "put", value)
+		require.ErrorIs(t, err, readthrough.ErrInvalidationPending, "the fill may come after the deletion")
+		r.expectPending(1)
+		r.set("2")
+		r.expectBypassed("k", "2")
+		r.store.heal()
+		synctest.Wait()
+		got, _ := r.store.value("s", "k")
+		require.Equal(t, "put", got, "the fill stored")
+		r.expectBypassed("k", "2")
+		time.Sleep(recovery)
+		r.expectPending(0)
+		r.expectRead("k", "2", true)
+		r.expectRead("k", "2", false)
+	})
+}

@@ -26,17 +26,8 @@ import (
 //
 // There are two kinds of cycles, and each is ended in its own way. A cycle of reads only would
 // never end, so the read that would close it is refused: Begin returns false. In a cycle with a
-// queue, the queued load gets a place beyond the limit. This is why no such cycle is missed:
-//
-//  1. A queued load reads nothing: its load function does not run. So a load has either edges of
-//     reads or edges of a queue.
-//  2. An edge comes into being in three ways. A load is queued (Enter), a load begins to read
-//     (Begin), or a queued load gets a place, which adds an edge to it from all loads in that
-//     queue.
-//  3. Enter looks, before it queues a load, whether a load with a place waits for it. Every cycle
-//     through the new edges would go through such a load.
-//  4. Begin looks at all queued loads that the reader now waits for, directly or through others.
-//  5. A load that gets a place waits for nothing yet, so the third way closes no cycle.
+// queue, the queued load gets the place of a load that waits for it: [Slots] says how, and why no
+// such cycle is missed.
 //
 // A limit alone, with nested loads exempt from it, was rejected: the limit then means nothing for
 // nested loads, and two chains of them can still deadlock.
@@ -71,6 +62,10 @@ type Node struct {
 	place *list.Element
 	// turn is closed when the load leaves the queue because its turn has come.
 	turn chan struct{}
+	// lender is the load in whose place this one runs; nil: it has its own.
+	lender *Node
+	// borrower is the load that runs in the place of this one; nil: none.
+	borrower *Node
 }
 
 // Init makes n a load that needs a place in slots. It is called before the graph knows n.
@@ -154,26 +149,18 @@ func (g *Graph) reachesLocked(from, target *Node, which edges, seen map[*Node]bo
 	return false
 }
 
-// relieveLocked gives a place to each queued load that n now waits for, directly or through others,
-// if the turn of that load would never come.
+// relieveLocked gives a place to each queued load that n now waits for by reads, directly or through
+// others, if a load can lend it one. seen are the loads that were visited.
 func (g *Graph) relieveLocked(n *Node, seen map[*Node]bool) {
 	seen[n] = true
-	visit := func(next *Node) {
+	for next := range g.reads[n] {
 		if seen[next] {
-			return
+			continue
 		}
-		if next.place != nil && g.blockedLocked(next) {
+		if next.place != nil && g.borrowLocked(next) {
 			next.slots.admitLocked(next)
 		}
 		g.relieveLocked(next, seen)
-	}
-	for next := range g.reads[n] {
-		visit(next)
-	}
-	if n.place != nil {
-		for next := range n.slots.running {
-			visit(next)
-		}
 	}
 }
 

@@ -8,9 +8,24 @@ import (
 // Slots are the places of a scope for loads that run at once. There are at most Limit, and they are
 // given away in the order of arrival.
 //
-// A load may get a place beyond the limit: if a load that has a place waits for it, directly or
-// through others, its turn would never come. It then runs in the place of that one, which does
-// nothing but wait. So the number of loads that do work stays within the limit.
+// A load that has a place may wait for one that has none, directly or through others: the turn of
+// that one would never come. It then borrows the place of the load that waits for it, which does
+// nothing meanwhile. A place is lent to one load at a time, so no more than Limit loads run that have
+// not lent theirs. A borrower may wait too, and lend the place on. If a lender has waited only for a
+// queue that moves on, it may go on before its borrower has ended: then both run.
+//
+// This is why no loads wait for ever:
+//
+//  1. A queued load reads nothing: its load function does not run. It waits for all loads of its
+//     scope that have a place, and one of them has not lent it.
+//  2. Suppose that no load does anything but wait. A load that has not lent its place waits, by
+//     reads, for a queued load. That one waits for a load that has not lent its place (1), which
+//     waits for a queued load, and so on, in a circle. So each load of the circle that has a place
+//     could lend it to the queued load that waits for it.
+//  3. What closes such a circle is one of three events, and each looks for the loads that can borrow
+//     now. A load begins to read: Begin looks at the queued loads that the reads lead to. A load is
+//     queued: Enter looks at that load. A place is not lent any more: Exit looks at the queue.
+//  4. A load that gets a place waits for nothing yet, so that closes no circle.
 type Slots struct {
 	// Limit is how many loads run at once. Set before the first use; positive. 0: the scope has no
 	// limit, and its nodes do not know these Slots.
@@ -69,8 +84,8 @@ func (g *Graph) TryEnter(n *Node) bool {
 	return n.entered
 }
 
-// Exit gives the place of n back, if n has one, and gives it to the load that has waited longest.
-// Only the load's goroutine may call it.
+// Exit gives the place of n back, if n has one: to the load that has waited longest, or if it was
+// borrowed, to its lender. Only the load's goroutine may call it.
 func (g *Graph) Exit(n *Node) {
 	if !n.entered {
 		return
@@ -78,28 +93,47 @@ func (g *Graph) Exit(n *Node) {
 	n.entered = false
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := n.slots
-	delete(s.running, n)
-	for next := s.firstLocked(); next != nil && s.hasPlaceLocked(); next = s.firstLocked() {
-		s.admitLocked(next)
+	n.leaveLocked()
+	var next *list.Element
+	for e := n.slots.queue.Front(); e != nil; e = next {
+		next = e.Next()
+		if queued, ok := e.Value.(*Node); ok && g.placeLocked(queued) {
+			n.slots.admitLocked(queued)
+		}
 	}
 }
 
-// startLocked gives n a place if one is free, or if n may run beyond the limit, and reports whether
-// it did.
+// leaveLocked takes n out of the loads that run. A load that still runs in the place of n, because n
+// has not waited for its end, then runs in the place of n's lender.
+func (n *Node) leaveLocked() {
+	delete(n.slots.running, n)
+	if n.lender != nil {
+		n.lender.borrower = n.borrower
+	}
+	if n.borrower != nil {
+		n.borrower.lender = n.lender
+	}
+	n.lender, n.borrower = nil, nil
+}
+
+// startLocked starts n, if there is a place for it, and reports whether it did.
 func (g *Graph) startLocked(n *Node) bool {
-	if !n.slots.hasPlaceLocked() && !g.blockedLocked(n) {
+	if !g.placeLocked(n) {
 		return false
 	}
 	n.slots.runLocked(n)
 	return true
 }
 
-// blockedLocked reports whether a load that has a place waits for n. Then the turn of n would never
-// come.
-func (g *Graph) blockedLocked(n *Node) bool {
+// placeLocked reports whether there is a place for n, which may be borrowed.
+func (g *Graph) placeLocked(n *Node) bool { return n.slots.hasPlaceLocked() || g.borrowLocked(n) }
+
+// borrowLocked lends n the place of a load that waits for n and has not lent it, and reports whether
+// there was one.
+func (g *Graph) borrowLocked(n *Node) bool {
 	for holder := range n.slots.running {
-		if holder != n && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {
+		if holder.borrower == nil && holder != n && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {
+			holder.borrower, n.lender = n, holder
 			return true
 		}
 	}
@@ -136,14 +170,4 @@ func (s *Slots) admitLocked(n *Node) {
 	s.dequeueLocked(n)
 	s.runLocked(n)
 	close(n.turn)
-}
-
-// firstLocked returns the load that has waited longest, or nil if none waits.
-func (s *Slots) firstLocked() *Node {
-	if e := s.queue.Front(); e != nil {
-		if n, ok := e.Value.(*Node); ok {
-			return n
-		}
-	}
-	return nil
 }

@@ -30,7 +30,7 @@ func memoryMutants() []mutant {
 		},
 		{
 			"a removal by prefix ends after its last name", "G2", "index.go",
-			"return name > prefix // only the end itself may come before a match", "return false",
+			"return name > prefix\n", "return false\n",
 			"TestPrefixIsBytes",
 		},
 		{
@@ -45,18 +45,18 @@ func memoryMutants() []mutant {
 		},
 		{
 			"what has ended is not found", "G1", "store.go",
-			"n != nil && n.expires != never && n.expiredAt(s.now())", "false",
+			"if now = s.now(); n.expiredAt(now) {", "if now = s.now(); false {",
 			"TestTTLIsExact",
 		},
 		{
 			"what has ended is not found as a value", "G1", "read.go",
-			"\tn := s.live(&key)\n", "\tn := s.find(&key)\n",
+			"n, now := s.live(&key)", "n, now := s.find(&key), s.now()",
 			"TestTTLIsExact",
 		},
 		{
-			"what has FreshUntil is not a value to serve", "G1", "node.go",
-			"\t\tif !b.entry.FreshUntil.IsZero() {\n\t\t\treturn nil, false\n\t\t}\n\t\tvalue", "\t\tvalue",
-			"TestConformance/default/getvalue/entries",
+			"a value that is no longer fresh is not found by GetValue", "G1", "node.go",
+			"\t\tif now >= b.freshUntil {\n\t\t\treturn nil, false\n\t\t}\n", "",
+			"TestConformance/default/getvalue/fresh",
 		},
 		{
 			"an absence is not a value to serve", "G1", "node.go",

@@ -55,9 +55,20 @@ func (s *suite) table() string {
 func TestPageNamesTests(t *testing.T) {
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
+	declared := declaredTests(t, root)
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w*)").FindAllStringSubmatch(string(text), -1)
+	assert.NotEmpty(t, named, "the page names no tests")
+	for _, match := range named {
+		assert.True(t, declared[match[1]], "there is no test %s", match[1])
+	}
+}
+
+// declaredTests returns the names of the tests in a directory and those below it.
+func declaredTests(t *testing.T, dir string) map[string]bool {
+	t.Helper()
 	declared := map[string]bool{}
 	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
-	err = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -68,30 +79,54 @@ func TestPageNamesTests(t *testing.T) {
 		return err
 	})
 	require.NoError(t, err)
-	named := regexp.MustCompile("`((?:Test|Fuzz)\\w*)").FindAllStringSubmatch(string(text), -1)
-	assert.NotEmpty(t, named, "the page names no tests")
-	for _, match := range named {
-		assert.True(t, declared[match[1]], "there is no test %s", match[1])
+	return declared
+}
+
+// TestAnchors looks for the text of every mechanism, which has to be in its file once,
+// and for every test that guards one. It runs nothing, and tells at once what a change
+// of the code has broken.
+func TestAnchors(t *testing.T) {
+	noticeChanges(t)
+	explored := map[string]bool{}
+	for _, m := range exploredMutants() {
+		explored[m.name] = true
+	}
+	for name := range programs {
+		assert.True(t, explored[name], "program of %q: there is no mutant of that name", name)
+	}
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			mutants, tests, named := s.mutants(), declaredTests(t, filepath.Join(root, s.tests)), map[string]bool{}
+			_, err := weave(t.TempDir(), s.mutated, mutants)
+			require.NoError(t, err)
+			for _, m := range mutants {
+				assert.False(t, named[m.name], "mutant %q: there are two of that name", m.name)
+				named[m.name] = true
+				test, _, _ := strings.Cut(m.test, "/")
+				assert.True(t, tests[test], "mutant %q: there is no test %s", m.name, test)
+			}
+		})
 	}
 }
 
 // TestWeave checks that what makes no mutant is refused: it would guard nothing.
 func TestWeave(t *testing.T) {
-	source := []byte("package p\n\nvar x = 1\n\nfunc f() int { return x }\n\nfunc g() int { return x }\n")
-	tests := map[string]struct{ original, problem string }{
-		"text that is not there":      {"return y", "0 times"},
-		"text that is there twice":    {"return x", "2 times"},
-		"text outside of a function":  {"x = 1", "not within a function"},
-		"a function, with its result": {"f() int { return x", ""},
+	source := []byte("package p\n\nvar x = 1\n\nfunc f() int { return x }\n\nfunc g() int { return x }\n\nfunc h() {\n\tf() // one\n\t// two\n\t/* three */\n\tg()\n}\n")
+	tests := map[string]struct{ original, replacement, woven, problem string }{
+		"text that is not there":      {original: "return y", problem: "0 times"},
+		"text that is there twice":    {original: "return x", problem: "2 times"},
+		"text outside of a function":  {original: "x = 1", problem: "not within a function"},
+		"a function, with its result": {"f() int { return x", "f() int { return 2", `if chosenMutant == "m" { return 2 }`, ""},
+		"comments between":            {"\tf()\n\tg()\n", "\tg()\n", "{\nif chosenMutant == \"m\" {\n\tg()\n\nreturn\n}\n\n\tf()\n\tg()\n}", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := mutant{name: "m", file: "p.go", original: tt.original, replacement: "f() int { return 2"}
+			m := mutant{name: "m", file: "p.go", original: tt.original, replacement: tt.replacement}
 			woven, err := weaveFile("p.go", source, []mutant{m})
 			switch {
 			case tt.problem != "" && (err == nil || !strings.Contains(err.Error(), tt.problem)):
 				t.Errorf("%v, want an error about %q", err, tt.problem)
-			case tt.problem == "" && (err != nil || !strings.Contains(string(woven), `if chosenMutant == "m" { return 2 }`)):
+			case tt.problem == "" && (err != nil || !strings.Contains(string(woven), tt.woven)):
 				t.Errorf("%v:\n%s", err, woven)
 			}
 		})

@@ -135,7 +135,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"a prefix is held before it is emptied", "G2", "hold.go",
-			"\tif err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, err)\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
+			"\tif err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, told(err))\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
 			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.runAll(ctx, p.holdCalls(targets, token, px))",
 			"TestPrefixHoldIsPlacedFirst",
 		},

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"maps"
 	"os"
@@ -34,27 +36,29 @@ func weave(dir, pkg string, mutants []mutant) (overlay string, err error) {
 		files[m.file] = append(files[m.file], m)
 	}
 	replace, inits := map[string]string{}, ""
+	var errs []error // all of them, since a change of the package may break many mutants
 	for name, of := range files {
 		source, err := os.ReadFile(filepath.Join(place, name))
 		if err != nil {
-			return "", err
+			errs = append(errs, err)
+			continue
 		}
-		var woven []byte
 		if strings.HasSuffix(name, ".lua") {
 			init, err := weaveScript(place, name, source, of)
-			if err != nil {
-				return "", err
-			}
+			errs = append(errs, err)
 			inits += init
 			continue
 		}
-		if woven, err = weaveFile(name, source, of); err != nil {
-			return "", err
+		woven, err := weaveFile(name, source, of)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
 		replace[filepath.Join(place, name)] = filepath.Join(dir, name)
-		if err := os.WriteFile(filepath.Join(dir, name), woven, 0o600); err != nil {
-			return "", err
-		}
+		errs = append(errs, os.WriteFile(filepath.Join(dir, name), woven, 0o600))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return "", err
 	}
 	// A file of the package that exists for this build only.
 	name, err := packageName(place)
@@ -88,21 +92,53 @@ func packageName(dir string) (string, error) {
 	return file.Name.Name, nil
 }
 
+// uncommented returns the source of a file without its comments: what is said about a mechanism does not
+// move it. Directives for the compiler stay.
+func uncommented(source []byte) []byte {
+	var s scanner.Scanner
+	files := token.NewFileSet()
+	file := files.AddFile("", files.Base(), len(source))
+	s.Init(file, source, nil, scanner.ScanComments)
+	var out []byte
+	copied := 0
+	for {
+		at, tok, text := s.Scan()
+		if tok == token.EOF {
+			return append(out, source[copied:]...)
+		}
+		if tok != token.COMMENT || strings.HasPrefix(text, "//go:") {
+			continue
+		}
+		from := file.Offset(at)
+		to := from + len(text)
+		before := bytes.TrimRight(source[copied:from], " \t")
+		if (len(before) == 0 || bytes.HasSuffix(before, []byte("\n"))) && to < len(source) {
+			to++ // the comment has its lines to itself
+		}
+		out = append(out, before...)
+		copied = to
+	}
+}
+
 // weaveFile puts mutants into the functions that they change.
 func weaveFile(name string, source []byte, mutants []mutant) ([]byte, error) {
+	source = uncommented(source)
 	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
 	bodies := map[*ast.BlockStmt]string{}
+	var errs []error
 	for _, m := range mutants {
 		at, err := m.in(source)
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		f := functionAt(file, at, at+len(m.original))
 		if f == nil {
-			return nil, fmt.Errorf("%s: %q is not within a function", name, m.original)
+			errs = append(errs, fmt.Errorf("mutant %q: %s: %q is not within a function", m.name, name, m.original))
+			continue
 		}
 		from, to := offset(file, f.Pos()), offset(file, f.Body.Rbrace)
 		changed := string(source[from:at]) + m.replacement + string(source[at+len(m.original):to])
@@ -111,6 +147,9 @@ func weaveFile(name string, source []byte, mutants []mutant) ([]byte, error) {
 			body += "\nreturn\n"
 		}
 		bodies[f.Body] += fmt.Sprintf("\nif chosenMutant == %q {%s}\n", m.name, body)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	// From the end to the beginning, so that offsets stay right.
 	places := slices.SortedFunc(maps.Keys(bodies), func(a, b *ast.BlockStmt) int { return cmp.Compare(b.Lbrace, a.Lbrace) })
@@ -126,7 +165,7 @@ func offset(file *ast.File, p token.Pos) int { return int(p - file.FileStart) }
 func functionAt(file *ast.File, from, to int) *ast.FuncDecl {
 	for _, decl := range file.Decls {
 		f, ok := decl.(*ast.FuncDecl)
-		if ok && f.Body != nil && offset(file, f.Pos()) <= from && to <= offset(file, f.End()) {
+		if ok && f.Body != nil && offset(file, f.Pos()) <= from && to <= offset(file, f.Body.Rbrace) {
 			return f
 		}
 	}
@@ -144,13 +183,13 @@ func weaveScript(place, name string, source []byte, mutants []mutant) (inits str
 	if variable == nil {
 		return "", fmt.Errorf("script.go does not embed %s", name)
 	}
+	var errs []error
 	for _, m := range mutants {
-		if _, err := m.in(source); err != nil {
-			return "", err
-		}
+		_, err := m.in(source)
+		errs = append(errs, err)
 		inits += fmt.Sprintf("func init() {\nif chosenMutant == %q {\n%[2]s = strings.Replace(%[2]s, %q, %q, 1)\n}\n}\n", m.name, variable[1], m.original, m.replacement)
 	}
-	return inits, nil
+	return inits, errors.Join(errs...)
 }
 
 // in returns where the original is in the source of its file.
