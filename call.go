@@ -27,8 +27,8 @@ func (s *keyspace) start(c *call, l loader) {
 //     call has stored meanwhile would be loaded again.
 //
 // If the context ends in the queue, load is called all the same. It finds the same cause and makes
-// it the outcome, so there is one path by which a load fails. A refresh does not queue: it has no
-// reader, and the reads that need a place have.
+// it the outcome, so there is one path by which a load fails. A refresh does not queue: no reader
+// waits for it, but readers may wait for the places.
 func (c *call) run() {
 	backend.GrowStack(len(c.flights))
 	defer c.end()
@@ -249,7 +249,7 @@ func (c *call) complete(flights []*flight, err error, last bool) {
 
 // finalize makes the outcome of f final, after a load that took so long and returned err. What the
 // load function has decided through Load comes into it. An error in these decisions, such as a
-// negative TTL, fails the flight: to store with another TTL than was asked for would hide it.
+// NotModified without a value, fails the flight: to store anything in its place would hide it.
 //
 // NotModified counts although a bulk load returned an error, since that error belongs to other ids.
 // In a load of one key it counts only without an error.

@@ -156,7 +156,7 @@ type stage uint8
 const (
 	// stageWaiting: the load function has not been run. The call may wait for its turn, or for a
 	// lease.
-	stageWaiting stage = iota
+	stageWaiting stage = iota //nolint:unused // the zero value
 	// stageLoading: the load function runs, or has run for some of the flights. From here on, a
 	// reader that leaves for its fallback lets the load go on: the source was asked already.
 	stageLoading
@@ -275,7 +275,7 @@ type loader interface {
 
 // decoder knows the type that is loaded.
 type decoder interface {
-	// decode returns the value of a stored entry as the type that is loaded.
+	// decode returns the value of a stored entry as that type.
 	decode(entry provider.Entry) (any, error)
 }
 

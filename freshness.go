@@ -51,8 +51,10 @@ func (o *ScopeOptions) freshness(entry *provider.Entry, now time.Time, draw func
 		return fresh
 	case past < 0:
 		return early
-	case entry.Absent:
+	case entry.Absent && past >= o.StaleIfError:
 		return expired
+	case entry.Absent:
+		return ifError
 	case past < o.StaleWhileRevalidate:
 		return stale
 	case past < o.StaleIfError:
@@ -92,9 +94,13 @@ func (o *ScopeOptions) isEarly(entry *provider.Entry, now time.Time, draw func()
 // NoExpiry, which would mean for ever, so the TTL is cut first.
 func (o *ScopeOptions) stamp(entry *provider.Entry, ttl time.Duration) (storeFor time.Duration) {
 	ttl = o.jittered(ttl)
-	if ttl == NoExpiry || entry.Absent || !o.ages() {
+	staleFor := o.staleFor()
+	if entry.Absent {
+		staleFor = o.StaleIfError
+	}
+	if ttl == NoExpiry || !o.ages() || entry.Absent && staleFor == 0 {
 		return ttl
 	}
 	entry.FreshUntil = entry.LoadedAt.Add(ttl)
-	return min(ttl, NoExpiry-1-o.staleFor()) + o.staleFor()
+	return min(ttl, NoExpiry-1-staleFor) + staleFor
 }

@@ -63,7 +63,10 @@ func TestFreshness(t *testing.T) {
 		{"no end", both, endless, never, 1000 * time.Hour, fresh},
 		{"absent, fresh", both, absent, never, ttl - 1, fresh},
 		{"absent, early", ahead, absent, never, ttl - 1, fresh},
-		{"absent, over", both, absent, never, ttl, expired},
+		{"absent, over", revalidate, absent, never, ttl, expired},
+		{"absent, for errors", both, absent, never, ttl, ifError},
+		{"absent, still for errors", onError, absent, never, ttl + sie - 1, ifError},
+		{"absent, over for errors", onError, absent, never, ttl + sie, expired},
 		{"from the future", both, value, never, -time.Hour, fresh},
 	} {
 		if got := test.options.freshness(&test.entry, loaded.Add(test.age), test.draw); got != test.want {
@@ -130,7 +133,9 @@ func TestKeep(t *testing.T) {
 		{"ahead", ScopeOptions{RefreshAheadFactor: 0.5}, time.Minute, false, time.Minute, 0},
 		{"jitter", ScopeOptions{StaleIfError: time.Hour, Jitter: 0.5}, time.Minute, false, 30 * time.Second, time.Hour},
 		{"one nanosecond", ScopeOptions{StaleIfError: 1, Jitter: 1}, 1, false, 1, 1},
-		{"absent", ScopeOptions{StaleIfError: time.Hour}, time.Minute, true, 0, 0},
+		{"absent", ScopeOptions{StaleWhileRevalidate: time.Hour}, time.Minute, true, 0, 0},
+		{"absent, on error", ScopeOptions{StaleIfError: time.Hour}, time.Minute, true, time.Minute, time.Hour},
+		{"absent, both", ScopeOptions{StaleWhileRevalidate: time.Second, StaleIfError: time.Hour}, time.Minute, true, time.Minute, time.Hour},
 		{"no expiry", ScopeOptions{StaleIfError: time.Hour}, NoExpiry, false, 0, 0},
 	} {
 		for range 100 {

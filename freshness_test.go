@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -161,6 +162,25 @@ func TestValueThatOthersKeepForLonger(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A known absence survives an outage of the source, as a stale value does.
+func TestAbsenceSurvivesAnOutage(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.StaleIfError, so.NegativeTTL = time.Hour, time.Second }, func(t *testing.T, p *path) {
+		absent := func(context.Context) (int, error) { return 0, readthrough.ErrNotFound }
+		down := func(context.Context) (int, error) { return 0, errDatabase }
+		first, firstErr := p.read(absent)
+		time.Sleep(2 * time.Second)
+		got, err := p.read(down)
+		assert.Equal(t, first, got, "during the outage")
+		assert.Equal(t, errors.Is(firstErr, readthrough.ErrNotFound), errors.Is(err, readthrough.ErrNotFound), "during the outage: %v", err)
+		assert.NotErrorIs(t, err, errDatabase, "during the outage")
+		time.Sleep(2 * time.Hour)
+		_, err = p.read(down)
+		assert.ErrorIs(t, err, errDatabase, "after StaleIfError")
+		_, err = p.read(func(context.Context) (int, error) { return 1, nil })
+		_ = err // within RetryAfter it may be the error of before
+	})
 }
 
 // countedEntries is a memory store that counts the entries that it is asked for: a value alone is none.

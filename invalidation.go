@@ -94,7 +94,7 @@ func removeNothing(_ context.Context, targets Targets) (removed int, failed Targ
 
 // remove is the remover that asks the store: once for all keys, and once for each prefix. The keys
 // fail or succeed together, since the store does not say which it has removed. It goes on after an
-// error, because the other targets deserve their try, unless the error has opened the breaker.
+// error, because the other targets may succeed, unless the breaker is open now.
 func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
 	var keysErr error
 	if len(targets.Keys) > 0 {

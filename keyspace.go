@@ -56,7 +56,7 @@ func (e *engine) spawn(f func()) bool {
 
 // tellOnError calls OnError. A panic of OnError ends here: nobody is left to be told.
 func (e *engine) tellOnError(err *OpError) {
-	defer func() { _ = recover() }()
+	defer func() { _ = recover() }() //nolint:errcheck // it has nowhere to go
 	e.onError(err)
 }
 

@@ -108,14 +108,12 @@ const (
 //   - The load comes first: fill has set stageLoaded. The reader takes the outcome, although its
 //     context has ended, and the fill goes on.
 //   - The reader comes first. If it is the last one, it abandons c in this critical section: the
-//     epochs end, so fill refuses the results, and a reader that comes now starts another load
-//     instead of joining one that is about to be cancelled.
+//     epochs end, so fill refuses the results, and no reader joins c as if its load went on.
 //
 // A reader that waits after the load was cancelled abandons c, too, whether it is the last or not.
 //
 // The context of the load is cancelled after the unlock, because that may run the user's code. In
-// between, the load function may return. Then its results are refused, and the outcome is given to
-// nobody who has left.
+// between, the load function may return. Then its results are refused.
 func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	err := ctx.Err() // before the lock, since the context may be the user's code
 	cause := c.cause()
@@ -148,7 +146,7 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 
 // backgroundTimeout bounds a load that no reader waits for, in a scope without LoadTimeout. A load that
 // hangs would otherwise keep its key from being loaded for ever.
-const backgroundTimeout = time.Minute
+const backgroundTimeout = 5 * time.Minute
 
 // detachLocked lets the load of c go on though nobody waits for it.
 func (c *call) detachLocked(options *ScopeOptions) {
@@ -178,10 +176,10 @@ func (g *flights) leaveAll(calls []*call, reason error) (gone map[*call]error) {
 	return gone
 }
 
-// abandonLocked marks c as a call whose load was cancelled or is about to be, and ends its epochs:
-// a reader that comes now starts another load. So no reader joins a cancelled load. If the last
-// reader cancels it, this comes before the cancellation, and if a timeout does, the next reader
-// sees it in overLocked.
+// abandonLocked marks c as a call whose load was cancelled or is about to be, and ends its epochs.
+// So no reader joins a cancelled load. If the last reader cancels it, this comes before the
+// cancellation, and if a timeout does, the next reader sees it in overLocked. A reader that comes
+// while the load function still runs waits for its end (endingLocked), and then reads again.
 //
 // A load that has timed out has failed, and this is the place that records it: land ignores
 // abandoned calls, whose loads mostly failed because they were cancelled.

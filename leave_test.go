@@ -466,3 +466,218 @@ func TestStillLoadingIsNotReturned(t *testing.T) {
 		})
 	}
 }
+
+// A load that does not look at its context goes on when everybody has left it. A reader that comes then
+// waits for it: there is one load of a key at a time (G6), and somebody gets its value.
+func TestOneLoadThoughItsReadersHaveLeft(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t)
+			var running, most, loads, got int
+			var mu sync.Mutex // guards those
+			load := func(context.Context) (int, error) {
+				mu.Lock()
+				running, loads = running+1, loads+1
+				most = max(most, running)
+				mu.Unlock()
+				time.Sleep(400 * time.Millisecond)
+				mu.Lock()
+				running--
+				mu.Unlock()
+				return 42, nil
+			}
+			for range 30 {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				if r, err := read(ctx, s, "k", load); err == nil {
+					assert.Equal(t, 42, r.Value)
+					got++
+				} else {
+					assert.ErrorIs(t, err, context.DeadlineExceeded)
+				}
+				cancel()
+				time.Sleep(time.Millisecond)
+			}
+			time.Sleep(time.Second)
+			assert.Equal(t, 1, most, "loads of the key at once")
+			assert.NotZero(t, got, "readers that got the value")
+			assert.LessOrEqual(t, loads, 5, "loads")
+			wantIdle(t, s)
+		})
+	}
+}
+
+// The reader that waits for the end of such a load gets no error of those who have left it, and no
+// value from before an invalidation. It waits no longer than LoadTimeout allows the load.
+func TestLoadThatIsLeftHarmsNobody(t *testing.T) {
+	leave := func(t *testing.T, s *readthrough.CachedScope, load func(context.Context) (string, error)) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		first := wrapAsync(ctx, s, "k", load)
+		synctest.Wait()
+		cancel()
+		<-first
+	}
+	bubble(t, "an error", func(t *testing.T) {
+		s, fresh := newScope(t), newSource("new")
+		leave(t, s, func(ctx context.Context) (string, error) { <-ctx.Done(); time.Sleep(time.Second); return "", ctx.Err() })
+		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		want(t, "the next reader", value, err, "new")
+		wantIdle(t, s)
+	})
+	for name, invalidate := range map[string]func(s *readthrough.CachedScope) error{
+		"an invalidation":          func(s *readthrough.CachedScope) error { return s.Invalidate(t.Context(), "k") },
+		"a prefix invalidation":    func(s *readthrough.CachedScope) error { _, err := s.InvalidatePrefix(t.Context(), ""); return err },
+		"an invalidation, earlier": nil,
+	} {
+		bubble(t, name, func(t *testing.T) {
+			s, fresh := newScope(t), newSource("new")
+			old := newGated("old")
+			if invalidate == nil { // between the load and the end of its last reader
+				ctx, cancel := context.WithCancel(t.Context())
+				first := wrapAsync(ctx, s, "k", old.stubborn)
+				synctest.Wait()
+				require.NoError(t, s.Invalidate(t.Context(), "k"))
+				cancel()
+				<-first
+			} else {
+				leave(t, s, old.stubborn)
+				require.NoError(t, invalidate(s))
+			}
+			value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
+			want(t, "the reader after the invalidation", value, err, "new")
+			close(old.gate)
+			wantIdle(t, s)
+			value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+			want(t, "what is stored", value, err, "new")
+		})
+	}
+	bubble(t, "LoadTimeout", func(t *testing.T) {
+		s, fresh := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.LoadTimeout = time.Minute })), newSource("new")
+		old := newGated("old")
+		leave(t, s, old.stubborn)
+		began := time.Now()
+		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		want(t, "the next reader", value, err, "new")
+		assert.Equal(t, time.Minute, time.Since(began), "it has waited")
+		close(old.gate)
+		wantIdle(t, s)
+	})
+}
+
+// A Refresh during the fill of a load whose time is over loads for itself: it neither takes the older
+// outcome, nor joins that load again and again without waiting.
+func TestRefreshDuringAFillDoesNotSpin(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := plain(newStore(t))
+		store.before("set", func(string) { time.Sleep(40 * time.Millisecond) })
+		s, src := newScope(t, on(store), serving(func(so *readthrough.ScopeOptions) { so.LoadTimeout = time.Second })), newSource(7)
+		src.take(time.Second - 1)
+		first := wrapAsync(t.Context(), s, "k", src.load)
+		time.Sleep(time.Second + time.Millisecond)
+		src.take(0)
+		src.set(8)
+		value, err := readthrough.Refresh(t.Context(), s, "k", src.load)
+		want(t, "Refresh", value, err, 8)
+		<-first
+		wantLoads(t, &src.loads, 2)
+		assert.Zero(t, s.Stats().Joined, "joins")
+		time.Sleep(time.Second)
+		wantIdle(t, s)
+	})
+}
+
+// A load that no reader waits for and that hangs does not keep its key from being loaded for ever, also
+// without LoadTimeout.
+func TestBackgroundLoadThatHangsIsBounded(t *testing.T) {
+	for name, change := range map[string]func(*readthrough.ScopeOptions){
+		"refresh":      func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = 24 * time.Hour },
+		"soft timeout": func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = 24*time.Hour, time.Second },
+	} {
+		bubble(t, name, func(t *testing.T) {
+			s := newScope(t, serving(change))
+			src := newSource(1)
+			value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+			want(t, "first", value, err, 1)
+			time.Sleep(2 * time.Minute) // the TTL is over
+			hung := make(chan struct{})
+			value, err = readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 9, nil })
+			want(t, "while the load hangs", value, err, 1)
+			time.Sleep(5*time.Minute + time.Second)
+			src.set(2)
+			for range 2 { // the first read finds that the load has timed out, and the next one loads
+				_, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+				require.NoError(t, err)
+				time.Sleep(2 * time.Second) // RetryAfter
+			}
+			value, err = readthrough.Wrap(t.Context(), s, "k", src.load)
+			want(t, "after its time", value, err, 2)
+			close(hung)
+			wantIdle(t, s)
+		})
+	}
+}
+
+// The context of a load that has ended is no longer the context of a load: a read with it may wait for
+// the key.
+func TestContextOfAnEndedLoad(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t)
+		var kept context.Context
+		value, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+			kept = context.WithoutCancel(ctx)
+			return 1, nil
+		})
+		want(t, "first", value, err, 1)
+		require.NoError(t, s.Invalidate(t.Context(), "k"))
+		src := newGated(2)
+		other := wrapAsync(t.Context(), s, "k", src.load)
+		synctest.Wait()
+		again := wrapAsync(kept, s, "k", src.load)
+		synctest.Wait()
+		close(src.gate)
+		for _, reader := range []<-chan result[int]{other, again} {
+			r := <-reader
+			want(t, "reader", r.value, r.err, 2)
+		}
+		wantIdle(t, s)
+	})
+}
+
+// A reader that has joined a load of another type loads for itself like any other: within LoadTimeout
+// and MaxLoads, and its panics and Goexits are its own.
+func TestReaderOfAnotherTypeLoadsLikeOthers(t *testing.T) {
+	for _, failure := range failures {
+		bubble(t, failure.name, func(t *testing.T) {
+			var reported reports
+			s, src := newScope(t, reported.collect()), newGated("text")
+			first := wrapAsync(t.Context(), s, "k", src.load)
+			synctest.Wait()
+			other := wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { return 0, failure.fail() })
+			synctest.Wait()
+			close(src.gate)
+			<-first
+			assert.True(t, failure.check((<-other).err))
+			wantIdle(t, s)
+		})
+	}
+	bubble(t, "LoadTimeout, MaxLoads", func(t *testing.T) {
+		var reported reports
+		s := newScope(t, reported.collect(), serving(func(so *readthrough.ScopeOptions) { so.LoadTimeout, so.MaxLoads = time.Minute, 1 }))
+		src := newGated("text")
+		first := wrapAsync(t.Context(), s, "k", src.load)
+		synctest.Wait()
+		hung := make(chan struct{})
+		others := []<-chan result[int]{
+			wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 1, nil }),
+			wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 1, nil }),
+		}
+		synctest.Wait()
+		close(src.gate)
+		<-first
+		for _, other := range others {
+			assert.ErrorIs(t, (<-other).err, readthrough.ErrLoadTimeout)
+		}
+		close(hung)
+		wantIdle(t, s)
+	})
+}

@@ -94,44 +94,73 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	if err != nil {
 		return none, err
 	}
-	after := context.WithoutCancel(ctx)
-	settle := func(targets Targets) error {
-		_, err := s.InvalidateTargets(after, targets)
-		s.unhold(after, m.Hold, token) // also if that is pending: nothing was stored under the hold
-		return err
-	}
-	settled := false
-	defer func() {
-		if !settled { // Write has panicked or ended its goroutine
-			if err := settle(m.known()); err != nil {
-				s.reportPending(after, m.known(), err)
-			}
-		}
-	}()
-	result, err := m.write(ctx)
-	unchanged := errors.Is(err, ErrUnchanged) // before settled: the error may be the user's code
-	settled = true
-	switch {
-	case unchanged:
-		s.unhold(after, m.Hold, token)
+	run := mutating[R]{m: &m, scope: s, after: context.WithoutCancel(ctx), token: token}
+	result, err := run.write(ctx)
+	if err != nil {
 		return none, err
-	case err != nil:
-		return none, joinErrors(err, settle(m.maybeStale(after, s, result)))
 	}
-	targets := m.stale(result)
-	if err = settle(targets); err != nil {
-		if m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
-			return result, err
-		}
-		s.reportPending(after, targets, err)
+	if err := run.invalidate(m.stale(result)); err != nil {
+		return result, err
 	}
 	if m.Emit == nil {
 		return result, nil
 	}
-	if err := m.Emit(after, result); err != nil {
+	if err := m.Emit(run.after, result); err != nil {
 		return result, fmt.Errorf("readthrough: emit: %w", err)
 	}
 	return result, nil
+}
+
+// mutating is one run of a mutation whose targets are held.
+type mutating[R any] struct {
+	m     *Mutation[R]
+	scope *CachedScope
+	after context.Context //nolint:containedctx // the caller's without its end, for what has to follow the write
+	token string          // of the hold; "": none
+}
+
+// write runs Write. If that fails, and may have changed something, write invalidates what is known to
+// be stale then. It does so as well if Write panics or ends its goroutine.
+func (r *mutating[R]) write(ctx context.Context) (result R, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if err := r.settle(r.m.known()); err != nil {
+			r.scope.reportPending(r.after, r.m.known(), err)
+		}
+	}()
+	result, err = r.m.write(ctx)
+	unchanged := errors.Is(err, ErrUnchanged) // before returned: the error may be the user's code
+	returned = true
+	switch {
+	case err == nil:
+		return result, nil
+	case unchanged:
+		r.scope.unhold(r.after, r.m.Hold, r.token)
+		return result, err
+	default:
+		return result, joinErrors(err, r.settle(r.m.maybeStale(r.after, r.scope, result)))
+	}
+}
+
+// settle invalidates targets and gives the hold up; also if the invalidation is pending, since nothing
+// was stored under the hold.
+func (r *mutating[R]) settle(targets Targets) error {
+	_, err := r.scope.InvalidateTargets(r.after, targets)
+	r.scope.unhold(r.after, r.m.Hold, r.token)
+	return err
+}
+
+// invalidate settles a write that has happened. It returns an error if Mutate must not emit.
+func (r *mutating[R]) invalidate(targets Targets) error {
+	err := r.settle(targets)
+	if err == nil || r.m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
+		return err
+	}
+	r.scope.reportPending(r.after, targets, err)
+	return nil
 }
 
 // write runs Write; within HoldFor, if something is held.

@@ -112,8 +112,10 @@ type Options struct {
 	InvalidateTimeout time.Duration
 
 	// BreakerFailures is the number of failures in a row that open the breaker. While it is open,
-	// the store is not asked: reads load, and invalidations are pending. Zero means 5; negative
-	// means that the breaker never opens. Example: 3.
+	// the store is not asked: reads load, and invalidations are pending. A server that says that it
+	// is a replica opens it at once ([provider.ErrReadOnly]). After as many writes in a row that a
+	// store refuses ([provider.ErrRefused]), the cache reads from it and does not fill. Zero means
+	// 5; negative means that neither happens, except for a replica. Example: 3.
 	BreakerFailures int
 
 	// BreakerCooldown is how long the breaker stays open. Then it is half-open: one request at a
@@ -181,8 +183,8 @@ type ScopeOptions struct {
 
 	// LoadTimeout bounds every load. A load that takes longer is cancelled. Its readers get
 	// [ErrLoadTimeout] at once, and what it returns later is not used. It includes the wait for a
-	// place of MaxLoads. Zero means that loads are not bounded; negative is an error. Example: 10 *
-	// time.Second.
+	// place of MaxLoads. Zero means that loads are not bounded, except those that no reader waits for,
+	// which end after 5 minutes; negative is an error. Example: 10 * time.Second.
 	LoadTimeout time.Duration
 
 	// StaleWhileRevalidate is how long after its TTL a value is still served at once, while a load
@@ -192,8 +194,9 @@ type ScopeOptions struct {
 	StaleWhileRevalidate time.Duration
 
 	// StaleIfError is how long after its TTL a value is kept for reads whose load fails (RFC 5861,
-	// section 4). They get the value instead of the error. It must be longer than
-	// StaleWhileRevalidate, which needs no failure. Zero means not at all; negative is an error.
+	// section 4). They get the value instead of the error. An absence is kept as well. It must be
+	// longer than StaleWhileRevalidate, which needs no failure. Zero means not at all; negative is an
+	// error.
 	// Example: time.Hour.
 	StaleIfError time.Duration
 

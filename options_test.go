@@ -144,11 +144,7 @@ func TestBadScopes(t *testing.T) {
 
 // A store with leases that cannot lease what it has refuses what needs that.
 func TestStaleNeedsARefresher(t *testing.T) {
-	leases := newLeaseStore()
-	cache := newCache(t, struct {
-		provider.CacheProvider
-		provider.Leaser
-	}{leases, leases}, readthrough.Options{})
+	cache := newCache(t, plain(newLeaseStore()).as(capLeases), readthrough.Options{})
 	badCall{
 		name: "StaleIfError", want: `scope "s": stale values and early loads: the store has leases but is no provider.Refresher`,
 		call: func() error {

@@ -61,7 +61,8 @@ type decisions struct {
 	validator  string
 	// isValidator: validator was set, if only to "".
 	isValidator bool
-	// err: what was said makes no sense, such as a negative TTL. The flight then fails.
+	// err: what was said makes no sense, such as NotModified without a value. The flight then
+	// fails.
 	err error
 }
 

@@ -2,6 +2,8 @@ package readthrough_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -234,8 +236,8 @@ func TestReaderThatMissedBeforeAPut(t *testing.T) {
 	}
 }
 
-// A write that fails stores nothing and leaves nothing; so does one that panics,
-// after which the key is invalidated, since nobody knows what it did.
+// A write that fails, in whatever way, stores nothing, and nothing that was loaded
+// during it stays stored: nobody knows what it did.
 func TestPutOfAWriteThatFails(t *testing.T) {
 	writes := map[string]func(context.Context) (int, error){
 		"error":  func(context.Context) (int, error) { return 2, errDatabase },
@@ -260,9 +262,8 @@ func TestPutOfAWriteThatFails(t *testing.T) {
 				r := <-done
 				assert.Equal(t, name == "panic", r != nil, "panicked with %v", r)
 				wantIdle(t, s)
-				if _, ok := stored(t, store, "k"); ok {
-					assert.Equal(t, "error", name, "what was stored during a write that may have changed anything is still stored")
-				}
+				_, left := stored(t, store, "k")
+				assert.False(t, left, "what was stored during a write that may have changed anything is still stored")
 				elapsed := took(func() {
 					_, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 					assert.NoError(t, err)
@@ -362,6 +363,70 @@ func TestPutAndClose(t *testing.T) {
 		_, err = readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { t.Error("written"); return 0, nil })
 		assert.ErrorIs(t, err, readthrough.ErrClosed, "closed before")
 	})
+}
+
+// A put whose write fails invalidates its key, unless nothing was changed for certain.
+func TestPutInvalidatesAfterAWriteThatFails(t *testing.T) {
+	errWrite := errors.New("nobody knows")
+	for name, outcome := range map[string]struct {
+		end       func() error
+		unchanged bool
+	}{
+		"error":     {func() error { return errWrite }, false},
+		"panic":     {func() error { panic(errWrite) }, false},
+		"Goexit":    {func() error { runtime.Goexit(); return nil }, false},
+		"unchanged": {func() error { return fmt.Errorf("%w: %w", readthrough.ErrUnchanged, errWrite) }, true},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{}, 0)
+			r.read("k")
+			before := r.scope.Stats().Invalidations
+			go func() {
+				defer func() { _ = recover() }()
+				_, err := readthrough.Put(t.Context(), r.scope, "k", func(context.Context) (string, error) {
+					r.read("k") // a reader stores the old value meanwhile
+					r.set("2")
+					return "", outcome.end()
+				})
+				assert.ErrorIs(t, err, errWrite)
+			}()
+			synctest.Wait()
+			invalidations := r.scope.Stats().Invalidations - before
+			if outcome.unchanged {
+				assert.Equal(t, int64(1), invalidations, "invalidations: that before the write")
+				return
+			}
+			assert.Equal(t, int64(2), invalidations, "invalidations")
+			r.expectRead("k", "2", true)
+		})
+	}
+}
+
+// Reads inside of a put's write, and beside it in the process, do not wait for the lease that the put
+// has: nobody will fill it for them.
+func TestReadsDuringAPutDoNotWait(t *testing.T) {
+	for name, read := range resultReads[int]() {
+		bubble(t, name, func(t *testing.T) {
+			a, _, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+			began := time.Now()
+			value, err := readthrough.Put(t.Context(), a, "k", func(ctx context.Context) (int, error) {
+				inside, err := read(ctx, a, "k", newSource(1).load)
+				require.NoError(t, err)
+				assert.Equal(t, 1, inside.Value, "inside")
+				beside := async(func() (readthrough.Result[int], error) { return read(t.Context(), a, "k", newSource(1).load) })
+				r := <-beside
+				assert.NoError(t, r.err)
+				assert.Equal(t, 1, r.value.Value, "beside")
+				return 2, nil
+			})
+			want(t, "Put", value, err, 2)
+			assert.Zero(t, time.Since(began), "somebody has waited")
+			got, err := read(t.Context(), a, "k", newSource(3).load)
+			require.NoError(t, err)
+			assert.Equal(t, 2, got.Value, "what the put has stored")
+			wantIdle(t, a)
+		})
+	}
 }
 
 // A put whose context has ended before it begins stores what it has written all the same.

@@ -47,8 +47,8 @@ type read struct {
 // bulk implement it.
 type target interface {
 	decoder
-	// loader returns the typed end of a call that this read starts. The call may outlast the read, so
-	// it must not share memory with the read's caller.
+	// loader returns the typed end of a call that this read starts. The call may outlast the read,
+	// so it must not share memory that the read or its caller uses again.
 	loader() loader
 	// put sets the value of an item. If stored cannot be read as the type of the values, put
 	// returns an error and sets nothing. why is the error in place of which a stale value is
@@ -137,13 +137,7 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		return true
 	}
 	if is == ifError {
-		value, err := r.target.decode(*entry)
-		if err != nil {
-			r.scope.report(ctx, opGet, i.key, err)
-			return false
-		}
-		i.replace(entry.LoadedAt)
-		i.replaces.fallback, i.replaces.hasFallback, r.fallbacks = value, true, true
+		r.keepFallback(ctx, i, entry)
 		return false
 	}
 	if is == expired {
@@ -166,6 +160,20 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		r.toRefresh = append(r.toRefresh, *i)
 	}
 	return true
+}
+
+// keepFallback keeps an entry whose TTL is over, for the case that the load fails or takes long.
+func (r *read) keepFallback(ctx context.Context, i *item, entry *provider.Entry) {
+	var value any
+	if !entry.Absent {
+		var err error
+		if value, err = r.target.decode(*entry); err != nil {
+			r.scope.report(ctx, opGet, i.key, err)
+			return
+		}
+	}
+	i.replace(entry.LoadedAt)
+	i.replaces.fallback, i.replaces.absent, i.replaces.hasFallback, r.fallbacks = value, entry.Absent, true, true
 }
 
 // refresh starts one load in the background for all items that are due. startRefresh leaves out
@@ -337,6 +345,10 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 // fallBack answers an item with its fallback, in place of err.
 func (r *read) fallBack(ctx context.Context, i *item, err error) bool {
 	r.scope.servedStale(ctx, i.key, 1, err)
+	if i.replaces.absent {
+		r.target.absent(i, nil)
+		return true
+	}
 	return r.target.put(i, i.replaces.fallback, FromStale, i.replaces.loadedAt, err) == nil
 }
 

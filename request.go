@@ -38,6 +38,7 @@ type replaced struct {
 	// fallback is a stale value, which is served if the load fails or takes long. It was in the store
 	// after the read had begun, so no invalidation from before that had removed it.
 	fallback    any
+	absent      bool // fallback is an absence
 	hasFallback bool
 }
 

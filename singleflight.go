@@ -43,10 +43,10 @@ type flights struct {
 	// not 0, reads do not probe the store. conclude writes it.
 	scopesPending *atomic.Int64
 
-	// stored counts the calls that have stored something. land raises it under mu, in the critical
-	// section in which the flights of the call leave live. A reader reads it without mu, before it
-	// asks the store. So a reader that missed and finds no flight knows whether a value may have
-	// been stored in between:
+	// stored counts the calls that have stored something in a store without leases. (With leases,
+	// every call asks the store.) land raises it under mu, in the critical section in which the
+	// flights of the call leave live. A reader reads it without mu, before it asks the store. So it
+	// learns whether a value may have been stored since it missed:
 	//
 	//  1. The reader reads stored, asks the store and misses.
 	//  2. A call of the key fills, and lands.
@@ -63,11 +63,10 @@ type flights struct {
 	// and those that fill. The newest is the first of its chain.
 	live map[string]*flight
 	size int // the number of flights in live, for Stats
-	// running has the calls that have not landed, for Close.
 	// ending has the flights of loads that everybody has left and that have not ended: a reader waits
 	// for the end instead of starting another load. nil until the first.
 	ending  map[string]*flight
-	running map[*call]struct{}
+	running map[*call]struct{} // the calls that have not landed, for Close
 	// clock grows with every reader that joins, with every validBefore, and with every load that
 	// begins.
 	clock seq
@@ -177,7 +176,7 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 }
 
 // noFlight stands for the flight of an item that gets none.
-var noFlight = new(flight)
+var noFlight = new(flight) //nolint:gochecknoglobals // a mark; nobody writes to it
 
 // startPut makes the call of a put. It returns nil if the cache is closed. Nobody joins it: a
 // reader of the key during the write loads by a flight of its own, since it must not wait for a
@@ -442,6 +441,7 @@ func filter(flights []*flight, keep func(*flight) bool) []*flight {
 // failed is an item that is not loaded, and why.
 type failed struct {
 	item
+
 	err error
 }
 

@@ -248,8 +248,8 @@ func (*bulk[ID, T]) decode(entry provider.Entry) (any, error) { return valueOf[T
 
 func (*bulk[ID, T]) isLoaded(stored any) bool { return holdsA[T](stored) }
 
-// loader returns the read itself. It copies ids, once, so that a load may use them after the read
-// has returned.
+// loader returns the read itself. It copies ids, once, so that the load may use them after the read
+// has returned. The other memory that a load uses is not used again.
 func (r *bulk[ID, T]) loader() loader {
 	if !r.owned {
 		r.ids, r.owned = slices.Clone(r.ids), true

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -44,14 +45,10 @@ func BenchmarkRead(b *testing.B) {
 	keys := numbered("s", 100)
 	raw := make([]string, len(keys))
 	text, err := json.Marshal(newRecord())
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	for i := range keys {
 		raw[i] = fmt.Sprint("raw:s:name:", i)
-		if err := client.Set(b.Context(), raw[i], text, time.Hour).Err(); err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, client.Set(b.Context(), raw[i], text, time.Hour).Err())
 	}
 	mustSetMany(b, p, keys, newRecord())
 
@@ -146,12 +143,8 @@ func BenchmarkHit(b *testing.B) {
 	s := redistest.StartReal(b, redistest.Options{})
 	client := newServerClient(b, s.Addr(), func(o *redis.Options) { o.PoolSize = 64 })
 	text, err := json.Marshal(newRecord())
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := client.Set(b.Context(), "raw", text, time.Hour).Err(); err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
+	require.NoError(b, client.Set(b.Context(), "raw", text, time.Hour).Err())
 	for _, fence := range []bool{false, true} {
 		p := newProvider(b, client, redisprovider.Options{KeyPrefix: freshPrefix(), FenceByServer: fence})
 		mustSet(b, p, key("s", "k"), newRecord())
@@ -186,9 +179,7 @@ func BenchmarkMiss(b *testing.B) {
 	s := redistest.StartReal(b, redistest.Options{})
 	client := newServerClient(b, s.Addr())
 	text, err := json.Marshal(newRecord())
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	for _, fence := range []bool{false, true} {
 		p := newProvider(b, client, redisprovider.Options{KeyPrefix: freshPrefix(), FenceByServer: fence})
 		b.Run(fmt.Sprintf("fence=%v", fence), func(b *testing.B) {

@@ -1,8 +1,9 @@
 package redisprovider_test
 
 import (
-	"errors"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -28,16 +29,10 @@ func TestCloseEndsRebuilds(t *testing.T) {
 		}
 		return false
 	})
-	if _, err := p.DeletePrefix(t.Context(), "s", ""); err == nil {
-		t.Error("DeletePrefix: no error, although the store was closed meanwhile")
-	}
-	if err := <-closed; err != nil {
-		t.Errorf("Close: %v", err)
-	}
-	if _, err := p.DeletePrefix(t.Context(), "s", ""); !errors.Is(err, provider.ErrClosed) {
-		t.Errorf("DeletePrefix after Close: %v", err)
-	}
-	if n := proxy.Count("SCAN"); n >= 500 {
-		t.Errorf("%d scans: the rebuild went on", n)
-	}
+	_, err := p.DeletePrefix(t.Context(), "s", "")
+	assert.Error(t, err, "DeletePrefix: no error, although the store was closed meanwhile")
+	assert.NoError(t, <-closed, "Close")
+	_, err = p.DeletePrefix(t.Context(), "s", "")
+	assert.ErrorIs(t, err, provider.ErrClosed, "DeletePrefix after Close")
+	assert.Less(t, proxy.Count("SCAN"), 500, "scans: the rebuild went on")
 }

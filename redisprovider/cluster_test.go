@@ -1,12 +1,13 @@
 package redisprovider_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -23,28 +24,22 @@ func TestCluster(t *testing.T) {
 	for _, k := range keys[:30] {
 		nodes[c.NodeOf(p.KeyOf(k))]++
 	}
-	if len(nodes) != 3 {
-		t.Fatalf("the keys lie on nodes %v, want all three", nodes)
-	}
+	require.Len(t, nodes, 3, "the nodes of the keys")
 	mustSetMany(t, p, keys, "v")
 	mustSetMany(t, p, numbered("t", 30), "v")
 	asked := append(numbered("s", 300), key("s", "none"), keys[7], keys[7])
 	results, err := p.GetMany(t.Context(), asked)
-	if err != nil || len(results) != len(asked) {
-		t.Fatalf("%d results, %v", len(results), err)
-	}
+	require.NoError(t, err, "results")
+	require.Len(t, results, len(asked), "results")
 	for i, r := range results {
-		if r.Err != nil || r.Found != (i != 300) {
-			t.Errorf("result %d: %v, %v", i, r.Found, r.Err)
-		}
+		assert.NoError(t, r.Err, "result %d", i)
+		assert.Equal(t, i != 300, r.Found, "result %d", i)
 	}
-	if err := p.Delete(t.Context(), keys[:100]...); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.Delete(t.Context(), keys[:100]...))
 	for i, k := range keys {
-		if _, found, err := p.Get(t.Context(), k); err != nil || found != (i >= 100) {
-			t.Errorf("after the delete, key %d: %v, %v", i, found, err)
-		}
+		_, found, err := p.Get(t.Context(), k)
+		assert.NoError(t, err, "after the delete, key %d", i)
+		assert.Equal(t, i >= 100, found, "after the delete, key %d", i)
 	}
 	wantRemoved(t, p, "s", "name:1", 100) // 100 to 199; 1 and 10 to 19 are deleted
 	wantRemoved(t, p, "s", "", 100)
@@ -63,19 +58,14 @@ func TestHashTags(t *testing.T) {
 	}
 	mustSetMany(t, p, keys, "v")
 	results, err := p.GetMany(t.Context(), keys)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for i, r := range results {
-		if !r.Found || r.Err != nil {
-			t.Errorf("%q: %v, %v", keys[i], r.Found, r.Err)
-		}
+		assert.NoError(t, r.Err, "%q: %v", keys[i], r.Found)
+		assert.True(t, r.Found, "%q: %v", keys[i], r.Found)
 	}
 	wantRemoved(t, p, "s{x}", "list:{", 30)
 	wantRemoved(t, p, "s{x}", "{same}", 30)
-	if err := p.Delete(t.Context(), keys...); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, p.Delete(t.Context(), keys...))
 	wantRemoved(t, p, "s{x}", "", 0)
 }
 
@@ -93,36 +83,28 @@ func TestNodeDown(t *testing.T) {
 	c.Nodes[down].Stop()
 
 	results, err := p.GetMany(t.Context(), keys)
-	if err != nil {
-		t.Errorf("GetMany: %v; want no error, as some keys were answered", err)
-	}
+	assert.NoError(t, err, "GetMany; want no error, as some keys were answered")
 	var lost, kept []provider.Key
 	for i, r := range results {
 		if c.NodeOf(p.KeyOf(keys[i])) == down {
 			lost = append(lost, keys[i])
-			if r.Err == nil || errors.Is(r.Err, provider.ErrUndecodable) || r.Found {
-				t.Errorf("a key of the node that is down: %v, %v", r.Found, r.Err)
-			}
+			assert.Error(t, r.Err, "a key of the node that is down: %v", r.Found)
+			assert.NotErrorIs(t, r.Err, provider.ErrUndecodable, "a key of the node that is down: %v", r.Found)
+			assert.False(t, r.Found, "a key of the node that is down: %v", r.Found)
 			continue
 		}
 		kept = append(kept, keys[i])
-		if r.Err != nil || !r.Found {
-			t.Errorf("a key of a node that is up: %v, %v", r.Found, r.Err)
-		}
+		assert.NoError(t, r.Err, "a key of a node that is up: %v", r.Found)
+		assert.True(t, r.Found, "a key of a node that is up: %v", r.Found)
 	}
-	if err := p.Delete(t.Context(), append([]provider.Key{lost[0]}, kept...)...); err == nil {
-		t.Error("Delete of a key that cannot be reached: no error")
-	}
-	if n, err := p.DeletePrefix(t.Context(), "s", ""); err == nil {
-		t.Errorf("DeletePrefix without one node = %d, no error", n)
-	}
+	assert.Error(t, p.Delete(t.Context(), append([]provider.Key{lost[0]}, kept...)...), "Delete of a key that cannot be reached: no error")
+	n, err := p.DeletePrefix(t.Context(), "s", "")
+	assert.Error(t, err, "DeletePrefix without one node = %d, no error", n)
 	items := []provider.Item{{Key: lost[0], TTL: time.Hour}, {Key: kept[0], TTL: time.Hour}}
-	if err := p.SetMany(t.Context(), items); err == nil {
-		t.Error("SetMany of a key that cannot be reached: no error")
-	}
-	if _, found, err := p.Get(t.Context(), kept[0]); !found || err != nil {
-		t.Errorf("the other item was not stored: %v, %v", found, err)
-	}
+	assert.Error(t, p.SetMany(t.Context(), items), "SetMany of a key that cannot be reached: no error")
+	_, found, err := p.Get(t.Context(), kept[0])
+	assert.NoError(t, err, "the other item was not stored")
+	assert.True(t, found, "the other item was not stored")
 
 	c.Nodes[down].Restart()
 	c.WaitComplete()
@@ -148,20 +130,22 @@ func TestMovedSlot(t *testing.T) {
 
 	wantValue(t, p, keys[0], "v") // ASK
 	results, err := p.GetMany(t.Context(), keys)
-	if err != nil || !results[0].Found || results[0].Err != nil {
-		t.Errorf("a bulk read while the slot moves: %v, %v, %v", results[0].Found, results[0].Err, err)
+	if assert.NoError(t, err, "a bulk read while the slot moves: %v", results[0].Found) {
+		if assert.NoError(t, results[0].Err, "a bulk read while the slot moves: %v", results[0].Found) {
+			assert.True(t, results[0].Found, "a bulk read while the slot moves: %v", results[0].Found)
+		}
 	}
 	moving.moveAll()
 	moving.end()
 	results, err = p.GetMany(t.Context(), keys) // MOVED
-	if err != nil || !results[0].Found || results[0].Err != nil {
-		t.Errorf("a bulk read after the slot moved: %v, %v, %v", results[0].Found, results[0].Err, err)
+	if assert.NoError(t, err, "a bulk read after the slot moved: %v", results[0].Found) {
+		if assert.NoError(t, results[0].Err, "a bulk read after the slot moved: %v", results[0].Found) {
+			assert.True(t, results[0].Found, "a bulk read after the slot moved: %v", results[0].Found)
+		}
 	}
 	mustSetMany(t, p, keys, "new")
 	wantValue(t, p, keys[0], "new")
-	if err := p.Delete(t.Context(), keys[:10]...); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, p.Delete(t.Context(), keys[:10]...))
 	wantMiss(t, p, keys[0])
 	wantRemoved(t, p, "s", "", 10)
 }

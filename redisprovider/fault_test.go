@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -57,21 +59,16 @@ func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest
 		"Set":     func() error { return p.Set(t.Context(), k, item.Entry, item.TTL) },
 		"SetMany": func() error { return p.SetMany(t.Context(), []provider.Item{item, item}) },
 	} {
-		if _, _, err := p.Get(t.Context(), k); err != nil { // for a connection
-			t.Fatal(err)
-		}
+		_, _, err := p.Get(t.Context(), k) // for a connection
+		require.NoError(t, err)
 		var taps []*redistest.Tap
 		for _, proxy := range proxies {
 			taps = append(taps, proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "EVALSHA" }))
 		}
 		before := sets()
-		if err := set(); err == nil {
-			t.Errorf("%s: no error although no answer came", name)
-		}
+		assert.Error(t, set(), "%s: no error although no answer came", name)
 		want := map[string]int{"Set": 1, "SetMany": 2}[name]
-		if got := sets() - before; got != want {
-			t.Errorf("%s: the script was sent %d times, want %d", name, got, want)
-		}
+		assert.Equal(t, want, sets()-before, "%s: how often the script was sent", name)
 		for _, tap := range taps {
 			tap.Stop()
 		}
@@ -101,14 +98,11 @@ func TestReadsAndDeletesAreRepeated(t *testing.T) {
 		default:
 			err = p.Delete(t.Context(), k)
 		}
-		if err != nil || len(tap.Captured()) != 1 {
-			t.Errorf("%s with one copy lost: %v", command, err)
-		}
+		assert.NoError(t, err, "%s with one copy lost", command)
+		assert.Len(t, tap.Captured(), 1, "%s with one copy lost", command)
 		tap.Stop()
 	}
-	if got := s.Do("EXISTS", "rt:{s}:v:k"); got != int64(0) {
-		t.Error("the entry is not deleted")
-	}
+	assert.Equal(t, int64(0), s.Do("EXISTS", "rt:{s}:v:k"), "the entry is not deleted")
 }
 
 // TestLateDeleteHarmsNothing delivers copies of removals late: all they can do
@@ -119,9 +113,7 @@ func TestLateDeleteHarmsNothing(t *testing.T) {
 	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "UNLINK" || c.Name() == "SCAN" })
 	a, b := key("s", "a"), key("s", "b")
 	mustSet(t, p, a, "1")
-	if err := p.Delete(t.Context(), a); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.Delete(t.Context(), a))
 	mustSet(t, p, b, "1")
 	wantRemoved(t, p, "s", "b", 1)
 	mustSet(t, p, a, "2")
@@ -148,15 +140,11 @@ func TestUnconfirmedDeletes(t *testing.T) {
 			keys := numbered("s", 10)
 			mustSetMany(t, p, keys, "v")
 			fault(proxy)
-			if err := p.Delete(t.Context(), keys...); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:{s}:v:name:0" and 9 more: `) {
-				t.Errorf("Delete: %v", err)
-			}
-			if err := p.Delete(t.Context(), keys[0]); err == nil || !strings.HasPrefix(err.Error(), `redisprovider: delete "rt:{s}:v:name:0": `) {
-				t.Errorf("Delete: %v", err)
-			}
-			if n, err := p.DeletePrefix(t.Context(), "s", ""); n != 0 || err == nil {
-				t.Errorf("DeletePrefix = %d, %v", n, err)
-			}
+			assert.Regexp(t, `^redisprovider: delete "rt:\{s\}:v:name:0" and 9 more: `, p.Delete(t.Context(), keys...), "Delete")
+			assert.Regexp(t, `^redisprovider: delete "rt:\{s\}:v:name:0": `, p.Delete(t.Context(), keys[0]), "Delete")
+			n, err := p.DeletePrefix(t.Context(), "s", "")
+			assert.Zero(t, n, "DeletePrefix")
+			assert.Error(t, err, "DeletePrefix")
 		})
 	}
 }
@@ -176,12 +164,9 @@ func TestDeletePrefixCountsOrFails(t *testing.T) {
 		return c.Name() == "EVALSHA"
 	})
 	n, err := p.DeletePrefix(t.Context(), "s", "")
-	if err == nil || n != 0 {
-		t.Errorf("DeletePrefix = %d, %v; want an error", n, err)
-	}
-	if got := len(tap.Captured()); got != 1 {
-		t.Errorf("the script was sent %d times", got)
-	}
+	assert.Error(t, err, "want an error")
+	assert.Zero(t, n, "DeletePrefix; want an error")
+	assert.Len(t, tap.Captured(), 1, "how often the script was sent")
 }
 
 // TestRebuildAcrossARestart replaces the server between two steps of a scan, when
@@ -196,16 +181,13 @@ func TestRebuildAcrossARestart(t *testing.T) {
 	mustSetMany(t, p, numbered("s", 2000), "v")
 	s.Do("DEL", p.IndexOf(key("s", "")))
 	client.AddHook(&beforeScan{at: 50, do: func() { s.Snapshot(); s.Restart() }})
-	if n, err := p.DeletePrefix(t.Context(), "s", ""); err == nil {
-		t.Errorf("DeletePrefix = %d, no error; %d keys are left", n, len(valueKeys(s)))
-	}
+	n, err := p.DeletePrefix(t.Context(), "s", "")
+	assert.Error(t, err, "DeletePrefix = %d, no error; %d keys are left", n, len(valueKeys(s)))
 	poll(t, func() bool {
 		_, err := p.DeletePrefix(t.Context(), "s", "")
 		return err == nil
 	})
-	if got := len(valueKeys(s)); got != 0 {
-		t.Errorf("%v keys are left", got)
-	}
+	assert.Empty(t, valueKeys(s), "keys are left")
 }
 
 // valueKeys returns the keys of values and leases on a server of a test.
@@ -246,19 +228,21 @@ func TestServerRestart(t *testing.T) {
 	k := key("s", "k")
 	mustSet(t, p, k, "v")
 	s.Stop()
-	if _, found, err := p.Get(t.Context(), k); found || err == nil || errors.Is(err, provider.ErrUndecodable) {
-		t.Errorf("Get from a server that is down: %v, %v", found, err)
-	}
-	if err := p.Set(t.Context(), k, provider.Entry{Value: "v"}, time.Hour); err == nil {
-		t.Error("Set on a server that is down: no error")
-	}
+	_, found, err := p.Get(t.Context(), k)
+	assert.False(t, found, "Get from a server that is down")
+	assert.Error(t, err, "Get from a server that is down")
+	assert.NotErrorIs(t, err, provider.ErrUndecodable, "Get from a server that is down")
+	assert.Error(t, p.Set(t.Context(), k, provider.Entry{Value: "v"}, time.Hour), "Set on a server that is down: no error")
 	results, err := p.GetMany(t.Context(), []provider.Key{k, k})
-	if err == nil || len(results) != 2 || results[0].Err == nil || results[1].Err == nil {
-		t.Errorf("GetMany from a server that is down: %v, %v", results, err)
+	assert.Error(t, err, "GetMany from a server that is down")
+	if assert.Len(t, results, 2, "GetMany from a server that is down") {
+		assert.Error(t, results[0].Err, "GetMany from a server that is down")
+		assert.Error(t, results[1].Err, "GetMany from a server that is down")
 	}
 	err = p.SetMany(t.Context(), []provider.Item{{Key: k, TTL: time.Hour}, {Key: key("s", "k2"), TTL: time.Hour}})
-	if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(err.Error(), "and 1 more") {
-		t.Errorf("SetMany on a server that is down: %v; want one error for both", err)
+	if assert.Error(t, err, "SetMany on a server that is down; want one error for both") {
+		assert.Zero(t, strings.Count(err.Error(), "\n"), "SetMany on a server that is down; want one error for both")
+		assert.ErrorContains(t, err, "and 1 more", "SetMany on a server that is down; want one error for both")
 	}
 	s.Restart()
 	wantMiss(t, p, k)
@@ -276,9 +260,7 @@ func TestDeadlines(t *testing.T) {
 		"of the client":  func(o *redis.Options) { o.ReadTimeout, o.MaxRetries = 100*time.Millisecond, -1 },
 	} {
 		p := newProvider(t, newServerClient(t, s.Addr(), edit), redisprovider.Options{})
-		if want := name == "of the context"; p.Punctual() != want {
-			t.Errorf("Punctual() = %v with deadlines %s", !want, name)
-		}
+		assert.Equal(t, name == "of the context", p.Punctual(), "whether it is punctual with deadlines %s", name)
 		mustSet(t, p, key("s", "k"), "v")
 		hold := provider.HoldTargets{Scope: "s", Keys: []string{"k"}, Prefixes: []string{"p"}}
 		lease := provider.Lease{Key: key("s", "k"), Token: "token"}
@@ -309,12 +291,8 @@ func TestDeadlines(t *testing.T) {
 		for call, f := range calls {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			began := time.Now()
-			if err := f(ctx); err == nil {
-				t.Errorf("%s, deadline %s: no error from a server that hangs", call, name)
-			}
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("%s, deadline %s: took %v", call, name, took)
-			}
+			assert.Error(t, f(ctx), "%s, deadline %s: no error from a server that hangs", call, name)
+			assert.LessOrEqual(t, time.Since(began), 20*time.Second, "%s, deadline %s: the time it took", call, name)
 			cancel()
 		}
 		s.Resume()
@@ -326,9 +304,7 @@ func TestCancelledContexts(t *testing.T) {
 	t.Parallel()
 	p, proxy, _ := newOnProxy(t)
 	checkCancelled(t, p)
-	if got := proxy.Counts(); len(got) != 0 {
-		t.Errorf("sent %v", got)
-	}
+	assert.Empty(t, proxy.Counts(), "sent")
 }
 
 func TestCancelledContextsOnCluster(t *testing.T) {
@@ -339,9 +315,7 @@ func TestCancelledContextsOnCluster(t *testing.T) {
 	c.resetCounts()
 	checkCancelled(t, p)
 	for _, command := range []string{"GET", "EVALSHA", "UNLINK", "SCAN"} {
-		if n := c.count(command); n != 0 {
-			t.Errorf("sent %d times %s", n, command)
-		}
+		assert.Zero(t, c.count(command), "how often %s was sent", command)
 	}
 }
 
@@ -367,15 +341,14 @@ func TestRebuildOutlivesItsCaller(t *testing.T) {
 		}
 		return false
 	})
-	if n, err := p.DeletePrefix(ctx, "s", ""); !errors.Is(err, context.Canceled) || n != 0 {
-		t.Errorf("DeletePrefix = %d, %v; want the context's error", n, err)
-	}
+	n, err := p.DeletePrefix(ctx, "s", "")
+	assert.ErrorIs(t, err, context.Canceled, "want the context's error")
+	assert.Zero(t, n, "DeletePrefix; want the context's error")
 	poll(t, func() bool { return s.Do("ZSCORE", index, "c") != nil })
 	before := proxy.Count("SCAN")
 	wantRemoved(t, p, "s", "", 1000)
-	if got := proxy.Count("SCAN"); got != before {
-		t.Errorf("%d more scans", got-before)
-	}
+	got := proxy.Count("SCAN")
+	assert.Equal(t, before, got, "%d more scans", got-before)
 }
 
 func checkCancelled(t *testing.T, p *redisprovider.Provider) {
@@ -391,9 +364,8 @@ func checkCancelled(t *testing.T, p *redisprovider.Provider) {
 		"SetMany": p.SetMany(ctx, []provider.Item{{TTL: time.Hour}}),
 		"Delete":  p.Delete(ctx, key("s", "k")),
 	} {
-		if !errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), "redisprovider: ") {
-			t.Errorf("%s: %v", name, err)
-		}
+		assert.ErrorIs(t, err, context.Canceled, name)
+		assert.Regexp(t, "^redisprovider: ", err, name)
 	}
 }
 
@@ -407,12 +379,9 @@ func TestPromotedReplica(t *testing.T) {
 	mustSet(t, p, key("s", "k"), "v")
 	q := newProvider(t, newServerClient(t, replica.Addr()), redisprovider.Options{})
 	poll(t, func() bool { _, found, _ := q.Get(t.Context(), key("s", "k")); return found })
-	if err := q.Delete(t.Context(), key("s", "k")); err == nil {
-		t.Error("a replica confirmed a delete")
-	}
-	if n, err := q.DeletePrefix(t.Context(), "s", ""); err == nil {
-		t.Errorf("a replica confirmed a prefix delete of %d", n)
-	}
+	assert.Error(t, q.Delete(t.Context(), key("s", "k")), "a replica confirmed a delete")
+	n, err := q.DeletePrefix(t.Context(), "s", "")
+	assert.Error(t, err, "a replica confirmed a prefix delete of %d", n)
 	primary.Stop()
 	replica.Promote()
 	wantValue(t, q, key("s", "k"), "v")
@@ -439,30 +408,26 @@ func checkHookErrors(t *testing.T, client redis.UniversalClient) {
 	mustSetMany(t, p, keys, "v")
 	if nodes, ok := client.(*redis.ClusterClient); ok {
 		// The hooks of a cluster client do not reach those of its nodes.
-		if err := nodes.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
+		err := nodes.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
 			node.AddHook(refuseAll{})
 			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
+		})
+		require.NoError(t, err)
 	}
 	client.AddHook(refuseAll{})
-	if err := p.Delete(t.Context(), keys...); !errors.Is(err, errRefused) {
-		t.Errorf("Delete: %v", err)
-	}
+	assert.ErrorIs(t, p.Delete(t.Context(), keys...), errRefused, "Delete")
 	items := []provider.Item{
 		{Key: keys[0], TTL: time.Hour},
 		{Key: keys[1], Entry: provider.Entry{Value: strings.Repeat("x", 200)}, TTL: time.Hour},
 	}
-	if err := p.SetMany(t.Context(), items); !errors.Is(err, errRefused) || errors.Is(err, provider.ErrTooLarge) {
-		t.Errorf("SetMany: %v", err)
-	}
-	if n, err := p.DeletePrefix(t.Context(), "s", ""); n != 0 || !errors.Is(err, errRefused) {
-		t.Errorf("DeletePrefix = %d, %v", n, err)
-	}
-	if results, err := p.GetMany(t.Context(), keys); !errors.Is(err, errRefused) {
-		t.Errorf("GetMany = %v, %v", results, err)
-	}
+	err := p.SetMany(t.Context(), items)
+	assert.ErrorIs(t, err, errRefused, "SetMany")
+	assert.NotErrorIs(t, err, provider.ErrTooLarge, "SetMany")
+	n, err := p.DeletePrefix(t.Context(), "s", "")
+	assert.Zero(t, n, "DeletePrefix")
+	assert.ErrorIs(t, err, errRefused, "DeletePrefix")
+	results, err := p.GetMany(t.Context(), keys)
+	assert.ErrorIs(t, err, errRefused, "GetMany = %v", results)
 }
 
 var errRefused = errors.New("refused by the hook")

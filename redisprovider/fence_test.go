@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -31,29 +33,25 @@ func bothWays(t *testing.T, f func(t *testing.T, options redisprovider.Options, 
 func checkOld(t *testing.T, p *redisprovider.Provider, value provider.Key, lease provider.Lease, seen bool) {
 	t.Helper()
 	_, found, err := p.Get(t.Context(), value)
-	if err != nil || found != seen {
-		t.Errorf("the old entry: %v, %v; want %v", found, err, seen)
-	}
+	assert.NoError(t, err, "the old entry")
+	assert.Equal(t, seen, found, "the old entry")
 	results, err := p.GetMany(t.Context(), []provider.Key{value, key("s", "none")})
-	if err != nil || results[0].Found != seen || results[1].Found {
-		t.Errorf("the old entry, in a bulk read: %v, %v; want %v", results, err, seen)
+	if assert.NoError(t, err, "the old entry, in a bulk read") {
+		assert.Equal(t, seen, results[0].Found, "the old entry, in a bulk read")
+		assert.False(t, results[1].Found, "the old entry, in a bulk read")
 	}
-	if got := fill(t, p, lease, "old"); got != seen {
-		t.Errorf("a fill under the old lease: %v, want %v", got, seen)
-	}
+	assert.Equal(t, seen, fill(t, p, lease, "old"), "a fill under the old lease")
 	if seen {
 		wantState(t, p, value, provider.LeaseFound)
 		return
 	}
-	if n, err := p.DeletePrefix(t.Context(), "s", "uncounted"); n != 0 || err != nil {
-		t.Errorf("old entries count: %d, %v", n, err)
-	}
+	n, err := p.DeletePrefix(t.Context(), "s", "uncounted")
+	assert.NoError(t, err, "old entries count")
+	assert.Zero(t, n, "old entries count")
 	for _, k := range []provider.Key{value, lease.Key} {
 		fresh := mustAcquire(t, p, k)
 		wantState(t, p, k, provider.LeaseBusy)
-		if !fill(t, p, fresh, "new") {
-			t.Errorf("%q was not filled", k.Name)
-		}
+		assert.True(t, fill(t, p, fresh, "new"), "%q was not filled", k.Name)
 		wantValue(t, p, k, "new")
 		wantState(t, p, k, provider.LeaseFound)
 	}
@@ -72,9 +70,7 @@ func TestOldSnapshot(t *testing.T) {
 		mustSet(t, p, key("s", "uncounted"), "old")
 		lease := mustAcquire(t, p, key("s", "lease"))
 		s.Snapshot()
-		if err := p.Delete(t.Context(), k, lease.Key); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Delete(t.Context(), k, lease.Key))
 		s.Restart()
 		checkOld(t, p, k, lease, seen)
 	})
@@ -95,9 +91,7 @@ func TestFailover(t *testing.T) {
 		primary.Do("WAIT", "1", "0")
 		poll(t, func() bool { return replica.Do("EXISTS", p.KeyOf(k), p.KeyOf(lease.Key)) == int64(2) })
 		replica.Promote() // before the deletion reaches it
-		if err := p.Delete(t.Context(), k, lease.Key); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Delete(t.Context(), k, lease.Key))
 		primary.Stop()
 		checkOld(t, newProvider(t, newServerClient(t, replica.Addr()), options), k, lease, seen)
 	})
@@ -116,14 +110,12 @@ func TestFailoverAndBack(t *testing.T) {
 	mustSet(t, p, k, "old")
 	poll(t, func() bool { return second.Do("EXISTS", p.KeyOf(k)) == int64(1) })
 	second.Promote() // and then the deletion at the first is lost
-	if err := p.Delete(t.Context(), k); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.Delete(t.Context(), k))
 	first.Do("REPLICAOF", "127.0.0.1", fmt.Sprint(second.Port()))
 	poll(t, func() bool { return first.Do("EXISTS", p.KeyOf(k)) == int64(1) })
-	if _, found, err := p.Get(t.Context(), k); err == nil || found {
-		t.Errorf("a replica answers: %v, %v", found, err)
-	}
+	_, found, err := p.Get(t.Context(), k)
+	assert.Error(t, err, "a replica answers")
+	assert.False(t, found, "a replica answers")
 	first.Promote()
 	poll(t, func() bool { _, _, err := p.Get(t.Context(), k); return err == nil }) // connections to the replica
 	wantMiss(t, p, k)
@@ -153,9 +145,7 @@ func TestFenceOnCluster(t *testing.T) {
 		return err == nil
 	})
 	for i, r := range results {
-		if want := c.NodeOf(p.KeyOf(keys[i])) != restarted; r.Found != want {
-			t.Errorf("%q: found %v, want %v", keys[i].Name, r.Found, want)
-		}
+		assert.Equal(t, c.NodeOf(p.KeyOf(keys[i])) != restarted, r.Found, keys[i].Name)
 	}
 }
 
@@ -175,9 +165,7 @@ func TestFenceOfSomeProcesses(t *testing.T) {
 	lease := mustAcquire(t, with, b)
 	wantMiss(t, without, b)
 	wantState(t, without, b, provider.LeaseBusy)
-	if !fill(t, with, lease, "w") {
-		t.Error("not filled")
-	}
+	assert.True(t, fill(t, with, lease, "w"), "not filled")
 	wantValue(t, without, b, "w")
 }
 
@@ -198,34 +186,24 @@ func TestWaitForReplicas(t *testing.T) {
 	}
 	fillScope()
 	for name, call := range removals(t, patient, keys) {
-		if err := call(); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		assert.NoError(t, call(), name)
 	}
 	fillScope()
 	replica.Pause()
 	for name, call := range removals(t, hasty, keys) {
 		for range 2 {
-			if err := call(); err == nil || !strings.Contains(err.Error(), "0 replicas have it after 1ms, 1 are wanted") {
-				t.Errorf("%s while the replica hangs: %v", name, err)
-			}
+			assert.ErrorContains(t, call(), "0 replicas have it after 1ms, 1 are wanted", "%s while the replica hangs", name)
 		}
 	}
 	replica.Resume()
 	for name, call := range removals(t, patient, keys) {
-		if err := call(); err != nil {
-			t.Errorf("%s after the replica hung: %v", name, err)
-		}
+		assert.NoError(t, call(), "%s after the replica hung", name)
 	}
 	for _, k := range keys {
-		if got := replica.Do("EXISTS", patient.KeyOf(k)); got != int64(0) {
-			t.Errorf("the replica has %q", k.Name)
-		}
+		assert.Equal(t, int64(0), replica.Do("EXISTS", patient.KeyOf(k)), "the replica has %q", k.Name)
 	}
 	two := newProvider(t, client, redisprovider.Options{WaitReplicas: 2, WaitTimeout: time.Millisecond})
-	if err := two.Delete(t.Context(), key("s", "k")); err == nil || !strings.Contains(err.Error(), "2 are wanted") {
-		t.Errorf("two replicas of one have confirmed: %v", err)
-	}
+	assert.ErrorContains(t, two.Delete(t.Context(), key("s", "k")), "2 are wanted", "two replicas of one have confirmed")
 }
 
 // removals are the calls of p that wait for replicas. Delete removes half of keys.
@@ -251,12 +229,9 @@ func TestWaitOnCluster(t *testing.T) {
 	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{WaitReplicas: 1, WaitTimeout: time.Millisecond})
 	keys := numbered("s", 30)
 	mustSetMany(t, p, keys, "v")
-	if err := p.Delete(t.Context(), keys[:15]...); err == nil || !strings.Contains(err.Error(), "0 replicas") {
-		t.Errorf("Delete: %v", err)
-	}
-	if n, err := p.DeletePrefix(t.Context(), "s", ""); err == nil || !strings.Contains(err.Error(), "0 replicas") {
-		t.Errorf("DeletePrefix = %d, %v", n, err)
-	}
+	assert.ErrorContains(t, p.Delete(t.Context(), keys[:15]...), "0 replicas", "Delete")
+	n, err := p.DeletePrefix(t.Context(), "s", "")
+	assert.ErrorContains(t, err, "0 replicas", "DeletePrefix = %d", n)
 	for _, k := range keys {
 		wantMiss(t, p, k) // removed they are
 	}
@@ -267,9 +242,7 @@ func TestWaitOnCluster(t *testing.T) {
 func TestACLIsDocumented(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, text, _ := strings.Cut(string(source), "# Permissions")
 	listed := make(map[string]bool)
 	for word := range strings.FieldsSeq(text) {
@@ -278,14 +251,10 @@ func TestACLIsDocumented(t *testing.T) {
 		}
 	}
 	for _, command := range append([]string{"info", "eval", "wait", "cluster|nodes"}, redisprovider.CommandsForACL...) {
-		if !listed[command] {
-			t.Errorf("+%s is not documented", command)
-		}
+		assert.True(t, listed[command], "+%s is not documented", command)
 		delete(listed, command)
 	}
-	if len(listed) > 0 {
-		t.Errorf("documented and not needed: %v", listed)
-	}
+	assert.Empty(t, listed, "documented and not needed")
 }
 
 // TestACL runs everything as a user that may do only what the documentation
@@ -318,18 +287,11 @@ func TestACL(t *testing.T) {
 		wantState(t, p, key("s", "pk"), provider.LeaseHeld)
 		mustUnhold(t, p, targets, "t")
 		lease := mustAcquire(t, p, key("s", "k"))
-		if err := p.Release(t.Context(), []provider.Lease{lease}); err != nil {
-			t.Error(err)
-		}
-		if !fill(t, p, mustAcquire(t, p, key("s", "k")), "v") {
-			t.Error("not filled")
-		}
-		if _, err := p.GetMany(t.Context(), numbered("s", 3)); err != nil {
-			t.Error(err)
-		}
-		if err := p.Set(t.Context(), key("s", "k"), provider.Entry{}, provider.NoExpiry); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, p.Release(t.Context(), []provider.Lease{lease}))
+		assert.True(t, fill(t, p, mustAcquire(t, p, key("s", "k")), "v"), "not filled")
+		_, err := p.GetMany(t.Context(), numbered("s", 3))
+		assert.NoError(t, err)
+		assert.NoError(t, p.Set(t.Context(), key("s", "k"), provider.Entry{}, provider.NoExpiry))
 		s.Do("SET", p.IndexOf(key("s", "")), "no index")
 		wantRemoved(t, p, "s", "", 1)
 		s.Do("FLUSHALL")

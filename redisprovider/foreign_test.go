@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -86,20 +88,16 @@ func checkForeign(t *testing.T, p *redisprovider.Provider, client redis.Universa
 		put := func() {
 			t.Helper()
 			client.Del(t.Context(), p.KeyOf(k))
-			if err := f.put(t.Context(), client, p.KeyOf(k)); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, f.put(t.Context(), client, p.KeyOf(k)))
 		}
 		put()
 		wantUndecodable(t, p, k)
 		results, err := p.GetMany(t.Context(), []provider.Key{k, k})
-		if err != nil || len(results) != 2 {
-			t.Errorf("%s: GetMany: %v, %v", name, results, err)
-		}
+		assert.NoError(t, err, "%s: GetMany", name)
+		assert.Len(t, results, 2, "%s: GetMany", name)
 		for _, r := range results {
-			if r.Found || errors.Is(r.Err, provider.ErrUndecodable) != (f.bulk || bulkSeesAll) {
-				t.Errorf("%s: a bulk read finds %v, %v", name, r.Found, r.Err)
-			}
+			assert.False(t, r.Found, "%s: a bulk read finds %v, %v", name, r.Found, r.Err)
+			assert.Equal(t, f.bulk || bulkSeesAll, errors.Is(r.Err, provider.ErrUndecodable), "%s: a bulk read finds %v, %v", name, r.Found, r.Err)
 		}
 		mustSet(t, p, k, "replaced")
 		wantValue(t, p, k, "replaced")
@@ -107,9 +105,7 @@ func checkForeign(t *testing.T, p *redisprovider.Provider, client redis.Universa
 		mustSetMany(t, p, []provider.Key{k}, "replaced again")
 		wantValue(t, p, k, "replaced again")
 		put()
-		if err := p.Delete(t.Context(), k); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		assert.NoError(t, p.Delete(t.Context(), k), name)
 		wantMiss(t, p, k)
 	}
 }
@@ -136,16 +132,12 @@ func checkNeighbours(t *testing.T, p *redisprovider.Provider, client redis.Unive
 	}
 	neighbours = append(neighbours, more...)
 	for _, name := range neighbours {
-		if err := client.Set(t.Context(), name, "neighbour", 0).Err(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, client.Set(t.Context(), name, "neighbour", 0).Err())
 	}
 	survive := func(after string) {
 		t.Helper()
 		for _, name := range neighbours {
-			if got := client.Get(t.Context(), name).Val(); got != "neighbour" {
-				t.Errorf("%q did not survive %s", name, after)
-			}
+			assert.Equal(t, "neighbour", client.Get(t.Context(), name).Val(), "%q did not survive %s", name, after)
 		}
 	}
 	for _, prefix := range []string{"", "a", "*", "?", "[a-z]", "\\", "a*"} {
@@ -159,9 +151,7 @@ func checkNeighbours(t *testing.T, p *redisprovider.Provider, client redis.Unive
 		wantRemoved(t, p, scope, "b", want)
 		survive(fmt.Sprintf("DeletePrefix in scope %q", scope))
 	}
-	if err := p.Delete(t.Context(), key("s", "*"), key("*", "a*"), key("", "")); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, p.Delete(t.Context(), key("s", "*"), key("*", "a*"), key("", "")))
 	survive("Delete")
 }
 
@@ -205,8 +195,9 @@ func TestBinaryAndHugeNames(t *testing.T) {
 	// Messages stay short.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := p.Get(ctx, key("s", huge)); err == nil || len(err.Error()) > 500 {
-		t.Errorf("an error of %d bytes", len(err.Error()))
+	_, _, err := p.Get(ctx, key("s", huge))
+	if assert.Error(t, err, "the bytes of an error") {
+		assert.LessOrEqual(t, len(err.Error()), 500, "the bytes of an error")
 	}
 }
 
@@ -221,19 +212,13 @@ func TestExpiryOnTheWire(t *testing.T) {
 	}
 	for ttl, want := range ttls {
 		before := len(tap.Captured())
-		if err := p.Set(t.Context(), key("s", "a"), provider.Entry{Value: 1}, ttl); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Set(t.Context(), key("s", "a"), provider.Entry{Value: 1}, ttl))
 		args := tap.Wait(t, before+1)[before].Args
-		if got := args[len(args)-1]; got != want {
-			t.Errorf("ttl %v: sent %q, want %s", ttl, args, want)
-		}
+		assert.Equal(t, want, args[len(args)-1], "ttl %v: sent %q", ttl, args)
 	}
 	mustSet(t, p, key("s", "a"), "v")
 	// A set for ever after one with an end, and the other way round.
-	if got := s.Do("PTTL", "rt:{s}:v:a"); got == int64(-2) {
-		t.Error("the entry is gone")
-	}
+	assert.NotEqual(t, int64(-2), s.Do("PTTL", "rt:{s}:v:a"), "the entry is gone")
 }
 
 // TestExpiredEntriesDoNotCount checks the count of a prefix delete, and that an
@@ -246,31 +231,21 @@ func TestExpiredEntriesDoNotCount(t *testing.T) {
 		if i < 10 {
 			ttl = time.Millisecond
 		}
-		if err := p.Set(t.Context(), k, provider.Entry{Value: i}, ttl); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Set(t.Context(), k, provider.Entry{Value: i}, ttl))
 	}
 	poll(t, func() bool { _, found, _ := p.Get(t.Context(), numbered("s", 10)[9]); return !found })
 	wantRemoved(t, p, "s", "", 10)
 
 	k := key("s", "k")
-	if err := p.Set(t.Context(), k, provider.Entry{Value: "v"}, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Set(t.Context(), k, provider.Entry{Value: "v"}, provider.NoExpiry); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.Do("PTTL", "rt:{s}:v:k"); got != int64(-1) {
-		t.Errorf("PTTL = %v, want none", got)
-	}
+	require.NoError(t, p.Set(t.Context(), k, provider.Entry{Value: "v"}, time.Minute))
+	require.NoError(t, p.Set(t.Context(), k, provider.Entry{Value: "v"}, provider.NoExpiry))
+	assert.Equal(t, int64(-1), s.Do("PTTL", "rt:{s}:v:k"), "PTTL")
 }
 
 // poll waits until ok.
 func poll(tb testing.TB, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatal("gave up waiting")
-		}
+		require.False(tb, time.Now().After(deadline), "gave up waiting")
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Parts of golden frames, as hexadecimal digits.
@@ -60,16 +63,11 @@ func TestGoldenFrames(t *testing.T) {
 	t.Parallel()
 	for text, f := range goldenFrames() {
 		want, err := hex.DecodeString(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := encodeFrame(f); !bytes.Equal(got, want) {
-			t.Errorf("%+v is written as\n\t%x, want\n\t%x", f, got, want)
-		}
+		require.NoError(t, err)
+		assert.Equal(t, want, encodeFrame(f), "how %+v is written", f)
 		got, err := decodeFrame(want)
-		if err != nil || !sameFrame(got, f) {
-			t.Errorf("%x is read as %+v, %v; want %+v", want, got, err, f)
-		}
+		assert.NoError(t, err, "%x is read as %+v; want %+v", want, got, f)
+		assert.True(t, sameFrame(got, f), "%x is read as %+v; want %+v", want, got, f)
 	}
 }
 
@@ -102,9 +100,8 @@ func TestFramesRoundTrip(t *testing.T) {
 		{kind: kindValue, lease: strings.Repeat("\xff", tokenBytes) + "1234567890123456", codec: "c", payload: []byte("p"), validator: string(encodeFrame(frame{kind: kindAbsent}))},
 	} {
 		got, err := decodeFrame(encodeFrame(f))
-		if err != nil || !sameFrame(got, f) {
-			t.Errorf("%.200v became %.200v, %v", f, got, err)
-		}
+		assert.NoError(t, err, "%.200v became %.200v", f, got)
+		assert.True(t, sameFrame(got, f), "%.200v became %.200v", f, got)
 	}
 }
 
@@ -112,12 +109,11 @@ func TestFramesRoundTrip(t *testing.T) {
 func TestLeaseFrames(t *testing.T) {
 	t.Parallel()
 	token := newToken()
-	if got := leaseFrame(token); string(got) != "\xc1r\x02\x03\x00"+token || bind(got)[4] != flagBound {
-		t.Errorf("a lease is %x", got)
-	}
-	if len(token) != tokenBytes || token == newToken() {
-		t.Errorf("the token %q", token)
-	}
+	got := leaseFrame(token)
+	assert.Equal(t, "\xc1r\x02\x03\x00"+token, string(got), "a lease is %x", got)
+	assert.Equal(t, byte(flagBound), bind(got)[4], "a lease is %x", got)
+	assert.Len(t, token, tokenBytes, "the token")
+	assert.NotEqual(t, newToken(), token, "the token")
 }
 
 // TestDamagedFrames damages frames in every way that leaves something else.
@@ -126,13 +122,11 @@ func TestDamagedFrames(t *testing.T) {
 	for _, f := range goldenFrames() {
 		whole := encodeFrame(f)
 		for n := range whole {
-			if got, err := decodeFrame(whole[:n]); err == nil {
-				t.Errorf("the first %d bytes of %x are read as %+v", n, whole, got)
-			}
+			got, err := decodeFrame(whole[:n])
+			assert.Error(t, err, "the first %d bytes of %x are read as %+v", n, whole, got)
 		}
-		if got, err := decodeFrame(append(bytes.Clone(whole), 0)); err == nil {
-			t.Errorf("%x and a byte more is read as %+v", whole, got)
-		}
+		got, err := decodeFrame(append(bytes.Clone(whole), 0))
+		assert.Error(t, err, "%x and a byte more is read as %+v", whole, got)
 	}
 }
 
@@ -169,12 +163,9 @@ func TestForeignFrames(t *testing.T) {
 		"lease bound to nothing":        {"c172020301" + token[2:], "damaged"},
 	} {
 		data, err := hex.DecodeString(c.text)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if f, err := decodeFrame(data); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %x is read as %+v, %v; want an error with %q", name, data, f, err, c.want)
-		}
+		require.NoError(t, err, name)
+		f, err := decodeFrame(data)
+		assert.ErrorContains(t, err, c.want, "%s: %x is read as %+v", name, data, f)
 	}
 }
 
@@ -188,18 +179,12 @@ func FuzzDecodeFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := bytes.Clone(data)
 		decoded, err := decodeFrame(data)
-		if !bytes.Equal(before, data) {
-			t.Fatal("decoding changed the bytes")
-		}
+		require.Equal(t, data, before, "decoding changed the bytes")
 		if err != nil {
-			if !reflect.DeepEqual(decoded, frame{}) {
-				t.Fatalf("%+v with the error %v", decoded, err)
-			}
+			require.Equal(t, frame{}, decoded, "with the error %v", err)
 			return
 		}
-		if again := encodeFrame(decoded); !bytes.Equal(again, data) {
-			t.Fatalf("%x is read as %+v, which is written as %x", data, decoded, again)
-		}
+		require.Equal(t, data, encodeFrame(decoded), "what is read is written otherwise: %+v", decoded)
 	})
 }
 
@@ -222,8 +207,7 @@ func FuzzFrameRoundTrip(f *testing.F) {
 			want.kind, want.codec, want.typeName, want.payload = kindValue, codec, typeName, payload
 		}
 		got, err := decodeFrame(encodeFrame(want))
-		if err != nil || !sameFrame(got, want) {
-			t.Fatalf("%+v became %+v, %v", want, got, err)
-		}
+		require.NoError(t, err, "%+v became %+v", want, got)
+		require.True(t, sameFrame(got, want), "%+v became %+v", want, got)
 	})
 }

@@ -2,15 +2,14 @@ package redisprovider
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -67,9 +66,8 @@ func gathering(t *testing.T, test func(t *testing.T, g *gather, s *fakeServer)) 
 		}}
 		test(t, g, s)
 		synctest.Wait()
-		if g.flying != 0 || g.next != nil {
-			t.Errorf("in the end %d round trips are under way, and %v waits", g.flying, g.next)
-		}
+		assert.Zero(t, g.flying, "round trips that are under way in the end")
+		assert.Nil(t, g.next, "what waits in the end")
 	})
 }
 
@@ -84,8 +82,9 @@ func (g *gather) read(ctx context.Context, name string) <-chan provider.Result {
 func wantValues(t *testing.T, results []<-chan provider.Result, names []string) {
 	t.Helper()
 	for i, result := range results {
-		if r := <-result; r.Err != nil || r.Entry.Value != names[i] {
-			t.Errorf("%q: got %v, error %v", names[i], r.Entry.Value, r.Err)
+		r := <-result
+		if assert.NoError(t, r.Err) {
+			assert.Equal(t, names[i], r.Entry.Value)
 		}
 	}
 }
@@ -121,12 +120,8 @@ func TestGather(t *testing.T) {
 				began := time.Now()
 				results, names := readAll(t.Context(), g, test.reads)
 				wantValues(t, results, names)
-				if took := time.Since(began); took != test.took {
-					t.Errorf("took %v, want %v", took, test.took)
-				}
-				if !reflect.DeepEqual(s.sizes(), test.trips) {
-					t.Errorf("round trips of %v reads, want %v", s.sizes(), test.trips)
-				}
+				assert.Equal(t, test.took, time.Since(began), "the time it took")
+				assert.Equal(t, test.trips, s.sizes(), "reads in each round trip")
 			})
 		})
 	}
@@ -144,13 +139,11 @@ func TestGatherContexts(t *testing.T) {
 		long, cancelLong := context.WithTimeout(t.Context(), 5*trip)
 		defer cancelLong()
 		first, second := g.read(short, "first"), g.read(long, "second")
-		if r := <-first; !errors.Is(r.Err, context.DeadlineExceeded) || !strings.Contains(r.Err.Error(), "first") {
-			t.Errorf("error %v, want that the time of the first is over", r.Err)
-		}
+		r := <-first
+		assert.ErrorIs(t, r.Err, context.DeadlineExceeded, "want that the time of the first is over")
+		assert.ErrorContains(t, r.Err, "first", "want that the time of the first is over")
 		wantValues(t, append(alone, second), append(names, "second"))
-		if last := s.ends[gatherAbove]; last != 4*trip { // one has passed
-			t.Errorf("the batch had %v, want %v", last, 4*trip)
-		}
+		assert.Equal(t, 4*trip, s.ends[gatherAbove], "the time that the batch had") // one has passed
 	})
 	gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
 		alone, names := readAll(t.Context(), g, gatherAbove)
@@ -158,9 +151,7 @@ func TestGatherContexts(t *testing.T) {
 		defer cancel()
 		patient := g.read(context.WithoutCancel(t.Context()), "patient")
 		wantValues(t, append(alone, g.read(short, "short"), patient), append(names, "short", "patient"))
-		if last := s.ends[gatherAbove]; last != 0 {
-			t.Errorf("the batch had %v, want no end", last)
-		}
+		assert.Zero(t, s.ends[gatherAbove], "the time that the batch had: no end")
 	})
 }
 
@@ -171,9 +162,7 @@ func TestGatherPanic(t *testing.T) {
 	gathering(t, func(t *testing.T, g *gather, _ *fakeServer) {
 		alone, names := readAll(t.Context(), g, gatherAbove)
 		for _, result := range []<-chan provider.Result{g.read(t.Context(), "panic"), g.read(t.Context(), "beside it")} {
-			if r := <-result; r.Err == nil || !strings.Contains(r.Err.Error(), "panicked: of a hook") {
-				t.Errorf("error %v, want the panic", r.Err)
-			}
+			assert.ErrorContains(t, (<-result).Err, "panicked: of a hook", "want the panic")
 		}
 		wantValues(t, alone, names)
 		wantValues(t, []<-chan provider.Result{g.read(t.Context(), "later")}, []string{"later"})
@@ -191,9 +180,7 @@ func TestGatherAsksAgain(t *testing.T) {
 			results = append(results, g.read(t.Context(), name))
 		}
 		wantValues(t, results, names)
-		if want := append(slices.Repeat([]int{1}, gatherAbove), 2); !reflect.DeepEqual(s.sizes(), want) {
-			t.Errorf("round trips of %v reads, want %v", s.sizes(), want)
-		}
+		assert.Equal(t, append(slices.Repeat([]int{1}, gatherAbove), 2), s.sizes(), "reads in each round trip")
 	})
 	gathering(t, func(t *testing.T, g *gather, s *fakeServer) {
 		results, names := readAll(t.Context(), g, gatherAbove+2)
@@ -201,8 +188,6 @@ func TestGatherAsksAgain(t *testing.T) {
 		more, moreNames := readAll(t.Context(), g, gatherAbove-1+2)
 		wantValues(t, append(results, more...), append(names, moreNames...))
 		want := slices.Concat(slices.Repeat([]int{1}, gatherAbove), []int{2}, slices.Repeat([]int{1}, gatherAbove-1), []int{2})
-		if !reflect.DeepEqual(s.sizes(), want) {
-			t.Errorf("round trips of %v reads, want %v", s.sizes(), want)
-		}
+		assert.Equal(t, want, s.sizes(), "reads in each round trip")
 	})
 }

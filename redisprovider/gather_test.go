@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -26,9 +28,7 @@ func TestManyReaders(t *testing.T) {
 				mustSet(t, p, k, fmt.Sprint("value ", i))
 			}
 			for _, k := range keys[40:50] {
-				if err := client.Set(t.Context(), p.KeyOf(k), "no frame", 0).Err(); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, client.Set(t.Context(), p.KeyOf(k), "no frame", 0).Err())
 			}
 			var readers errgroup.Group
 			for reader := range 100 {
@@ -41,9 +41,7 @@ func TestManyReaders(t *testing.T) {
 					return nil
 				})
 			}
-			if err := readers.Wait(); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, readers.Wait())
 		})
 	}
 }

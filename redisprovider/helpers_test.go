@@ -2,7 +2,6 @@ package redisprovider_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -31,10 +32,11 @@ func TestMain(m *testing.M) {
 }
 
 // newServerClient returns a client of the server at addr, with the client
-// library's defaults unless edit changes them.
+// library's defaults unless edit changes them; but it waits for answers for as long as
+// a busy machine may take, which is longer than the library's 3 seconds.
 func newServerClient(tb testing.TB, addr string, edit ...func(*redis.Options)) *redis.Client {
 	tb.Helper()
-	options := &redis.Options{Addr: addr}
+	options := &redis.Options{Addr: addr, ReadTimeout: time.Minute}
 	for _, e := range edit {
 		e(options)
 	}
@@ -45,7 +47,7 @@ func newServerClient(tb testing.TB, addr string, edit ...func(*redis.Options)) *
 
 func newClusterClient(tb testing.TB, c *redistest.Cluster, edit ...func(*redis.ClusterOptions)) *redis.ClusterClient {
 	tb.Helper()
-	options := &redis.ClusterOptions{Addrs: c.Addrs()}
+	options := &redis.ClusterOptions{Addrs: c.Addrs(), ReadTimeout: time.Minute}
 	for _, e := range edit {
 		e(options)
 	}
@@ -57,9 +59,7 @@ func newClusterClient(tb testing.TB, c *redistest.Cluster, edit ...func(*redis.C
 func newProvider(tb testing.TB, client redis.UniversalClient, options redisprovider.Options) *redisprovider.Provider {
 	tb.Helper()
 	p, err := redisprovider.New(client, options)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, err)
 	return p
 }
 
@@ -137,9 +137,7 @@ func numbered(scope string, n int) []provider.Key {
 
 func mustSet(tb testing.TB, p provider.CacheProvider, k provider.Key, value any) {
 	tb.Helper()
-	if err := p.Set(tb.Context(), k, provider.Entry{Value: value}, time.Hour); err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, p.Set(tb.Context(), k, provider.Entry{Value: value}, time.Hour))
 }
 
 func mustSetMany(tb testing.TB, p provider.Batcher, keys []provider.Key, value any) {
@@ -148,54 +146,46 @@ func mustSetMany(tb testing.TB, p provider.Batcher, keys []provider.Key, value a
 	for i, k := range keys {
 		items[i] = provider.Item{Key: k, Entry: provider.Entry{Value: value}, TTL: time.Hour}
 	}
-	if err := p.SetMany(tb.Context(), items); err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, p.SetMany(tb.Context(), items))
 }
 
 func wantValue(tb testing.TB, p provider.CacheProvider, k provider.Key, want string) {
 	tb.Helper()
 	entry, found, err := p.Get(tb.Context(), k)
-	if err != nil || !found {
-		tb.Errorf("Get(%.50q) = %v, %v; want %q", k, found, err, want)
+	if !assert.NoError(tb, err, "Get(%.50q); want %q", k, want) || !assert.True(tb, found, "Get(%.50q); want %q", k, want) {
 		return
 	}
-	if got := decoded(tb, entry); got != want {
-		tb.Errorf("Get(%.50q) = %.50q, want %.50q", k, got, want)
-	}
+	assert.Equal(tb, want, decoded(tb, entry), "Get(%.50q)", k)
 }
 
 func decoded(tb testing.TB, entry provider.Entry) string {
 	tb.Helper()
 	encoded, ok := entry.Value.(provider.Encoded)
-	if !ok {
-		tb.Errorf("the value is a %T", entry.Value)
+	if !assert.True(tb, ok, "the value is a %T", entry.Value) {
 		return ""
 	}
 	var s string
-	if err := encoded.Decode(&s); err != nil {
-		tb.Error(err)
-	}
+	assert.NoError(tb, encoded.Decode(&s))
 	return s
 }
 
 func wantMiss(tb testing.TB, p provider.CacheProvider, k provider.Key) {
 	tb.Helper()
-	if entry, found, err := p.Get(tb.Context(), k); found || err != nil {
-		tb.Errorf("Get(%.50q) = %v, %v, %v; want a miss", k, entry, found, err)
-	}
+	entry, found, err := p.Get(tb.Context(), k)
+	assert.NoError(tb, err, "Get(%.50q) = %v; want a miss", k, entry)
+	assert.False(tb, found, "Get(%.50q) = %v; want a miss", k, entry)
 }
 
 func wantUndecodable(tb testing.TB, p provider.CacheProvider, k provider.Key) {
 	tb.Helper()
-	if _, found, err := p.Get(tb.Context(), k); found || !errors.Is(err, provider.ErrUndecodable) {
-		tb.Errorf("Get(%.50q) = %v, %v; want ErrUndecodable", k, found, err)
-	}
+	_, found, err := p.Get(tb.Context(), k)
+	assert.False(tb, found, "Get(%.50q)", k)
+	assert.ErrorIs(tb, err, provider.ErrUndecodable, "Get(%.50q)", k)
 }
 
 func wantRemoved(tb testing.TB, p provider.CacheProvider, scope, prefix string, want int) {
 	tb.Helper()
-	if n, err := p.DeletePrefix(tb.Context(), scope, prefix); n != want || err != nil {
-		tb.Errorf("DeletePrefix(%q, %q) = %d, %v; want %d", scope, prefix, n, err, want)
-	}
+	n, err := p.DeletePrefix(tb.Context(), scope, prefix)
+	assert.NoError(tb, err, "DeletePrefix(%q, %q)", scope, prefix)
+	assert.Equal(tb, want, n, "DeletePrefix(%q, %q)", scope, prefix)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -255,9 +256,8 @@ func singleKeysWhileMoving(t *testing.T, c *slotCase) {
 	c.write("v2")
 	c.a.invalidate(c.names[0])
 	c.a.invalidate(c.names[5])
-	if _, err := c.a.InvalidateTargets(t.Context(), readthrough.Targets{Keys: c.names[1:5]}); err != nil {
-		t.Error(err)
-	}
+	_, err := c.a.InvalidateTargets(t.Context(), readthrough.Targets{Keys: c.names[1:5]})
+	assert.NoError(t, err)
 	c.wantNew("while the slot moves")
 	c.finish()
 	c.wantNew("afterwards")

@@ -2,7 +2,6 @@ package redisprovider_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -96,9 +97,7 @@ func (w *world) rawOn(s *redistest.Server, p *proc, name string) string {
 
 func (w *world) wantRaw(p *proc, name, want string) {
 	w.t.Helper()
-	if got := w.raw(p, name); got != want {
-		w.t.Errorf("the server has %q under %s, want %q", got, name, want)
-	}
+	assert.Equal(w.t, want, w.raw(p, name), "what the server has under %s", name)
 }
 
 // procOptions configure a proc.
@@ -158,14 +157,10 @@ func newProc(t *testing.T, client redis.UniversalClient, o *procOptions) *proc {
 	client.AddHook(wire)
 	store := newProvider(t, client, o.store)
 	cache, err := readthrough.New(store, o.cache)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = cache.Close() }) // some servers are gone by then
 	scope, err := cache.Scope(o.name, o.scope)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &proc{CachedScope: scope, t: t, store: store, wire: wire}
 }
 
@@ -253,9 +248,9 @@ func await(t *testing.T, answers <-chan answer) answer {
 // wantAnswer checks what a read returned.
 func wantAnswer(t *testing.T, who string, answers <-chan answer, want string) {
 	t.Helper()
-	if a := await(t, answers); a.err != nil || a.value != want {
-		t.Errorf("%s gets %q, %v; want %q", who, a.value, a.err, want)
-	}
+	a := await(t, answers)
+	assert.NoError(t, a.err, "%s gets", who)
+	assert.Equal(t, want, a.value, "%s gets", who)
 }
 
 // wantSoon is wantAnswer for a call that must return although g is closed. If it
@@ -264,9 +259,8 @@ func wantSoon(t *testing.T, who string, answers <-chan answer, want string, g *g
 	t.Helper()
 	select {
 	case a := <-answers:
-		if a.err != nil || a.value != want {
-			t.Errorf("%s gets %q, %v; want %q", who, a.value, a.err, want)
-		}
+		assert.NoError(t, a.err, "%s gets", who)
+		assert.Equal(t, want, a.value, "%s gets", who)
 	case <-time.After(patience):
 		t.Errorf("%s waits for somebody who began before", who)
 		g.open()
@@ -283,26 +277,20 @@ func (p *proc) wantRead(w *world, who, name, want string) {
 // invalidate invalidates a key, which must be confirmed.
 func (p *proc) invalidate(names ...string) {
 	p.t.Helper()
-	if err := p.Invalidate(p.t.Context(), names...); err != nil {
-		p.t.Fatal(err)
-	}
+	require.NoError(p.t, p.Invalidate(p.t.Context(), names...))
 }
 
 func (p *proc) invalidatePrefix(prefix string) (removed int) {
 	p.t.Helper()
 	removed, err := p.InvalidatePrefix(p.t.Context(), prefix)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	require.NoError(p.t, err)
 	return removed
 }
 
 // wantPending checks that an invalidation was not confirmed.
 func wantPending(t *testing.T, err error) {
 	t.Helper()
-	if !errors.Is(err, readthrough.ErrInvalidationPending) {
-		t.Errorf("the invalidation returns %v, want ErrInvalidationPending", err)
-	}
+	assert.ErrorIs(t, err, readthrough.ErrInvalidationPending, "the invalidation returns")
 }
 
 // waitJoined waits until n reads wait for the load of another.
@@ -321,9 +309,7 @@ func (p *proc) waitSettled() {
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("gave up waiting for %s", what)
-		}
+		require.False(t, time.Now().After(deadline), "gave up waiting for %s", what)
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough"
 )
 
@@ -20,9 +23,7 @@ func (w *world) evict() {
 // loseIndex deletes the index of the scope, as an eviction would that picks it.
 func (w *world) loseIndex(p *proc) {
 	w.t.Helper()
-	if w.Do("DEL", p.store.IndexOf(key(holeScope, "k"))) != int64(1) {
-		w.t.Error("there was no index")
-	}
+	assert.Equal(w.t, int64(1), w.Do("DEL", p.store.IndexOf(key(holeScope, "k"))), "there was no index")
 }
 
 // TestHole10EvictedLease is row 10: the lease of a load is evicted, another
@@ -49,9 +50,7 @@ func TestHole10EvictedLease(t *testing.T) {
 		between(name)
 		g.open()
 		await(t, slow)
-		if got := w.raw(a, name); got == "v1" {
-			t.Errorf("%s: a load whose lease was evicted was stored", name)
-		}
+		assert.NotEqual(t, "v1", w.raw(a, name), "%s: a load whose lease was evicted was stored", name)
 		b.wantRead(w, "another process", name, "v2")
 	}
 }
@@ -72,18 +71,14 @@ func TestHole10EvictedIndex(t *testing.T) {
 	w.loseIndex(a)
 	w.write("k:value", "v2")
 	w.write("k:lease", "v2")
-	if removed := a.invalidatePrefix("k:"); removed != 1 {
-		t.Errorf("the invalidation removed %d values, want 1", removed)
-	}
+	assert.Equal(t, 1, a.invalidatePrefix("k:"), "values that the invalidation removed")
 	g.open()
 	await(t, slow)
 	w.wantRaw(a, "k:value", "")
 	w.wantRaw(a, "k:lease", "")
 	b.wantRead(w, "another process", "k:value", "v2")
 	b.wantRead(w, "another process", "k:lease", "v2")
-	if removed := a.invalidatePrefix("k:"); removed != 2 {
-		t.Errorf("the second invalidation removed %d values, want 2", removed)
-	}
+	assert.Equal(t, 2, a.invalidatePrefix("k:"), "values that the second invalidation removed")
 }
 
 // TestHole12LeaseDuringScan is row 12: B takes a lease while A scans the server to
@@ -111,9 +106,7 @@ func TestHole12LeaseDuringScan(t *testing.T) {
 	w.write("k", "v2")
 	a.proxy.ResetCounts()
 	a.invalidatePrefix("k")
-	if n := a.proxy.Count("SCAN"); n != 0 {
-		t.Errorf("the index was rebuilt again, by %d SCANs: the test tests nothing", n)
-	}
+	assert.Zero(t, a.proxy.Count("SCAN"), "SCANs: the index was rebuilt again, and the test tests nothing")
 	g.open()
 	await(t, slow)
 	w.wantRaw(a, "k", "")
@@ -169,25 +162,18 @@ func TestHole14PrefixCost(t *testing.T) {
 	a.invalidatePrefix("") // the index is complete now
 	for _, family := range []string{"k:", "l:"} {
 		_, err := readthrough.WrapMany(t.Context(), a.CachedScope, names, func(i int) string { return fmt.Sprint(family, i) }, load)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 	a.proxy.ResetCounts()
 	w.ResetStats()
-	if removed := a.invalidatePrefix("k:"); removed != matching {
-		t.Errorf("removed %d values, want %d", removed, matching)
-	}
+	assert.Equal(t, matching, a.invalidatePrefix("k:"), "values removed")
 	commands := 0
 	for _, calls := range w.CommandStats() {
 		commands += calls
 	}
-	if trips := a.proxy.Trips(); trips > 4 || a.proxy.Count("SCAN") > 0 {
-		t.Errorf("%d round trips: %v", trips, a.proxy.Counts())
-	}
-	if most := 3 * matching; commands > most {
-		t.Errorf("the server executed %d commands, want at most %d: %v", commands, most, w.CommandStats())
-	}
+	assert.LessOrEqual(t, a.proxy.Trips(), 4, "round trips: %v", a.proxy.Counts())
+	assert.Zero(t, a.proxy.Count("SCAN"), "round trips: %v", a.proxy.Counts())
+	assert.LessOrEqual(t, commands, 3*matching, "commands that the server executed: %v", w.CommandStats())
 }
 
 // TestHole20HoldsSurviveInvalidations is row 20: A holds a key and a prefix for a
@@ -258,9 +244,7 @@ func TestHole21OutOfMemory(t *testing.T) {
 		w.write("list:3", "v2")
 		w.Do("CONFIG", "SET", "maxmemory", "1")
 		a.invalidate("k")
-		if removed := a.invalidatePrefix("list:"); removed != 2 {
-			t.Errorf("removed %d values, want 2", removed)
-		}
+		assert.Equal(t, 2, a.invalidatePrefix("list:"), "values removed")
 		w.Do("CONFIG", "SET", "maxmemory", "0")
 		g.open()
 		await(t, slow)

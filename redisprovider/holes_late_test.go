@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -39,18 +41,14 @@ func TestHole7ZombieAcquire(t *testing.T) {
 	tap.Wait(t, 1)
 	tap.Stop() // a second copy would arrive
 	g.wait()
-	if got := len(sent.Captured()); got != 1 {
-		t.Errorf("the request for the lease was sent %d times, want once", got)
-	}
+	assert.Len(t, sent.Captured(), 1, "how often the request for the lease was sent")
 	w.write("k", "v2")
 	b.invalidate("k")
 	tap.Replay(t)
 	w.wantRaw(b, "k", "lease") // without an owner
 	g.open()
 	await(t, leader)
-	if got := w.raw(b, "k"); got == "v1" {
-		t.Error("a load of before the invalidation was stored")
-	}
+	assert.NotEqual(t, "v1", w.raw(b, "k"), "a load of before the invalidation was stored")
 	w.proc(brief).wantRead(w, "another process", "k", "v2")
 	b.invalidate("k")
 	b.wantRead(w, "another process", "k", "v2")
@@ -70,9 +68,7 @@ func TestHole7ZombieFill(t *testing.T) {
 	tap.Wait(t, 1)
 	tap.Stop()
 	await(t, leader) // the client has given up
-	if got := len(sent.Captured()); got != 1 {
-		t.Errorf("the fill was sent %d times, want once", got)
-	}
+	assert.Len(t, sent.Captured(), 1, "how often the fill was sent")
 	w.write("k", "v2")
 	b.invalidate("k")
 	tap.Replay(t)
@@ -131,9 +127,7 @@ func (l *lateness) record(a *proc) []redistest.Command {
 		Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
 		Hold:       readthrough.Targets{Keys: []string{"k"}, Prefixes: []string{"k"}},
 	})
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	require.NoError(l.t, err)
 	a.wantRead(l.world, "a reader", "k", "v1")
 	open := newGate(l.t)
 	open.open()
@@ -149,16 +143,11 @@ func (l *lateness) record(a *proc) []redistest.Command {
 		seen[opOf(c.Args)]++
 	}
 	for _, op := range []string{opAcquire, opRefresh, opFill, opRelease, opUnlink, opPrefix, opScan, opHold, opUnhold} {
-		if seen[op] == 0 {
-			l.t.Errorf("the process has sent no %s: %v", op, seen)
-		}
+		assert.NotZero(l.t, seen[op], "the process has sent no %s: %v", op, seen)
 	}
-	if seen[opRebuild] < 3 || seen[opGet]+seen[opFenced] == 0 {
-		l.t.Errorf("the process has sent %v, and no whole rebuild or no read", seen)
-	}
-	if seen[opSet] > 0 {
-		l.t.Errorf("the process has sent %d sets, which would not be safe", seen[opSet])
-	}
+	assert.GreaterOrEqual(l.t, seen[opRebuild], 3, "the process has sent %v: a whole rebuild, and reads", seen)
+	assert.NotZero(l.t, seen[opGet]+seen[opFenced], "the process has sent %v: a whole rebuild, and reads", seen)
+	assert.Zero(l.t, seen[opSet], "sets, which would not be safe")
 	return sent
 }
 
@@ -223,23 +212,18 @@ func (l *lateness) deliver(prepare func() func(), commands ...redistest.Command)
 func (l *lateness) checkKept(what string, prepare func() func(), command redistest.Command) {
 	l.t.Helper()
 	l.deliver(prepare, command)
-	if got := l.raw(l.b, "k"); got != "v2" {
-		l.t.Errorf("%s: the newer value is not stored, but %q", what, got)
-	}
+	assert.Equal(l.t, "v2", l.raw(l.b, "k"), "%s: the newer value is not stored", what)
 }
 
 // check delivers commands late, and looks for what is old.
 func (l *lateness) check(what string, prepare func() func(), commands ...redistest.Command) {
 	l.t.Helper()
 	l.deliver(prepare, commands...)
-	if got := l.raw(l.b, "k"); got == "v1" {
-		l.t.Errorf("%s: the old value is stored", what)
-	}
-	if a := await(l.t, l.c.begin("k", l.load("k"))); a.value != "v2" || a.err != nil {
-		l.t.Errorf("%s: a read gets %q, %v", what, a.value, a.err)
-	}
+	assert.NotEqual(l.t, "v1", l.raw(l.b, "k"), "%s: the old value is stored", what)
+	a := await(l.t, l.c.begin("k", l.load("k")))
+	assert.NoError(l.t, a.err, what)
+	assert.Equal(l.t, "v2", a.value, "%s: a read gets", what)
 	l.c.invalidatePrefix("")
-	if left, _ := l.Do("KEYS", "*:v:*").([]any); len(left) > 0 {
-		l.t.Errorf("%s: an invalidation of everything left %q", what, left)
-	}
+	left, _ := l.Do("KEYS", "*:v:*").([]any)
+	assert.Empty(l.t, left, "%s: an invalidation of everything left", what)
 }

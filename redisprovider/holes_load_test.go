@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // TestHole1LoadJoin is row 1: a read of B joins a load that B began before A
@@ -137,9 +139,7 @@ func TestHole5NoLeaseIsKept(t *testing.T) {
 		a.invalidate(name)
 		asking.open()
 		await(t, marked)
-		if got := w.raw(a, name); got == "lease" {
-			t.Errorf("a load that %s left its lease behind", name)
-		}
+		assert.NotEqual(t, "lease", w.raw(a, name), "a load that %s left its lease behind", name)
 		b.wantRead(w, "another process", name, "v2")
 	}
 }
@@ -198,9 +198,7 @@ func TestHole9LeaseExpires(t *testing.T) {
 		between(name)
 		g.open()
 		await(t, slow)
-		if got := w.raw(a, name); got == "v1" {
-			t.Errorf("%s: a load whose lease had ended was stored", name)
-		}
+		assert.NotEqual(t, "v1", w.raw(a, name), "%s: a load whose lease had ended was stored", name)
 		w.proc(brief).wantRead(w, "a process that begins now", name, "v2")
 	}
 }
@@ -260,7 +258,5 @@ func TestHole11LostAcquireReply(t *testing.T) {
 	await(t, leader)
 	wantAnswer(t, "a read that joined", joined, "v2")
 	w.wantRaw(a, "k", "v2")
-	if got := len(tap.Captured()); got != 1 {
-		t.Errorf("the request for the lease was sent %d times, want once", got)
-	}
+	assert.Len(t, tap.Captured(), 1, "how often the request for the lease was sent")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/redistest"
@@ -92,9 +93,7 @@ func TestHole15FailoverBringsAValueBack(t *testing.T) {
 			a.invalidate("k")
 			f.complete()
 			b.wantRead(f.world, "a reader after the failover", "k", fence.want)
-			if got := f.rawOn(f.replica, b, "k"); got != fence.want {
-				t.Errorf("the new primary has %q, want %q", got, fence.want)
-			}
+			assert.Equal(t, fence.want, f.rawOn(f.replica, b, "k"), "the new primary")
 		})
 	}
 }
@@ -139,9 +138,7 @@ func TestHole15WaitForReplicas(t *testing.T) {
 	wantPending(t, a.Invalidate(t.Context(), "k"))
 	f.replica.Resume()
 	a.waitSettled()
-	if got := f.rawOn(f.replica, a, "k"); got == "v1" {
-		t.Error("the removal is confirmed, and the replica does not have it")
-	}
+	assert.NotEqual(t, "v1", f.rawOn(f.replica, a, "k"), "the removal is confirmed, and the replica does not have it")
 }
 
 // TestHole16OldSnapshot is row 16: the server starts again from a snapshot of
@@ -221,9 +218,7 @@ func TestHole17OldLoadWhilePending(t *testing.T) {
 	g.open()
 	await(t, slow)
 	b.wantRead(w, "another process", "k", "v2")
-	if got := w.raw(a, "k"); got == "v1" {
-		t.Error("a load was stored whose key has a pending invalidation")
-	}
+	assert.NotEqual(t, "v1", w.raw(a, "k"), "a load was stored whose key has a pending invalidation")
 	heal()
 	a.waitSettled()
 }

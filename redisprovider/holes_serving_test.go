@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/readthrough/readthrough"
 )
 
@@ -119,9 +121,7 @@ func (p *proc) waitIdle() {
 func (w *world) wantNew(what string, p *proc, name string) {
 	w.t.Helper()
 	p.waitIdle()
-	if got := w.raw(p, name); got == "v1" {
-		w.t.Errorf("%s: the old value is stored", what)
-	}
+	assert.NotEqual(w.t, "v1", w.raw(p, name), "%s: the old value is stored", what)
 	wantAnswer(w.t, what+": a reader at the end", p.begin(name, w.load(name)), "v2")
 	p.waitIdle()
 }
@@ -225,9 +225,7 @@ func (w *world) copied(begin func(*proc, string, loader) <-chan answer, b *proc,
 	g.wait()
 	tap.Stop()
 	change(name)
-	if answers := tap.Replay(w.t); len(answers) != 1 {
-		w.t.Errorf("%s: the request for the lease was sent %d times, want once", name, len(answers))
-	}
+	assert.Len(w.t, tap.Replay(w.t), 1, "%s: how often the request for the lease was sent", name)
 	g.open()
 	await(w.t, early)
 }
@@ -258,8 +256,10 @@ func TestHole28StaleWhilePending(t *testing.T) {
 					g.open()
 					await(t, early)
 				}
-				if again := await(t, way.begin(a, what, w.load(what))); again.value != "v2" || again.err != nil && way.name != "Put" {
-					t.Errorf("%s: another refresh in A gets %q, %v", what, again.value, again.err)
+				again := await(t, way.begin(a, what, w.load(what)))
+				assert.Equal(t, "v2", again.value, "%s: another refresh in A gets", what)
+				if again.err != nil {
+					assert.Equal(t, "Put", way.name, "%s: another refresh in A gets", what)
 				}
 				a.reconnect()
 				a.waitSettled()
@@ -320,6 +320,9 @@ func TestHole29OneRefresh(t *testing.T) {
 			b.waitIdle()
 			wantAnswer(t, name+": who loads", first, "v1")
 			wantAnswer(t, name+": who does not", second, "v1")
+			if w.raw(b, name) != "v2" { // seen on a machine with 20 and more busy processes, not explained yet
+				t.Logf("%s: of B: %+v\nof C: %+v", name, b.Stats(), c.Stats())
+			}
 			w.wantRaw(b, name, "v2")
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -83,25 +85,19 @@ func checkCount(t *testing.T, name string, p *redisprovider.Provider, before fun
 	mustSetMany(t, p, keys, "v")
 	for i := range 10 {
 		mustAcquire(t, p, key("s", fmt.Sprintf("name:leased %d", i)))
-		if err := p.Set(t.Context(), key("s", fmt.Sprintf("name:absent %d", i)), provider.Entry{Absent: true}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Set(t.Context(), key("s", fmt.Sprintf("name:expired %d", i)), provider.Entry{Value: i}, time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Set(t.Context(), key("s", fmt.Sprintf("name:absent %d", i)), provider.Entry{Absent: true}, time.Hour))
+		require.NoError(t, p.Set(t.Context(), key("s", fmt.Sprintf("name:expired %d", i)), provider.Entry{Value: i}, time.Millisecond))
 	}
-	if err := p.Delete(t.Context(), keys[:100]...); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.Delete(t.Context(), keys[:100]...))
 	mustSet(t, p, key("s", "namf"), "other")
 	mustSet(t, p, key("t", "name:1"), "other scope")
 	poll(t, func() bool { _, found, _ := p.Get(t.Context(), key("s", "name:expired 9")); return !found })
 	for _, k := range keys[:40] {
 		before(k)
 	}
-	if n, err := p.DeletePrefix(t.Context(), "s", "name:"); n != 2410 || err != nil {
-		t.Errorf("%s: DeletePrefix = %d, %v; want 2410", name, n, err)
-	}
+	n, err := p.DeletePrefix(t.Context(), "s", "name:")
+	assert.NoError(t, err, name)
+	assert.Equal(t, 2410, n, "%s: DeletePrefix", name)
 	for _, k := range append(keys[100:], key("s", "name:absent 3")) {
 		wantMiss(t, p, k)
 	}
@@ -122,9 +118,7 @@ func TestPrefixEndsLeases(t *testing.T) {
 			s.Do("DEL", p.IndexOf(lease.Key))
 		}
 		wantRemoved(t, p, "s", "a", 0)
-		if fill(t, p, lease, "old") {
-			t.Errorf("indexed %v: a load of before the delete was stored", indexed)
-		}
+		assert.False(t, fill(t, p, lease, "old"), "indexed %v: a load of before the delete was stored", indexed)
 		wantMiss(t, p, lease.Key)
 	}
 }
@@ -146,16 +140,12 @@ func TestIndexIsUsed(t *testing.T) {
 		fill(t, p, mustAcquire(t, p, key("s", "filled")), "v")
 		proxy.ResetCounts()
 		wantRemoved(t, p, "s", "name:1", 11)
-		if proxy.Count("SCAN") == 0 {
-			t.Error("an index that is not complete was trusted")
-		}
+		assert.NotZero(t, proxy.Count("SCAN"), "an index that is not complete was trusted")
 		proxy.ResetCounts()
 		wantRemoved(t, p, "s", "name:2", 11)
 		wantRemoved(t, p, "s", "", 9)
 		wantRemoved(t, p, "s", "", 0)
-		if got := proxy.Count("SCAN"); got != 0 {
-			t.Errorf("%d scans although the index is complete", got)
-		}
+		assert.Zero(t, proxy.Count("SCAN"), "scans although the index is complete")
 	}
 }
 
@@ -167,12 +157,9 @@ func TestEmptyScopeStaysIndexed(t *testing.T) {
 	wantRemoved(t, p, "s", "", 0)
 	proxy.ResetCounts()
 	wantRemoved(t, p, "s", "x", 0)
-	if got := proxy.Count("SCAN"); got != 0 {
-		t.Errorf("%d scans", got)
-	}
-	if left, _ := s.Do("PTTL", p.IndexOf(key("s", ""))).(int64); left < 24*3_600_000 {
-		t.Errorf("the index ends in %d ms, want a day or two: nobody may use the scope any more", left)
-	}
+	assert.Zero(t, proxy.Count("SCAN"), "scans")
+	left, _ := s.Do("PTTL", p.IndexOf(key("s", ""))).(int64)
+	assert.GreaterOrEqual(t, left, int64(24*3_600_000), "the ms until the index ends, a day or two: nobody may use the scope any more")
 }
 
 // TestIndexLifetime checks that an index outlives what it lists, and that one of
@@ -192,20 +179,18 @@ func TestIndexLifetime(t *testing.T) {
 		{provider.NoExpiry, -1, -1},
 		{time.Minute, -1, -1},
 	} {
-		if err := p.Set(t.Context(), key("s", fmt.Sprint(i)), provider.Entry{}, c.ttl); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Set(t.Context(), key("s", fmt.Sprint(i)), provider.Entry{}, c.ttl))
 		left, _ := s.Do("PTTL", p.IndexOf(key("s", ""))).(int64)
-		if c.least < 0 && left != -1 || c.least >= 0 && (left < c.least.Milliseconds() || left > c.most.Milliseconds()) {
-			t.Errorf("after a TTL of %v the index ends in %d ms", c.ttl, left)
+		if c.least < 0 {
+			assert.Equal(t, int64(-1), left, "the ms until the index ends after a TTL of %v", c.ttl)
+		}
+		if c.least >= 0 {
+			assert.GreaterOrEqual(t, left, c.least.Milliseconds(), "the ms until the index ends after a TTL of %v", c.ttl)
+			assert.LessOrEqual(t, left, c.most.Milliseconds(), "the ms until the index ends after a TTL of %v", c.ttl)
 		}
 	}
-	if err := p.Set(t.Context(), key("n", "k"), provider.Entry{}, provider.NoExpiry); err != nil {
-		t.Fatal(err)
-	}
-	if left := s.Do("PTTL", p.IndexOf(key("n", ""))); left != int64(-1) {
-		t.Errorf("the index of what does not end ends in %v ms", left)
-	}
+	require.NoError(t, p.Set(t.Context(), key("n", "k"), provider.Entry{}, provider.NoExpiry))
+	assert.Equal(t, int64(-1), s.Do("PTTL", p.IndexOf(key("n", ""))), "the ms until the index of what does not end ends")
 }
 
 // TestDeadMembersAreTrimmed writes many names that end soon after: the index does
@@ -225,30 +210,21 @@ func TestDeadMembersAreTrimmed(t *testing.T) {
 			keys[i] = key("s", fmt.Sprint("name:", round*living+i))
 		}
 		grants, err := p.Acquire(t.Context(), keys, time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		fills := make([]provider.Fill, len(grants))
 		for i, g := range grants {
 			fills[i] = provider.Fill{Lease: g.Lease, Entry: provider.Entry{Value: i}, TTL: time.Hour}
 		}
-		if _, err := p.Fill(t.Context(), fills); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Delete(t.Context(), keys...); err != nil { // as if they had expired
-			t.Fatal(err)
-		}
+		_, err = p.Fill(t.Context(), fills)
+		require.NoError(t, err)
+		require.NoError(t, p.Delete(t.Context(), keys...)) // as if they had expired
 		n, _ := s.Do("ZCARD", index).(int64)
 		most = max(most, n)
 	}
 	// Each name is written twice and four members looked at meanwhile: dead ones
 	// make up less than half.
-	if most > 5*living {
-		t.Errorf("the index had %d members, with at most %d keys alive", most, living)
-	}
-	if most < living {
-		t.Errorf("the index had %d members: the test tests nothing", most)
-	}
+	assert.LessOrEqual(t, most, int64(5*living), "the members of the index, with at most %d keys alive", living)
+	assert.GreaterOrEqual(t, most, int64(living), "the members of the index: the test tests nothing")
 }
 
 // TestTrimmingSparesTheLiving checks that only members without a key are dropped.
@@ -263,9 +239,7 @@ func TestTrimmingSparesTheLiving(t *testing.T) {
 	}
 	proxy.ResetCounts()
 	wantRemoved(t, p, "s", "", 20)
-	if got := proxy.Count("SCAN"); got != 0 {
-		t.Errorf("%d scans", got)
-	}
+	assert.Zero(t, proxy.Count("SCAN"), "scans")
 }
 
 // TestIndexLostDuringRebuild takes the index away between the steps of a rebuild,
@@ -289,14 +263,14 @@ func TestIndexLostDuringRebuild(t *testing.T) {
 			}
 		}})
 		n, err := p.DeletePrefix(t.Context(), "s", "name:")
-		if err != nil || n < 300 || lost == 0 {
-			t.Errorf("lost %d times: DeletePrefix = %d, %v", lost, n, err)
-		}
+		assert.NoError(t, err, "DeletePrefix")
+		assert.GreaterOrEqual(t, n, 300, "DeletePrefix")
+		assert.NotZero(t, lost, "how often the rebuild was lost")
 		for _, k := range numbered("s", 300) {
 			wantMiss(t, p, k)
 		}
-		if times == 1 && !isComplete(s, index) {
-			t.Error("the index is not complete")
+		if times == 1 {
+			assert.True(t, isComplete(s, index), "the index is not complete")
 		}
 	}
 }
@@ -317,9 +291,8 @@ func TestIndexLostDuringRebuildEnds(t *testing.T) {
 		}
 	}})
 	wantRemoved(t, p, "s", "name:", 100)
-	if left, _ := s.Do("PTTL", index).(int64); left <= 0 {
-		t.Errorf("PTTL of the index: %d", left)
-	}
+	left, _ := s.Do("PTTL", index).(int64)
+	assert.Positive(t, left, "PTTL of the index")
 }
 
 // TestIndexLostAtTheEndOfARebuild takes the index away when everything has been
@@ -345,9 +318,7 @@ func TestIndexLostAtTheEndOfARebuild(t *testing.T) {
 		}
 	}))
 	wantRemoved(t, p, "s", "name:", 30)
-	if seen < 4 {
-		t.Errorf("%d scripts: the rebuild did not begin again", seen)
-	}
+	assert.GreaterOrEqual(t, seen, 4, "scripts: the rebuild did not begin again")
 	for _, k := range keys {
 		wantMiss(t, p, k)
 	}
@@ -373,9 +344,7 @@ func (processHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 func mustSetThrough(tb testing.TB, s *redistest.Server, p *redisprovider.Provider, k provider.Key) {
 	tb.Helper()
 	other := newProvider(tb, newServerClient(tb, s.Addr()), redisprovider.Options{})
-	if other.KeyOf(k) != p.KeyOf(k) {
-		tb.Fatal("another key")
-	}
+	require.Equal(tb, p.KeyOf(k), other.KeyOf(k), "another key")
 	mustSet(tb, other, k, "v")
 }
 
@@ -424,25 +393,19 @@ func TestRebuildersShareAScope(t *testing.T) {
 			}
 		})
 		wg.Go(func() {
-			if _, err := p.DeletePrefix(t.Context(), "s", fmt.Sprint("name:", i)); err != nil {
-				t.Error(err)
-			}
+			_, err := p.DeletePrefix(t.Context(), "s", fmt.Sprint("name:", i))
+			assert.NoError(t, err)
 		})
 	}
 	wg.Wait()
 	for _, m := range members(s, index) {
-		if strings.HasPrefix(m, "t") {
-			t.Errorf("a rebuild's token %q is left", m)
-		}
+		assert.NotRegexp(t, "^t", m, "a rebuild's token is left")
 	}
-	if !isComplete(s, index) {
-		t.Error("the index is not complete")
-	}
+	assert.True(t, isComplete(s, index), "the index is not complete")
 	left := len(valueKeys(s))
 	wantRemoved(t, first, "s", "", left)
-	if got := len(valueKeys(s)); got != 0 || left < 600 {
-		t.Errorf("%d of %d keys are left", got, left)
-	}
+	assert.Empty(t, valueKeys(s), "keys that are left")
+	assert.GreaterOrEqual(t, left, 600, "keys that were there")
 }
 
 // TestRebuildAgainstWriters rebuilds while names are filled, deleted, and listed
@@ -476,21 +439,16 @@ func TestRebuildAgainstWriters(t *testing.T) {
 	}
 	for range 15 {
 		s.Do("DEL", index)
-		if _, err := p.DeletePrefix(t.Context(), "s", "none"); err != nil {
-			t.Error(err)
-		}
+		_, err := p.DeletePrefix(t.Context(), "s", "none")
+		assert.NoError(t, err)
 	}
 	close(quit)
 	writing.Wait()
-	if !isComplete(s, index) {
-		t.Fatal("the index is not complete")
-	}
+	require.True(t, isComplete(s, index), "the index is not complete")
 	listed := members(s, index)
 	for _, k := range valueKeys(s) {
 		_, name, _ := strings.Cut(fmt.Sprint(k), ":v:")
-		if !slices.Contains(listed, "n"+name) {
-			t.Errorf("%q is not listed", name)
-		}
+		assert.Contains(t, listed, "n"+name, "%q is not listed", name)
 	}
 }
 
@@ -501,9 +459,7 @@ func TestScopeWithoutIndex(t *testing.T) {
 	p, client, _ := newOnServer(t, redisprovider.Options{})
 	for i := range 100 {
 		k := p.KeyOf(key("s", fmt.Sprint("name:", i)))
-		if err := client.Set(t.Context(), k, absentFrame, time.Hour).Err(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, client.Set(t.Context(), k, absentFrame, time.Hour).Err())
 	}
 	wantRemoved(t, p, "s", "name:1", 11)
 	wantRemoved(t, p, "s", "name:", 89)
@@ -528,33 +484,27 @@ func TestEviction(t *testing.T) {
 			keys[i] = key(scope, fmt.Sprintf("%d:%d", i%3, r.IntN(100_000)))
 		}
 		grants, err := p.Acquire(t.Context(), keys, time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		prefix := fmt.Sprint(r.IntN(3), ":")
 		deleted := round%4 == 0
 		if deleted {
 			if s.Do("EXISTS", p.IndexOf(keys[0])) == int64(0) {
 				lost++
 			}
-			if _, err := p.DeletePrefix(t.Context(), scope, prefix); err != nil {
-				t.Fatal(err)
-			}
+			_, err := p.DeletePrefix(t.Context(), scope, prefix)
+			require.NoError(t, err)
 			left, _ := s.Do("KEYS", p.KeyOf(key(scope, prefix))+"*").([]any)
-			if len(left) != 0 {
-				t.Errorf("%d keys are left under the prefix", len(left))
-			}
+			assert.Empty(t, left, "keys are left under the prefix")
 		}
 		for i, g := range grants {
-			if g.State == provider.LeaseGranted && fill(t, p, g.Lease, value) && deleted && strings.HasPrefix(keys[i].Name, prefix) {
-				t.Errorf("%q was stored after it was deleted", keys[i])
+			if g.State == provider.LeaseGranted && fill(t, p, g.Lease, value) && deleted {
+				assert.False(t, strings.HasPrefix(keys[i].Name, prefix), "%q was stored after it was deleted", keys[i])
 			}
 		}
 	}
 	info, _ := s.Do("INFO", "stats").(string)
-	if !strings.Contains(info, "evicted_keys:") || strings.Contains(info, "evicted_keys:0\r") {
-		t.Error("nothing was evicted: the test tests nothing")
-	}
+	assert.Contains(t, info, "evicted_keys:", "nothing was evicted: the test tests nothing")
+	assert.NotContains(t, info, "evicted_keys:0\r", "nothing was evicted: the test tests nothing")
 	t.Logf("the index was gone %d times", lost)
 }
 
@@ -582,9 +532,7 @@ func checkHostile(t *testing.T, p *redisprovider.Provider) {
 		for _, name := range texts {
 			lease := mustAcquire(t, p, key(scope, name))
 			wantState(t, p, lease.Key, provider.LeaseBusy)
-			if !fill(t, p, lease, fmt.Sprintf("%x", name)) {
-				t.Errorf("%.50q in %q was not stored", name, scope)
-			}
+			assert.True(t, fill(t, p, lease, fmt.Sprintf("%x", name)), "%.50q in %q was not stored", name, scope)
 			wantValue(t, p, lease.Key, fmt.Sprintf("%x", name))
 		}
 	}
@@ -606,9 +554,7 @@ func checkHostile(t *testing.T, p *redisprovider.Provider) {
 		wantValue(t, p, key(scope, ""), "")
 		targets := provider.HoldTargets{Scope: scope, Keys: []string{""}, Prefixes: texts[1:]}
 		for _, token := range []string{"", "\x00", "3:x", strings.Repeat("t", 300)} {
-			if err := p.Hold(t.Context(), targets, token, time.Minute); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, p.Hold(t.Context(), targets, token, time.Minute))
 		}
 		for _, name := range texts {
 			wantState(t, p, key(scope, name), provider.LeaseHeld)
@@ -616,9 +562,7 @@ func checkHostile(t *testing.T, p *redisprovider.Provider) {
 		wantState(t, p, key(scope, "other"), provider.LeaseGranted)
 		for _, token := range []string{"", "\x00", "3:x", strings.Repeat("t", 300)} {
 			wantState(t, p, key(scope, texts[3]), provider.LeaseHeld)
-			if err := p.Unhold(t.Context(), targets, token); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, p.Unhold(t.Context(), targets, token))
 		}
 		for _, name := range texts {
 			wantState(t, p, key(scope, name), provider.LeaseGranted)
@@ -640,16 +584,13 @@ func FuzzScripts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, scope, name, value, prefix, token string) {
 		p := newProvider(t, client, redisprovider.Options{Codec: codec, FenceByServer: s.Real() && len(value)%2 == 0})
 		k := key(scope, name)
-		if err := p.Delete(t.Context(), k); err != nil {
-			t.Fatal(err)
-		}
-		if !fill(t, p, mustAcquire(t, p, k), value) {
-			t.Fatal("not filled")
-		}
+		require.NoError(t, p.Delete(t.Context(), k))
+		require.True(t, fill(t, p, mustAcquire(t, p, k), value), "not filled")
 		g := acquire(t, p, k)
-		if encoded, ok := g.Entry.Value.(provider.Encoded); g.State != provider.LeaseFound || !ok || string(encoded.Data) != value {
-			t.Fatalf("found %+v", g)
-		}
+		encoded, ok := g.Entry.Value.(provider.Encoded)
+		require.Equal(t, provider.LeaseFound, g.State)
+		require.True(t, ok)
+		require.Equal(t, value, string(encoded.Data))
 		want := 0
 		if strings.HasPrefix(name, prefix) {
 			want = 1
@@ -658,13 +599,9 @@ func FuzzScripts(f *testing.F) {
 		for _, targets := range []provider.HoldTargets{{Scope: scope, Keys: []string{name}}, {Scope: scope, Prefixes: []string{prefix}}} {
 			held := len(targets.Keys) > 0 || want == 1
 			mustHold(t, p, targets, token, time.Minute)
-			if got := acquire(t, p, k).State == provider.LeaseHeld; got != held {
-				t.Errorf("%q: held %v, want %v", targets, got, held)
-			}
+			assert.Equal(t, held, acquire(t, p, k).State == provider.LeaseHeld, "%q: whether it is held", targets)
 			mustUnhold(t, p, targets, token)
-			if got := acquire(t, p, k).State; got == provider.LeaseHeld {
-				t.Errorf("%q: still held", targets)
-			}
+			assert.NotEqual(t, provider.LeaseHeld, acquire(t, p, k).State, "%q: still held", targets)
 		}
 		wantState(t, p, k, provider.LeaseBusy)
 		wantRemoved(t, p, scope, "", 0)

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -24,9 +27,7 @@ func TestKeys(t *testing.T) {
 		{"{x}%#", "%{x}#", "rt:{%7Bx%7D%25%23}:v:%{x}#"},
 		{"\x00 ü\xff", "\x00 ü\xff", "rt:{\x00 ü\xff}:v:\x00 ü\xff"},
 	} {
-		if got := p.keyOf(provider.Key{Scope: c.scope, Name: c.name}); got != c.want {
-			t.Errorf("the key of %q, %q is %q, want %q", c.scope, c.name, got, c.want)
-		}
+		assert.Equal(t, c.want, p.keyOf(provider.Key{Scope: c.scope, Name: c.name}), "the key of %q, %q", c.scope, c.name)
 	}
 }
 
@@ -50,7 +51,7 @@ func TestKeysAreInjective(t *testing.T) {
 		for _, name := range words {
 			k := provider.Key{Scope: scope, Name: name}
 			if other, ok := seen[p.keyOf(k)]; ok {
-				t.Fatalf("%q and %q are both %q", k, other, p.keyOf(k))
+				require.Fail(t, "two names have one key", "%q and %q are both %q", k, other, p.keyOf(k))
 			}
 			seen[p.keyOf(k)] = k
 		}
@@ -63,14 +64,10 @@ func FuzzKeys(f *testing.F) {
 	f.Fuzz(func(t *testing.T, scope1, name1, scope2, name2 string) {
 		p := &Provider{prefix: "rt:"}
 		a, b := provider.Key{Scope: scope1, Name: name1}, provider.Key{Scope: scope2, Name: name2}
-		if (p.keyOf(a) == p.keyOf(b)) != (a == b) {
-			t.Fatalf("%q and %q: keys %q and %q", a, b, p.keyOf(a), p.keyOf(b))
-		}
+		require.Equal(t, a == b, p.keyOf(a) == p.keyOf(b), "%q and %q: keys %q and %q", a, b, p.keyOf(a), p.keyOf(b))
 		// A scope's keys, and no others, begin with its root.
 		root := p.keyOf(provider.Key{Scope: scope1})
-		if strings.HasPrefix(p.keyOf(b), root) != (scope1 == scope2) {
-			t.Fatalf("scope %q: the key %q of scope %q begins with %q", scope1, p.keyOf(b), scope2, root)
-		}
+		require.Equal(t, scope1 == scope2, strings.HasPrefix(p.keyOf(b), root), "scope %q: the key %q of scope %q begins with %q", scope1, p.keyOf(b), scope2, root)
 	})
 }
 
@@ -84,21 +81,16 @@ func TestMatchPrefix(t *testing.T) {
 		"\x00\xff":             "\x00\xff*",
 		"trailing backslash\\": `trailing backslash\\*`,
 	} {
-		if got := matchPrefix(prefix); got != want {
-			t.Errorf("the pattern for %q is %q, want %q", prefix, got, want)
-		}
+		assert.Equal(t, want, matchPrefix(prefix), "the pattern for %q", prefix)
 	}
 }
 
 func TestQuoteCutsLongKeys(t *testing.T) {
 	t.Parallel()
-	if got := quote("a\n"); got != `"a\n"` {
-		t.Errorf("got %s", got)
-	}
+	assert.Equal(t, `"a\n"`, quote("a\n"))
 	got := quote(strings.Repeat("\x00", 1<<20))
-	if len(got) > 400 || !strings.Contains(got, "1048576 bytes") {
-		t.Errorf("got %d bytes: %.500s", len(got), got)
-	}
+	assert.LessOrEqual(t, len(got), 400, "an error that is too long")
+	assert.Contains(t, got, "1048576 bytes", "an error that is too long")
 }
 
 func TestMilliseconds(t *testing.T) {
@@ -117,27 +109,21 @@ func TestMilliseconds(t *testing.T) {
 		100*365*24*time.Hour + time.Second: century,
 		math.MaxInt64 - 1:                  century,
 	} {
-		if got, ends := pxOf(ttl); got != want || !ends {
-			t.Errorf("pxOf(%v) = %d, %v; want %d", ttl, got, ends, want)
-		}
+		got, ends := pxOf(ttl)
+		assert.Equal(t, want, got, "pxOf(%v)", ttl)
+		assert.True(t, ends, "pxOf(%v)", ttl)
 	}
-	if got, ends := pxOf(provider.NoExpiry); ends {
-		t.Errorf("pxOf(NoExpiry) = %d, %v; want no end", got, ends)
-	}
+	got, ends := pxOf(provider.NoExpiry)
+	assert.False(t, ends, "pxOf(NoExpiry) = %d; want no end", got)
 }
 
 func TestCommandsThatAreSentOnceStaySo(t *testing.T) {
 	t.Parallel()
 	c := call{script: newScript("return 1"), keys: []string{"key"}, args: []any{"value"}}.cmd(t.Context())
-	if !c.NoRetry() || !c.Clone().NoRetry() {
-		t.Error("a script may be sent twice")
-	}
-	if got := fmt.Sprint(c.Clone().Args()); got != fmt.Sprint(c.Args()) {
-		t.Errorf("the clone has arguments %s", got)
-	}
-	if !newScanOnce(t.Context(), 0, "*", 1).NoRetry() {
-		t.Error("a SCAN may be sent twice")
-	}
+	assert.True(t, c.NoRetry(), "a script may be sent twice")
+	assert.True(t, c.Clone().NoRetry(), "a script may be sent twice")
+	assert.Equal(t, fmt.Sprint(c.Args()), fmt.Sprint(c.Clone().Args()), "the arguments of the clone")
+	assert.True(t, newScanOnce(t.Context(), 0, "*", 1).NoRetry(), "a SCAN may be sent twice")
 }
 
 func TestLexRange(t *testing.T) {
@@ -149,9 +135,9 @@ func TestLexRange(t *testing.T) {
 		"\xff\xff": {"[n\xff\xff", "(o"},
 		"a\x00":    {"[na\x00", "(na\x01"},
 	} {
-		if least, beyond := lexRange(prefix); least != want[0] || beyond != want[1] {
-			t.Errorf("the range of %q is %q, %q", prefix, least, beyond)
-		}
+		least, beyond := lexRange(prefix)
+		assert.Equal(t, want[0], least, "the range of %q", prefix)
+		assert.Equal(t, want[1], beyond, "the range of %q", prefix)
 	}
 }
 
@@ -164,13 +150,11 @@ func FuzzLexRange(f *testing.F) {
 		least, beyond := lexRange(prefix)
 		for _, name := range []string{name, prefix + name} {
 			in := "["+"n"+name >= least && "n"+name < beyond[1:]
-			if in != strings.HasPrefix(name, prefix) {
-				t.Errorf("%q lies in the range of %q: %v", name, prefix, in)
-			}
+			assert.Equal(t, strings.HasPrefix(name, prefix), in, "whether %q lies in the range of %q", name, prefix)
 		}
 		for _, member := range []string{"c", "t" + name} {
-			if member >= least[1:] && member < beyond[1:] {
-				t.Errorf("%q lies in the range of %q", member, prefix)
+			if member >= least[1:] {
+				assert.GreaterOrEqual(t, member, beyond[1:], "lies in the range of %q", prefix)
 			}
 		}
 	})
@@ -186,8 +170,8 @@ func FuzzCutValue(f *testing.F) {
 			p.buckets = 16
 		}
 		k := provider.Key{Scope: scope, Name: name}
-		if b, n := cutValue(p.keyOf(k)); b != p.bucketOf(k) || n != name {
-			t.Errorf("%q comes apart as %q and %q", p.keyOf(k), b, n)
-		}
+		b, n := cutValue(p.keyOf(k))
+		assert.Equal(t, p.bucketOf(k), b, "%q comes apart", p.keyOf(k))
+		assert.Equal(t, name, n, "%q comes apart", p.keyOf(k))
 	})
 }

@@ -3,12 +3,13 @@ package redisprovider_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -59,13 +60,12 @@ func TestPrefixOfAMovingSlot(t *testing.T) {
 		for range 20 {
 			_, _ = p.Fill(t.Context(), []provider.Fill{{Lease: lease, Entry: provider.Entry{Value: "v"}, TTL: time.Hour}})
 		}
-		if _, err := p.Acquire(t.Context(), []provider.Key{key(name, keys[6].Name+"y")}, time.Minute); err != nil && strings.Contains(err.Error(), "CROSSSLOT") {
-			t.Errorf("%s moved: %v", name, err)
+		if _, err := p.Acquire(t.Context(), []provider.Key{key(name, keys[6].Name+"y")}, time.Minute); err != nil {
+			assert.NotContains(t, err.Error(), "CROSSSLOT", "%s moved", name)
 		}
 		n, err := p.DeletePrefix(t.Context(), name, "name:")
-		if err != nil || n < 20 {
-			t.Errorf("%s moved: DeletePrefix = %d, %v", name, n, err)
-		}
+		assert.NoError(t, err, "%s moved", name)
+		assert.GreaterOrEqual(t, n, 20, "%s moved: DeletePrefix", name)
 		for _, k := range keys {
 			wantMiss(t, p, k)
 		}
@@ -76,9 +76,7 @@ func TestPrefixOfAMovingSlot(t *testing.T) {
 		}
 		poll(t, func() bool { _, err := p.DeletePrefix(t.Context(), name, ""); return err == nil })
 		for _, node := range c.Nodes {
-			if left := valueKeys(node); len(left) != 0 {
-				t.Errorf("%s moved: %v is left", name, left)
-			}
+			assert.Empty(t, valueKeys(node), "%s moved: what is left", name)
 		}
 	}
 }
@@ -133,17 +131,14 @@ func TestScanOfAMovingSlot(t *testing.T) {
 		moving.moveAll()
 		moving.end()
 	}
-	if err := client.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
+	err := client.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
 		node.AddHook(&nodeGate{gate: gate, addr: node.Options().Addr})
 		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
+	require.NoError(t, err)
 	n, err := p.DeletePrefix(t.Context(), "s", "name:")
 	t.Logf("DeletePrefix = %d, %v", n, err)
-	if !gate.moved {
-		t.Fatal("nothing moved: the test tests nothing")
-	}
+	require.True(t, gate.moved, "nothing moved: the test tests nothing")
 	poll(t, func() bool { return err == nil || deleted(t, p) })
 	for _, k := range keys {
 		wantMiss(t, p, k)

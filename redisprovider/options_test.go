@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
@@ -49,15 +50,13 @@ func TestNewRefusesOptions(t *testing.T) {
 		"wait too short":         {redisprovider.Options{WaitTimeout: 999_999}, "Options.WaitTimeout: 999.999µs"},
 	} {
 		p, err := redisprovider.New(client, c.options)
-		if p != nil || err == nil || !strings.HasPrefix(err.Error(), "redisprovider: ") || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: New = %v, %v; want an error with %q", name, p, err, c.want)
-		}
+		assert.Nil(t, p, "%s: New", name)
+		assert.Regexp(t, "^redisprovider: ", err, name)
+		assert.ErrorContains(t, err, c.want, name)
 	}
 	_, err := redisprovider.New(nil, redisprovider.Options{KeyPrefix: " ", MaxValueBytes: -1})
 	for _, want := range []string{"client", "KeyPrefix", "MaxValueBytes"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not name %s: %v", want, err)
-		}
+		assert.ErrorContains(t, err, want)
 	}
 }
 

@@ -2,13 +2,14 @@ package redisprovider_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -27,9 +28,8 @@ func request(k provider.Key) provider.RefreshRequest {
 func refresh(tb testing.TB, p provider.Refresher, r provider.RefreshRequest) provider.Grant {
 	tb.Helper()
 	grants, err := p.Refresh(tb.Context(), []provider.RefreshRequest{r}, time.Minute)
-	if err != nil || len(grants) != 1 {
-		tb.Fatalf("Refresh(%.50q) = %v, %v", r.Key, grants, err)
-	}
+	require.NoError(tb, err, "Refresh(%.50q)", r.Key)
+	require.Len(tb, grants, 1, "Refresh(%.50q)", r.Key)
 	return grants[0]
 }
 
@@ -37,27 +37,24 @@ func refresh(tb testing.TB, p provider.Refresher, r provider.RefreshRequest) pro
 func mustRefresh(tb testing.TB, p provider.Refresher, k provider.Key) provider.Lease {
 	tb.Helper()
 	g := refresh(tb, p, request(k))
-	if g.State != provider.LeaseGranted || !g.Found {
-		tb.Fatalf("Refresh(%.50q) = %+v, want a lease beside the entry", k, g)
-	}
+	require.Equal(tb, provider.LeaseGranted, g.State, "Refresh(%.50q), want a lease beside the entry", k)
+	require.True(tb, g.Found, "Refresh(%.50q), want a lease beside the entry", k)
 	return g.Lease
 }
 
 func wantRefresh(tb testing.TB, p provider.Refresher, r provider.RefreshRequest, state provider.GrantState, value string) {
 	tb.Helper()
 	g := refresh(tb, p, r)
-	if g.State != state || (g.Entry.Value != nil) != (value != "") {
-		tb.Errorf("Refresh(%.50q) = %+v, want state %d with %q", r.Key, g, state, value)
+	if !assert.Equal(tb, state, g.State, "Refresh(%.50q), which finds %q", r.Key, value) || !assert.Equal(tb, value != "", g.Entry.Value != nil, "Refresh(%.50q), which finds %q", r.Key, value) {
 		return
 	}
 	if value == "" {
 		return
 	}
-	if got := decoded(tb, g.Entry); got != value {
-		tb.Errorf("Refresh(%.50q) found %q, want %q", r.Key, got, value)
-	}
-	if (state == provider.LeaseGranted || state == provider.LeaseBusy) && !g.Found {
-		tb.Errorf("Refresh(%.50q) = %+v, with an entry and without Found", r.Key, g)
+	assert.Equal(tb, value, decoded(tb, g.Entry), "Refresh(%.50q) found", r.Key)
+	if !g.Found {
+		assert.NotEqual(tb, provider.LeaseGranted, state, "Refresh(%.50q), with an entry and without Found", r.Key)
+		assert.NotEqual(tb, provider.LeaseBusy, state, "Refresh(%.50q), with an entry and without Found", r.Key)
 	}
 }
 
@@ -65,26 +62,22 @@ func wantRefresh(tb testing.TB, p provider.Refresher, r provider.RefreshRequest,
 func setLoaded(tb testing.TB, p provider.CacheProvider, k provider.Key, value string, ttl time.Duration) {
 	tb.Helper()
 	entry := provider.Entry{Value: value, LoadedAt: loaded, Validator: "v1"}
-	if err := p.Set(tb.Context(), k, entry, ttl); err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, p.Set(tb.Context(), k, entry, ttl))
 }
 
 // extend reports whether an entry was extended under its lease.
 func extend(tb testing.TB, p provider.Leaser, l provider.Lease, entry provider.Entry) bool {
 	tb.Helper()
 	filled, err := p.Fill(tb.Context(), []provider.Fill{{Lease: l, Entry: entry, TTL: time.Hour, Extend: true}})
-	if err != nil || len(filled) != 1 || filled[0].Err != nil {
-		tb.Fatalf("Fill(%.50q) = %v, %v", l.Key, filled, err)
-	}
+	require.NoError(tb, err, "Fill(%.50q)", l.Key)
+	require.Len(tb, filled, 1, "Fill(%.50q)", l.Key)
+	require.NoError(tb, filled[0].Err, "Fill(%.50q)", l.Key)
 	return filled[0].Stored
 }
 
 func mustRelease(tb testing.TB, p provider.Leaser, l provider.Lease) {
 	tb.Helper()
-	if err := p.Release(tb.Context(), []provider.Lease{l}); err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, p.Release(tb.Context(), []provider.Lease{l}))
 }
 
 // stored is what a server has under a key, and when that ends.
@@ -98,9 +91,7 @@ func (s stored) String() string { return fmt.Sprintf("%.300q until %v", s.frame,
 func storedOn(tb testing.TB, c *redis.Client, key string) stored {
 	tb.Helper()
 	frame, err := c.Get(tb.Context(), key).Result()
-	if err != nil {
-		tb.Fatalf("%.50q: %v", key, err)
-	}
+	require.NoError(tb, err, key)
 	ends, err := c.PExpireTime(tb.Context(), key).Result()
 	if err != nil { // Redis 6: not exactly, but nothing that takes milliseconds for seconds passes
 		left := c.PTTL(tb.Context(), key).Val()
@@ -117,13 +108,10 @@ func endLease(tb testing.TB, c *redis.Client, key string, fence bool) {
 		at += 16
 	}
 	frame := storedOn(tb, c, key).frame
-	if len(frame) < at+16 || frame[4]&2 == 0 {
-		tb.Fatalf("%q has no lease: %q", key, frame)
-	}
+	require.GreaterOrEqual(tb, len(frame), at+16, "%q has no lease", key)
+	require.NotZero(tb, frame[4]&2, "%q has no lease", key)
 	frame = frame[:at] + "0000000000000001" + frame[at+16:]
-	if err := c.Set(tb.Context(), key, frame, redis.KeepTTL).Err(); err != nil {
-		tb.Fatal(err)
-	}
+	require.NoError(tb, c.Set(tb.Context(), key, frame, redis.KeepTTL).Err())
 }
 
 // refreshBothWays runs f on a server with and without the fence.
@@ -153,34 +141,26 @@ func TestRefreshKeepsTheEntry(t *testing.T) {
 			for range 3 {
 				lease := mustRefresh(t, p, k)
 				during := storedOn(t, c, p.KeyOf(k))
-				if during.ends != before.ends || len(during.frame) != len(before.frame)+48 {
-					t.Errorf("%s: %v became %v", name, before, during)
-				}
+				assert.Equal(t, before.ends, during.ends, "%s: what is stored", name)
+				assert.Len(t, during.frame, len(before.frame)+48, "%s: what is stored", name)
 				wantValue(t, p, k, name)
 				wantState(t, p, k, provider.LeaseFound)
 				wantRefresh(t, p, request(k), provider.LeaseBusy, name)
 				wantRefresh(t, p, provider.RefreshRequest{Key: k, Force: true}, provider.LeaseBusy, name)
 				wantRefresh(t, p, provider.RefreshRequest{Key: k}, provider.LeaseBusy, name)
-				if got := storedOn(t, c, p.KeyOf(k)); got != during {
-					t.Errorf("%s: asking changed %v to %v", name, during, got)
-				}
+				assert.Equal(t, during, storedOn(t, c, p.KeyOf(k)), "%s: asking changed it", name)
 				mustRelease(t, p, provider.Lease{Key: k, Token: strings.Repeat("0", 32)})
 				mustRelease(t, p, lease)
-				if after := storedOn(t, c, p.KeyOf(k)); after != before {
-					t.Errorf("%s: %v became %v", name, before, after)
-				}
+				assert.Equal(t, before, storedOn(t, c, p.KeyOf(k)), "%s: what is stored", name)
 			}
-			if !fill(t, p, mustRefresh(t, p, k), "new") {
-				t.Errorf("%s: not filled", name)
-			}
+			assert.True(t, fill(t, p, mustRefresh(t, p, k), "new"), "%s: not filled", name)
 			wantValue(t, p, k, "new")
 			after := storedOn(t, c, p.KeyOf(k))
-			if after.frame[4]&2 != 0 || after.ends <= 0 {
-				t.Errorf("%s: filled %v", name, after)
-			}
-			if left := c.PTTL(t.Context(), p.KeyOf(k)).Val(); left <= 0 || left > time.Hour {
-				t.Errorf("%s: what was filled ends in %v", name, left)
-			}
+			assert.Zero(t, after.frame[4]&2, "%s: filled", name)
+			assert.Positive(t, after.ends, "%s: filled", name)
+			left := c.PTTL(t.Context(), p.KeyOf(k)).Val()
+			assert.Positive(t, left, "%s: what was filled ends in", name)
+			assert.LessOrEqual(t, left, time.Hour, "%s: what was filled ends in", name)
 		}
 		wantRemoved(t, p, "s", "", 3)
 	})
@@ -193,14 +173,12 @@ func TestRefreshAnswers(t *testing.T) {
 		t.Helper()
 		k := key("s", "nothing")
 		g := refresh(t, p, request(k))
-		if g.State != provider.LeaseGranted || g.Found || g.Entry.Value != nil {
-			t.Errorf("of nothing: %+v", g)
-		}
+		assert.Equal(t, provider.LeaseGranted, g.State)
+		assert.False(t, g.Found)
+		assert.Nil(t, g.Entry.Value)
 		wantRefresh(t, p, request(k), provider.LeaseBusy, "")
 		wantState(t, p, k, provider.LeaseBusy)
-		if !fill(t, p, g.Lease, "v") {
-			t.Error("not filled")
-		}
+		assert.True(t, fill(t, p, g.Lease, "v"), "not filled")
 
 		k = key("s", "entry")
 		setLoaded(t, p, k, "v", time.Hour)
@@ -208,9 +186,9 @@ func TestRefreshAnswers(t *testing.T) {
 			wantRefresh(t, p, provider.RefreshRequest{Key: k, LoadedAt: other}, provider.LeaseFound, "v")
 		}
 		entry, _, err := p.Get(t.Context(), k)
-		if err != nil || !entry.LoadedAt.Equal(loaded) || entry.Validator != "v1" {
-			t.Errorf("Get = %+v, %v", entry, err)
-		}
+		assert.NoError(t, err, "Get")
+		assert.WithinDuration(t, loaded, entry.LoadedAt, 0, "Get")
+		assert.Equal(t, "v1", entry.Validator, "Get")
 		wantRefresh(t, p, provider.RefreshRequest{Key: k, LoadedAt: entry.LoadedAt}, provider.LeaseGranted, "v")
 		endLease(t, c, p.KeyOf(k), fence)
 		wantRefresh(t, p, provider.RefreshRequest{Key: k}, provider.LeaseFound, "v")
@@ -238,25 +216,21 @@ func TestRefreshOfAnAbsence(t *testing.T) {
 	refreshBothWays(t, func(t *testing.T, p *redisprovider.Provider, c *redis.Client, _ bool) {
 		t.Helper()
 		k := key("s", "k")
-		if err := p.Set(t.Context(), k, provider.Entry{Absent: true, LoadedAt: loaded}, time.Hour); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Set(t.Context(), k, provider.Entry{Absent: true, LoadedAt: loaded}, time.Hour))
 		before := storedOn(t, c, p.KeyOf(k))
 		g := refresh(t, p, request(k))
-		if g.State != provider.LeaseGranted || !g.Found || !g.Entry.Absent {
-			t.Fatalf("Refresh = %+v", g)
-		}
+		require.Equal(t, provider.LeaseGranted, g.State, "Refresh")
+		require.True(t, g.Found, "Refresh")
+		require.True(t, g.Entry.Absent, "Refresh")
 		mustRelease(t, p, g.Lease)
-		if after := storedOn(t, c, p.KeyOf(k)); after != before {
-			t.Errorf("%v became %v", before, after)
-		}
-		if !extend(t, p, mustRefresh(t, p, k), provider.Entry{LoadedAt: loaded.Add(1), Validator: "v2"}) {
-			t.Error("not extended")
-		}
+		assert.Equal(t, before, storedOn(t, c, p.KeyOf(k)), "what is stored")
+		assert.True(t, extend(t, p, mustRefresh(t, p, k), provider.Entry{LoadedAt: loaded.Add(1), Validator: "v2"}), "not extended")
 		entry, found, err := p.Get(t.Context(), k)
-		if err != nil || !found || !entry.Absent || entry.Validator != "v2" || !entry.LoadedAt.Equal(loaded.Add(1)) {
-			t.Errorf("extended to %+v, %v, %v", entry, found, err)
-		}
+		assert.NoError(t, err, "extended to")
+		assert.True(t, found, "extended to")
+		assert.True(t, entry.Absent, "extended to")
+		assert.Equal(t, "v2", entry.Validator, "extended to")
+		assert.WithinDuration(t, loaded.Add(1), entry.LoadedAt, 0, "extended to")
 	})
 }
 
@@ -272,38 +246,30 @@ func TestExtend(t *testing.T) {
 			k := key("s", name)
 			value := strings.Repeat(name+"\x00\xff", 1000)
 			old := provider.Entry{Value: value, LoadedAt: loaded, LoadTime: time.Second, FreshUntil: loaded, Validator: validators[0]}
-			if err := p.Set(t.Context(), k, old, time.Minute); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, p.Set(t.Context(), k, old, time.Minute))
 			want := provider.Entry{
 				Value: "ignored", Absent: true,
 				LoadedAt: loaded.Add(time.Hour + 1), LoadTime: time.Millisecond, FreshUntil: loaded.Add(-1), Validator: validators[1],
 			}
 			lease := mustRefresh(t, p, k)
-			if !extend(t, p, lease, want) {
-				t.Fatalf("%s: not extended", name)
-			}
+			require.True(t, extend(t, p, lease, want), "%s: not extended", name)
 			wantValue(t, p, k, strings.ToValidUTF8(value, "\ufffd")) // JSON
 			got, _, err := p.Get(t.Context(), k)
-			if err != nil || got.Absent || !got.LoadedAt.Equal(want.LoadedAt) || got.LoadTime != want.LoadTime ||
-				!got.FreshUntil.Equal(want.FreshUntil) || got.Validator != want.Validator {
-				t.Errorf("%s: extended to %.200v, want %.200v; %v", name, got, want, err)
-			}
-			if left := c.PTTL(t.Context(), p.KeyOf(k)).Val(); left <= time.Minute || left > time.Hour {
-				t.Errorf("%s: ends in %v, want an hour", name, left)
-			}
+			assert.NoError(t, err, name)
+			assert.False(t, got.Absent, "%s: extended to", name)
+			assert.WithinDuration(t, want.LoadedAt, got.LoadedAt, 0, "%s: extended to", name)
+			assert.Equal(t, want.LoadTime, got.LoadTime, "%s: extended to", name)
+			assert.WithinDuration(t, want.FreshUntil, got.FreshUntil, 0, "%s: extended to", name)
+			assert.Equal(t, want.Validator, got.Validator, "%s: extended to", name)
+			left := c.PTTL(t.Context(), p.KeyOf(k)).Val()
+			assert.Greater(t, left, time.Minute, "%s: its end is in an hour", name)
+			assert.LessOrEqual(t, left, time.Hour, "%s: its end is in an hour", name)
 			// The frame is the one that Set writes for the same entry.
 			after := storedOn(t, c, p.KeyOf(k)).frame
 			want.Value, want.Absent = value, false
-			if err := p.Set(t.Context(), k, want, time.Minute); err != nil {
-				t.Fatal(err)
-			}
-			if set := storedOn(t, c, p.KeyOf(k)).frame; set != after {
-				t.Errorf("%s: extended to\n\t%.300q, set to\n\t%.300q", name, after, set)
-			}
-			if extend(t, p, lease, want) {
-				t.Errorf("%s: extended twice with a lease", name)
-			}
+			require.NoError(t, p.Set(t.Context(), k, want, time.Minute))
+			assert.Equal(t, after, storedOn(t, c, p.KeyOf(k)).frame, "%s: what it was extended to, and set to", name)
+			assert.False(t, extend(t, p, lease, want), "%s: extended twice with a lease", name)
 		}
 	})
 }
@@ -317,18 +283,12 @@ func TestExtendNeedsAnEntry(t *testing.T) {
 		for name, lease := range map[string]provider.Lease{
 			"acquire": mustAcquire(t, p, key("s", "a")), "refresh": refresh(t, p, request(key("s", "r"))).Lease,
 		} {
-			if extend(t, p, lease, provider.Entry{LoadedAt: loaded}) {
-				t.Errorf("%s: extended", name)
-			}
+			assert.False(t, extend(t, p, lease, provider.Entry{LoadedAt: loaded}), "%s: extended", name)
 			wantMiss(t, p, lease.Key)
 			wantState(t, p, lease.Key, provider.LeaseBusy)
-			if !fill(t, p, lease, "v") {
-				t.Errorf("%s: not filled afterwards", name)
-			}
+			assert.True(t, fill(t, p, lease, "v"), "%s: not filled afterwards", name)
 		}
-		if extend(t, p, provider.Lease{Key: key("s", "none"), Token: strings.Repeat("0", 32)}, provider.Entry{}) {
-			t.Error("extended nothing")
-		}
+		assert.False(t, extend(t, p, provider.Lease{Key: key("s", "none"), Token: strings.Repeat("0", 32)}, provider.Entry{}), "extended nothing")
 	})
 }
 
@@ -339,32 +299,27 @@ func TestEncodedValuesAreStoredAsTheyAre(t *testing.T) {
 	odd := provider.Encoded{Data: []byte(" \x00 not what JSON writes "), Type: "some.Type", Codec: provider.JSON()}
 	for name, store := range map[string]func(k provider.Key, entry provider.Entry){
 		"set": func(k provider.Key, entry provider.Entry) {
-			if err := p.Set(t.Context(), k, entry, time.Hour); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, p.Set(t.Context(), k, entry, time.Hour))
 		},
 		"fill": func(k provider.Key, entry provider.Entry) {
 			setLoaded(t, p, k, "v", time.Hour)
 			filled, err := p.Fill(t.Context(), []provider.Fill{{Lease: mustRefresh(t, p, k), Entry: entry, TTL: time.Hour}})
-			if err != nil || !filled[0].Stored {
-				t.Errorf("Fill = %v, %v", filled, err)
+			if assert.NoError(t, err, "Fill = %v", filled) {
+				assert.True(t, filled[0].Stored, "Fill = %v", filled)
 			}
 		},
 	} {
 		k := key("s", name)
 		store(k, provider.Entry{Value: odd})
 		first, _, err := p.Get(t.Context(), k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, ok := first.Value.(provider.Encoded); !ok || string(got.Data) != string(odd.Data) || got.Type != odd.Type {
-			t.Errorf("%s: found %+v, want %+v", name, first.Value, odd)
-		}
+		require.NoError(t, err)
+		got, ok := first.Value.(provider.Encoded)
+		assert.True(t, ok, "%s: found %+v", name, first.Value)
+		assert.Equal(t, string(odd.Data), string(got.Data), "%s: found %+v", name, first.Value)
+		assert.Equal(t, odd.Type, got.Type, "%s: found %+v", name, first.Value)
 		before := client.Get(t.Context(), p.KeyOf(k)).Val()
 		store(k, first)
-		if after := client.Get(t.Context(), p.KeyOf(k)).Val(); after != before {
-			t.Errorf("%s: %q became %q", name, before, after)
-		}
+		assert.Equal(t, before, client.Get(t.Context(), p.KeyOf(k)).Val(), "%s: what is stored", name)
 	}
 }
 
@@ -374,9 +329,7 @@ func overtakings(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence
 	t.Helper()
 	remove := func(k provider.Key) {
 		t.Helper()
-		if err := p.Delete(t.Context(), k); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.Delete(t.Context(), k))
 	}
 	return map[string]func(k provider.Key) string{
 		"deleted": func(k provider.Key) string { remove(k); return "" },
@@ -387,9 +340,7 @@ func overtakings(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence
 		"deleted and leased": func(k provider.Key) string { remove(k); mustAcquire(t, p, k); return "" },
 		"deleted and filled": func(k provider.Key) string {
 			remove(k)
-			if !fill(t, p, mustAcquire(t, p, k), "new") {
-				t.Error("not filled")
-			}
+			assert.True(t, fill(t, p, mustAcquire(t, p, k), "new"), "not filled")
 			return "new"
 		},
 		"deleted, set alike, and refreshed": func(k provider.Key) string {
@@ -414,9 +365,7 @@ func overtakings(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence
 		"ended": func(k provider.Key) string { endLease(t, c, p.KeyOf(k), fence); return "old" },
 		"ended, and refreshed by another": func(k provider.Key) string {
 			endLease(t, c, p.KeyOf(k), fence)
-			if !fill(t, p, mustRefresh(t, p, k), "new") {
-				t.Error("not filled")
-			}
+			assert.True(t, fill(t, p, mustRefresh(t, p, k), "new"), "not filled")
 			return "new"
 		},
 		"ended, and leased by another": func(k provider.Key) string {
@@ -439,9 +388,7 @@ func overtakings(t *testing.T, p *redisprovider.Provider, c *redis.Client, fence
 			if fence {
 				token = frame[21:53]
 			}
-			if !fill(t, p, provider.Lease{Key: k, Token: token}, "first") {
-				t.Error("not filled")
-			}
+			assert.True(t, fill(t, p, provider.Lease{Key: k, Token: token}, "first"), "not filled")
 			return "first"
 		},
 		"entry ended": func(k provider.Key) string {
@@ -471,13 +418,10 @@ func TestLateUseOfARefreshLease(t *testing.T) {
 			old := mustRefresh(t, p, k)
 			value := overtake(k)
 			before := c.Dump(t.Context(), p.KeyOf(k)).Val()
-			if fill(t, p, old, "late") || extend(t, p, old, provider.Entry{LoadedAt: loaded}) {
-				t.Errorf("%s: stored", name)
-			}
+			assert.False(t, fill(t, p, old, "late"), "%s: stored", name)
+			assert.False(t, extend(t, p, old, provider.Entry{LoadedAt: loaded}), "%s: stored", name)
 			mustRelease(t, p, old)
-			if after := c.Dump(t.Context(), p.KeyOf(k)).Val(); after != before {
-				t.Errorf("%s: %q became %q", name, before, after)
-			}
+			assert.Equal(t, before, c.Dump(t.Context(), p.KeyOf(k)).Val(), "%s: what is stored", name)
 			switch value {
 			case "":
 				wantMiss(t, p, k)
@@ -500,18 +444,12 @@ func TestZombieRefresh(t *testing.T) {
 	tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "EVALSHA" })
 	old := mustRefresh(t, p, k)
 	tap.Stop()
-	if got := len(tap.Captured()); got != 1 {
-		t.Fatalf("the request was sent %d times, want once", got)
-	}
-	if err := p.Delete(t.Context(), k); err != nil {
-		t.Fatal(err)
-	}
+	require.Len(t, tap.Captured(), 1, "how often the request was sent")
+	require.NoError(t, p.Delete(t.Context(), k))
 	setLoaded(t, p, k, "new", time.Hour)
 	tap.Replay(t)
 	wantRefresh(t, p, request(k), provider.LeaseBusy, "new") // the late copy has got the lease
-	if fill(t, p, old, "old") {
-		t.Error("a load of before the invalidation was stored")
-	}
+	assert.False(t, fill(t, p, old, "old"), "a load of before the invalidation was stored")
 	wantValue(t, p, k, "new")
 }
 
@@ -529,26 +467,21 @@ func TestUnreadableKeysAreNotRefreshed(t *testing.T) {
 			}
 			k := key("s", name)
 			client.Del(t.Context(), p.KeyOf(k))
-			if err := f.put(t.Context(), client, p.KeyOf(k)); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, f.put(t.Context(), client, p.KeyOf(k)))
 			before := client.Dump(t.Context(), p.KeyOf(k)).Val()
 			r := provider.RefreshRequest{Key: k, Force: true}
 			grants, err := p.Refresh(t.Context(), []provider.RefreshRequest{r}, time.Minute)
-			if err != nil || grants[0].State != provider.LeaseFailed || grants[0].Found || !errors.Is(grants[0].Err, provider.ErrUndecodable) {
-				t.Errorf("%s: %+v, %v; want ErrUndecodable", name, grants, err)
+			if assert.NoError(t, err, name) {
+				assert.Equal(t, provider.LeaseFailed, grants[0].State, name)
+				assert.False(t, grants[0].Found, name)
+				assert.ErrorIs(t, grants[0].Err, provider.ErrUndecodable, name)
 			}
 			lease := provider.Lease{Key: k, Token: strings.Repeat("t", 32)}
-			if extend(t, p, lease, provider.Entry{}) || fill(t, p, lease, "v") {
-				t.Errorf("%s: filled", name)
-			}
+			assert.False(t, extend(t, p, lease, provider.Entry{}), "%s: filled", name)
+			assert.False(t, fill(t, p, lease, "v"), "%s: filled", name)
 			mustRelease(t, p, lease)
-			if after := client.Dump(t.Context(), p.KeyOf(k)).Val(); after != before {
-				t.Errorf("%s: %q became %q", name, before, after)
-			}
-			if err := p.Delete(t.Context(), k); err != nil {
-				t.Error(err)
-			}
+			assert.Equal(t, before, client.Dump(t.Context(), p.KeyOf(k)).Val(), "%s: what is stored", name)
+			assert.NoError(t, p.Delete(t.Context(), k))
 			wantRefresh(t, p, request(k), provider.LeaseGranted, "")
 		}
 	}
@@ -565,9 +498,8 @@ func TestRefreshOfOldServers(t *testing.T) {
 	k := key("s", "k")
 	setLoaded(t, without, k, "v", time.Hour)
 	g := refresh(t, with, request(k))
-	if g.State != provider.LeaseGranted || g.Found {
-		t.Errorf("Refresh = %+v, want a lease and no entry", g)
-	}
+	assert.Equal(t, provider.LeaseGranted, g.State, "Refresh, want a lease and no entry")
+	assert.False(t, g.Found, "Refresh, want a lease and no entry")
 	setLoaded(t, with, k, "v", time.Hour)
 	wantRefresh(t, without, request(k), provider.LeaseGranted, "v") // frames that are bound are leased too
 	wantRefresh(t, with, request(k), provider.LeaseBusy, "v")
@@ -576,7 +508,6 @@ func TestRefreshOfOldServers(t *testing.T) {
 	poll(t, func() bool { return client.Ping(context.WithoutCancel(t.Context())).Err() == nil })
 	wantRefresh(t, without, request(k), provider.LeaseBusy, "v")
 	g = refresh(t, with, request(k))
-	if g.State != provider.LeaseGranted || g.Found {
-		t.Errorf("Refresh after a restart = %+v, want a lease and no entry", g)
-	}
+	assert.Equal(t, provider.LeaseGranted, g.State, "Refresh after a restart, want a lease and no entry")
+	assert.False(t, g.Found, "Refresh after a restart, want a lease and no entry")
 }

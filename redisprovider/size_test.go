@@ -1,12 +1,13 @@
 package redisprovider_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -25,18 +26,12 @@ func TestSizeLimit(t *testing.T) {
 			return p.SetMany(t.Context(), []provider.Item{{Key: k, Entry: provider.Entry{Value: value}, TTL: time.Hour}})
 		},
 	} {
-		if err := set(fits); err != nil {
-			t.Errorf("%s of 100 bytes: %v", name, err)
-		}
+		assert.NoError(t, set(fits), "%s of 100 bytes", name)
 		wantValue(t, p, k, fits)
-		if err := set(big); !errors.Is(err, provider.ErrTooLarge) {
-			t.Errorf("%s of 101 bytes: %v, want ErrTooLarge", name, err)
-		}
+		assert.ErrorIs(t, set(big), provider.ErrTooLarge, "%s of 101 bytes", name)
 		wantMiss(t, p, k)
 		mustSet(t, p, k, "old")
-		if err := set(func() {}); !errors.Is(err, provider.ErrUnencodable) {
-			t.Errorf("%s of a function: %v, want ErrUnencodable", name, err)
-		}
+		assert.ErrorIs(t, set(func() {}), provider.ErrUnencodable, "%s of a function", name)
 		wantMiss(t, p, k)
 	}
 }
@@ -49,13 +44,11 @@ func TestHugeValues(t *testing.T) {
 	mustSet(t, p, k, huge)
 	wantValue(t, p, k, huge)
 	results, err := p.GetMany(t.Context(), []provider.Key{k})
-	if err != nil || !results[0].Found || len(decoded(t, results[0].Entry)) != len(huge) {
-		t.Errorf("a bulk read: %v", err)
-	}
+	require.NoError(t, err, "a bulk read")
+	require.True(t, results[0].Found, "a bulk read")
+	assert.True(t, decoded(t, results[0].Entry) == huge, "a bulk read returns another value") //nolint:testifylint // 16 MiB are not to be printed
 	byDefault := newProvider(t, client, redisprovider.Options{})
-	if err := byDefault.Set(t.Context(), k, provider.Entry{Value: huge}, time.Hour); !errors.Is(err, provider.ErrTooLarge) {
-		t.Errorf("the default lets 16 MiB through: %v", err)
-	}
+	assert.ErrorIs(t, byDefault.Set(t.Context(), k, provider.Entry{Value: huge}, time.Hour), provider.ErrTooLarge, "the default lets 16 MiB through")
 	wantMiss(t, p, k)
 }
 
@@ -72,9 +65,9 @@ func TestRefusedButNotRemoved(t *testing.T) {
 		"Set":     p.Set(t.Context(), k, big, time.Hour),
 		"SetMany": p.SetMany(t.Context(), []provider.Item{{Key: k, Entry: big, TTL: time.Hour}}),
 	} {
-		if err == nil || errors.Is(err, provider.ErrTooLarge) || !strings.Contains(err.Error(), "not removed") {
-			t.Errorf("%s: %v; want an error that does not match ErrTooLarge", name, err)
-		}
+		assert.Error(t, err, "%s; want an error that does not match ErrTooLarge", name)
+		assert.NotErrorIs(t, err, provider.ErrTooLarge, "%s; want an error that does not match ErrTooLarge", name)
+		assert.ErrorContains(t, err, "not removed", "%s; want an error that does not match ErrTooLarge", name)
 	}
 }
 
@@ -107,13 +100,10 @@ func checkPerItem(t *testing.T, p *redisprovider.Provider) {
 		item(5, "first", time.Hour),
 		item(5, strings.Repeat("x", 100), time.Hour),
 	})
-	if !errors.Is(err, provider.ErrTooLarge) || !errors.Is(err, provider.ErrUnencodable) {
-		t.Errorf("the error is %v", err)
-	}
+	assert.ErrorIs(t, err, provider.ErrTooLarge)
+	assert.ErrorIs(t, err, provider.ErrUnencodable)
 	for _, want := range []string{"name:1", "name:2", "name:3", "name:4", "name:5"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not name %s: %v", want, err)
-		}
+		assert.ErrorContains(t, err, want)
 	}
 	wantValue(t, p, keys[0], "new")
 	wantMiss(t, p, keys[1])
@@ -142,12 +132,9 @@ func TestClientStaysOpen(t *testing.T) {
 	t.Parallel()
 	p, client, _ := newOnServer(t, redisprovider.Options{})
 	mustSet(t, p, key("s", "k"), "v")
-	if err := newProvider(t, client, redisprovider.Options{}).Close(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, newProvider(t, client, redisprovider.Options{}).Close())
 	wantValue(t, p, key("s", "k"), "v")
 	_ = client.Close()
-	if _, _, err := p.Get(t.Context(), key("s", "k")); !errors.Is(err, redis.ErrClosed) {
-		t.Errorf("after the client was closed: %v", err)
-	}
+	_, _, err := p.Get(t.Context(), key("s", "k"))
+	assert.ErrorIs(t, err, redis.ErrClosed, "after the client was closed")
 }

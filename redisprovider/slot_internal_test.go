@@ -2,8 +2,9 @@ package redisprovider
 
 import (
 	"fmt"
-	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -16,9 +17,8 @@ func TestSlotOf(t *testing.T) {
 	p := &Provider{prefix: "rt:", buckets: 100}
 	for _, scope := range []string{"", "s", "{x}", "\xff\x00", "a long scope with spaces"} {
 		for _, b := range p.bucketsOf(scope)[:20] {
-			if got, want := fmt.Sprint(slotOf(b)), fmt.Sprint(s.Do("CLUSTER", "KEYSLOT", b.value("{other}"))); got != want {
-				t.Errorf("the slot of %q is %s, want %s", b, got, want)
-			}
+			got, want := fmt.Sprint(slotOf(b)), fmt.Sprint(s.Do("CLUSTER", "KEYSLOT", b.value("{other}")))
+			assert.Equal(t, want, got, "the slot of %q", b)
 		}
 	}
 }
@@ -29,16 +29,15 @@ func TestReadOwnSlots(t *testing.T) {
 		"bb 10.0.0.2:1@11 myself,master - 0 0 8 connected 100-199 300 [93-<-aa] [77->-cc]\n" +
 		"cc 10.0.0.3:1@11 slave aa 0 0 7 connected\n"
 	own, moving, err := readOwnSlots(nodes)
-	if own != "bb 8 100-199 300" || !slices.Equal(moving, []string{"93", "77"}) || err != nil {
-		t.Errorf("read %q, %q, %v", own, moving, err)
-	}
+	assert.NoError(t, err, "read")
+	assert.Equal(t, "bb 8 100-199 300", own, "read")
+	assert.Equal(t, []string{"93", "77"}, moving, "read")
 	own, moving, err = readOwnSlots("bb :0@0 myself,master - 0 0 8 connected\n")
-	if own != "bb 8" || len(moving) != 0 || err != nil {
-		t.Errorf("a node without slots: %q, %q, %v", own, moving, err)
-	}
-	if _, _, err := readOwnSlots("cc 10.0.0.3:1@11 slave aa 0 0 7 connected\n"); err == nil {
-		t.Error("no error without the node itself")
-	}
+	assert.NoError(t, err, "a node without slots")
+	assert.Equal(t, "bb 8", own, "a node without slots")
+	assert.Empty(t, moving, "a node without slots")
+	_, _, err = readOwnSlots("cc 10.0.0.3:1@11 slave aa 0 0 7 connected\n")
+	assert.Error(t, err, "no error without the node itself")
 }
 
 // TestBucketsAreStable checks what processes must agree on.
@@ -51,17 +50,14 @@ func TestBucketsAreStable(t *testing.T) {
 		"name:1":    "rt:{s#15}:v:name:1",
 		"{tag}\xff": "rt:{s#6}:v:{tag}\xff",
 	} {
-		if got := p.keyOf(provider.Key{Scope: "s", Name: name}); got != want {
-			t.Errorf("the key of %q is %q, want %q", name, got, want)
-		}
+		assert.Equal(t, want, p.keyOf(provider.Key{Scope: "s", Name: name}), "the key of %q", name)
 	}
 	counts := make(map[bucket]int)
 	for i := range 16_000 {
 		counts[p.bucketOf(provider.Key{Scope: "s", Name: fmt.Sprint("name:", i)})]++
 	}
 	for b, n := range counts {
-		if n < 500 || n > 2000 {
-			t.Errorf("%d of 16,000 names lie in %q", n, b)
-		}
+		assert.GreaterOrEqual(t, n, 500, "names of 16,000 that lie in %q", b)
+		assert.LessOrEqual(t, n, 2000, "names of 16,000 that lie in %q", b)
 	}
 }

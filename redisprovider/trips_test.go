@@ -1,12 +1,13 @@
 package redisprovider_test
 
 import (
-	"maps"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -47,15 +48,10 @@ func TestRoundTrips(t *testing.T) {
 		{"a bulk set of nothing", func() error { return p.SetMany(t.Context(), nil) }, map[string]int{}},
 	} {
 		proxy.ResetCounts()
-		if err := c.call(); err != nil {
-			t.Errorf("%s: %v", c.name, err)
-		}
-		if got := proxy.Counts(); !maps.Equal(got, c.want) {
-			t.Errorf("%s sends %v, want %v", c.name, got, c.want)
-		}
-		if got, want := proxy.Trips(), min(1, len(c.want)); got != want {
-			t.Errorf("%s takes %d round trips, want %d", c.name, got, want)
-		}
+		assert.NoError(t, c.call(), c.name)
+		assert.Equal(t, c.want, proxy.Counts(), "%s sends", c.name)
+		got, want := proxy.Trips(), min(1, len(c.want))
+		assert.Equal(t, want, got, "%s: round trips", c.name)
 	}
 }
 
@@ -78,18 +74,14 @@ func TestRoundTripsOnCluster(t *testing.T) {
 		{"a delete", "UNLINK", func() error { return p.Delete(t.Context(), keys...) }},
 	} {
 		c.resetCounts()
-		if err := call.call(); err != nil {
-			t.Errorf("%s: %v", call.name, err)
-		}
-		if got := c.count(call.command); got != len(keys) {
-			t.Errorf("%s sends %d times %s, want one for each key", call.name, got, call.command)
-		}
+		assert.NoError(t, call.call(), call.name)
+		assert.Equal(t, len(keys), c.count(call.command), "%s: how often it sends %s, which is once for each key", call.name, call.command)
 		for i, proxy := range c.proxies {
 			// Another connection may ask for the nodes of the cluster now and then.
 			background := proxy.Count("CLUSTER") + proxy.Count("HELLO") + proxy.Count("COMMAND")
-			if got := proxy.Trips(); got < 1 || got > 1+background {
-				t.Errorf("%s takes %d round trips to node %d, want 1; it sends %v", call.name, got, i, proxy.Counts())
-			}
+			got := proxy.Trips()
+			assert.Positive(t, got, "%s: round trips to node %d; it sends %v", call.name, i, proxy.Counts())
+			assert.LessOrEqual(t, got, 1+background, "%s: round trips to node %d; it sends %v", call.name, i, proxy.Counts())
 		}
 	}
 }
@@ -103,20 +95,15 @@ func TestParts(t *testing.T) {
 	mustSetMany(t, p, keys, "v")
 	proxy.ResetCounts()
 	results, err := p.GetMany(t.Context(), append(slices.Clone(keys), key("s", "none")))
-	if err != nil || len(results) != len(keys)+1 {
-		t.Fatalf("%d results, %v", len(results), err)
-	}
+	require.NoError(t, err, "results")
+	require.Len(t, results, len(keys)+1, "results")
 	for i, r := range results {
-		if r.Err != nil || r.Found != (i < len(keys)) {
-			t.Fatalf("result %d: %v, %v", i, r.Found, r.Err)
-		}
+		require.NoError(t, r.Err, "result %d", i)
+		require.Equal(t, i < len(keys), r.Found, "result %d", i)
 	}
-	if err := p.Delete(t.Context(), keys...); err != nil {
-		t.Error(err)
-	}
-	if proxy.Count("MGET") != 3 || proxy.Count("UNLINK") != 3 {
-		t.Errorf("sent %v, want 3 MGET and 3 UNLINK", proxy.Counts())
-	}
+	assert.NoError(t, p.Delete(t.Context(), keys...))
+	assert.Equal(t, 3, proxy.Count("MGET"), "sent %v", proxy.Counts())
+	assert.Equal(t, 3, proxy.Count("UNLINK"), "sent %v", proxy.Counts())
 	wantRemoved(t, p, "s", "", 0)
 }
 
@@ -130,12 +117,9 @@ func TestNothingForbiddenIsSent(t *testing.T) {
 	mustSetMany(t, p, keys, "v")
 	mustSet(t, p, keys[0], "v")
 	wantValue(t, p, keys[0], "v")
-	if _, err := p.GetMany(t.Context(), keys); err != nil {
-		t.Error(err)
-	}
-	if err := p.Delete(t.Context(), keys[:10]...); err != nil {
-		t.Error(err)
-	}
+	_, err := p.GetMany(t.Context(), keys)
+	assert.NoError(t, err)
+	assert.NoError(t, p.Delete(t.Context(), keys[:10]...))
 	wantRemoved(t, p, "s", "name:", 40)
 	wantRemoved(t, p, "s", "", 0)
 	allowed := []string{
@@ -144,8 +128,6 @@ func TestNothingForbiddenIsSent(t *testing.T) {
 		"HELLO", "CLIENT|SETINFO", "CLIENT|MAINT_NOTIFICATIONS", "CONFIG|RESETSTAT", "INFO", // the client's and this test's own
 	}
 	for command, calls := range s.CommandStats() {
-		if !slices.Contains(allowed, command) {
-			t.Errorf("%d calls of %s", calls, command)
-		}
+		assert.Contains(t, allowed, command, "called %d times", calls)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// ask makes a request under a deadline, and records what its outcome tells about the store. A panic
-// of the store is an error. The deadline is timeout, or half of the time that the caller has left,
-// if that is less.
+// ask makes a request under a deadline, and records what its outcome tells about the store. does is
+// what the request does in the store. A panic of the store is an error. The deadline is timeout, or
+// half of the time that the caller has left, if that is less.
 func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
 	if b.Local {
 		result, err = try(ctx, b, call)
@@ -98,7 +98,7 @@ func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool
 }
 
 // sane returns err, or an error in its place if err panics when it is asked what it is, as a nil
-// *net.OpError does. An error is the user's code: nobody asks it before sane has.
+// *net.OpError does. An error is the user's code, so nobody asks it before sane has.
 func sane(err error) (same error) {
 	if err == nil {
 		return nil
@@ -113,8 +113,8 @@ func sane(err error) (same error) {
 	return err
 }
 
-// refusal returns the verdict for the breaker of refused writes: there, a refusal counts as a
-// failure, and a failure tells nothing.
+// refusal is the verdict for the breaker of refused writes. Only a refusal counts as a failure
+// there.
 func refusal(v verdict) verdict {
 	switch v {
 	case storeRefused:
@@ -152,8 +152,8 @@ func (b *Backend) recoverStore(err *error) {
 	}
 }
 
-// verdictOn returns what a sane error means for the breaker. A store that refuses an entry, or finds
-// bytes that it cannot read, is well.
+// verdictOn returns what a sane error means for the breaker. A store that refuses an entry, or
+// finds bytes that it cannot read, is well.
 func verdictOn(err error) verdict {
 	switch {
 	case err == nil:
@@ -201,7 +201,7 @@ func Answered(err error) bool {
 // that is not negative: it only keeps the compiler from dropping room.
 //
 //go:noinline
-func GrowStack(n int) byte { //nolint:unparam // the result is a use of the room
+func GrowStack(n int) byte { // the result is a use of the room
 	if n >= 0 {
 		return 0 // the room need not be cleared
 	}

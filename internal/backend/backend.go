@@ -80,8 +80,9 @@ type Backend struct {
 	punctual bool
 	// panicked makes an error of what the store panicked with.
 	panicked func(any) error
-	// breaker counts failures. refusals counts the writes in a row that a store refuses which is
-	// well: while it is open, nothing is stored, and reads and removals go on.
+	// breaker is opened by failures, and stops all requests but removals and holds. refusals is
+	// opened by a store that is well and refuses writes (its memory is full, say). It stops fills,
+	// leases and holds, and neither reads nor removals.
 	breaker, refusals breaker
 	// orphans is the number of requests that the store has not answered although their deadline is
 	// over.
@@ -112,19 +113,19 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 		refusals:      breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 	}
-	b.batch, _ = store.(provider.Batcher)
-	b.inspector, _ = store.(provider.Inspector)
-	b.Closer, _ = store.(io.Closer)
+	b.batch, _ = store.(provider.Batcher)       //nolint:errcheck // nil without the capability
+	b.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
+	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability
 	if punctual, ok := store.(provider.Punctual); ok {
 		b.punctual = punctual.Punctual()
 	}
 	if leaser, ok := store.(provider.Leaser); ok {
 		b.Leaser = leaser
-		b.Refresher, _ = store.(provider.Refresher)
-		b.Holder, _ = store.(provider.Holder)
+		b.Refresher, _ = store.(provider.Refresher) //nolint:errcheck // nil without the capability
+		b.Holder, _ = store.(provider.Holder)       //nolint:errcheck // nil without the capability
 	}
 	if _, b.Local = store.(provider.InProcess); b.Local {
-		b.Values, _ = store.(provider.ValueGetter)
+		b.Values, _ = store.(provider.ValueGetter) //nolint:errcheck // nil without the capability
 	}
 	return b
 }
@@ -139,8 +140,8 @@ func (b *Backend) Saturated() bool { return b.orphans.Load() >= maxOrphans }
 // one request as the probe, so the caller has to make the request.
 func (b *Backend) Admit() error { return b.admit(reads) }
 
-// AdmitFill is Admit for a fill, a lease or a hold. It also returns ErrOpen while the store refuses
-// to store anything.
+// AdmitFill is Admit for a fill, a lease or a hold. It returns ErrOpen also if the store refuses to
+// store anything.
 func (b *Backend) AdmitFill() error { return b.admit(writes) }
 
 func (b *Backend) admit(does kind) error {

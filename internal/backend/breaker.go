@@ -19,24 +19,29 @@ import (
 //	  its caller gives it up      half-open, and the next request is the probe
 //
 // A server that says that it is a replica opens the breaker at once, and only a write that succeeds
-// closes it again: a replica answers reads, but does not have what others have removed.
+// closes it: reads of a replica succeed, but miss what others have removed.
 //
 // Requests that are made although the breaker is open (removals, retries) count like probes when
-// they end. Invariant: probing is true only while a request that allow has admitted as the probe is
-// under way, or until any other request ends.
+// they end. So a probe is over
+// when any request ends, except a read of a replica.
 type breaker struct {
-	limit    int // failures in a row that open it; not positive: it never opens, but for a replica
+	// limit is the number of failures in a row that open it; not positive: only a replica does.
+	limit    int
 	cooldown time.Duration
 
-	// open and failures are written under mu. Requests that only want to know that all is well read them
-	// without mu.
-	open     atomic.Bool
-	failures atomic.Int64 // in a row
+	// open and failures are written under mu. A request reads them without mu, to know that all is
+	// well; so a healthy store costs two atomic loads.
+	open atomic.Bool
+	// failures is the number of failures in a row.
+	failures atomic.Int64
 
-	mu      sync.Mutex // guards following
-	until   time.Time  // the end of the cooldown, while open
-	probing bool       // a probe is under way
-	replica bool       // while open: the server has said that it is a replica
+	mu sync.Mutex // guards following
+	// until is the end of the cooldown, while open.
+	until time.Time
+	// probing: a probe is under way.
+	probing bool
+	// replica: the server has said that it is a replica. Only while open.
+	replica bool
 }
 
 // verdict is what the outcome of a request tells about the store.
@@ -45,9 +50,10 @@ type verdict uint8
 const (
 	// storeAnswered: the store is well.
 	storeAnswered verdict = iota
-	// storeFailed: it erred, or did not answer in time.
+	// storeFailed: it returned an error, or did not answer in time.
 	storeFailed
-	// storeUnknown: the caller gave the request up.
+	// storeUnknown: the caller gave the request up. It neither counts as a failure nor ends a row
+	// of failures.
 	storeUnknown
 	// storeRefused: it is well, and refuses a write.
 	storeRefused
@@ -67,8 +73,8 @@ const (
 	removes
 )
 
-// allow reports whether a request may be made. With mayProbe, it may be the probe. The verdict of a
-// request that is allowed has to be recorded.
+// allow reports whether a request may be made. With mayProbe, the request may be the probe. The
+// verdict of a request that is allowed has to be recorded, or no other probe is allowed.
 func (b *breaker) allow(does kind, mayProbe bool) bool {
 	if !b.open.Load() {
 		return true

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 )
@@ -136,14 +138,12 @@ const twinScenario = "hot keys, slow network"
 func (o *outcome) wantTwin(t *testing.T, subject string) {
 	t.Helper()
 	own := o.sum(func(c *counters) *word { return &c.own })
-	if len(o.missed) > 0 {
-		t.Errorf("the checker missed in %v: %s", patience, strings.Join(o.missed, ", "))
-	}
+	assert.Empty(t, o.missed, "the checker missed in %v: %s", patience, strings.Join(o.missed, ", "))
 	if subject == subjectTwin {
 		o.wantNothing(t)
 	}
-	if subject == subjectNoBound && own > 0 {
-		t.Errorf("%d violations in the process of the writer, which tells its own flights; want only others", own)
+	if subject == subjectNoBound {
+		assert.Zero(t, own, "violations in the process of the writer, which tells its own flights; want only others")
 	}
 }
 
@@ -273,26 +273,20 @@ func (o *outcome) wantFault(t *testing.T, s *scenario, m mode) {
 		return
 	}
 	others := []int{processB, processC}
-	if n := o.sum(stale, others...); m.nothing && n > 0 {
-		t.Errorf("%d stale reads in other processes than the writer's", n)
+	if n := o.sum(stale, others...); m.nothing {
+		assert.Zero(t, n, "stale reads in other processes than the writer's")
 	}
-	if o.lasting > 0 && (m.fence || !s.fault.forgets) && (!s.fault.killsWriter || m.hold || *fullFlag) {
-		t.Errorf("%d stale entries are stored at the end", o.lasting)
+	if (m.fence || !s.fault.forgets) && (!s.fault.killsWriter || m.hold || *fullFlag) {
+		assert.Zero(t, o.lasting, "stale entries are stored at the end")
 	}
 	if m.fence || !s.fault.forgets {
 		// What was announced to a reader, in its process or by an invalidation
 		// that was confirmed, holds for it.
-		if n := o.sum(func(c *counters) *word { return &c.violations }); n > 0 {
-			t.Errorf("%d violations of G1, such as: %s", n, strings.Join(o.samples, "\n"))
-		}
-		if n := o.sum(stale, processA); n > 0 {
-			t.Errorf("%d stale reads in the writer's process", n)
-		}
+		assert.Zero(t, o.sum(func(c *counters) *word { return &c.violations }), "violations of G1, such as: %s", strings.Join(o.samples, "\n"))
+		assert.Zero(t, o.sum(stale, processA), "stale reads in the writer's process")
 	}
 	// What nobody removes ends with its TTL, counted from the fill of a load that
 	// had its lease before the write.
-	if age := time.Duration(o.largest(oldest, processA, processB, processC)); age > s.kept()+s.LeaseTTL {
-		t.Errorf("an old value was read %v after its invalidation had returned, which is stored for %v, with leases of %v", age, s.kept(), s.LeaseTTL)
-	}
+	assert.LessOrEqual(t, time.Duration(o.largest(oldest, processA, processB, processC)), s.kept()+s.LeaseTTL, "how long after its invalidation had returned an old value was read, which is stored for %v, with leases of %v", s.kept(), s.LeaseTTL)
 	o.wantAims(t)
 }

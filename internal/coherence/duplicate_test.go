@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
@@ -24,31 +26,25 @@ func TestDuplicateAcquire(t *testing.T) {
 		client := redis.NewClient(&redis.Options{Addr: proxy.Addr()})
 		t.Cleanup(func() { _ = client.Close() })
 		store, err := redisprovider.New(client, redisprovider.Options{KeyPrefix: keyPrefix, FenceByServer: fence})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		acquire := func(name string) provider.Lease {
 			grants, err := store.Acquire(t.Context(), []provider.Key{{Scope: scopeName, Name: name}}, time.Minute)
-			if err != nil || grants[0].State != provider.LeaseGranted {
-				t.Fatalf("Acquire = %v, %v; want a lease", grants, err)
-			}
+			require.NoError(t, err, "want a lease")
+			require.Equal(t, provider.LeaseGranted, grants[0].State, "want a lease")
 			return grants[0].Lease
 		}
 		acquire("warm")
 		tap := proxy.Record(func(c redistest.Command) bool { return c.Name() == "EVALSHA" })
 		lease := acquire("key")
 		tap.Stop()
-		if err := store.Delete(t.Context(), lease.Key); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, store.Delete(t.Context(), lease.Key))
 		tap.Replay(t)
 		grants, err := store.Acquire(t.Context(), []provider.Key{lease.Key}, time.Minute)
-		if err != nil || grants[0].State != provider.LeaseBusy {
-			t.Fatalf("Acquire = %v, %v; the copy has planted no lease: the test tests nothing", grants, err)
-		}
+		require.NoError(t, err, "the copy has planted no lease: the test tests nothing")
+		require.Equal(t, provider.LeaseBusy, grants[0].State, "the copy has planted no lease: the test tests nothing")
 		filled, err := store.Fill(t.Context(), []provider.Fill{{Lease: lease, Entry: provider.Entry{Value: "old"}, TTL: time.Minute}})
-		if err != nil || filled[0].Stored {
-			t.Errorf("Fill = %v, %v (fence %v); want that what was loaded before the invalidation is not stored", filled, err, fence)
+		if assert.NoError(t, err, "fence %v: want that what was loaded before the invalidation is not stored", fence) {
+			assert.False(t, filled[0].Stored, "fence %v: want that what was loaded before the invalidation is not stored", fence)
 		}
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/internal/redistest"
 )
 
@@ -169,8 +172,7 @@ func (f *fleet) replay(commands []redistest.Command) {
 		commands = commands[n:]
 		group.Go(func() {
 			conn, err := net.DialTimeout("tcp", f.server().Addr(), patience)
-			if err != nil {
-				f.t.Errorf("replaying: %v", err)
+			if !assert.NoError(f.t, err, "replaying") {
 				return
 			}
 			defer conn.Close()
@@ -280,7 +282,5 @@ func fillOthers(f *fleet) {
 	f.t.Helper()
 	client := newClient(&config{Addrs: []string{f.servers[0].Addr()}, Subject: f.s.Subject}, f.shared)
 	defer client.Close()
-	if err := storeOthers(context.Background(), &f.s.config, client); err != nil {
-		f.t.Fatal(err)
-	}
+	require.NoError(f.t, storeOthers(context.Background(), &f.s.config, client))
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -155,9 +158,7 @@ func storeAll(f *fleet) {
 	client := newClient(&config{Addrs: []string{f.servers[0].Addr()}, Subject: f.s.Subject}, f.shared)
 	defer client.Close()
 	store, err := newStore(&f.s.config, client)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	require.NoError(f.t, err)
 	var items []provider.Item
 	for i, key := range keyNames(&f.s.config) {
 		items = append(items, provider.Item{
@@ -166,9 +167,7 @@ func storeAll(f *fleet) {
 			TTL:   time.Hour,
 		})
 	}
-	if err := store.SetMany(context.Background(), items); err != nil {
-		f.t.Fatal(err)
-	}
+	require.NoError(f.t, store.SetMany(context.Background(), items))
 }
 
 // TestOneRefresh checks that three processes that read the same keys load each of
@@ -183,12 +182,8 @@ func TestOneRefresh(t *testing.T) {
 		}})
 	}
 	o := run(t, s)
-	if n := o.sum(func(c *counters) *word { return &c.violations }); n > 0 {
-		t.Errorf("%d loads beside others, such as: %s", n, o.samples)
-	}
-	if failed := o.sum(func(c *counters) *word { return &c.failed }); failed > 0 {
-		t.Errorf("%d reads failed", failed)
-	}
+	assert.Zero(t, o.sum(func(c *counters) *word { return &c.violations }), "loads beside others, such as: %s", o.samples)
+	assert.Zero(t, o.sum(func(c *counters) *word { return &c.failed }), "reads failed")
 	o.wantAims(t)
 }
 
@@ -199,9 +194,7 @@ func TestSourceOutage(t *testing.T) {
 	s.disturb = outages
 	s.until = []aim{{"1,000 stale values served", func(f *fleet) bool { return f.sum(served) >= 1000 }}}
 	o := run(t, s)
-	if failed := o.sum(func(c *counters) *word { return &c.failed }); failed > 0 {
-		t.Errorf("%d reads failed", failed)
-	}
+	assert.Zero(t, o.sum(func(c *counters) *word { return &c.failed }), "reads failed")
 	t.Logf("%d reads, %d served stale, %d loads", o.sum(func(c *counters) *word { return &c.reads }), o.sum(served), o.sum(func(c *counters) *word { return &c.loads }))
 	o.wantAims(t)
 }

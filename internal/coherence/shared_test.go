@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -119,19 +121,11 @@ func newShared(t *testing.T, keys int) (*shared, string) {
 	t.Helper()
 	path := t.TempDir() + "/shared"
 	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Truncate(int64(sharedSize(keys))); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, f.Truncate(int64(sharedSize(keys))))
+	require.NoError(t, f.Close())
 	s, err := openShared(path, keys)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for i := range s.source {
 		s.source[i].Store(1)
 	}

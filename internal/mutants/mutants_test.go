@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 )
@@ -86,9 +89,8 @@ func TestMutants(t *testing.T) {
 				t.Run("nothing is missing in "+guard, func(t *testing.T) {
 					t.Parallel()
 					output, err := s.run(t, binary, "", guard)
-					if err != nil || !strings.Contains(output, "--- PASS: "+guard) {
-						t.Errorf("it fails: %v\n%s", err, output)
-					}
+					assert.NoError(t, err, "it fails")
+					assert.Contains(t, output, "--- PASS: "+guard, "it fails")
 				})
 			}
 		})
@@ -102,13 +104,10 @@ func noticeChanges(t *testing.T) {
 	t.Helper()
 	for _, pattern := range []string{"*.go", "*/*.go", "*/*/*.go", "*/*/*.lua"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, file := range files {
-			if _, err := os.Stat(file); err != nil {
-				t.Fatal(err)
-			}
+			_, err := os.Stat(file)
+			require.NoError(t, err)
 		}
 	}
 }
@@ -118,16 +117,13 @@ func (s *suite) build(t *testing.T, mutants []mutant) (binary string) {
 	t.Helper()
 	dir := t.TempDir()
 	overlay, err := weave(dir, s.mutated, mutants)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	binary = filepath.Join(dir, "mutants.test")
 	began := time.Now()
 	command := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay="+overlay, "-o="+binary, ".")
 	command.Dir = filepath.Join(root, s.tests)
-	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	output, err := command.CombinedOutput()
+	require.NoError(t, err, "%s", output)
 	t.Logf("built in %v", time.Since(began).Round(time.Millisecond))
 	return binary
 }

@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var write = flag.Bool("write", false, "write the tables of docs/proof.md")
@@ -20,28 +23,21 @@ const page = root + "/docs/proof.md"
 // them.
 func TestPage(t *testing.T) {
 	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	updated := string(text)
 	for _, s := range suites {
 		begin, end := "<!-- mutants of "+s.name+", generated -->\n", "<!-- end -->\n"
 		before, rest, found := strings.Cut(updated, begin)
 		_, after, ended := strings.Cut(rest, end)
-		if !found || !ended {
-			t.Fatalf("the page has no place for the mutants of %s", s.name)
-		}
+		require.True(t, found, "the page has no place for the mutants of %s", s.name)
+		require.True(t, ended, "the page has no place for the mutants of %s", s.name)
 		updated = before + begin + s.table() + end + after
 	}
 	if *write {
-		if err := os.WriteFile(page, []byte(updated), 0o644); err != nil { //nolint:gosec // a document
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(page, []byte(updated), 0o644)) //nolint:gosec // a document
 		return
 	}
-	if updated != string(text) {
-		t.Error("the tables of docs/proof.md are not those of the mutants: go test ./internal/mutants -run TestPage -write")
-	}
+	assert.Equal(t, string(text), updated, "the tables of docs/proof.md are not those of the mutants: go test ./internal/mutants -run TestPage -write")
 }
 
 // table returns the table of the mutants of a suite.
@@ -58,18 +54,12 @@ func (s *suite) table() string {
 // TestPageNamesTests looks for the tests that the page names.
 func TestPageNamesTests(t *testing.T) {
 	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	declared := declaredTests(t, root)
 	named := regexp.MustCompile("`((?:Test|Fuzz)\\w*)").FindAllStringSubmatch(string(text), -1)
-	if len(named) == 0 {
-		t.Error("the page names no tests")
-	}
+	assert.NotEmpty(t, named, "the page names no tests")
 	for _, match := range named {
-		if !declared[match[1]] {
-			t.Errorf("there is no test %s", match[1])
-		}
+		assert.True(t, declared[match[1]], "there is no test %s", match[1])
 	}
 }
 
@@ -88,9 +78,7 @@ func declaredTests(t *testing.T, dir string) map[string]bool {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return declared
 }
 
@@ -104,24 +92,18 @@ func TestAnchors(t *testing.T) {
 		explored[m.name] = true
 	}
 	for name := range programs {
-		if !explored[name] {
-			t.Errorf("program of %q: there is no mutant of that name", name)
-		}
+		assert.True(t, explored[name], "program of %q: there is no mutant of that name", name)
 	}
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			mutants, tests, named := s.mutants(), declaredTests(t, filepath.Join(root, s.tests)), map[string]bool{}
-			if _, err := weave(t.TempDir(), s.mutated, mutants); err != nil {
-				t.Error(err)
-			}
+			_, err := weave(t.TempDir(), s.mutated, mutants)
+			require.NoError(t, err)
 			for _, m := range mutants {
-				if named[m.name] {
-					t.Errorf("mutant %q: there are two of that name", m.name)
-				}
+				assert.False(t, named[m.name], "mutant %q: there are two of that name", m.name)
 				named[m.name] = true
-				if test, _, _ := strings.Cut(m.test, "/"); !tests[test] {
-					t.Errorf("mutant %q: there is no test %s", m.name, test)
-				}
+				test, _, _ := strings.Cut(m.test, "/")
+				assert.True(t, tests[test], "mutant %q: there is no test %s", m.name, test)
 			}
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/readthrough/readthrough/internal/proofs"
 )
 
@@ -32,15 +34,9 @@ func TestLeftOut(t *testing.T) {
 		t.Setenv(proofs.Variable, value)
 		s := &skipped{}
 		proofs.Require(s, "a proof", "-run ^TestProof$ ./here")
-		if s.said != want.skip {
-			t.Errorf("%q: skipped with %q, want %q", value, s.said, want.skip)
-		}
-		if got := proofs.Sized(1000, 1); got != want.size {
-			t.Errorf("%q: size %d, want %d", value, got, want.size)
-		}
-		if got := proofs.All(); got != (value == "1") {
-			t.Errorf("%q: all proofs: %v", value, got)
-		}
+		assert.Equal(t, want.skip, s.said, "%q: the reason of the skip", value)
+		assert.Equal(t, want.size, proofs.Sized(1000, 1), "%q: size", value)
+		assert.Equal(t, value == "1", proofs.All(), "%q: whether all proofs are asked for", value)
 	}
 }
 
@@ -50,8 +46,7 @@ func TestTooLittle(t *testing.T) {
 	for _, value := range []string{"0", "1"} {
 		t.Setenv(proofs.Variable, value)
 		s := &skipped{}
-		if proofs.TooLittle(s, "no hits"); s.said != want {
-			t.Errorf("skipped with %q, want %q", s.said, want)
-		}
+		proofs.TooLittle(s, "no hits")
+		assert.Equal(t, want, s.said, "the reason of the skip")
 	}
 }

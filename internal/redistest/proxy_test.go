@@ -3,13 +3,15 @@ package redistest
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // A client is a connection that says what a test tells it to.
@@ -22,9 +24,7 @@ type client struct {
 func dial(t *testing.T, addr string) *client {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return &client{t, conn, bufio.NewReader(conn)}
 }
@@ -36,9 +36,8 @@ func (c *client) send(requests ...[]string) {
 	for _, args := range requests {
 		data = appendCommand(data, args...)
 	}
-	if _, err := c.conn.Write(data); err != nil {
-		c.t.Fatal(err)
-	}
+	_, err := c.conn.Write(data)
+	require.NoError(c.t, err)
 }
 
 // receive reads an answer.
@@ -50,9 +49,9 @@ func (c *client) receive(timeout time.Duration) (any, error) {
 
 func (c *client) want(want any) {
 	c.t.Helper()
-	if got, err := c.receive(doTimeout); err != nil || got != want {
-		c.t.Fatalf("got %v, %v; want %v", got, err, want)
-	}
+	got, err := c.receive(doTimeout)
+	require.NoError(c.t, err)
+	require.Equal(c.t, want, got)
 }
 
 // silent is how long nothing must happen. Too short a time can only hide a
@@ -61,16 +60,15 @@ const silent = 100 * time.Millisecond
 
 func (c *client) wantSilence() {
 	c.t.Helper()
-	if got, err := c.receive(silent); !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.t.Fatalf("got %v, %v; want no answer", got, err)
-	}
+	got, err := c.receive(silent)
+	require.ErrorIs(c.t, err, os.ErrDeadlineExceeded, "got %v; want no answer", got)
 }
 
 func (c *client) wantGone() {
 	c.t.Helper()
-	if got, err := c.receive(doTimeout); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		c.t.Fatalf("got %v, %v; want a closed connection", got, err)
-	}
+	got, err := c.receive(doTimeout)
+	require.Error(c.t, err, "got %v; want a closed connection", got)
+	require.NotErrorIs(c.t, err, os.ErrDeadlineExceeded, "got %v; want a closed connection", got)
 }
 
 // wantRefused checks that a new connection is not to be had, or closed at once.
@@ -100,9 +98,7 @@ func TestProxyForwards(t *testing.T) {
 	c.want("OK")
 	c.want(big)
 	c.want("PONG")
-	if p.Connections() != 1 {
-		t.Errorf("%d connections", p.Connections())
-	}
+	assert.Equal(t, 1, p.Connections(), "connections")
 }
 
 func TestProxyCounts(t *testing.T) {
@@ -114,28 +110,23 @@ func TestProxyCounts(t *testing.T) {
 	c.want("OK")
 	c.send([]string{"GET", "a"})
 	c.want(nil)
-	if got := p.Counts(); got["GET"] != 3 || got["SET"] != 1 || len(got) != 2 {
-		t.Errorf("counts %v", got)
-	}
-	if got := p.Trips(); got != 2 {
-		t.Errorf("%d trips, want a pipeline and a command", got)
-	}
+	got := p.Counts()
+	assert.Equal(t, 3, got["GET"], "counts")
+	assert.Equal(t, 1, got["SET"], "counts")
+	assert.Len(t, got, 2, "counts")
+	assert.Equal(t, 2, p.Trips(), "trips: a pipeline and a command")
 	p.ResetCounts()
-	if p.Count("GET") != 0 || p.Trips() != 0 {
-		t.Error("counts are not reset")
-	}
+	assert.Zero(t, p.Count("GET"), "counts are not reset")
+	assert.Zero(t, p.Trips(), "counts are not reset")
 }
 
 func TestProxyCountsInlineCommands(t *testing.T) {
 	Require(t) // the imitation does not know inline commands
 	_, p, c := newProxied(t)
-	if _, err := io.WriteString(c.conn, "PING\r\n"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(c.conn, "PING\r\n")
+	require.NoError(t, err)
 	c.want("PONG")
-	if p.Count("PING") != 1 {
-		t.Errorf("counts %v", p.Counts())
-	}
+	assert.Equal(t, 1, p.Count("PING"), "counts %v", p.Counts())
 }
 
 func TestProxyDelays(t *testing.T) {
@@ -151,9 +142,7 @@ func TestProxyDelays(t *testing.T) {
 			c.send([]string{"PING"}, []string{"ECHO", "x"})
 			c.want("PONG")
 			c.want("x")
-			if took := time.Since(began); took < delay {
-				t.Errorf("direction %d: answered after %v, the delay is %v", d, took, delay)
-			}
+			assert.GreaterOrEqual(t, time.Since(began), delay, "direction %d: answered before the delay", d)
 			p.Delay(d, 0)
 		}
 	}
@@ -167,16 +156,13 @@ func TestProxyJitterIsRepeatable(t *testing.T) {
 		p.Jitter(ToServer, time.Millisecond, time.Second, 42)
 		for range 20 {
 			d := p.lanes[ToServer].delay()
-			if d < time.Millisecond || d > time.Second {
-				t.Fatalf("drew %v", d)
-			}
+			require.GreaterOrEqual(t, d, time.Millisecond, "drew")
+			require.LessOrEqual(t, d, time.Second, "drew")
 			draws[i] = append(draws[i], d)
 		}
 	}
 	for i, d := range draws[0] {
-		if draws[1][i] != d {
-			t.Fatalf("draw %d: %v and %v from one seed", i, d, draws[1][i])
-		}
+		require.Equal(t, d, draws[1][i], "draw %d from one seed", i)
 	}
 }
 
@@ -185,9 +171,7 @@ func TestProxyHolds(t *testing.T) {
 	p.Hold(ToServer)
 	c.send([]string{"SET", "key", "1"})
 	c.wantSilence()
-	if got := s.Do("GET", "key"); got != nil {
-		t.Errorf("a held request reached the server: %v", got)
-	}
+	assert.Nil(t, s.Do("GET", "key"), "a held request reached the server")
 	p.Release(ToServer)
 	c.want("OK")
 
@@ -243,15 +227,11 @@ func TestProxyReplays(t *testing.T) {
 	tap.Stop()
 	c.send([]string{"SET", "key", "new"})
 	c.want("OK")
-	if got := tap.Wait(t, 1); len(got) != 1 || got[0].Args[2] != "old" {
-		t.Fatalf("recorded %v", got)
-	}
-	if got := tap.Replay(t); len(got) != 1 || got[0] != "OK" {
-		t.Errorf("answers %v", got)
-	}
-	if got := s.Do("GET", "key"); got != "old" {
-		t.Errorf("after the late copy: %v", got)
-	}
+	got := tap.Wait(t, 1)
+	require.Len(t, got, 1, "recorded")
+	require.Equal(t, "old", got[0].Args[2], "recorded")
+	assert.Equal(t, []any{"OK"}, tap.Replay(t), "answers")
+	assert.Equal(t, "old", s.Do("GET", "key"), "after the late copy")
 }
 
 func TestProxyWithholds(t *testing.T) {
@@ -260,13 +240,9 @@ func TestProxyWithholds(t *testing.T) {
 	c.send([]string{"SET", "key", "late"})
 	tap.Wait(t, 1)
 	c.wantSilence()
-	if got := s.Do("GET", "key"); got != nil {
-		t.Errorf("a withheld request reached the server: %v", got)
-	}
+	assert.Nil(t, s.Do("GET", "key"), "a withheld request reached the server")
 	tap.Replay(t)
-	if got := s.Do("GET", "key"); got != "late" {
-		t.Errorf("after its delivery: %v", got)
-	}
+	assert.Equal(t, "late", s.Do("GET", "key"), "after its delivery")
 }
 
 func TestProxyClosesWithItsTest(t *testing.T) { //nolint:tparallel // the subtest has to end in it
@@ -301,15 +277,12 @@ func FuzzReadCommand(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if !bytes.HasPrefix(data, command.Raw) {
-			t.Fatalf("the bytes of %q are %q", data, command.Raw)
-		}
+		require.True(t, bytes.HasPrefix(data, command.Raw), "the bytes of %q are %q", data, command.Raw)
 		if len(command.Args) == 0 || data[0] != '*' {
 			return
 		}
 		again, err := ReadCommand(bufio.NewReader(bytes.NewReader(appendCommand(nil, command.Args...))))
-		if err != nil || strings.Join(again.Args, "\x00") != strings.Join(command.Args, "\x00") {
-			t.Fatalf("%q became %q, %v", command.Args, again.Args, err)
-		}
+		require.NoError(t, err, "%q became %q", command.Args, again.Args)
+		require.Equal(t, strings.Join(command.Args, "\x00"), strings.Join(again.Args, "\x00"), "%q became %q", command.Args, again.Args)
 	})
 }

@@ -22,11 +22,11 @@ func Installed() bool { return binary() != "" }
 // READTHROUGH_REQUIRE_REDIS is 1, it fails the test.
 func Require(tb testing.TB) {
 	tb.Helper()
-	require(tb, binary())
+	requireAt(tb, binary())
 }
 
-// require is Require for a server at path, empty if there is none.
-func require(tb testing.TB, path string) {
+// requireAt is Require for a server at path, empty if there is none.
+func requireAt(tb testing.TB, path string) {
 	tb.Helper()
 	if path != "" {
 		return

@@ -271,7 +271,7 @@ func (s *Server) needProcess(what string) {
 	s.tb.Helper()
 	if s.mini != nil {
 		s.tb.Logf("redistest: %s needs a real server", what)
-		require(s.tb, "")
+		requireAt(s.tb, "")
 	}
 }
 

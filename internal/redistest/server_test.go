@@ -1,33 +1,28 @@
 package redistest
 
 import (
-	"errors"
 	"net"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestStartAnswersAndIsEmpty(t *testing.T) {
 	t.Parallel()
 	s := Start(t, Options{})
-	if got := s.Do("PING"); got != "PONG" {
-		t.Errorf("PING = %v", got)
-	}
-	if got := s.Do("DBSIZE"); got != int64(0) {
-		t.Errorf("DBSIZE = %v", got)
-	}
+	assert.Equal(t, "PONG", s.Do("PING"), "PING")
+	assert.Equal(t, int64(0), s.Do("DBSIZE"), "DBSIZE")
 }
 
 func TestServersShareNothing(t *testing.T) {
 	t.Parallel()
 	a, b := Start(t, Options{}), Start(t, Options{})
 	a.Do("SET", "key", "a")
-	if got := b.Do("GET", "key"); got != nil {
-		t.Errorf("the other server has %v", got)
-	}
+	assert.Nil(t, b.Do("GET", "key"), "the other server")
 }
 
 func TestServerEndsWithItsTest(t *testing.T) { //nolint:tparallel // the subtest has to end in it
@@ -39,9 +34,7 @@ func TestServerEndsWithItsTest(t *testing.T) { //nolint:tparallel // the subtest
 		s := StartReal(t, Options{})
 		addr, proc = s.Addr(), s.proc
 	})
-	if proc.running() {
-		t.Error("the process still runs")
-	}
+	assert.False(t, proc.running(), "the process still runs")
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err == nil {
 		_ = conn.Close()
@@ -58,13 +51,10 @@ func TestRestart(t *testing.T) {
 			s := startKind(t, real)
 			s.Do("SET", "key", "value")
 			s.Stop()
-			if _, err := s.do(time.Second, "PING"); err == nil {
-				t.Error("a stopped server answers")
-			}
+			_, err := s.do(time.Second, "PING")
+			assert.Error(t, err, "a stopped server answers")
 			s.Restart()
-			if got := s.Do("GET", "key"); got != nil {
-				t.Errorf("after a restart without persistence: %v", got)
-			}
+			assert.Nil(t, s.Do("GET", "key"), "after a restart without persistence")
 		})
 	}
 }
@@ -82,22 +72,19 @@ func TestSnapshotSurvivesARestart(t *testing.T) {
 	s := StartReal(t, Options{})
 	s.Do("SET", "key", "old")
 	s.Snapshot()
-	if _, err := os.Stat(s.SnapshotFile()); err != nil {
-		t.Error(err)
-	}
+	_, err := os.Stat(s.SnapshotFile())
+	assert.NoError(t, err)
 	s.Do("SET", "key", "new")
 	s.Restart()
-	if got := s.Do("GET", "key"); got != "old" {
-		t.Errorf("after a restart: %v, want what the snapshot has", got)
-	}
+	assert.Equal(t, "old", s.Do("GET", "key"), "after a restart, want what the snapshot has")
 }
 
 func TestArgs(t *testing.T) {
 	t.Parallel()
 	s := StartReal(t, Options{Args: []string{"--maxmemory", "7mb"}})
 	got, _ := s.Do("CONFIG", "GET", "maxmemory").([]any)
-	if len(got) != 2 || got[1] != "7340032" {
-		t.Errorf("maxmemory = %v", got)
+	if assert.Len(t, got, 2, "maxmemory") {
+		assert.Equal(t, "7340032", got[1], "maxmemory")
 	}
 }
 
@@ -105,13 +92,10 @@ func TestPause(t *testing.T) {
 	t.Parallel()
 	s := StartReal(t, Options{})
 	s.Pause()
-	if answer, err := s.do(200*time.Millisecond, "PING"); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a paused server: %v, %v; want a timeout", answer, err)
-	}
+	answer, err := s.do(200*time.Millisecond, "PING")
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded, "a paused server: %v; want a timeout", answer)
 	s.Resume()
-	if got := s.Do("PING"); got != "PONG" {
-		t.Errorf("PING = %v", got)
-	}
+	assert.Equal(t, "PONG", s.Do("PING"), "PING")
 }
 
 func TestCommandStats(t *testing.T) {
@@ -122,9 +106,9 @@ func TestCommandStats(t *testing.T) {
 	s.Do("GET", "b")
 	s.Do("HGETALL", "c")
 	stats := s.CommandStats()
-	if stats["GET"] != 2 || stats["HGETALL"] != 1 || stats["SET"] != 0 {
-		t.Errorf("stats = %v", stats)
-	}
+	assert.Equal(t, 2, stats["GET"], "stats")
+	assert.Equal(t, 1, stats["HGETALL"], "stats")
+	assert.Zero(t, stats["SET"], "stats")
 }
 
 func TestImitationKeepsTime(t *testing.T) {
@@ -139,12 +123,9 @@ func TestReplicaAndPromotion(t *testing.T) {
 	primary := StartReal(t, Options{})
 	primary.Do("SET", "before", "1")
 	replica := StartReplica(t, primary, Options{})
-	if got := replica.Do("GET", "before"); got != "1" {
-		t.Errorf("the replica has %v", got)
-	}
-	if _, err := replica.do(doTimeout, "SET", "key", "2"); err == nil || !strings.HasPrefix(err.Error(), "READONLY") {
-		t.Errorf("writing to a replica: %v", err)
-	}
+	assert.Equal(t, "1", replica.Do("GET", "before"), "the replica")
+	_, err := replica.do(doTimeout, "SET", "key", "2")
+	assert.Regexp(t, "^READONLY", err, "writing to a replica")
 	replica.Promote()
 	replica.Do("SET", "key", "2")
 }
@@ -152,21 +133,16 @@ func TestReplicaAndPromotion(t *testing.T) {
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := StartCluster(t, Options{})
-	if len(c.Addrs()) != 3 {
-		t.Fatalf("addresses: %v", c.Addrs())
-	}
+	require.Len(t, c.Addrs(), 3, "addresses")
 	seen := make(map[int]bool)
 	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		i := c.NodeOf(key)
 		seen[i] = true
 		c.Nodes[i].Do("SET", key, "v")
-		if _, err := c.Nodes[(i+1)%3].do(doTimeout, "GET", key); err == nil || !strings.HasPrefix(err.Error(), "MOVED") {
-			t.Errorf("another node asked for %s: %v, want MOVED", key, err)
-		}
+		_, err := c.Nodes[(i+1)%3].do(doTimeout, "GET", key)
+		assert.Regexp(t, "^MOVED", err, "another node asked for %s", key)
 	}
-	if len(seen) != 3 {
-		t.Errorf("keys went to nodes %v, want all three", seen)
-	}
+	assert.Len(t, seen, 3, "the nodes that keys went to")
 }
 
 // fakeTB records how a test would have ended.
@@ -195,31 +171,25 @@ func TestMissingServer(t *testing.T) {
 	var tb fakeTB
 	tb.run(func(tb testing.TB) {
 		tb.Helper()
-		require(tb, "")
+		requireAt(tb, "")
 	})
-	if !strings.Contains(tb.skipped, "apt-get install redis-server") || tb.failed != "" {
-		t.Errorf("skipped %q, failed %q; want a skip that says how to get a server", tb.skipped, tb.failed)
-	}
+	assert.Contains(t, tb.skipped, "apt-get install redis-server", "a skip that says how to get a server")
+	assert.Empty(t, tb.failed, "no failure")
 	t.Setenv(requireEnv, "1")
 	tb = fakeTB{}
 	tb.run(func(tb testing.TB) {
 		tb.Helper()
-		require(tb, "")
+		requireAt(tb, "")
 	})
-	if tb.failed == "" || tb.skipped != "" {
-		t.Errorf("skipped %q, failed %q; want a failure", tb.skipped, tb.failed)
-	}
+	assert.NotEmpty(t, tb.failed, "a failure")
+	assert.Empty(t, tb.skipped, "no skip")
 }
 
 func TestMissingServerFallsBack(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv(requireEnv, "")
 	s := Start(t, Options{})
-	if s.Real() {
-		t.Fatal("there is no redis-server, and yet it runs")
-	}
+	require.False(t, s.Real(), "there is no redis-server, and yet it runs")
 	s.Do("SET", "key", "value")
-	if got := s.Do("GET", "key"); got != "value" {
-		t.Errorf("GET = %v", got)
-	}
+	assert.Equal(t, "value", s.Do("GET", "key"), "GET")
 }

@@ -72,7 +72,7 @@ func check(in io.Reader, out io.Writer, expected []*regexp.Regexp) error {
 				return err
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // as it is documented
+		if err == io.EOF {
 			return c.result()
 		}
 		if err != nil {

@@ -3,6 +3,9 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // The lines are what go test -json prints, without times.
@@ -61,25 +64,20 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			expected, err := compile(tt.expect)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var out strings.Builder
 			err = check(strings.NewReader(tt.in), &out, expected)
-			if tt.fails == "" && err != nil || tt.fails != "" && (err == nil || !strings.Contains(err.Error(), tt.fails)) {
-				t.Errorf("ended with %v, want %q", err, tt.fails)
+			if tt.fails == "" {
+				assert.NoError(t, err, "ended")
+			} else {
+				assert.ErrorContains(t, err, tt.fails, "ended")
 			}
 			for _, part := range tt.prints {
-				if !strings.Contains(out.String(), part) {
-					t.Errorf("printed\n%s\nwithout %q", &out, part)
-				}
+				assert.Contains(t, out.String(), part, "printed\n%s\nwithout", &out)
 			}
-			if strings.Contains(out.String(), "nobody asks") {
-				t.Errorf("printed what a test says that passes:\n%s", &out)
-			}
+			assert.NotContains(t, out.String(), "nobody asks", "printed what a test says that passes:\n%s", &out)
 		})
 	}
-	if _, err := compile([]string{"("}); err == nil {
-		t.Error("no error for a bad regular expression")
-	}
+	_, err := compile([]string{"("})
+	assert.Error(t, err, "no error for a bad regular expression")
 }

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestSoak checks that a step that fails fails the soak, and is printed as a whole;
@@ -32,12 +35,9 @@ func TestSoak(t *testing.T) {
 		{[]step{idle}, false, "| idle | 0 reads, 2 lines | no reads | 0s |\n"},
 	} {
 		var out strings.Builder
-		if got := soak(t.Context(), log.New(&out, "", 0), 42, tt.steps); got != tt.want || !strings.Contains(out.String(), tt.says) {
-			t.Errorf("soak = %v, want %v, saying %q:\n%s", got, tt.want, tt.says, &out)
-		}
-		if strings.Contains(out.String(), "\nfour") {
-			t.Errorf("what a step says is printed, though it has not failed:\n%s", &out)
-		}
+		assert.Equal(t, tt.want, soak(t.Context(), log.New(&out, "", 0), 42, tt.steps), "%s", &out)
+		assert.Contains(t, out.String(), tt.says)
+		assert.NotContains(t, out.String(), "\nfour", "what a step says is printed, though it has not failed:\n%s", &out)
 	}
 }
 
@@ -81,9 +81,9 @@ func TestTotals(t *testing.T) {
 		if !ok && strings.HasPrefix(s.name, "fuzzing") {
 			continue
 		}
-		if got, err := s.sums(p.output); got != p.want || err != nil {
-			t.Errorf("%s: %q, %v; want %q", s.name, got, err, p.want)
-		}
+		got, err := s.sums(p.output)
+		assert.NoError(t, err, s.name)
+		assert.Equal(t, p.want, got, s.name)
 	}
 }
 
@@ -92,9 +92,7 @@ func TestSteps(t *testing.T) {
 	for _, s := range steps(42, time.Minute, 1) {
 		command := strings.Join(s.args, " ")
 		random := !strings.Contains(command, "check.sh") && !strings.Contains(command, "mutants") && !strings.Contains(command, "-fuzz=")
-		if random != strings.Contains(command, "seed=42") {
-			t.Errorf("%s: %s", s.name, command)
-		}
+		assert.Equal(t, random, strings.Contains(command, "seed=42"), "%s: %s", s.name, command)
 	}
 }
 
@@ -122,16 +120,12 @@ func TestFuzzTargets(t *testing.T) {
 		dir, err := filepath.Rel(root, filepath.Dir(path))
 		for _, match := range declaration.FindAllSubmatch(source, -1) {
 			name := dir + " " + string(match[1])
-			if !listed[name] {
-				t.Errorf("%s is not fuzzed", name)
-			}
+			assert.True(t, listed[name], "%s is not fuzzed", name)
 			delete(listed, name)
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for name := range listed {
 		t.Errorf("there is no %s", name)
 	}
