@@ -190,12 +190,12 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a write that failed gives up its hold", "G6", "mutate.go",
-			"\t\ts.unhold(after, m.Hold, token)\n\t\treturn err", "\t\treturn err",
+			"\tr.scope.unhold(r.after, r.m.Hold, r.token)\n\treturn err", "\treturn err",
 			"TestFailedWriteGivesUpTheHold",
 		},
 		{
 			"a write that changed nothing gives up its hold", "G6", "mutate.go",
-			"\tcase unchanged:\n\t\ts.unhold(after, m.Hold, token)\n", "\tcase unchanged:\n",
+			"\tcase unchanged:\n\t\tr.scope.unhold(r.after, r.m.Hold, r.token)\n", "\tcase unchanged:\n",
 			"TestMutateGivesItsHoldUp",
 		},
 		{

@@ -213,7 +213,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a value for failures is not served at once", "G1", "read.go",
-			"r.fallbacks = value, true, true\n\t\treturn false", "r.fallbacks = value, true, true",
+			"\t\tr.keepFallback(ctx, i, entry)\n\t\treturn false", "\t\tr.keepFallback(ctx, i, entry)",
 			"TestStaleBoundaries",
 		},
 		{
@@ -238,17 +238,22 @@ func servingMutants() []mutant {
 		},
 		{
 			"absences are not served stale", "G1", "freshness.go",
-			"case entry.Absent:\n\t\treturn expired", "case false:\n\t\treturn expired",
+			"case entry.Absent && past >= o.StaleIfError:\n\t\treturn expired\n\tcase entry.Absent:\n\t\treturn ifError\n", "case entry.Absent && past >= o.StaleIfError:\n\t\treturn expired\n",
 			"TestFreshness",
 		},
 		{
-			"absences do not stay for failures", "G9", "freshness.go",
-			"if ttl == NoExpiry || entry.Absent || !o.ages() {", "if ttl == NoExpiry || !o.ages() {",
+			"absences for failures end", "G1", "freshness.go",
+			"case entry.Absent && past >= o.StaleIfError:", "case false:",
+			"TestFreshness",
+		},
+		{
+			"absences stay for failures only", "G9", "freshness.go",
+			"\tif entry.Absent {\n\t\tstaleFor = o.StaleIfError\n\t}\n", "",
 			"TestKeep",
 		},
 		{
 			"stale values leave the store", "G9", "freshness.go",
-			"return min(ttl, NoExpiry-1-o.staleFor()) + o.staleFor()", "return NoExpiry",
+			"return min(ttl, NoExpiry-1-staleFor) + staleFor", "return NoExpiry",
 			"TestStaleValuesLeaveTheStore",
 		},
 		{
