@@ -32,12 +32,12 @@ import (
 func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int, err error) {
 	began := time.Now()
 	s.stats.invalidations.Add(int64(targets.size()))
-	version, filling := s.flights.endEpochs(targets)
+	begun := s.flights.endEpochs(targets)
 	remove := s.remove
 	if s.backend.Open() {
 		remove = removeNothing // the retries find out when the store is back
 	}
-	removed, pending, err := s.attempt(ctx, targets, version, filling, remove)
+	removed, pending, err := s.attempt(ctx, targets, begun, remove)
 	if pending.size() > 0 {
 		s.retryPending(ctx)
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
@@ -55,6 +55,13 @@ var errStuckFill = errors.New("readthrough: the store has not returned from a fi
 // the reason. It is a parameter of attempt so that an open breaker is not a second path through it.
 type remover func(ctx context.Context, targets Targets) (removed int, failed Targets, err error)
 
+// attempt is what one try to remove something from the store began with.
+type attempt struct {
+	version uint64             // what the attempt confirms was pending no later
+	filling map[*call]struct{} // the calls that were filling such keys
+	retry   bool               // it is not the first one
+}
+
 // attempt is one try to remove targets from the store: the first one, or a retry. It waits for the
 // calls in filling, removes, and concludes. The deadline of a fill (ProviderTimeout) bounds the
 // wait, because a call lands when its fill has returned or timed out.
@@ -69,11 +76,11 @@ type remover func(ctx context.Context, targets Targets) (removed int, failed Tar
 // So the keys of such fills stay pending although their removal is confirmed, until the store has
 // returned. They are collected before the removal. If they were collected after it, the store could
 // do step 3 and return in between, and the key would count as clean.
-func (s *keyspace) attempt(ctx context.Context, targets Targets, version uint64, filling map[*call]struct{}, remove remover) (removed int, pending Targets, err error) {
-	for c := range filling {
+func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, remove remover) (removed int, pending Targets, err error) {
+	for c := range begun.filling {
 		s.flights.awaitLanding(c)
 	}
-	stuck := s.flights.stuckFills(targets, filling) // before the removal, which they may follow
+	stuck := s.flights.stuckFills(targets, begun.filling) // before the removal, which they may follow
 	removed, failed, err := remove(ctx, targets)
 	confirmed := targets.without(failed)
 	if len(stuck) > 0 {
@@ -83,7 +90,7 @@ func (s *keyspace) attempt(ctx context.Context, targets Targets, version uint64,
 	if err == nil && failed.size() > 0 {
 		err = errStuckFill
 	}
-	s.flights.conclude(confirmed, failed, version)
+	s.flights.conclude(confirmed, failed, begun)
 	return removed, failed, err
 }
 
@@ -213,11 +220,11 @@ func newToken() string { return fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Ui
 
 // endEpochs begins an invalidation. It ends the epochs of all flights of the keys that targets
 // cover, in one critical section: those that have not begun to fill never will, and no reader joins
-// them any more. It returns the version of the invalidation, and the calls that fill such keys.
+// them any more. It returns the first attempt.
 //
 // The failures of the keys are forgotten here, too. The source was changed, so an old error says
 // nothing about the next load. And if the source lags, the lag begins here.
-func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]struct{}) {
+func (g *flights) endEpochs(targets Targets) (begun attempt) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.version++
@@ -226,14 +233,14 @@ func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]
 		now := time.Now()
 		g.lagging.add(targets, now, now.Add(lag))
 	}
-	filling = make(map[*call]struct{})
+	begun = attempt{version: g.version, filling: make(map[*call]struct{})}
 	g.eachLocked(targets, func(f *flight) {
 		if g.endLocked(f) {
-			filling[f.call] = struct{}{}
+			begun.filling[f.call] = struct{}{}
 		}
 	})
 	g.forgetEndingOfLocked(targets)
-	return g.version, filling
+	return begun
 }
 
 // retry begins another attempt at everything that is pending. It returns the version up to which
@@ -242,17 +249,17 @@ func (g *flights) endEpochs(targets Targets) (version uint64, filling map[*call]
 // It ends no epochs, because there is nothing to end. The invalidation has ended the epochs of all
 // older flights when it became pending (conclude). Every flight that has begun since bypasses the
 // store: it has not seen the old entry, and will not fill.
-func (g *flights) retry() (targets Targets, version uint64, filling map[*call]struct{}) {
+func (g *flights) retry() (targets Targets, begun attempt) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	targets = g.pending.targets()
-	filling = make(map[*call]struct{})
+	begun = attempt{version: g.version, filling: make(map[*call]struct{}), retry: true}
 	g.eachLocked(targets, func(f *flight) {
 		if f.fence.phase == phaseFilling {
-			filling[f.call] = struct{}{}
+			begun.filling[f.call] = struct{}{}
 		}
 	})
-	return targets, g.version, filling
+	return targets, begun
 }
 
 // stuckFills returns the keys among targets that calls in filling still fill, although these calls
@@ -293,13 +300,14 @@ func (g *flights) stuckFills(targets Targets, filling map[*call]struct{}) (keys 
 //
 // What failed needs it as much. The old entry may still be in the store, and from here on the
 // readers of this process must not see it: they bypass the store, and they must not join a flight
-// that has found the entry before.
-func (g *flights) conclude(confirmed, failed Targets, version uint64) {
+// that has found the entry before. But the first attempt has done that. The flights that a retry finds
+// began after it and bypass the store: to end them would start another load with every retry (G6).
+func (g *flights) conclude(confirmed, failed Targets, begun attempt) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := g.pending.size()
-	g.pending.confirm(confirmed, version)
-	g.pending.add(failed, version)
+	g.pending.confirm(confirmed, begun.version)
+	g.pending.add(failed, begun.version)
 	after := g.pending.size()
 	g.bypassing.Store(int64(after))
 	switch {
@@ -309,9 +317,11 @@ func (g *flights) conclude(confirmed, failed Targets, version uint64) {
 		g.scopesPending.Add(-1)
 	}
 	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
-	g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
 	g.forgetEndingOfLocked(confirmed)
-	g.forgetEndingOfLocked(failed)
+	if !begun.retry {
+		g.eachLocked(failed, func(f *flight) { g.endLocked(f) })
+		g.forgetEndingOfLocked(failed)
+	}
 }
 
 // forgetEndingOfLocked keeps readers that come now from waiting for loads that targets cover and that
@@ -388,9 +398,9 @@ func (s *keyspace) retryLoop(ctx context.Context) {
 // to: if a removal has failed, the probe tells whether the store is down or only this removal
 // fails. The old entries are removed before reads through the store resume (G5).
 func (s *keyspace) retryOnce(ctx context.Context) {
-	targets, version, filling := s.flights.retry()
+	targets, begun := s.flights.retry()
 	for _, part := range targets.chunks(retryChunk) {
-		_, pending, err := s.attempt(ctx, part, version, filling, s.remove)
+		_, pending, err := s.attempt(ctx, part, begun, s.remove)
 		if confirmed := part.size() - pending.size(); confirmed > 0 {
 			s.tell(ctx, s.observer.Recovered, Event{Key: part.single(), Count: confirmed})
 		}

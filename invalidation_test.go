@@ -451,3 +451,30 @@ func TestReplicaLagWindow(t *testing.T) {
 		assert.Equal(t, int64(2), readNow(t, scope, replica.load), "the version half an hour after a lag of 1 s")
 	})
 }
+
+// While an invalidation is pending, its retries end no flights: there is one load of the key at a time,
+// however often the store fails (G6).
+func TestRetriesStartNoLoads(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{BreakerFailures: -1}, 0)
+		r.store.fail(faultError, "delete")
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
+		var running, most atomic.Int64
+		for range 10 {
+			go func() {
+				_, _ = readthrough.Wrap(t.Context(), r.scope, "k", func(context.Context) (int, error) {
+					most.Store(max(most.Load(), running.Add(1)))
+					defer running.Add(-1)
+					time.Sleep(5 * time.Second)
+					return 1, nil
+				})
+			}()
+			time.Sleep(400 * time.Millisecond)
+		}
+		time.Sleep(20 * time.Second)
+		assert.Equal(t, int64(1), most.Load(), "loads of the key at once")
+		r.store.heal()
+		time.Sleep(recovery)
+		r.expectPending(0)
+	})
+}

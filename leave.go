@@ -243,9 +243,13 @@ func (g *flights) awaitEnd(ctx context.Context, c *call, hasFallback bool) error
 		return ctx.Err()
 	case <-timeout:
 		g.forgetEnding(c)
-		return nil // without an outcome: the reader goes on without it
+		return errEndless
 	}
 }
+
+// errEndless is why a reader does not wait any more for a load that others have left: it takes longer
+// than LoadTimeout. The reader loads for itself. It must not look at the outcome, which may be written.
+var errEndless = errors.New("readthrough: a load that was cancelled does not end")
 
 // forgetEnding gives up waiting for the end of c: its load takes longer than LoadTimeout.
 func (g *flights) forgetEnding(c *call) {

@@ -681,3 +681,19 @@ func TestReaderOfAnotherTypeLoadsLikeOthers(t *testing.T) {
 		wantIdle(t, s)
 	})
 }
+
+// A load that was left, does not end, and returns just after its LoadTimeout: the reader that has
+// waited for it does not look at what it writes. For the race detector.
+func TestLoadThatIsLeftEndsAtItsTimeout(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, fresh := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.LoadTimeout = time.Second })), newSource(2)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		first := wrapAsync(ctx, s, "k", func(context.Context) (int, error) { time.Sleep(time.Second + 1); return 1, nil })
+		assert.ErrorIs(t, (<-first).err, context.DeadlineExceeded)
+		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		want(t, "the next reader", value, err, 2)
+		time.Sleep(time.Second)
+		wantIdle(t, s)
+	})
+}

@@ -320,6 +320,9 @@ const (
 // take answers an item with the outcome of its flight, if the read may take that. left is why the
 // reader has left the call; nil: it has not.
 func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
+	if left == errEndless { //nolint:errorlint // the very error of awaitEnd
+		return cameLate, nil
+	}
 	o, err := &i.flight.outcome, left
 	if err == nil && !i.late && o.failed() {
 		err = o.err
