@@ -493,3 +493,20 @@ func TestPutThatIsStuck(t *testing.T) {
 		r.expectRead("k", "2", false)
 	})
 }
+
+// A put whose write has changed nothing gives its lease back: the next read waits for nobody, and
+// stores what it loads.
+func TestPutOfNoChangeLeavesNoLease(t *testing.T) {
+	onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+		s, src := newScope(t, on(store)), newSource(1)
+		_, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 0, readthrough.ErrUnchanged })
+		require.ErrorIs(t, err, readthrough.ErrUnchanged)
+		elapsed := took(func() {
+			value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
+			want(t, "the next read", value, err, 1)
+		})
+		assert.Zero(t, elapsed, "the next read took: it waited for a lease")
+		_, ok := stored(t, store, "k")
+		assert.True(t, ok, "what it loaded is not stored")
+	})
+}

@@ -190,8 +190,13 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a write that failed gives up its hold", "G6", "mutate.go",
-			"\tcase unchanged:\n\t\ts.unhold(after, m.Hold, token)\n", "\tcase unchanged:\n",
+			"\tr.scope.unhold(r.after, r.m.Hold, r.token)\n\treturn err", "\treturn err",
 			"TestFailedWriteGivesUpTheHold",
+		},
+		{
+			"a write that changed nothing gives up its hold", "G6", "mutate.go",
+			"\tcase unchanged:\n\t\tr.scope.unhold(r.after, r.m.Hold, r.token)\n", "\tcase unchanged:\n",
+			"TestMutateGivesItsHoldUp",
 		},
 		{
 			"nothing is stored while the source may lag", "G2", "singleflight.go",

@@ -56,7 +56,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a key has one refresh at a time", "G6", "singleflight.go",
-			"\t\tif i.flight = g.joinableLocked(i.key); i.flight != nil {\n\t\t\tcontinue\n\t\t}\n\t\tif g.bypassLocked(i.key)", "\t\ti.flight = nil\n\t\tif g.bypassLocked(i.key)",
+			"\t\tif i.flight = g.joinableLocked(i.key, toRead); i.flight != nil {\n\t\t\tcontinue\n\t\t}\n\t\tif g.bypassLocked(i.key)", "\t\ti.flight = nil\n\t\tif g.bypassLocked(i.key)",
 			"TestOneRefreshPerKey",
 		},
 		{
@@ -80,9 +80,9 @@ func servingMutants() []mutant {
 			"TestFillDuringAPut",
 		},
 		{
-			"a put that fails releases its lease", "G6", "put.go",
+			"a put that changes nothing releases its lease", "G6", "put.go",
 			"\t\tp.call.release(p.call.flights)\n", "",
-			"TestPutOfAWriteThatFails",
+			"TestPutOfNoChangeLeavesNoLease",
 		},
 		{
 			"an invalidation during a put wins", "G2", "fence.go",
@@ -213,7 +213,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a value for failures is not served at once", "G1", "read.go",
-			"r.fallbacks = value, true, true\n\t\treturn false", "r.fallbacks = value, true, true",
+			"\t\tr.keepFallback(ctx, i, entry)\n\t\treturn false", "\t\tr.keepFallback(ctx, i, entry)",
 			"TestStaleBoundaries",
 		},
 		{
@@ -238,17 +238,22 @@ func servingMutants() []mutant {
 		},
 		{
 			"absences are not served stale", "G1", "freshness.go",
-			"case entry.Absent:\n\t\treturn expired", "case false:\n\t\treturn expired",
+			"case entry.Absent && past >= o.StaleIfError:\n\t\treturn expired\n\tcase entry.Absent:\n\t\treturn ifError\n", "case entry.Absent && past >= o.StaleIfError:\n\t\treturn expired\n",
 			"TestFreshness",
 		},
 		{
-			"absences do not stay for failures", "G9", "freshness.go",
-			"if ttl == NoExpiry || entry.Absent || !o.ages() {", "if ttl == NoExpiry || !o.ages() {",
+			"absences for failures end", "G1", "freshness.go",
+			"case entry.Absent && past >= o.StaleIfError:", "case false:",
+			"TestFreshness",
+		},
+		{
+			"absences stay for failures only", "G9", "freshness.go",
+			"\tif entry.Absent {\n\t\tstaleFor = o.StaleIfError\n\t}\n", "",
 			"TestKeep",
 		},
 		{
 			"stale values leave the store", "G9", "freshness.go",
-			"return min(ttl, NoExpiry-1-o.staleFor()) + o.staleFor()", "return NoExpiry",
+			"return min(ttl, NoExpiry-1-staleFor) + staleFor", "return NoExpiry",
 			"TestStaleValuesLeaveTheStore",
 		},
 		{
@@ -283,7 +288,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a slow load is left for a stale value", "G4", "leave.go",
-			"soft = timer.C", "",
+			"\t\t\tsoft = timer.C\n", "",
 			"TestSoftLoadTimeout",
 		},
 		{
@@ -586,7 +591,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a timeout does not end what has loaded", "G6", "leave.go",
-			"\tif c.stage < stageLoaded {\n\t\tg.abandonLocked(c)\n\t}\n", "\tg.abandonLocked(c)\n",
+			"\tif c.stage < stageLoaded {\n\t\tg.abandonLocked(c)\n\t\treturn true\n\t}\n\treturn purpose == toReplace", "\tg.abandonLocked(c)\n\treturn true",
 			"TestReaderAfterTheTimeoutDuringAFill",
 		},
 		{
@@ -605,9 +610,9 @@ func servingMutants() []mutant {
 			"TestFillIsNotBoundedByTheLoadTimeout",
 		},
 		{
-			"who joins a load is a reader of it", "G7", "singleflight.go",
+			"a reader that joins a load is one of its readers", "G7", "singleflight.go",
 			"\t\tc.waiters++\n", "\t\t_ = c\n",
-			"TestEachWaiterLeavesAtItsOwnDeadline",
+			"TestLoadKeepsValuesAndDropsCancellation",
 		},
 		{
 			"a load that is over wakes who waits, and its context ends", "G7 G9", "singleflight.go",
