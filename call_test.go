@@ -3,6 +3,7 @@ package readthrough_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -300,6 +301,52 @@ func TestFillThatDoesNotReturnNormally(t *testing.T) {
 				r.store.heal()
 				assert.NoError(t, r.scope.Invalidate(t.Context(), keys...), "Invalidate")
 			})
+		}
+	}
+}
+
+// askedError is an error that panics when it is asked what it is, as a nil *net.OpError does.
+type askedError struct{}
+
+func (*askedError) Error() string { return "asked" }
+
+func (*askedError) Is(error) bool { panic("Is") }
+
+// Whatever an error of a load does when it is asked what it is: the process does not die, and every
+// reader gets an error.
+func TestErrorOfALoadThatPanics(t *testing.T) {
+	var dead *net.OpError
+	loads := map[string]func() error{
+		"Is":         func() error { return &askedError{} },
+		"Unwrap":     func() error { return dead },
+		"wrapped":    func() error { return fmt.Errorf("wrapped: %w", &askedError{}) },
+		"panic":      func() error { panic(&askedError{}) },
+		"nil, panic": func() error { panic(dead) },
+	}
+	changes := map[string]func(*readthrough.ScopeOptions){
+		"plain": func(*readthrough.ScopeOptions) {},
+		"serving": func(so *readthrough.ScopeOptions) {
+			so.StaleIfError, so.ErrorTTL, so.LoadTimeout = time.Hour, time.Second, time.Second
+		},
+	}
+	for name, fail := range loads {
+		for how, change := range changes {
+			for kind, read := range resultReads[int]() {
+				bubble(t, name+", "+how+", "+kind, func(t *testing.T) {
+					s := newScope(t, serving(change))
+					load := func(context.Context) (int, error) { time.Sleep(2 * time.Second); return 0, fail() }
+					first := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", load) })
+					synctest.Wait()
+					_, err := read(t.Context(), s, "k", load)
+					assert.Error(t, err)
+					assert.Error(t, (<-first).err)
+					time.Sleep(time.Minute)
+					each := readthrough.Each(2, func(context.Context, string) (int, error) { return 0, fail() })
+					_, err = readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, each)
+					assert.Error(t, err)
+					wantIdle(t, s)
+				})
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -67,6 +68,7 @@ func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context,
 	}()
 	var value T
 	value, err = load(ctx, id)
+	err = backend.Sane(err)
 	notFound := err != nil && saysNotFound(ctx, err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -85,7 +87,7 @@ func (e *each[ID, T]) fail(id ID, err error) {
 	if e.failed == nil {
 		e.failed = make(map[ID]error)
 	}
-	e.failed[id] = err
+	e.failed[id] = backend.Sane(err)
 }
 
 // error returns the errors of all ids, once all loads have ended.

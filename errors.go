@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/readthrough/readthrough/internal/backend"
 )
 
 // ErrNotFound says that the source has nothing under the key. A load function returns it, alone or
@@ -94,7 +96,7 @@ func (e *PanicError) Error() string {
 // Unwrap returns the value that the load function panicked with, if it is an error; otherwise nil.
 func (e *PanicError) Unwrap() error {
 	if err, ok := e.Value.(error); ok {
-		return err
+		return backend.Sane(err)
 	}
 	return nil
 }

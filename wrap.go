@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -261,6 +262,7 @@ type oneLoader[T any] struct {
 // load runs the load function. An absence is an outcome, and not an error of the load.
 func (l *oneLoader[T]) load(ctx context.Context, flights []*flight) error {
 	value, err := l.loadOne(ctx)
+	err = backend.Sane(err)
 	switch {
 	case err == nil:
 		flights[0].outcome = outcome{known: true, entry: provider.Entry{Value: value}}

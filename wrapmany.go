@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -224,6 +225,7 @@ func (r *bulk[ID, T]) load(ctx context.Context, flights []*flight) error {
 		ids[n] = r.ids[f.index]
 	}
 	loaded, err := r.loadMany(ctx, ids)
+	err = backend.Sane(err)
 	var each *idErrors[ID]
 	if !errors.As(err, &each) {
 		each = nil

@@ -17,7 +17,7 @@ import (
 func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
 	if b.Local {
 		result, err = try(ctx, b, call)
-		return result, sane(err)
+		return result, Sane(err)
 	}
 	bound, conclusive := Bound(ctx, timeout)
 	bounded, cancel := context.WithTimeout(ctx, bound)
@@ -81,7 +81,7 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 // caller. An outcome tells nothing if the caller has left, or had too little time: impatient
 // readers must not open the breaker for the others.
 func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool, err error) error {
-	err = sane(err)
+	err = Sane(err)
 	v := verdictWithin(ctx, err)
 	// The deadline of a connection may be noticed a moment before the deadline of the context.
 	if v == storeFailed && !conclusive && (bounded.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) {
@@ -97,15 +97,15 @@ func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool
 	return err
 }
 
-// sane returns err, or an error in its place if err panics when it is asked what it is, as a nil
-// *net.OpError does. An error is the user's code, so nobody asks it before sane has.
-func sane(err error) (same error) {
+// Sane returns err, or an error in its place if err panics when it is asked what it is, as a nil
+// *net.OpError does. An error is the user's code, so nobody asks it before Sane has.
+func Sane(err error) (same error) {
 	if err == nil {
 		return nil
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			same = fmt.Errorf("readthrough: the store returned a %T that panics: %v", err, r)
+			same = fmt.Errorf("readthrough: an error of type %T panics when it is asked what it is: %v", err, r)
 		}
 	}()
 	_ = err.Error()

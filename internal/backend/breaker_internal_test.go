@@ -228,7 +228,7 @@ func (*badError) Is(error) bool { panic("Is") }
 func TestErrorThatPanicsIsAFailure(t *testing.T) {
 	var dead *net.OpError
 	for _, err := range []error{&badError{}, dead} {
-		assert.ErrorContains(t, sane(fmt.Errorf("wrapped: %w", err)), "panics", "%T", err)
+		assert.ErrorContains(t, Sane(fmt.Errorf("wrapped: %w", err)), "panics", "%T", err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()

@@ -36,7 +36,7 @@ func (b *Backend) grants(ctx context.Context, n int, call func(context.Context) 
 			err = fmt.Errorf("readthrough: the store returned %d grants for %d keys", len(grants), n)
 		}
 		for i := range grants {
-			grants[i].Err = sane(grants[i].Err)
+			grants[i].Err = Sane(grants[i].Err)
 		}
 		if ctx.Err() != nil {
 			b.giveBack(ctx, grants)
@@ -73,7 +73,7 @@ func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) ([]provider.F
 	return ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {
 		filled, err := b.Leaser.Fill(ctx, fills)
 		for i := range filled {
-			filled[i].Err = sane(filled[i].Err)
+			filled[i].Err = Sane(filled[i].Err)
 		}
 		if err == nil && len(filled) != len(fills) {
 			err = fmt.Errorf("readthrough: the store returned %d answers for %d fills", len(filled), len(fills))

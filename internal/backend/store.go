@@ -37,7 +37,7 @@ func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bo
 func (b *Backend) getLocal(ctx context.Context, key provider.Key) (entry provider.Entry, found bool, err error) {
 	defer b.recoverStore(&err)
 	entry, found, err = b.store.Get(ctx, key)
-	return entry, found, sane(err)
+	return entry, found, Sane(err)
 }
 
 // GetValue asks a store with Values for one.
@@ -72,7 +72,7 @@ func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) ([]provider.
 		results = make([]provider.Result, len(keys))
 	}
 	for i := range results {
-		results[i].Err = sane(results[i].Err)
+		results[i].Err = Sane(results[i].Err)
 	}
 	return results, err
 }
@@ -90,7 +90,7 @@ func (b *Backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 			defer b.recoverStore(&err)
 			r := &results[i]
 			r.Entry, r.Found, r.Err = b.store.Get(ctx, key)
-			r.Err = sane(r.Err)
+			r.Err = Sane(r.Err)
 			if verdictOn(r.Err) == storeFailed {
 				return r.Err
 			}
@@ -151,14 +151,14 @@ func (b *Backend) SetOne(ctx context.Context, item *provider.Item, filler Filler
 // setLocal is SetOne for a store in the process.
 func (b *Backend) setLocal(ctx context.Context, item *provider.Item) (err error) {
 	defer b.recoverStore(&err)
-	return sane(b.store.Set(ctx, item.Key, item.Entry, item.TTL))
+	return Sane(b.store.Set(ctx, item.Key, item.Entry, item.TTL))
 }
 
 // setNow is Set in the goroutine of its caller.
 func (b *Backend) setNow(ctx context.Context, items []provider.Item) (err error) {
 	defer b.recoverStore(&err)
 	if b.batch != nil && len(items) > 1 {
-		return sane(b.batch.SetMany(ctx, items))
+		return Sane(b.batch.SetMany(ctx, items))
 	}
 	return b.setEach(ctx, items)
 }
@@ -168,7 +168,7 @@ func (b *Backend) setNow(ctx context.Context, items []provider.Item) (err error)
 func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 	var refused []error
 	for i := range items {
-		err := sane(b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL))
+		err := Sane(b.store.Set(ctx, items[i].Key, items[i].Entry, items[i].TTL))
 		if verdictOn(err) == storeFailed {
 			return err
 		}
