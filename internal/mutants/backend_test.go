@@ -35,7 +35,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"a fill that panics in the process is an error", "G4", "store.go",
-			"\tdefer b.recoverStore(&err)\n\treturn sane(b.store.Set(", "\treturn sane(b.store.Set(",
+			"\tdefer b.recoverStore(&err)\n\treturn Sane(b.store.Set(", "\treturn Sane(b.store.Set(",
 			"TestFillThatDoesNotReturnNormally",
 		},
 		{
