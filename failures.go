@@ -1,6 +1,9 @@
 package readthrough
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // maxFailures bounds the keys whose failures a scope remembers.
 const maxFailures = 10_000
@@ -50,7 +53,7 @@ func (f *failures) put(key string, last failure, now time.Time) {
 	if f.keys == nil {
 		f.keys = make(map[string]failure)
 	}
-	f.keys[key] = last
+	f.keys[strings.Clone(key)] = last // key may be a part of a large string, such as a request
 	if len(f.keys) > maxFailures {
 		f.shrink(now)
 	}
