@@ -310,6 +310,28 @@ func (c *call) removeGone(flights []*flight) {
 	}
 }
 
+// removeReplaced removes the entries that flights were to replace, after the store has failed with err to
+// keep the new ones: they are known to be out of date, and would be served on. It returns the flights
+// that have not replaced anything: the source has confirmed the entry, or there was none. If the store
+// does not answer, it does nothing and returns all: this must not take longer.
+//
+// After a refusal of the value for what it is, the store keeps nothing by itself. But one error may stand
+// for several values, and to remove is always safe.
+func (c *call) removeReplaced(flights []*flight, err error) (others []*flight) {
+	if !backend.Answered(err) {
+		return flights
+	}
+	replaces := func(f *flight) bool { return !f.replaces.IsZero() && !f.outcome.extended }
+	replaced := filter(flights, replaces)
+	if len(replaced) == 0 {
+		return flights
+	}
+	if err := c.scope.backend.Delete(&c.values, c.keys(replaced)); err != nil {
+		c.report(opDelete, keyOf(replaced), err)
+	}
+	return filter(flights, func(f *flight) bool { return !replaces(f) })
+}
+
 // ---- the fill of a store without leases
 
 // store asks the store to keep the outcomes of flights, and returns whether it has confirmed that.
@@ -327,6 +349,7 @@ func (c *call) store(flights []*flight) (confirmed bool) {
 	}
 	if err != nil {
 		c.report(opSet, keyOf(flights), err)
+		c.removeReplaced(flights, err)
 	}
 	return err == nil
 }

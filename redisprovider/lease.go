@@ -178,6 +178,8 @@ func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.
 		}
 		if filled[i].Err == nil {
 			filled[i] = provider.Filled{Stored: err == nil && n == 1, Err: err}
+		} else {
+			filled[i].Err = refused(filled[i].Err, err)
 		}
 		if filled[i].Err != nil {
 			filled[i].Err = failed("fill", p.keyOf(fills[i].Lease.Key), filled[i].Err)
@@ -189,8 +191,11 @@ func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.
 	return filled, whole
 }
 
-// fillCall returns the call that stores an entry. If the entry is refused, it
-// returns the reason and the call that releases the lease.
+// fillCall returns the call that stores an entry. If the entry is refused for its
+// TTL, it returns the reason and the call that releases the lease. If it is refused
+// for what it is, it returns the reason and the call that removes the key: what is
+// there is older than the entry. To remove something newer, should the lease be over,
+// costs a miss.
 func (p *Provider) fillCall(f provider.Fill) (call, error) {
 	if err := provider.CheckTTL(f.TTL); err != nil {
 		return p.releaseCall(f.Lease), err
@@ -199,11 +204,11 @@ func (p *Provider) fillCall(f provider.Fill) (call, error) {
 	if f.Extend {
 		script, encode = p.scripts.extend, p.encodeHead
 	}
+	b, name := p.bucketOf(f.Lease.Key), f.Lease.Key.Name
 	data, err := encode(f.Entry)
 	if err != nil {
-		return p.releaseCall(f.Lease), err
+		return call{args: []any{"unlink", b.value(name)}}, err
 	}
-	b, name := p.bucketOf(f.Lease.Key), f.Lease.Key.Name
 	px, _ := pxOf(f.TTL)
 	return call{
 		script: script,

@@ -137,6 +137,13 @@ func Failed(err error) bool { return verdictOn(err) == storeFailed }
 // Refused reports whether an error is an answer of a store that is well.
 func Refused(err error) bool { return verdictOn(err) == storeAnswered }
 
+// Answered reports whether an error is the answer of a store, though it may not be well. It is not if the
+// call was not made, or the answer did not come in time.
+func Answered(err error) bool {
+	return !errors.Is(err, ErrOpen) && !errors.Is(err, ErrNoTime) &&
+		!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
 // GrowStack makes room on the stack for a whole load. A goroutine begins with a small stack, and the
 // calls from a load to the store need more. To grow the stack when it is that deep takes several times
 // as long as the rest of a miss, because every frame has to be moved. n is any number; it is used so
