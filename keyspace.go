@@ -23,6 +23,7 @@ type engine struct {
 	onError  func(err *OpError)
 	options  Options
 	graph    limit.Graph // which loads wait for which others
+	losses   lossLog
 
 	closed  atomic.Bool   // set under mu, read without it
 	closing chan struct{} // closed under mu, after closed was set
@@ -60,7 +61,9 @@ type keyspace struct {
 	absent  error // what reads of a cached absence return
 	// quick says that GetValue of the store answers hits of this scope: the store has it, and no value
 	// is loaded ahead of time, for which a read needs the whole entry.
-	quick     bool
+	quick bool
+	// encodes says that the store keeps bytes, so that values of an interface type do not come back.
+	encodes   bool
 	stats     scopeStats
 	flights   flights
 	reads     sync.Pool   // of *one, for reads of one key
@@ -77,6 +80,7 @@ func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
 		s.absent = options.NotFound
 	}
 	s.quick = e.backend.Values != nil && !options.loadsAhead()
+	s.encodes = e.backend.Encodes
 	g := &s.flights
 	g.options, g.scopesPending = &s.options, &e.backend.Pending
 	g.inProcess, g.lagsHere = e.backend.Local, e.backend.Holder == nil
@@ -240,13 +244,17 @@ func (s *keyspace) reportGet(ctx context.Context, key string, err error) {
 }
 
 // count counts an error, and returns it for tellError. It returns nil for a call that was not made
-// because the breaker was open, or because the reader had no time: that is no error of the store.
+// because the breaker was open, or because the reader had no time: that is no error of the store. It
+// returns nil also for what a type loses in the store, after the first time.
 func (s *keyspace) count(op, key string, err error) *OpError {
 	if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {
 		return nil
 	}
 	if op != opLoad {
 		s.stats.providerErrors.Add(1)
+	}
+	if !s.losses.admit(err) {
+		return nil
 	}
 	return &OpError{op, s.name, key, err}
 }

@@ -27,7 +27,7 @@ import (
 //
 // All callers share the value: do not change what it points to.
 func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
@@ -43,7 +43,7 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 // WrapResult is [Wrap] for callers that want to know where the value comes from, and how old it is.
 // With an error there is no value.
 func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
-	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
 	if err != nil {
 		return Result[T]{}, err
 	}
@@ -64,7 +64,7 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 // [provider.Refresher] cannot do that: there the entry is removed first. An invalidation that comes
 // during the load wins, as for [Wrap]. All else that Wrap says holds too.
 func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
@@ -73,9 +73,9 @@ func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(c
 	return result.Value, err
 }
 
-// checkRead returns the TTLs of a read of one key, or the error of a bad argument.
-func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
-	ttls, err := checkReads(s, true, hasLoad, options)
+// checkRead returns the TTLs of a read of one key as a T, or the error of a bad argument.
+func checkRead[T any](ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads[T](s, true, hasLoad, options)
 	if err == nil {
 		err = s.checkKey(ctx, key)
 	}
@@ -83,7 +83,7 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 }
 
 // checkReads is the part of checkRead that is the same for every call of a memoized function.
-func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+func checkReads[T any](s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
 	switch {
 	case !s.isMade():
 		return ttls{}, errNoScope
@@ -91,6 +91,8 @@ func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttl
 		return ttls{}, errors.New("readthrough: key: must not be nil")
 	case !hasLoad:
 		return ttls{}, errors.New("readthrough: load: must not be nil")
+	case s.encodes && isInterface[T]():
+		return ttls{}, errInterface[T]()
 	default:
 		return s.options.ttls(options)
 	}

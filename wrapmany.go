@@ -26,7 +26,7 @@ import (
 // [Options.OnError]. key must return different keys for different ids: two ids with one key are an
 // error, as is an empty or too long key.
 func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]T, error) {
-	ttls, err := checkReadMany(ctx, s, key != nil, load != nil, options)
+	ttls, err := checkReadMany[T](ctx, s, key != nil, load != nil, options)
 	if err != nil {
 		return map[ID]T{}, err
 	}
@@ -41,7 +41,7 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 // WrapManyResult is [WrapMany] for callers that want to know where each value comes from, and how old
 // it is.
 func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]Result[T], error) {
-	ttls, err := checkReadMany(ctx, s, key != nil, load != nil, options)
+	ttls, err := checkReadMany[T](ctx, s, key != nil, load != nil, options)
 	if err != nil {
 		return map[ID]Result[T]{}, err
 	}
@@ -55,8 +55,8 @@ func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, i
 }
 
 // checkReadMany returns the TTLs of a read of many keys, or the error of a bad argument.
-func checkReadMany(ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
-	ttls, err := checkReads(s, hasKey, hasLoad, options)
+func checkReadMany[T any](ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads[T](s, hasKey, hasLoad, options)
 	if err == nil {
 		err = s.checkOpen(ctx)
 	}

@@ -18,5 +18,10 @@ var ErrTooLarge = errors.New("provider: entry too large")
 // [ErrTooLarge].
 var ErrUnencodable = errors.New("provider: value cannot be encoded")
 
+// ErrLossy matches the error of a Set if the value would not come back as it was: the
+// codec loses a part of it. The store then keeps nothing under the key. The cache
+// treats the error like [ErrTooLarge], and reports it once per type. See [Checker].
+var ErrLossy = errors.New("provider: value would not come back as it is")
+
 // ErrClosed matches the errors of a store after its Close.
 var ErrClosed = errors.New("provider: store closed")

@@ -84,7 +84,8 @@ type Fill struct {
 
 // Filled is the answer of [Leaser.Fill] for one entry. Stored is true only if the
 // store has confirmed it. The key has then held the lease ever since Acquire, so no
-// invalidation came in between.
+// invalidation came in between. An Err beside Stored says what is wrong with the entry
+// that was stored all the same, see [ErrLossy].
 type Filled struct {
 	Stored bool
 	Err    error

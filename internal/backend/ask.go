@@ -113,7 +113,8 @@ func verdictOn(err error) verdict {
 	case err == nil,
 		errors.Is(err, provider.ErrUndecodable),
 		errors.Is(err, provider.ErrTooLarge),
-		errors.Is(err, provider.ErrUnencodable):
+		errors.Is(err, provider.ErrUnencodable),
+		errors.Is(err, provider.ErrLossy):
 		return storeAnswered
 	case errors.Is(err, context.Canceled):
 		return storeUnknown

@@ -47,6 +47,7 @@ type Backend struct {
 	Refresher provider.Refresher   // nil: a key that holds an entry cannot be leased
 	Holder    provider.Holder      // nil: keys cannot be held
 	Local     bool                 // the store is in the process
+	Encodes   bool                 // the store keeps bytes
 
 	ReadTimeout   time.Duration // of reads, leases and fills
 	DeleteTimeout time.Duration // of removals and holds
@@ -87,6 +88,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	b.batch, _ = store.(provider.Batcher)
 	b.inspector, _ = store.(provider.Inspector)
 	b.Closer, _ = store.(io.Closer)
+	_, b.Encodes = store.(provider.Encoder)
 	if punctual, ok := store.(provider.Punctual); ok {
 		b.punctual = punctual.Punctual()
 	}
