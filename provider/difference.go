@@ -14,6 +14,7 @@ import (
 // it gets are addressable, and may be looked at although a field is unexported.
 type comparison struct {
 	isJSON  bool
+	equals  *equals
 	visited map[visit]bool // what is being compared already: values may have cycles
 }
 
@@ -50,7 +51,7 @@ func (c *comparison) diff(a, b reflect.Value) *difference {
 		}
 	default:
 	}
-	if equal := equalOf(a.Type()); equal != nil {
+	if equal := c.equals.of(a.Type()); equal != nil {
 		if equal(a, b) {
 			return nil
 		}
@@ -154,8 +155,8 @@ func (c *comparison) lossOf(t reflect.Type, f reflect.StructField, value reflect
 
 // hidingField names the embedded field whose methods may be those of a struct.
 func hidingField(t reflect.Type) string {
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Anonymous && hasJSONMethods(f.Type) {
+	for f := range t.Fields() {
+		if f.Anonymous && hasJSONMethods(f.Type) {
 			return ", which may be those of the embedded " + f.Type.String() + ","
 		}
 	}
@@ -222,21 +223,21 @@ func addressable(v reflect.Value) reflect.Value {
 	return n
 }
 
-// equalFuncs has what equalOf returns, by type.
-var equalFuncs sync.Map
+// equals has functions that compare values, by their types.
+type equals struct{ funcs sync.Map }
 
-// equalOf returns a function that compares two values of a type by their method Equal
-// or Cmp, nil if they have none.
-func equalOf(t reflect.Type) func(a, b reflect.Value) bool {
-	if known, ok := equalFuncs.Load(t); ok {
-		f, _ := known.(func(a, b reflect.Value) bool)
-		return f
+// of returns a function that compares two values of a type by their method Equal or
+// Cmp, nil if they have none.
+func (e *equals) of(t reflect.Type) func(a, b reflect.Value) bool {
+	known, ok := e.funcs.Load(t)
+	if !ok {
+		known, _ = e.funcs.LoadOrStore(t, newEqual(t))
 	}
-	f := newEqual(t)
-	equalFuncs.Store(t, f)
+	f, _ := known.(func(a, b reflect.Value) bool) //nolint:errcheck // it has nothing else
 	return f
 }
 
+// newEqual returns what equals.of does.
 func newEqual(t reflect.Type) func(a, b reflect.Value) bool {
 	if t.Kind() == reflect.Interface {
 		return nil

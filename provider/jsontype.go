@@ -17,16 +17,6 @@ type jsonType struct {
 	times bool
 }
 
-var (
-	typeOfTime   = reflect.TypeFor[time.Time]()
-	typeOfNumber = reflect.TypeFor[json.Number]()
-
-	jsonInterfaces = []reflect.Type{
-		reflect.TypeFor[json.Marshaler](), reflect.TypeFor[json.Unmarshaler](),
-		reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
-	}
-)
-
 // jsonTypeOf walks over a type. Whatever it does not know is risky.
 func jsonTypeOf(t reflect.Type) jsonType {
 	w := jsonWalk{under: make(map[reflect.Type]bool)}
@@ -41,12 +31,12 @@ type jsonWalk struct {
 }
 
 func (w *jsonWalk) visit(t reflect.Type) {
-	if t == typeOfTime {
+	if isTime(t) {
 		w.found.times = true
 		return
 	}
 	// A recursive type may be nested more deeply than is decoded.
-	if w.under[t] || t == typeOfNumber || t.Kind() != reflect.Pointer && hasJSONMethods(t) {
+	if w.under[t] || t == reflect.TypeFor[json.Number]() || t.Kind() != reflect.Pointer && hasJSONMethods(t) {
 		w.found.risky = true
 	}
 	if w.found.risky {
@@ -61,7 +51,7 @@ func (w *jsonWalk) visit(t reflect.Type) {
 	case reflect.Array, reflect.Slice:
 		w.visit(t.Elem())
 	case reflect.Map:
-		w.found.risky = t.Key() == typeOfTime // whose text is not looked at
+		w.found.risky = isTime(t.Key()) // whose text is not looked at
 		w.visit(t.Key())
 		w.visit(t.Elem())
 	case reflect.Pointer:
@@ -85,13 +75,12 @@ func (w *jsonWalk) visitPointer(t reflect.Type) {
 
 // visitFields visits the fields of a struct. names are those that the value has so far.
 func (w *jsonWalk) visitFields(t reflect.Type, names map[string]bool) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag := f.Tag.Get("json")
 		name, options, _ := strings.Cut(tag, ",")
 		switch {
 		case f.Name == "_":
-		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct && f.Type != typeOfTime && !w.under[f.Type]:
+		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct && !isTime(f.Type) && !w.under[f.Type]:
 			w.visitFields(f.Type, names) // as if they were fields of t
 		case tag == "-", f.Anonymous, !f.IsExported():
 			w.found.risky = true
@@ -120,7 +109,7 @@ func (w *jsonWalk) visitField(f reflect.StructField, name, options string, names
 			w.found.risky = w.found.risky || kind == reflect.Slice || kind == reflect.Map
 		case "omitzero":
 			_, isZero := f.Type.MethodByName("IsZero")
-			w.found.risky = w.found.risky || isZero && f.Type != typeOfTime || kind != reflect.Pointer && hasJSONMethods(f.Type) && f.Type != typeOfTime
+			w.found.risky = w.found.risky || isZero && !isTime(f.Type) || kind != reflect.Pointer && hasJSONMethods(f.Type) && !isTime(f.Type)
 		}
 	}
 	w.visit(f.Type)
@@ -131,10 +120,15 @@ func isOdd(r rune) bool {
 	return r != '_' && r != '-' && r != '.' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }
 
+func isTime(t reflect.Type) bool { return t == reflect.TypeFor[time.Time]() }
+
 // hasJSONMethods reports whether values of a type, or pointers to them, encode or
 // decode themselves.
 func hasJSONMethods(t reflect.Type) bool {
-	for _, i := range jsonInterfaces {
+	for _, i := range []reflect.Type{
+		reflect.TypeFor[json.Marshaler](), reflect.TypeFor[json.Unmarshaler](),
+		reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
+	} {
 		if t.Implements(i) || reflect.PointerTo(t).Implements(i) {
 			return true
 		}
@@ -158,10 +152,10 @@ func hasOddTime(v reflect.Value) bool {
 			}
 		}
 	case reflect.Struct:
-		if v.Type() != typeOfTime {
+		if !isTime(v.Type()) {
 			return anyOf(v.NumField(), func(i int) bool { return hasOddTime(v.Field(i)) })
 		}
-		if t, ok := v.Interface().(time.Time); ok {
+		if t, ok := reflect.TypeAssert[time.Time](v); ok {
 			_, offset := t.Zone()
 			return offset%60 != 0
 		}

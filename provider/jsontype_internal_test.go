@@ -73,9 +73,6 @@ func TestJSONTypes(t *testing.T) {
 			A int `json:"-"`
 		}{}, risky: true},
 		{of: struct {
-			A int `json:"-,"`
-		}{}},
-		{of: struct {
 			A int `json:",string"`
 		}{}, risky: true},
 		{of: struct {

@@ -44,6 +44,7 @@ type Checker struct {
 	comparer Comparer // nil: values are compared by their parts
 	isJSON   bool
 	types    sync.Map // from reflect.Type to jsonType; of isJSON
+	equals   equals
 }
 
 // NewChecker returns a checker for codec. If codec is a [Comparer], its Equal compares
@@ -85,7 +86,7 @@ func (c *Checker) isExact(v any, data []byte) bool {
 	if !ok {
 		known, _ = c.types.LoadOrStore(t, jsonTypeOf(t))
 	}
-	is, _ := known.(jsonType)
+	is, _ := known.(jsonType) //nolint:errcheck // it has nothing else
 	// JSON replaces bytes that are no UTF-8. Where that character was before, values
 	// are compared although nothing may have been lost.
 	return !is.risky && !bytes.Contains(data, []byte(`\ufffd`)) && !bytes.Contains(data, []byte("\ufffd")) &&
@@ -114,7 +115,7 @@ func (c *Checker) compare(v any, encoded Encoded) (err error) {
 		loss.Reason = "would come back as another value, by Equal of the codec"
 		return loss
 	}
-	d := (&comparison{isJSON: c.isJSON}).diff(addressable(reflect.ValueOf(v)), back.Elem())
+	d := (&comparison{isJSON: c.isJSON, equals: &c.equals}).diff(addressable(reflect.ValueOf(v)), back.Elem())
 	if d == nil {
 		return nil
 	}

@@ -177,7 +177,7 @@ func (p *Provider) Set(ctx context.Context, key provider.Key, entry provider.Ent
 // the reason and the call that removes the old entry.
 func (p *Provider) setCall(item provider.Item) (call, error) {
 	b, name := p.bucketOf(item.Key), item.Key.Name
-	data, _, err := p.encode(item.Entry)
+	data, _, err := p.encode(item.Entry) //nolint:errcheck // what is lost is told by Fill only
 	if err != nil {
 		return call{args: []any{"unlink", b.value(name)}}, err
 	}

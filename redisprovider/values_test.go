@@ -324,6 +324,7 @@ func TestWhatCannotBeStoredLeavesNothingOld(t *testing.T) {
 				continue
 			}
 			t.Run(way+"/"+what, func(t *testing.T) {
+				t.Parallel()
 				options := redisprovider.Options{MaxValueBytes: 1000, KeyPrefix: strings.NewReplacer(" ", "-", ",", "").Replace(way+what) + ":"}
 				s, _ := newValues(t, client, options, test.options)
 				require.NoError(t, readMany(s, "k", value{V: "old"}))
