@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
@@ -71,6 +72,7 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if b := c.backend; options.ages() && b.Leaser != nil && b.Refresher == nil {
 		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
 	}
+	name = strings.Clone(name) // it may be a part of a large string
 	created := new(CachedScope)
 	created.init(&c.engine, name, options) // before the lock: NotFound may be the user's code
 	c.mu.Lock()

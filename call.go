@@ -286,34 +286,6 @@ func (f *flight) discard() {
 	f.outcome, f.decided = outcome{}, nil
 }
 
-// storing returns what happens in the store with the outcome of f, and the TTL of an entry that is
-// stored, before jitter.
-func (f *flight) storing() (storing, time.Duration) {
-	o := &f.outcome
-	if f.bypass || o.failed() {
-		return storeNothing, 0
-	}
-	f.call.deciding.Lock()
-	defer f.call.deciding.Unlock()
-	ttl := f.call.ttls.of(&o.entry)
-	if d := f.decided; d != nil {
-		if d.unstored {
-			return storeNothing, 0
-		}
-		if d.isTTL {
-			ttl = d.ttl
-		}
-	}
-	switch {
-	case ttl > 0:
-		return storeEntry, ttl
-	case !f.replaces.IsZero(): // there is an old entry, and a newer outcome
-		return removeEntry, 0
-	default:
-		return storeNothing, 0
-	}
-}
-
 // timedOut drops what a load brought after its timeout, and returns the error of the load. Most of
 // its readers were sent away by leave. Those that wait for another call first get the same error
 // when they come to this one.
@@ -329,90 +301,6 @@ func timedOut(flights []*flight, err error) error {
 	default:
 		return fmt.Errorf("%w: %w", ErrLoadTimeout, err)
 	}
-}
-
-// isStorable reports whether the outcome of f may be stored, if the fence or the lease agrees.
-func isStorable(f *flight) bool {
-	what, _ := f.storing()
-	return what == storeEntry
-}
-
-// hasVainLease reports whether f has a lease under which nothing will be stored. It is given back
-// at once.
-func hasVainLease(f *flight) bool { return f.lease != nil && !isStorable(f) }
-
-// removeGone removes the entries of those keys under which the source has nothing any more, if the
-// scope does not store absences. They would be served on, since a stale time may last for hours.
-func (c *call) removeGone(flights []*flight) {
-	gone := filter(flights, func(f *flight) bool {
-		what, _ := f.storing()
-		return what == removeEntry
-	})
-	if len(gone) == 0 {
-		return
-	}
-	if err := c.scope.backend.Delete(&c.values, c.keys(gone)); err != nil {
-		c.report(opDelete, keyOf(gone), err)
-	}
-}
-
-// ---- the fill of a store without leases
-
-// store asks a store without leases to keep the outcomes of flights, and reports whether the store
-// has confirmed that. The caller has the fence's permission (flights.fill). An error does not fail
-// the load.
-func (c *call) store(flights []*flight) (confirmed bool) {
-	var err error
-	if len(flights) == 1 {
-		item := c.item(flights[0])
-		err = c.scope.backend.SetOne(&c.values, &item, c)
-	} else {
-		items := make([]provider.Item, len(flights))
-		for i, f := range flights {
-			items[i] = c.item(f)
-		}
-		err = c.scope.backend.Set(&c.values, items, c)
-	}
-	if err != nil {
-		c.report(opSet, keyOf(flights), err)
-	}
-	return err == nil
-}
-
-// StoreReturned makes the call a [backend.Filler]: the backend calls it when the store has returned
-// from the fill, in time or not.
-func (c *call) StoreReturned() { c.scope.flights.storeReturned(c) }
-
-// item returns what is stored for f in a store without leases.
-func (c *call) item(f *flight) provider.Item {
-	entry, ttl := c.entry(f)
-	return provider.Item{Key: c.scope.key(f.key), Entry: entry, TTL: ttl}
-}
-
-// entry returns what is stored for f, and for how long the store keeps it. Each call draws its own
-// jitter.
-func (c *call) entry(f *flight) (entry provider.Entry, storeFor time.Duration) {
-	entry = f.outcome.entry
-	_, ttl := f.storing()
-	storeFor = c.scope.options.stamp(&entry, ttl)
-	return entry, storeFor
-}
-
-// keys returns the store's keys of flights.
-func (c *call) keys(flights []*flight) []provider.Key {
-	keys := make([]provider.Key, len(flights))
-	for i, f := range flights {
-		keys[i] = c.scope.key(f.key)
-	}
-	return keys
-}
-
-// keyOf returns the key of the only flight, or "" if there are more.
-func keyOf(flights []*flight) string {
-	if len(flights) == 1 {
-		return flights[0].key
-	}
-	return ""
 }
 
 // ---- what is counted, and what the user is told after the call has landed

@@ -1,6 +1,9 @@
 package readthrough
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // maxFailures bounds the keys whose failures a scope remembers (G9). A source that is down makes
 // every key fail, and nothing but this bound would limit the map then.
@@ -75,7 +78,7 @@ func (f *failures) put(key string, last failure, now time.Time) {
 	if f.keys == nil {
 		f.keys = make(map[string]failure)
 	}
-	f.keys[key] = last
+	f.keys[strings.Clone(key)] = last // key may be a part of a large string, such as a request
 	if len(f.keys) > maxFailures {
 		f.shrink(now)
 	}

@@ -46,6 +46,9 @@ func (o *ScopeOptions) freshness(entry *provider.Entry, now time.Time, draw func
 		return fresh
 	}
 	past := now.Sub(end)
+	if past < 0 && isAhead(entry, now) {
+		past = 0
+	}
 	switch {
 	case past < 0 && (entry.Absent || !o.isEarly(entry, now, draw)):
 		return fresh
@@ -62,6 +65,19 @@ func (o *ScopeOptions) freshness(entry *provider.Entry, now time.Time, draw func
 	default:
 		return expired
 	}
+}
+
+// isAhead reports whether entry was loaded so far in the future of now that its age is not known: the
+// clock of the process that loaded it is ahead, or that of this one is behind. By FreshUntil it would be
+// fresh for the difference of the clocks, whatever its TTL. A reader has no other clock to ask, and
+// remembers no entries, so it takes the TTL for over: the entry is loaded again, and what is then stored
+// has a time of this clock.
+//
+// Clocks are never the same. A difference of up to a tenth of the TTL, which is as much as the default
+// jitter, is let pass: the entry is then fresh for that much longer.
+func isAhead(entry *provider.Entry, now time.Time) bool {
+	const tolerated = 10
+	return !entry.LoadedAt.IsZero() && entry.LoadedAt.Sub(now) > entry.FreshUntil.Sub(entry.LoadedAt)/tolerated
 }
 
 // isEarly reports whether an entry that is fresh is loaded again ahead of time. At most one of the

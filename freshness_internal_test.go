@@ -67,7 +67,20 @@ func TestFreshness(t *testing.T) {
 		{"absent, for errors", both, absent, never, ttl, ifError},
 		{"absent, still for errors", onError, absent, never, ttl + sie - 1, ifError},
 		{"absent, over for errors", onError, absent, never, ttl + sie, expired},
-		{"from the future", both, value, never, -time.Hour, fresh},
+		{"clock a little ahead", both, value, never, -ttl / 10, fresh},
+		{"clock a little ahead, early", ahead, value, never, -ttl / 10, fresh},
+		{"clock a little ahead, lottery", lottery, value, half, -ttl / 10, fresh},
+		{"clock a little ahead, absent", both, absent, never, -ttl / 10, fresh},
+		{"clock ahead", both, value, never, -ttl/10 - 1, stale},
+		{"clock ahead, on error", onError, value, never, -ttl/10 - 1, ifError},
+		{"clock ahead, nothing", ScopeOptions{}, value, never, -ttl/10 - 1, expired},
+		{"clock ahead, early", ahead, value, never, -ttl/10 - 1, expired},
+		{"clock ahead, absent", revalidate, absent, never, -ttl/10 - 1, expired},
+		{"clock ahead, absent, on error", both, absent, never, -ttl/10 - 1, ifError},
+		{"clock far ahead", both, value, never, -1000 * time.Hour, stale},
+		{"clock ahead, unknown age", both, ageless, never, -1000 * time.Hour, fresh},
+		{"clock ahead, no end", both, endless, never, -1000 * time.Hour, fresh},
+		{"clock behind", both, value, never, 1000 * time.Hour, expired},
 	} {
 		if got := test.options.freshness(&test.entry, loaded.Add(test.age), test.draw); got != test.want {
 			t.Errorf("%s: %d after %v, want %d", test.name, got, test.age, test.want)

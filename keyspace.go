@@ -29,6 +29,8 @@ type engine struct {
 	// graph knows which loads wait for which others. It is one for all scopes, since a load of one
 	// scope may read another scope.
 	graph limit.Graph
+	// losses are the types whose values a store has refused, each told once.
+	losses lossLog
 
 	// closed is set under mu by Close, and never unset. Every call of the API reads it without mu.
 	closed atomic.Bool
@@ -81,6 +83,8 @@ type keyspace struct {
 	// ahead of time: an early load is decided by the whole entry. Stale values do not matter here,
 	// since the store gives only values that are fresh.
 	quick bool
+	// encodes: the store keeps bytes, so that values of an interface type do not come back.
+	encodes bool
 	// stats are the counters. Each is atomic.
 	stats   scopeStats
 	flights flights
@@ -100,6 +104,7 @@ func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
 		s.absent = options.NotFound
 	}
 	s.quick = e.backend.Values != nil && !options.loadsAhead()
+	s.encodes = e.backend.Encodes
 	g := &s.flights
 	g.options, g.scopesPending = &s.options, &e.backend.Pending
 	g.inProcess, g.leases, g.lagsHere = e.backend.Local, e.backend.Leaser != nil, e.backend.Holder == nil
@@ -275,13 +280,17 @@ func (s *keyspace) reportGet(ctx context.Context, key string, err error) {
 
 // count counts an error and returns it for tellError. It returns nil if the store was not asked
 // because the breaker was open, or if the reader had no time for it. Neither is an error of the
-// store, and during an outage there is one for each read.
+// store, and during an outage there is one for each read. It returns nil, too, for what a type loses in the
+// store, after the first time.
 func (s *keyspace) count(op, key string, err error) *OpError {
 	if errors.Is(err, backend.ErrOpen) || errors.Is(err, backend.ErrNoTime) {
 		return nil
 	}
 	if op != opLoad {
 		s.stats.providerErrors.Add(1)
+	}
+	if !s.losses.admit(err) {
+		return nil
 	}
 	return &OpError{op, s.name, key, err}
 }

@@ -232,7 +232,7 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 	filled, err := c.scope.backend.Fill(&c.values, fills)
 	if err != nil {
 		c.report(opSet, keyOf(store), err)
-		c.release(store)
+		c.unfilled(store, err)
 		return 0
 	}
 	return c.filled(store, filled, sent)
@@ -244,24 +244,32 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 // error, and the store has dropped the lease with it.
 func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (stored int) {
 	var confirmed, failed []*flight
+	var failure error
 	refused := 0
 	for i, f := range flights {
+		err := filled[i].Err
+		if err != nil {
+			c.report(opSet, f.key, err)
+		}
 		switch {
-		case filled[i].Err != nil:
-			c.report(opSet, f.key, filled[i].Err)
-			if backend.Failed(filled[i].Err) {
-				failed = append(failed, f)
-			}
-		case filled[i].Stored:
+		case filled[i].Stored: // an error beside that is only told
 			confirmed = append(confirmed, f)
-		default:
+		case err == nil:
 			refused++
+		case backend.Failed(err):
+			failed, failure = append(failed, f), err
 		}
 	}
 	c.countRefused(refused)
 	c.scope.flights.confirmed(confirmed, sent)
-	c.release(failed)
+	c.unfilled(failed, failure)
 	return len(confirmed)
+}
+
+// unfilled gives the leases of flights back, whose fills have failed with err. Where an entry was to be
+// replaced, it goes together with the lease.
+func (c *call) unfilled(flights []*flight, err error) {
+	c.release(c.removeReplaced(flights, err))
 }
 
 // release gives the leases of flights back. If that fails, they end by their TTL.

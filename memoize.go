@@ -19,7 +19,7 @@ import (
 // The function is safe for concurrent use, if key and load are. A bad argument of Memoize is an
 // error of every call of the function.
 func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
-	ttls, bad := checkReads(s, key != nil, load != nil, options)
+	ttls, bad := checkReads[T](s, key != nil, load != nil, options)
 	return func(ctx context.Context, id ID) (T, error) {
 		if bad != nil {
 			var none T
@@ -65,7 +65,7 @@ func MemoizeMany[ID comparable, T any](s *CachedScope, key func(ID) string, load
 //
 // appendKey must not keep the buffer, which is used again.
 func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []byte, load func(context.Context, ID) (T, error), options ...CallOption) func(context.Context, ID) (T, error) {
-	ttls, bad := checkReads(s, appendKey != nil, load != nil, options)
+	ttls, bad := checkReads[T](s, appendKey != nil, load != nil, options)
 	var buffers sync.Pool // of *buffer
 	return func(ctx context.Context, id ID) (T, error) {
 		var none T

@@ -1,10 +1,13 @@
 package readthrough
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // OpError is an error that did not fail a read, as [Options.OnError] gets it: the cache went on
@@ -98,6 +101,34 @@ func (l *errorLog) admit(op string, now time.Time) (suppressed int, ok bool) {
 	suppressed = o.suppressed
 	o.last, o.suppressed = now, 0
 	return suppressed, true
+}
+
+// maxLosses bounds the types of which a lossLog knows. A program has fewer.
+const maxLosses = 1000
+
+// lossLog has the types of which OnError was told that the store loses a part. It would be told of each
+// value otherwise.
+type lossLog struct {
+	mu    sync.Mutex // guards following
+	types map[string]bool
+}
+
+// admit reports whether OnError is told of err: it is not that of a type that it was told of.
+func (l *lossLog) admit(err error) bool {
+	var loss *provider.LossError
+	if !errors.As(err, &loss) {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.types[loss.Type] || len(l.types) >= maxLosses {
+		return false
+	}
+	if l.types == nil {
+		l.types = make(map[string]bool)
+	}
+	l.types[loss.Type] = true
+	return true
 }
 
 // clip shortens a key for messages.

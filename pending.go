@@ -53,11 +53,12 @@ func (c *coverSet[V]) set(targets Targets, value func(before V) V) (fits bool) {
 	if c.keys == nil {
 		c.keys, c.prefixes = make(map[string]V), make(map[string]V)
 	}
+	// What the set keeps may be a part of a large string, such as a request.
 	for _, key := range targets.Keys {
-		c.keys[key] = value(c.keys[key])
+		c.keys[strings.Clone(key)] = value(c.keys[key])
 	}
 	for _, prefix := range targets.Prefixes {
-		c.prefixes[prefix] = value(c.prefixes[prefix])
+		c.prefixes[strings.Clone(prefix)] = value(c.prefixes[prefix])
 	}
 	return c.size() <= c.limit && len(c.prefixes) <= maxPrefixes
 }

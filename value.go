@@ -24,6 +24,9 @@ func valueOf[T any](stored any) (T, error) {
 func convert[T any](stored any) (T, error) {
 	var value T
 	if encoded, ok := stored.(provider.Encoded); ok {
+		if isInterface[T]() { // the codec would choose a type, such as a map for a struct
+			return value, errInterface[T]()
+		}
 		if err := encoded.Decode(&value); err != nil {
 			var none T // the codec may have filled a part of value
 			return none, err
@@ -41,10 +44,19 @@ func convert[T any](stored any) (T, error) {
 func holdsA[T any](stored any) bool {
 	want := reflect.TypeFor[T]()
 	if encoded, ok := stored.(provider.Encoded); ok {
-		return want.Kind() == reflect.Interface || encoded.Type == provider.TypeName(want)
+		return encoded.Type == provider.TypeName(want)
 	}
 	_, ok := stored.(T)
 	return ok || stored == nil && want.Kind() == reflect.Interface
+}
+
+// isInterface reports whether T is an interface type.
+func isInterface[T any]() bool { return reflect.TypeFor[T]().Kind() == reflect.Interface }
+
+// errInterface is the error of a call with an interface type, on a store that encodes values.
+func errInterface[T any]() error {
+	return fmt.Errorf("readthrough: values of type %v: the store encodes values, and an interface does not say which type to decode: "+
+		"use the type that it holds, such as a struct", reflect.TypeFor[T]())
 }
 
 // stack returns the stack of the calling goroutine.

@@ -34,7 +34,7 @@ import (
 //
 // Wrap is safe for concurrent use. All readers share the value: do not change what it points to.
 func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
@@ -50,7 +50,7 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 // WrapResult is [Wrap] for readers that want to know where the value comes from, how old it is, and
 // why a stale value was served. With an error there is no value.
 func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
-	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
 	if err != nil {
 		return Result[T]{}, err
 	}
@@ -74,7 +74,7 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 // A store with leases that is no [provider.Refresher] cannot replace an entry. There the entry is
 // removed first. Everything else that Wrap says holds, too.
 func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead(ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
@@ -84,8 +84,8 @@ func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(c
 }
 
 // checkRead returns the TTLs of a read of one key, or the error of a bad argument (G10).
-func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
-	ttls, err := checkReads(s, true, hasLoad, options)
+func checkRead[T any](ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads[T](s, true, hasLoad, options)
 	if err == nil {
 		err = s.checkKey(ctx, key)
 	}
@@ -94,7 +94,7 @@ func checkRead(ctx context.Context, s *CachedScope, key string, hasLoad bool, op
 
 // checkReads is the part of checkRead that has one result for every call of a memoized function.
 // Memoize runs it once.
-func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+func checkReads[T any](s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
 	switch {
 	case !s.isMade():
 		return ttls{}, errNoScope
@@ -102,6 +102,8 @@ func checkReads(s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttl
 		return ttls{}, errors.New("readthrough: key: must not be nil")
 	case !hasLoad:
 		return ttls{}, errors.New("readthrough: load: must not be nil")
+	case s.encodes && isInterface[T]():
+		return ttls{}, errInterface[T]()
 	default:
 		return s.options.ttls(options)
 	}

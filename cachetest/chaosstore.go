@@ -164,8 +164,8 @@ func (s *chaosStore) Fill(ctx context.Context, fills []provider.Fill) ([]provide
 	for i, fill := range fills {
 		keys[i] = fill.Lease.Key
 		entry, err := s.encode(fill.Entry)
-		if err != nil { // a refused fill releases its lease
-			filled[i].Err = errors.Join(err, s.chaos.inner.leaser.Release(ctx, []provider.Lease{fill.Lease}))
+		if err != nil { // a refused fill leaves nothing under its key, not even its lease
+			filled[i].Err = errors.Join(err, s.chaos.inner.Delete(ctx, fill.Lease.Key))
 			continue
 		}
 		fill.Entry = entry

@@ -56,8 +56,8 @@ func (s *Store) indexLocked() (complete bool) {
 func (s *Store) enterLocked(n *node, name string) {
 	x := s.scopes[name]
 	if x == nil {
-		x = &scope{name: name}
-		s.scopes[name] = x
+		x = &scope{name: strings.Clone(name)}
+		s.scopes[x.name] = x
 	}
 	n.scope = x
 	x.entries++

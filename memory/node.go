@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -62,16 +63,29 @@ type box struct {
 // sets its scope and its end.
 func (s *Store) newNode(item *provider.Item, weight int64) *node {
 	e := &item.Entry
-	n := &node{name: item.Key.Name, absent: e.Absent, stored: s.now()}
+	n := &node{name: s.ownName(&item.Key), absent: e.Absent, stored: s.now()}
 	n.word.Store(s.hash(&item.Key) << creditBits)
 	age, aged := n.ageOf(e.LoadedAt, s.base)
 	took := uint32(e.LoadTime)
 	if aged && time.Duration(took) == e.LoadTime && e.FreshUntil.IsZero() && e.Validator == "" && s.weigher == nil {
 		n.value, n.age, n.took = e.Value, age, took
 	} else {
-		n.value = &box{entry: *e, weight: weight, freshUntil: s.timeOf(e.FreshUntil)}
+		b := &box{entry: *e, weight: weight, freshUntil: s.timeOf(e.FreshUntil)}
+		b.entry.Validator = strings.Clone(e.Validator)
+		n.value = b
 	}
 	return n
+}
+
+// ownName returns the name of a key as the store keeps it. The caller's string may be
+// a part of a large one, such as a request, which it would keep alive for as long as
+// the entry is stored. The name of the entry that is there, if there is one, is the
+// store's own already.
+func (s *Store) ownName(key *provider.Key) string {
+	if n := s.find(key); n != nil {
+		return n.name
+	}
+	return strings.Clone(key.Name)
 }
 
 // ageOf returns [node.age] for an entry that was loaded at that time, and whether

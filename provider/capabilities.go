@@ -58,6 +58,14 @@ type Punctual interface {
 	Punctual() bool
 }
 
+// Encoder is the capability of a store outside the process to keep values as bytes, and to
+// return each as an [Encoded]. The cache then refuses to read and store values as an
+// interface type, with an error: bytes do not say which type the interface had held.
+type Encoder interface {
+	// EncodesValues marks the store and does nothing.
+	EncodesValues()
+}
+
 // ValueGetter is the capability of an [InProcess] store to return a value without the
 // rest of its entry. It exists for speed: most reads are hits that need only the value,
 // and an [Entry] is a large struct.

@@ -62,8 +62,9 @@ func Encode(codec Codec, v any) (encoded Encoded, err error) {
 // the codec rejects the bytes, or if it panics.
 //
 // Types are compared by name: JSON alone would decode one struct type into a zero
-// value of another. A reader that asks for an interface type accepts whatever the
-// codec can decode into it.
+// value of another. A caller that asks for an interface type accepts whatever the
+// codec can decode into it, which the cache never does: JSON returns a map for a
+// struct.
 func (e Encoded) Decode(into any) (err error) {
 	defer recoverAs(&err, ErrUndecodable)
 	pointer := reflect.TypeOf(into)

@@ -9,7 +9,7 @@ import "errors"
 var ErrUndecodable = errors.New("provider: undecodable entry")
 
 // ErrTooLarge matches the error of a Set if the store does not keep the entry
-// because of its size. The cache reports the error and serves the value
+// because of its size. The store then keeps nothing under the key. The cache reports the error and serves the value
 // uncached. It does not count the error as a failure of the store.
 var ErrTooLarge = errors.New("provider: entry too large")
 
@@ -17,6 +17,11 @@ var ErrTooLarge = errors.New("provider: entry too large")
 // store then keeps nothing under the key. The cache treats the error like
 // [ErrTooLarge].
 var ErrUnencodable = errors.New("provider: value cannot be encoded")
+
+// ErrLossy matches the error of a Set if the value would not come back as it was: the
+// codec loses a part of it. The store then keeps nothing under the key. The cache
+// treats the error like [ErrTooLarge], and reports it once per type. See [Checker].
+var ErrLossy = errors.New("provider: value would not come back as it is")
 
 // ErrRefused matches the error of a request that a server refuses to carry out although
 // it is well: its memory is full, its disk cannot be written, it has too few replicas, or

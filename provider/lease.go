@@ -28,8 +28,8 @@ type Leaser interface {
 	Acquire(ctx context.Context, keys []Key, ttl time.Duration) ([]Grant, error)
 
 	// Fill stores each entry under its lease, and reports for each whether it was
-	// stored. An entry that is refused because of its size or encoding releases its
-	// lease.
+	// stored. An entry that is refused because of its size or encoding leaves nothing
+	// under its key: neither its lease nor an older entry.
 	Fill(ctx context.Context, fills []Fill) ([]Filled, error)
 
 	// Release gives up leases of keys that will not be filled.
@@ -84,7 +84,8 @@ type Fill struct {
 
 // Filled is the answer of [Leaser.Fill] for one entry. Stored is true only if the
 // store has confirmed it. The key has then held the lease ever since Acquire, so no
-// invalidation came in between.
+// invalidation came in between. An Err beside Stored says what is wrong with the entry
+// that was stored all the same, see [ErrLossy].
 type Filled struct {
 	Stored bool
 	Err    error

@@ -8,6 +8,8 @@
 //     single entries, a few at once.
 //   - [InProcess]: calls never wait. Without it, the cache runs every call under a
 //     deadline and behind a circuit breaker.
+//   - [Encoder]: values are kept as bytes. Without it, reads as an interface type
+//     are never a hit in such a store.
 //   - [ValueGetter]: values without their entries, from a store in the process.
 //     Without it, a hit takes twice as long.
 //   - [Punctual]: calls end at their deadline. Without it, each call gets a
@@ -104,7 +106,8 @@ type CacheProvider interface {
 	// is zero or negative, Set returns an error and changes nothing.
 	//
 	// If the store does not keep the entry because of its size, Set returns an
-	// error that matches [ErrTooLarge] and keeps nothing under key. A store may
+	// error that matches [ErrTooLarge] and keeps nothing under key. A store that
+	// encodes values does the same with [ErrUnencodable] and [ErrLossy]. A store may
 	// drop any entry at any time to stay within its bounds.
 	Set(ctx context.Context, key Key, entry Entry, ttl time.Duration) error
 

@@ -1,29 +1,66 @@
 package redisprovider
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
+	"sync"
 	"unsafe"
 
 	"github.com/readthrough/readthrough/provider"
 )
 
 // encode returns the frame of entry for a script. The error matches
-// [provider.ErrUnencodable] or [provider.ErrTooLarge].
-func (p *Provider) encode(entry provider.Entry) ([]byte, error) {
+// [provider.ErrUnencodable], [provider.ErrLossy] or [provider.ErrTooLarge]. If what is
+// lost is allowed to be, it is loss.
+func (p *Provider) encode(entry provider.Entry) (data []byte, loss *provider.LossError, err error) {
 	f := headOf(entry)
 	if !entry.Absent {
-		encoded, err := provider.Encode(p.codec, entry.Value)
-		if err != nil {
-			return nil, err
+		var encoded provider.Encoded
+		if encoded, loss, err = p.encodeValue(entry.Value); err != nil {
+			return nil, nil, err
 		}
 		f.kind, f.codec, f.typeName, f.payload = kindValue, p.codecName, encoded.Type, encoded.Data
 	}
-	return p.frameOf(f)
+	data, err = p.frameOf(f)
+	return data, loss, err
+}
+
+// encodeValue encodes a value, and compares it with what will come back.
+func (p *Provider) encodeValue(value any) (encoded provider.Encoded, loss *provider.LossError, err error) {
+	if p.allowLossy && p.lossy.isTold(value) {
+		encoded, err = provider.Encode(p.codec, value)
+		return encoded, nil, err
+	}
+	encoded, err = p.checker.Encode(value)
+	switch {
+	case !errors.As(err, &loss):
+		return encoded, nil, err
+	case p.allowLossy:
+		return encoded, loss, nil
+	default:
+		return encoded, nil, fmt.Errorf("%w: store a type without it, or set redisprovider.Options.Codec or Options.AllowLossy", loss)
+	}
 }
 
 // encodeHead returns the frame that extends an entry. The script expects it as the
 // frame of an absence.
-func (p *Provider) encodeHead(entry provider.Entry) ([]byte, error) { return p.frameOf(headOf(entry)) }
+func (p *Provider) encodeHead(entry provider.Entry) (data []byte, loss *provider.LossError, err error) {
+	data, err = p.frameOf(headOf(entry))
+	return data, nil, err
+}
+
+// lossy are the types that lose something, of which values were stored and callers
+// told. Their values are no longer compared. It is empty unless Options.AllowLossy is
+// set. The zero value is ready.
+type lossy struct{ types sync.Map } // of reflect.Type
+
+func (l *lossy) isTold(value any) bool {
+	_, told := l.types.Load(reflect.TypeOf(value))
+	return told
+}
+
+func (l *lossy) tell(value any) { l.types.Store(reflect.TypeOf(value), nil) }
 
 // headOf returns the frame of an absence with the fields of entry other than its
 // value.

@@ -164,9 +164,10 @@ func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.
 		return make([]provider.Filled, len(fills)), err
 	}
 	filled := make([]provider.Filled, len(fills))
+	losses := make([]*provider.LossError, len(fills))
 	answers := p.run(ctx, len(fills), func(i int) call {
 		var c call
-		c, filled[i].Err = p.fillCall(fills[i])
+		c, losses[i], filled[i].Err = p.fillCall(fills[i])
 		return c
 	})
 	unreached, whole := 0, error(nil)
@@ -178,6 +179,12 @@ func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.
 		}
 		if filled[i].Err == nil {
 			filled[i] = provider.Filled{Stored: err == nil && n == 1, Err: err}
+			if loss := losses[i]; loss != nil && filled[i].Stored {
+				p.lossy.tell(fills[i].Entry.Value)
+				filled[i].Err = loss
+			}
+		} else {
+			filled[i].Err = refused(filled[i].Err, err)
 		}
 		if filled[i].Err != nil {
 			filled[i].Err = failed("fill", p.keyOf(fills[i].Lease.Key), filled[i].Err)
@@ -189,28 +196,31 @@ func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.
 	return filled, whole
 }
 
-// fillCall returns the call that stores an entry. If the entry is refused, it
-// returns the reason and the call that releases the lease.
-func (p *Provider) fillCall(f provider.Fill) (call, error) {
+// fillCall returns the call that stores an entry. If the entry is refused for its
+// TTL, it returns the reason and the call that releases the lease. If it is refused
+// for what it is, it returns the reason and the call that removes the key. What is
+// there is older than the entry. To remove something newer, should the lease be over,
+// costs a miss. loss is what an entry loses that is stored all the same.
+func (p *Provider) fillCall(f provider.Fill) (c call, loss *provider.LossError, refusal error) {
 	if err := provider.CheckTTL(f.TTL); err != nil {
-		return p.releaseCall(f.Lease), err
+		return p.releaseCall(f.Lease), nil, err
 	}
 	script, encode := p.scripts.fill, p.encode
 	if f.Extend {
 		script, encode = p.scripts.extend, p.encodeHead
 	}
-	data, err := encode(f.Entry)
-	if err != nil {
-		return p.releaseCall(f.Lease), err
-	}
 	b, name := p.bucketOf(f.Lease.Key), f.Lease.Key.Name
+	data, loss, err := encode(f.Entry)
+	if err != nil {
+		return call{args: []any{"unlink", b.value(name)}}, nil, err
+	}
 	px, _ := pxOf(f.TTL)
 	return call{
 		script: script,
 		keys:   p.scriptKeys(b, b.value(name), b.index()),
 		args:   []any{name, p.bound(leaseFrame(f.Lease.Token)), data, px},
 		bytes:  len(data),
-	}, nil
+	}, loss, nil
 }
 
 // Release implements [provider.Leaser]: one script per lease, all in one round trip.

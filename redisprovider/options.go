@@ -46,8 +46,16 @@ type Options struct {
 	// Codec encodes values, for example one for protocol buffers. nil means
 	// [provider.JSON]. New reads its name, 1 to 32 bytes, which must not change.
 	// Processes that share entries must use the same codec: entries of another
-	// codec are undecodable.
+	// codec are undecodable. A codec other than the default decodes every value once
+	// when it is stored, to see whether it comes back as it is; see AllowLossy and
+	// [provider.Comparer].
 	Codec provider.Codec
+
+	// AllowLossy stores values although they will not come back as they are, such as
+	// true. Without it, a value of which the codec loses a part is not stored: for
+	// JSON, a field that is unexported or has the tag json:"-", for example. In both
+	// cases the cache reports it once per type. See [provider.Checker].
+	AllowLossy bool
 
 	// MaxValueBytes is the most bytes that an encoded value and its validator may
 	// have together, such as 1<<20. Zero means [DefaultMaxValueBytes]. Negative

@@ -15,11 +15,11 @@ import (
 
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Leaser],
-// [provider.Refresher], [provider.Holder] and [provider.Punctual]. Errors name the
-// Redis key that they concern, and wrap the error of the client.
+// [provider.Refresher], [provider.Holder], [provider.Punctual] and [provider.Encoder].
+// Errors name the Redis key that they concern, and wrap the error of the client.
 //
-// All fields but the last three are written by New and only read after that. gather
-// and rebuilds have their own locks. closed is set once, by [Provider.Close], which
+// All fields but the last four are written by New and only read after that. lossy,
+// gather and rebuilds have their own locks. closed is set once, by [Provider.Close], which
 // also ends the rebuilds. The client belongs to the caller.
 type Provider struct {
 	deployment
@@ -28,6 +28,8 @@ type Provider struct {
 	prefix        string
 	codec         provider.Codec
 	codecName     string
+	checker       *provider.Checker
+	allowLossy    bool
 	maxValueBytes int
 	scanCount     int
 	buckets       int // the number of buckets of a scope; 0: one server, where the only bucket has no number
@@ -36,6 +38,7 @@ type Provider struct {
 	waitTimeout   time.Duration
 	scripts       scripts
 
+	lossy    lossy
 	gather   gather
 	rebuilds rebuilds
 	closed   atomic.Bool
@@ -47,6 +50,7 @@ var (
 	_ provider.Leaser        = (*Provider)(nil)
 	_ provider.Refresher     = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
+	_ provider.Encoder       = (*Provider)(nil)
 	_ provider.Punctual      = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
@@ -72,6 +76,8 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 		prefix:        options.KeyPrefix,
 		codec:         options.Codec,
 		codecName:     options.Codec.Name(),
+		checker:       provider.NewChecker(options.Codec),
+		allowLossy:    options.AllowLossy,
 		maxValueBytes: options.MaxValueBytes,
 		scanCount:     options.ScanCount,
 		buckets:       bucketsFor(where, options),
@@ -95,6 +101,9 @@ func bucketsFor(where deployment, options Options) int {
 // Punctual implements [provider.Punctual]. It reports whether the option
 // ContextTimeoutEnabled of the client is set. See "Deadlines and late commands".
 func (p *Provider) Punctual() bool { return p.punctual() }
+
+// EncodesValues implements [provider.Encoder]. It does nothing.
+func (p *Provider) EncodesValues() {}
 
 // Get implements [provider.CacheProvider]: one GET, or one script with a fence. On
 // one server, reads that come while several others are under way share a round trip.
@@ -155,8 +164,9 @@ func (p *Provider) read(answer *redis.StringCmd) (provider.Entry, bool, error) {
 // Set implements [provider.CacheProvider] with one script, which is sent once even if
 // the client is configured to retry. If the entry is too large or cannot be encoded,
 // Set removes the old entry and returns an error that matches [provider.ErrTooLarge]
-// or [provider.ErrUnencodable]. If that removal is not confirmed, the error matches
-// neither. If the key is held, Set stores nothing and removes the old entry.
+// or [provider.ErrUnencodable]. The same holds for a value that would not come back as
+// it is, unless [Options.AllowLossy] is set: the error matches [provider.ErrLossy]. If
+// that removal is not confirmed, the error matches none of them. If the key is held, Set stores nothing and removes the old entry.
 //
 // The value of an absent entry is not stored.
 func (p *Provider) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
@@ -167,7 +177,7 @@ func (p *Provider) Set(ctx context.Context, key provider.Key, entry provider.Ent
 // the reason and the call that removes the old entry.
 func (p *Provider) setCall(item provider.Item) (call, error) {
 	b, name := p.bucketOf(item.Key), item.Key.Name
-	data, err := p.encode(item.Entry)
+	data, _, err := p.encode(item.Entry) //nolint:errcheck // what is lost is told by Fill only
 	if err != nil {
 		return call{args: []any{"unlink", b.value(name)}}, err
 	}

@@ -164,7 +164,8 @@ func verdictOn(err error) verdict {
 		return storeRefused
 	case errors.Is(err, provider.ErrUndecodable),
 		errors.Is(err, provider.ErrTooLarge),
-		errors.Is(err, provider.ErrUnencodable):
+		errors.Is(err, provider.ErrUnencodable),
+		errors.Is(err, provider.ErrLossy):
 		return storeAnswered
 	case errors.Is(err, context.Canceled):
 		return storeUnknown
@@ -193,6 +194,13 @@ func Failed(err error) bool {
 func Answered(err error) bool {
 	v := verdictOn(err)
 	return v == storeAnswered || v == storeRefused
+}
+
+// Replied reports whether an error is the answer of a store, though it may not be well. It is not if the
+// call was not made, or the answer did not come in time.
+func Replied(err error) bool {
+	return !errors.Is(err, ErrOpen) && !errors.Is(err, ErrNoTime) &&
+		!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // GrowStack makes room on the stack for a whole load. A goroutine begins with a small stack, and

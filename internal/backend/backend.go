@@ -62,6 +62,8 @@ type Backend struct {
 	Holder provider.Holder
 	// Local: the store is in the process.
 	Local bool
+	// Encodes: the store keeps bytes, and not the values themselves.
+	Encodes bool
 
 	ReadTimeout   time.Duration // of reads, leases and fills
 	DeleteTimeout time.Duration // of removals and holds
@@ -116,6 +118,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	b.batch, _ = store.(provider.Batcher)       //nolint:errcheck // nil without the capability
 	b.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
 	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability
+	_, b.Encodes = store.(provider.Encoder)
 	if punctual, ok := store.(provider.Punctual); ok {
 		b.punctual = punctual.Punctual()
 	}

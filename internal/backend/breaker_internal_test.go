@@ -127,6 +127,7 @@ func TestVerdicts(t *testing.T) {
 		{wrap(provider.ErrUndecodable), storeAnswered},
 		{wrap(provider.ErrTooLarge), storeAnswered},
 		{wrap(provider.ErrUnencodable), storeAnswered},
+		{wrap(provider.ErrLossy), storeAnswered},
 		{wrap(context.Canceled), storeUnknown},
 		{wrap(context.DeadlineExceeded), storeFailed},
 		{wrap(provider.ErrClosed), storeFailed},

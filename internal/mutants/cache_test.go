@@ -98,7 +98,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a fill that failed releases its lease", "G6", "lease.go",
-			"\tc.release(failed)\n", "\t_ = failed\n",
+			"\tc.unfilled(failed, failure)\n", "\t_, _ = failed, failure\n",
 			"TestFillThatFailedForOneKeyGivesItsLeaseBack",
 		},
 		{

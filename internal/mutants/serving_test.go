@@ -50,7 +50,7 @@ func servingMutants() []mutant {
 			"TestRefreshOfAnotherProcessIsLeftAlone",
 		},
 		{
-			"what a load does not want stored is not", "G2", "call.go",
+			"what a load does not want stored is not", "G2", "fill.go",
 			"\t\tif d.unstored {\n\t\t\treturn storeNothing, 0\n\t\t}\n", "",
 			"TestLoadDecidesHowLongItIsStored",
 		},
@@ -322,12 +322,12 @@ func servingMutants() []mutant {
 			"TestRetryAfterDoubles",
 		},
 		{
-			"an absence that is stored removes no lease", "G6", "call.go",
+			"an absence that is stored removes no lease", "G6", "fill.go",
 			"return what == removeEntry", "return what == removeEntry || f.outcome.entry.Absent && !f.bypass && !f.replaces.IsZero() && what == storeEntry",
 			"TestStaleValueAndAbsence",
 		},
 		{
-			"what a load does not want stored removes nothing", "G4", "call.go",
+			"what a load does not want stored removes nothing", "G4", "fill.go",
 			"\t\tif d.unstored {\n\t\t\treturn storeNothing, 0\n\t\t}\n", "\t\tif d.unstored {\n\t\t\tttl, d = 0, new(decisions)\n\t\t}\n",
 			"TestRefreshOfWhatIsGoneThatIsNotStored",
 		},
@@ -404,7 +404,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"remembered failures are bounded", "G9", "failures.go",
-			"\tf.keys[key] = last\n\tif len(f.keys) > maxFailures {", "\tf.keys[key] = last\n\tif false {",
+			"if len(f.keys) > maxFailures {", "if false {",
 			"TestFailuresAreBounded",
 		},
 		{
@@ -424,7 +424,7 @@ func servingMutants() []mutant {
 			"TestLoadWhilePendingDoesNotSeeTheStore",
 		},
 		{
-			"a load of what may lag is not stored without leases", "G2", "call.go",
+			"a load of what may lag is not stored without leases", "G2", "fill.go",
 			"if f.bypass || o.failed() {", "if o.failed() {",
 			"TestReplicaLag",
 		},
@@ -459,7 +459,7 @@ func servingMutants() []mutant {
 			"TestBadDecisions",
 		},
 		{
-			"a load decides its TTL", "G2", "call.go",
+			"a load decides its TTL", "G2", "fill.go",
 			"if d.isTTL {", "if false {",
 			"TestLoadDecidesHowLongItIsStored",
 		},
@@ -525,7 +525,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a fill that failed for all keys releases their leases", "G6", "lease.go",
-			"\t\tc.release(store)\n\t\treturn 0", "\t\treturn 0",
+			"\t\tc.unfilled(store, err)\n\t\treturn 0", "\t\treturn 0",
 			"TestFailedFillLeavesTheLease",
 		},
 		{
@@ -605,7 +605,7 @@ func servingMutants() []mutant {
 			"TestLoadTimeoutIsExact",
 		},
 		{
-			"a fill has a deadline of its own", "G7", "call.go",
+			"a fill has a deadline of its own", "G7", "fill.go",
 			"c.scope.backend.SetOne(&c.values, &item, c)", "c.scope.backend.SetOne(c.ctx, &item, c)",
 			"TestFillIsNotBoundedByTheLoadTimeout",
 		},

@@ -518,12 +518,22 @@ func brokenRefreshFills() []breakage {
 				}
 			},
 		},
-		// What is refused leaves what is there.
-		{name: "a refused Fill removes the entry", encoding: true, cases: in("refresh-fill/refused"), apply: afterFill(func(b *broken, fill provider.Fill, filled *provider.Filled) {
+		// What is refused for its TTL leaves what is there.
+		{name: "a Fill without a TTL removes the entry", cases: in("refresh-fill/refused"), apply: afterFill(func(b *broken, fill provider.Fill, filled *provider.Filled) {
 			if filled.Err != nil {
 				_ = b.reference.Delete(context.Background(), fill.Lease.Key)
 			}
 		})},
+		// What is refused for what it is leaves nothing.
+		{name: "a refused Fill leaves the entry", encoding: true, cases: in("refresh-fill/refused"), apply: func(b *broken) {
+			b.fill = func(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+				if len(fills) != 1 || !b.unstorable(fills[0]) {
+					return b.reference.Fill(ctx, fills)
+				}
+				err := b.encode(&provider.Entry{Value: fills[0].Entry.Value})
+				return []provider.Filled{{Err: err}}, b.reference.Release(ctx, []provider.Lease{fills[0].Lease})
+			}
+		}},
 		// A Set of the same entry is another entry.
 		{name: "Set of an entry with the same LoadedAt leaves the lease", cases: in("refresh-fill/set"), apply: func(b *broken) {
 			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) (err error) {

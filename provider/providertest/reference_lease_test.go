@@ -169,6 +169,7 @@ func (r *reference) fillLocked(fill provider.Fill, encodeErr error) provider.Fil
 	}
 	delete(r.leases, key)
 	if encodeErr != nil {
+		delete(r.entries, key)
 		return provider.Filled{Err: encodeErr}
 	}
 	if fill.Extend {

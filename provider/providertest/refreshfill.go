@@ -23,7 +23,7 @@ func refreshFillCases() []capabilityCase[provider.Refresher] {
 		},
 		{
 			"refused",
-			because("A Fill that is refused for its TTL, size or encoding leaves the entry as it is. For size and encoding it gives the lease back: others would wait for a refresh that never comes."),
+			because("A Fill that is refused for its size or encoding leaves nothing under the key. The old entry is known to be out of date: it would be served on for as long as it is stored. The lease goes too: others would wait for a refresh that never comes. A Fill that is refused for its TTL changes nothing."),
 			withRefreshes(checkRefreshFillRefused),
 		},
 		{
@@ -235,17 +235,19 @@ func checkRefreshFillRefused(s refreshing) {
 		case filled.Stored || filled.Err == nil || c.sentinel != nil && !errors.Is(filled.Err, c.sentinel):
 			s.errorf("Fill of %s: Stored %v, error %v; want it refused for what it is", show(k(name)), filled.Stored, filled.Err)
 		}
+		if c.sentinel != nil {
+			s.wantMiss(k(name))
+			s.lease(k(name))
+			s.wantRefused(lease, "the lease was given back")
+			continue
+		}
 		got, found := s.get(k(name))
 		if !found {
-			s.errorf("Get(%s) found nothing after a Fill that was refused: the entry was to stay", show(k(name)))
+			s.errorf("Get(%s) found nothing after a Fill that was refused for its TTL: the entry was to stay", show(k(name)))
 			continue
 		}
 		s.wantEntry(k(name), got, loadedEntry("value"))
 		s.wantMetadata(got, loadedEntry("value"))
-		if c.sentinel != nil {
-			s.beside(k(name))
-			s.wantRefused(lease, "the lease was given back")
-		}
 	}
 }
 

@@ -1,0 +1,125 @@
+package provider
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"sync"
+)
+
+// LossError says which part of a value would not come back from a store as it was
+// given to it. It matches [ErrLossy].
+type LossError struct {
+	// Type is the name of the type of the value, as [TypeName] returns it.
+	Type string
+	// Path is where the first lost part is, such as "shop.Account.Hash".
+	Path string
+	// Reason is what happens to it, as a predicate, such as
+	// `has the tag json:"-" and would come back empty`. It has no part of the value.
+	Reason string
+
+	_ struct{}
+}
+
+// Error returns the path and the reason.
+func (e *LossError) Error() string { return fmt.Sprintf("%v: %s %s", ErrLossy, e.Path, e.Reason) }
+
+// Is reports whether target is [ErrLossy].
+func (*LossError) Is(target error) bool { return target == ErrLossy }
+
+// Comparer is the capability of a [Codec] to compare values. A [Checker] needs it for
+// types that keep more than their value, such as messages of protocol buffers, which
+// keep their size once they were encoded.
+type Comparer interface {
+	// Equal reports whether b, which was decoded, is as good as a, which was encoded.
+	// Both have the same type.
+	Equal(a, b any) bool
+}
+
+// Checker encodes values for a store outside the process, and finds those of which
+// the codec would lose something. Make it with [NewChecker]; it is safe for concurrent
+// use.
+type Checker struct {
+	codec    Codec
+	comparer Comparer // nil: values are compared by their parts
+	isJSON   bool
+	types    sync.Map // from reflect.Type to jsonType; of isJSON
+	equals   equals
+}
+
+// NewChecker returns a checker for codec. If codec is a [Comparer], its Equal compares
+// values.
+func NewChecker(codec Codec) *Checker {
+	c := &Checker{codec: codec}
+	c.comparer, _ = codec.(Comparer)
+	_, c.isJSON = codec.(jsonCodec)
+	return c
+}
+
+// Encode encodes v as the function [Encode] does. In addition, it decodes what it has
+// encoded and compares that with v. If they differ, it returns both the encoded value
+// and a [*LossError]: the store decides.
+//
+// A value of a type that [JSON] always returns as it was is not decoded. The walk over
+// the type that finds this out happens once. With any other codec, every value is
+// decoded.
+//
+// Values are equal if all their parts are, the unexported ones too. Two parts with a
+// method Equal or Cmp for their own type are equal if it says so; times are therefore
+// equal if they are the same instant. NaN equals NaN. A nil slice or map does not equal
+// an empty one.
+func (c *Checker) Encode(v any) (Encoded, error) {
+	encoded, err := Encode(c.codec, v)
+	if _, was := v.(Encoded); err != nil || was || v == nil || c.isExact(v, encoded.Data) {
+		return encoded, err
+	}
+	return encoded, c.compare(v, encoded)
+}
+
+// isExact reports whether it is known, without decoding data, that v comes back.
+func (c *Checker) isExact(v any, data []byte) bool {
+	if !c.isJSON {
+		return false
+	}
+	t := reflect.TypeOf(v)
+	known, ok := c.types.Load(t)
+	if !ok {
+		known, _ = c.types.LoadOrStore(t, jsonTypeOf(t))
+	}
+	is, _ := known.(jsonType) //nolint:errcheck // it has nothing else
+	// JSON replaces bytes that are no UTF-8. Where that character was before, values
+	// are compared although nothing may have been lost.
+	return !is.risky && !bytes.Contains(data, []byte(`\ufffd`)) && !bytes.Contains(data, []byte("\ufffd")) &&
+		!(is.times && hasOddTime(reflect.ValueOf(v)))
+}
+
+// compare returns a [*LossError] if v is not what encoded is decoded into.
+func (c *Checker) compare(v any, encoded Encoded) (err error) {
+	t := reflect.TypeOf(v)
+	loss := &LossError{Type: TypeName(t), Path: TypeName(t)}
+	defer func() {
+		if r := recover(); r != nil {
+			loss.Reason = fmt.Sprintf("cannot be compared with what would come back: panic: %v", r)
+			err = loss
+		}
+	}()
+	back := reflect.New(t)
+	if err := encoded.Decode(back.Interface()); err != nil {
+		loss.Reason = "would not come back: " + err.Error()
+		return loss
+	}
+	if c.comparer != nil {
+		if c.comparer.Equal(v, back.Elem().Interface()) {
+			return nil
+		}
+		loss.Reason = "would come back as another value, by Equal of the codec"
+		return loss
+	}
+	d := (&comparison{isJSON: c.isJSON, equals: &c.equals}).diff(addressable(reflect.ValueOf(v)), back.Elem())
+	if d == nil {
+		return nil
+	}
+	loss.Path += d.path
+	loss.Reason = d.reason
+	return loss
+}
