@@ -114,7 +114,7 @@ func cacheMutants() []mutant {
 		// What the store has not confirmed.
 		{
 			"a failed removal is pending", "G5", "invalidation.go",
-			"g.pending.add(failed, version)", "",
+			"g.pending.add(failed, begun.version)", "",
 			"TestFailedInvalidationIsPending",
 		},
 		{

@@ -794,7 +794,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"what is confirmed is not pending", "G4", "invalidation.go",
-			"g.pending.confirm(confirmed, version)", "",
+			"g.pending.confirm(confirmed, begun.version)", "",
 			"TestSuccessfulInvalidationClearsPending",
 		},
 		{
