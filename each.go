@@ -101,18 +101,19 @@ func (e *each[ID, T]) error(ctx context.Context, ids []ID) error {
 	if len(e.failed) == 0 {
 		return cause
 	}
-	return &idErrors[ID]{ids: ids, of: e.failed, others: cause}
+	return &eachError[ID]{ids: ids, of: e.failed, others: cause}
 }
 
-// idErrors are the errors of some ids of a bulk load. WrapMany gives each reader those of its own ids.
-type idErrors[ID comparable] struct {
+// eachError is the error of a bulk load in which some ids have failed. WrapMany gives each reader the
+// errors of its own ids.
+type eachError[ID comparable] struct {
 	ids    []ID // in the order of the load
 	of     map[ID]error
 	others error // of the ids that were not begun; nil: there are none
 }
 
 // list returns the errors in the order of the ids, each once.
-func (e *idErrors[ID]) list() (errs []error) {
+func (e *eachError[ID]) list() (errs []error) {
 	for _, id := range e.ids {
 		if err := e.of[id]; err != nil {
 			errs = append(errs, fmt.Errorf("readthrough: id %v: %w", id, err))
@@ -126,7 +127,7 @@ func (e *idErrors[ID]) list() (errs []error) {
 
 // outcome returns what a load brought for an id of which it has no value: an error of its own, or an
 // absence; nothing, if the load did not get to it.
-func (e *idErrors[ID]) outcome(id ID) outcome {
+func (e *eachError[ID]) outcome(id ID) outcome {
 	switch err := e.of[id]; {
 	case err != nil:
 		return outcome{known: true, err: fmt.Errorf("readthrough: id %v: %w", id, err)}
@@ -137,9 +138,9 @@ func (e *idErrors[ID]) outcome(id ID) outcome {
 	}
 }
 
-func (e *idErrors[ID]) Error() string { return errors.Join(e.list()...).Error() }
+func (e *eachError[ID]) Error() string { return errors.Join(e.list()...).Error() }
 
-func (e *idErrors[ID]) Unwrap() []error { return e.list() }
+func (e *eachError[ID]) Unwrap() []error { return e.list() }
 
 // saysNotFound reports whether err means that the source has nothing, in a load with context ctx.
 func saysNotFound(ctx context.Context, err error) bool {

@@ -186,9 +186,9 @@ func (m *Mutation[R]) stale(result R) Targets {
 
 // maybeStale is stale for a result that came with an error. Invalidate may not expect that.
 func (m *Mutation[R]) maybeStale(ctx context.Context, s *CachedScope, result R) (targets Targets) {
-	targets = m.known()
 	defer func() {
 		if r := recover(); r != nil {
+			targets = m.known()
 			s.report(ctx, opLoad, "", fmt.Errorf("readthrough: Mutation.Invalidate, of the result of a Write that has failed: %w", &PanicError{Value: r, Stack: stack()}))
 		}
 	}()

@@ -226,7 +226,7 @@ func (r *bulk[ID, T]) load(ctx context.Context, flights []*flight) error {
 	}
 	loaded, err := r.loadMany(ctx, ids)
 	err = backend.Sane(err)
-	var each *idErrors[ID]
+	var each *eachError[ID]
 	if !errors.As(err, &each) {
 		each = nil
 	}

@@ -33,7 +33,7 @@ var refusing = map[string]struct {
 		return client.ConfigSet(ctx, "min-replicas-to-write", "1").Err()
 	}, provider.ErrRefused, false},
 	"READONLY": {func(ctx context.Context, client *redis.Client) error {
-		return client.SlaveOf(ctx, "127.0.0.1", "1").Err()
+		return client.ReplicaOf(ctx, "127.0.0.1", "1").Err()
 	}, provider.ErrReadOnly, false},
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // The demo keeps its promises, on each kind of store and database.
-func TestDemo(t *testing.T) {
+func TestDemo(t *testing.T) { //nolint:tparallel // one part sets the environment
 	t.Run("memory", func(t *testing.T) {
 		if !*update { // what is recorded has the machine for itself
 			t.Parallel()

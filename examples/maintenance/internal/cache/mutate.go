@@ -61,26 +61,31 @@ func (m *Maintenances) mutate(
 		}
 		return change.Maintenance, err
 	}
+	var written service.Change // also if nobody knows whether it was committed
 	change, err := readthrough.Mutate(ctx, m.scope, readthrough.Mutation[service.Change]{
-		Write:      func(ctx context.Context) (service.Change, error) { return m.commit(ctx, write) },
+		Write: func(ctx context.Context) (_ service.Change, err error) {
+			written, err = write(ctx)
+			if err != nil && !errors.Is(err, service.ErrOutcomeUnknown) {
+				err = unchanged{err}
+			}
+			return written, err
+		},
 		Invalidate: targets,
 		Emit:       m.broadcast,
 	})
+	if errors.Is(err, service.ErrOutcomeUnknown) { // what it may have changed is invalidated
+		err = errors.Join(err, m.broadcast(ctx, written))
+	}
 	return change.Maintenance, err
 }
 
-// commit writes. If the outcome of the write is unknown, it invalidates what the
-// write may have changed and signals the clients, and then returns the error.
-func (m *Maintenances) commit(
-	ctx context.Context, write func(context.Context) (service.Change, error),
-) (service.Change, error) {
-	change, err := write(ctx)
-	if errors.Is(err, service.ErrOutcomeUnknown) {
-		_, pending := m.scope.InvalidateTargets(ctx, targets(change))
-		err = errors.Join(err, pending, m.broadcast(ctx, change))
-	}
-	return change, err
-}
+// unchanged is the error of a write that has changed nothing: the service has refused
+// it, or rolled it back. Nothing is invalidated then.
+type unchanged struct{ error }
+
+func (unchanged) Is(target error) bool { return target == readthrough.ErrUnchanged }
+
+func (u unchanged) Unwrap() error { return u.error }
 
 func (m *Maintenances) broadcast(_ context.Context, change service.Change) error {
 	return m.signals.Publish(Updated, Signal{
