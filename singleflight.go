@@ -62,7 +62,7 @@ type flights struct {
 	// live has, for each key, the flights that matter to an invalidation: those that can be joined
 	// and those that fill. The newest is the first of its chain.
 	live map[string]*flight
-	size int // the number of flights in live, for Stats
+	size int // the number of flights that are loading or filling, for Stats
 	// ending has the flights of loads that everybody has left and that have not ended: a reader waits
 	// for the end instead of starting another load. nil until the first.
 	ending  map[string]*flight
@@ -270,8 +270,8 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 		if !i.alone {
 			f.next = g.live[i.key]
 			g.live[i.key] = f
-			g.size++
 		}
+		g.size++
 		c.flights[n], i.flight = f, f
 		n++
 	}
@@ -298,13 +298,11 @@ func (g *flights) removeLocked(f *flight) {
 		} else {
 			g.live[f.key] = f.next
 		}
-		g.size--
 		return
 	}
 	for ; head != nil; head = head.next {
 		if head.next == f {
 			head.next = f.next
-			g.size--
 			return
 		}
 	}
@@ -376,11 +374,15 @@ func (g *flights) land(c *call) {
 // not returned: what it stores may come after any removal, so invalidations still have to know.
 func (g *flights) retireLocked(c *call) {
 	for _, f := range c.flights {
+		if f.fence.phase == phaseClosed {
+			continue // since the call landed
+		}
 		if f.fence.phase == phaseFilling && c.fill == fillSent {
 			f.fence, _ = f.fence.end() // invalidations still wait for it
 			continue
 		}
 		f.fence = f.fence.close()
+		g.size--
 		g.removeLocked(f)
 	}
 }

@@ -320,9 +320,6 @@ func TestHole29OneRefresh(t *testing.T) {
 			b.waitIdle()
 			wantAnswer(t, name+": who loads", first, "v1")
 			wantAnswer(t, name+": who does not", second, "v1")
-			if w.raw(b, name) != "v2" { // seen on a machine with 20 and more busy processes, not explained yet
-				t.Logf("%s: of B: %+v\nof C: %+v", name, b.Stats(), c.Stats())
-			}
 			w.wantRaw(b, name, "v2")
 		}
 	}
