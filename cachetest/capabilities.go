@@ -23,6 +23,7 @@ const (
 	hasHolder
 	hasInspector
 	hasInProcess
+	hasEncoder
 	hasCloser
 )
 
@@ -49,6 +50,8 @@ func capabilitiesOf(store provider.CacheProvider) (set capabilities) {
 	add(hasInspector, ok)
 	_, ok = store.(provider.InProcess)
 	add(hasInProcess, ok)
+	_, ok = store.(provider.Encoder)
+	add(hasEncoder, ok)
 	_, ok = store.(io.Closer)
 	add(hasCloser, ok)
 	return set

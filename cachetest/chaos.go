@@ -53,11 +53,12 @@ type ChaosOptions struct {
 // It is open until Close and closed from then on. Close ends every wait of an
 // injected fault. No request arrives late once Close has returned.
 type Chaos struct {
-	inner innards
-	codec provider.Codec
-	seed  uint64
-	waits bool
-	store provider.CacheProvider
+	inner   innards
+	codec   provider.Codec
+	checker *provider.Checker
+	seed    uint64
+	waits   bool
+	store   provider.CacheProvider
 
 	closing  chan struct{} // closed by Close, under mu
 	injected [numFaults]atomic.Int64
@@ -112,8 +113,11 @@ func NewChaos(store provider.CacheProvider, options ChaosOptions) (*Chaos, error
 	if options.Remote {
 		set &^= hasInProcess
 	}
+	if options.Codec != nil {
+		set |= hasEncoder
+	}
 	c := &Chaos{
-		codec: options.Codec, seed: options.Seed, waits: set&hasInProcess == 0,
+		codec: options.Codec, checker: provider.NewChecker(options.Codec), seed: options.Seed, waits: set&hasInProcess == 0,
 		closing: make(chan struct{}), calls: make(map[uint64]uint64), inner: innards{CacheProvider: store},
 	}
 	c.inner.batcher, _ = store.(provider.Batcher)     //nolint:errcheck // nil without it

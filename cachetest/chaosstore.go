@@ -18,6 +18,9 @@ import (
 // call.
 type chaosStore struct{ chaos *Chaos }
 
+// EncodesValues marks the store and does nothing.
+func (s *chaosStore) EncodesValues() {}
+
 func (s *chaosStore) InProcess() {}
 
 func (s *chaosStore) Close() error {
@@ -240,7 +243,7 @@ func (s *chaosStore) encode(entry provider.Entry) (provider.Entry, error) {
 	if s.chaos.codec == nil || entry.Absent {
 		return entry, nil
 	}
-	encoded, err := provider.Encode(s.chaos.codec, entry.Value)
+	encoded, err := s.chaos.checker.Encode(entry.Value)
 	entry.Value = encoded
 	return entry, err
 }

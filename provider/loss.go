@@ -17,6 +17,8 @@ type LossError struct {
 	// Reason is what happens to it, as a predicate, such as
 	// `has the tag json:"-" and would come back empty`. It has no part of the value.
 	Reason string
+	// Unreadable says that nothing of the value would come back: it cannot be decoded.
+	Unreadable bool
 
 	_ struct{}
 }
@@ -105,7 +107,7 @@ func (c *Checker) compare(v any, encoded Encoded) (err error) {
 	}()
 	back := reflect.New(t)
 	if err := encoded.Decode(back.Interface()); err != nil {
-		loss.Reason = "would not come back: " + err.Error()
+		loss.Reason, loss.Unreadable = "would not come back: "+err.Error(), true
 		return loss
 	}
 	if c.comparer != nil {

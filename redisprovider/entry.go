@@ -36,7 +36,7 @@ func (p *Provider) encodeValue(value any) (encoded provider.Encoded, loss *provi
 	switch {
 	case !errors.As(err, &loss):
 		return encoded, nil, err
-	case p.allowLossy:
+	case p.allowLossy && !loss.Unreadable:
 		return encoded, loss, nil
 	default:
 		return encoded, nil, fmt.Errorf("%w: store a type without it, or set redisprovider.Options.Codec or Options.AllowLossy", loss)

@@ -54,7 +54,8 @@ type Options struct {
 	// AllowLossy stores values although they will not come back as they are, such as
 	// true. Without it, a value of which the codec loses a part is not stored: for
 	// JSON, a field that is unexported or has the tag json:"-", for example. In both
-	// cases the cache reports it once per type. See [provider.Checker].
+	// cases the cache reports it once per type. A value that cannot be decoded at all
+	// is not stored either way. See [provider.Checker].
 	AllowLossy bool
 
 	// MaxValueBytes is the most bytes that an encoded value and its validator may

@@ -179,6 +179,12 @@ func TestAllowLossy(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, n, loads.Load(), "what was put is stored")
 	assert.Len(t, reported.all(), 2, "another type")
+	for range 3 {
+		got, err := readthrough.Wrap(t.Context(), s, "embedded", counted(&loads, owned{&owner{7}, "ada"}))
+		require.NoError(t, err)
+		assert.Equal(t, owned{&owner{7}, "ada"}, got)
+	}
+	assert.Len(t, reported.all(), 3, "what cannot be decoded is not stored")
 
 	assert.NoError(t, p.Set(t.Context(), key("s", "k"), provider.Entry{Value: account{"ada", "secret"}}, time.Hour))
 	_, found, err := p.Get(t.Context(), key("s", "k"))

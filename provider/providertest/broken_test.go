@@ -279,6 +279,15 @@ func brokenValues() []breakage {
 				return entry, found, err
 			}
 		}},
+		// What is stored comes back whole.
+		{name: "what the codec loses is not noticed", encoding: true, cases: in("values/lossy"), apply: func(b *broken) {
+			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
+				if encoded, err := provider.Encode(b.codec, entry.Value); err == nil && !entry.Absent {
+					entry.Value = encoded
+				}
+				return b.reference.Set(ctx, key, entry, ttl)
+			}
+		}},
 		// ErrUnencodable says that a value cannot be encoded.
 		{name: "unencodable values are refused with an odd error", encoding: true, cases: in("values/unencodable"), apply: func(b *broken) {
 			b.set = func(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {

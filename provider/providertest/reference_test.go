@@ -134,7 +134,7 @@ func (r *reference) encode(entry *provider.Entry) error {
 	if r.codec == nil || entry.Absent {
 		return nil
 	}
-	encoded, err := provider.Encode(r.codec, entry.Value)
+	encoded, err := provider.NewChecker(r.codec).Encode(entry.Value)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,11 @@ func valueCases() []testCase {
 			because("A Set whose value cannot be encoded returns an error that matches ErrUnencodable and keeps nothing under the key. The cache then serves the value uncached and does not take it for a failure of the store; the entry that was there before is older than what was loaded."),
 			checkUnencodable,
 		},
+		{
+			"lossy",
+			because("A value of which the codec loses a part is refused with an error that matches ErrLossy, and nothing is kept under the key; or it comes back whole. A hit must return what the load did. A provider.Checker finds such values."),
+			checkLossy,
+		},
 	}
 }
 
@@ -127,6 +132,30 @@ func checkUnencodable(s *session) {
 	}
 	s.set(k("later"), "value", time.Hour)
 	s.want(k("later"), "value")
+}
+
+// partial is a value of which JSON loses a part.
+type partial struct {
+	Kept string
+	Lost string `json:"-"`
+}
+
+func checkLossy(s *session) {
+	key, value := k("key"), partial{Kept: "kept", Lost: "lost"}
+	s.set(key, "what was there before", time.Hour)
+	err := s.store.Set(s.ctx(), key, provider.Entry{Value: value}, time.Hour)
+	switch {
+	case errors.Is(err, provider.ErrLossy):
+		s.wantMiss(key)
+		return
+	case err != nil:
+		s.errorf("Set of a %T: error %v, which does not match ErrLossy", value, err)
+		return
+	}
+	entry, found := s.get(key)
+	if got, ok := as[partial](entry.Value); !found || !ok || got != value {
+		s.errorf("Set of %+v returned nil, but Get finds %+v", value, got)
+	}
 }
 
 // panics is a value that panics when it is encoded.

@@ -38,7 +38,8 @@ const sweep = 8
 
 // Store is a store in a file. It is safe for concurrent use.
 type Store struct {
-	db *bbolt.DB
+	db      *bbolt.DB
+	checker *provider.Checker // encodes values
 	// opened is the origin of the clock of expiries. The clock is monotonic, which
 	// a time in a file that outlives the process could not be.
 	opened time.Time
@@ -67,7 +68,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
-	s := &Store{db: db, opened: time.Now()}
+	s := &Store{db: db, checker: provider.NewChecker(provider.JSON()), opened: time.Now()}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucket(entries)
 		_, err2 := tx.CreateBucket(expiries)
@@ -97,6 +98,9 @@ func (s *Store) Get(ctx context.Context, key provider.Key) (entry provider.Entry
 	return entry, found, err
 }
 
+// EncodesValues implements [provider.Encoder]. It does nothing.
+func (s *Store) EncodesValues() {}
+
 // Set implements [provider.CacheProvider].
 func (s *Store) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 	if err := provider.CheckTTL(ttl); err != nil {
@@ -105,7 +109,7 @@ func (s *Store) Set(ctx context.Context, key provider.Key, entry provider.Entry,
 	r := record{Expires: s.expiry(ttl), Entry: entry, Validator: []byte(entry.Validator)}
 	r.Entry.Value, r.Entry.Validator = nil, ""
 	if !entry.Absent {
-		encoded, err := provider.Encode(provider.JSON(), entry.Value)
+		encoded, err := s.checker.Encode(entry.Value)
 		if err == nil && len(encoded.Data) > maxValue {
 			err = fmt.Errorf("boltstore: %w: %d bytes", provider.ErrTooLarge, len(encoded.Data))
 		}
