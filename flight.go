@@ -121,6 +121,9 @@ type call struct {
 	detached bool
 	// abandoned: the load was cancelled, and its readers were sent away. Never unset.
 	abandoned bool
+	// endsBy is how long readers wait for the end of the load, if it was abandoned. Also read without the
+	// lock, after over was closed.
+	endsBy time.Time
 	// bound ends a load in the background, in a scope without LoadTimeout; nil: none is needed.
 	bound *time.Timer
 	// waiters is the number of readers that wait. The last one to leave cancels the load.
