@@ -399,6 +399,7 @@ func TestWrongNumberOfGrants(t *testing.T) {
 			s := newScope(t, on(store.as(likeShared)), reported.collect())
 			values, err := readthrough.WrapMany(t.Context(), s, []string{"a", "b"}, self, many(newSource(1).load))
 			want(t, "read", values["a"]+values["b"], err, 2)
+			synctest.Wait() // a call tells its user after it has landed
 			errs, _ := reported.all()
 			assert.Len(t, errs, 1, "reported")
 		})

@@ -109,6 +109,7 @@ func TestFlightOfAnotherType(t *testing.T) {
 				assert.ErrorIs(t, i.err, errDatabase, "the reader whose load fails: %v", i.value)
 				i = <-panicking
 				assert.True(t, isPanicWith("boom")(i.err), "the reader whose load panics: %v and error %v", i.value, i.err)
+				synctest.Wait() // a call tells its user after it has landed
 				errs, _ := reported.all()
 				if assert.Len(t, errs, 3, "reported") {
 					assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")
@@ -142,6 +143,7 @@ func TestSecondLookFindsAnotherType(t *testing.T) {
 		want(t, "reader", r.value, r.err, 7)
 		value, err := readthrough.Wrap(t.Context(), s, "k", src.load)
 		want(t, "hit", value, err, 7)
+		synctest.Wait() // a call tells its user after it has landed
 		errs, _ := reported.all()
 		if assert.Len(t, errs, 1, "reported") {
 			assert.ErrorIs(t, errs[0], readthrough.ErrTypeMismatch, "reported")

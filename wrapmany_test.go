@@ -128,6 +128,7 @@ func TestWrapManyIgnoresAndReportsUnexpectedIDs(t *testing.T) {
 			return map[string]int{"a": 1, "x": 8, "y": 9}, nil
 		})
 		wantMany(t, "bulk", values, err, map[string]int{"a": 1})
+		synctest.Wait() // a call tells its user after it has landed
 		errs, ops := reported.all()
 		if assert.Len(t, errs, 1, "reported") {
 			assert.ErrorIs(t, errs[0], readthrough.ErrUnexpectedID, "reported")
