@@ -305,7 +305,7 @@ func (c *call) removeGone(flights []*flight) {
 	if len(gone) == 0 {
 		return
 	}
-	if err := c.scope.backend.Delete(&c.values, c.keys(gone)); err != nil {
+	if _, err := c.scope.backend.Delete(&c.values, c.keys(gone)); err != nil {
 		c.report(opDelete, keyOf(gone), err)
 	}
 }

@@ -167,18 +167,25 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 	for i := range keys {
 		keys[i] = s.key(key(i))
 	}
-	results, err := s.backend.GetMany(ctx, keys)
-	if err != nil {
-		s.reportGet(ctx, "", err)
-	}
+	results := s.backend.GetMany(ctx, keys)
+	var failures causes
 	for i := range results {
-		if results[i].Err == nil {
+		switch err := results[i].Err; {
+		case err == nil:
 			continue
-		}
-		if err == nil || backend.Refused(results[i].Err) {
-			s.reportGet(ctx, keys[i].Name, results[i].Err)
+		case backend.Refused(err):
+			s.reportGet(ctx, keys[i].Name, err)
+		default:
+			failures.add(keys[i].Name, err)
 		}
 		results[i] = provider.Result{}
+	}
+	for i := range failures {
+		key := failures[i].only()
+		if failures[i].keys == n {
+			key = "" // the call as a whole
+		}
+		s.reportGet(ctx, key, failures[i].err)
 	}
 	return results
 }

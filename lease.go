@@ -59,9 +59,10 @@ func (c *call) acquire(ctx context.Context, flights []*flight) {
 	c.ask(ctx, flights)
 	// What cannot be read has to make room for what will be stored. To remove it is always safe.
 	if bad := claimed(flights, claimRemove); len(bad) > 0 {
-		if err := c.scope.backend.Delete(ctx, c.keys(bad)); err != nil {
+		removed, err := c.scope.backend.Delete(ctx, c.keys(bad))
+		if err != nil {
 			c.report(opDelete, keyOf(bad), err)
-			for _, f := range bad {
+			for _, f := range bad[removed:] {
 				f.claim = claimLoad
 			}
 		}
@@ -85,22 +86,25 @@ func (c *call) ask(ctx context.Context, flights []*flight) {
 		return
 	}
 	c.scope.flights.bind(flights) // what is found now is there after this point
-	grants, err := c.grants(ctx, flights)
-	if err != nil {
-		c.reportGet(ctx, keyOf(flights), err)
-		for _, f := range flights {
-			f.claim = claimLoad
-		}
-		return
-	}
+	grants := c.grants(ctx, flights)
+	var failures causes
 	for i, f := range flights {
+		if err := grants[i].Err; err != nil && !backend.Refused(err) {
+			failures.add(f.key, err)
+			f.claim = claimLoad
+			continue
+		}
 		f.claim = c.claim(ctx, f, &grants[i])
+	}
+	for i := range failures {
+		failure := &failures[i]
+		c.reportGet(ctx, failure.only(), failure.err)
 	}
 }
 
 // grants asks the store for entries and leases; for leases on entries that were found, if those are to
 // be replaced.
-func (c *call) grants(ctx context.Context, flights []*flight) ([]provider.Grant, error) {
+func (c *call) grants(ctx context.Context, flights []*flight) []provider.Grant {
 	b, ttl := c.scope.backend, c.scope.leaseTTL()
 	force := c.purpose == toReplace
 	if b.Refresher == nil || !force && !c.scope.options.ages() {
@@ -191,32 +195,31 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 		entry, ttl := c.entry(f)
 		fills[i] = provider.Fill{Lease: *f.lease, Entry: entry, TTL: ttl, Extend: f.outcome.extended}
 	}
-	filled, err := c.scope.backend.Fill(&c.values, fills)
-	if err != nil {
-		c.report(opSet, keyOf(store), err)
-		c.release(store)
-		return 0
-	}
-	return c.filled(store, filled, sent)
+	return c.filled(store, c.scope.backend.Fill(&c.values, fills), sent)
 }
 
 // filled takes the answers of the store to fills of flights, which were sent at sent. It returns how
 // many are confirmed.
 func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (stored int) {
 	var confirmed, failed []*flight
+	var failures causes
 	refused := 0
 	for i, f := range flights {
-		switch {
-		case filled[i].Err != nil:
-			c.report(opSet, f.key, filled[i].Err)
-			if backend.Failed(filled[i].Err) {
-				failed = append(failed, f)
-			}
+		switch err := filled[i].Err; {
+		case err != nil && backend.Refused(err):
+			c.report(opSet, f.key, err)
+		case err != nil:
+			failures.add(f.key, err)
+			failed = append(failed, f)
 		case filled[i].Stored:
 			confirmed = append(confirmed, f)
 		default:
 			refused++
 		}
+	}
+	for i := range failures {
+		failure := &failures[i]
+		c.report(opSet, failure.only(), failure.err)
 	}
 	c.countRefused(refused)
 	c.scope.flights.confirmed(confirmed, sent)

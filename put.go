@@ -110,14 +110,13 @@ func (p *put) lease() {
 	if p.scope.backend.Leaser == nil || f.bypass {
 		return
 	}
-	grants, err := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
-	switch {
-	case err != nil:
-		p.call.reportGet(p.ctx, p.key, err)
-	case grants[0].State == provider.LeaseGranted:
+	grants := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
+	switch grants[0].State {
+	case provider.LeaseGranted:
 		f.lease = &grants[0].Lease
-	case grants[0].State == provider.LeaseFailed:
+	case provider.LeaseFailed:
 		p.call.reportGet(p.ctx, p.key, grants[0].Err)
+	default: // nothing is stored
 	}
 }
 

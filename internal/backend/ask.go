@@ -14,6 +14,12 @@ import (
 // ask calls the store under a deadline, and records what the outcome tells about the store. A panic of
 // the store is an error.
 func ask[R any](ctx context.Context, b *Backend, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
+	return askLeaving(ctx, b, timeout, call, nil)
+}
+
+// askLeaving is ask for a call whose result must not be lost: left gets the result that nobody else
+// gets, since it came after the deadline. left may be nil.
+func askLeaving[R any](ctx context.Context, b *Backend, timeout time.Duration, call func(context.Context) (R, error), left func(R)) (result R, err error) {
 	if b.Local {
 		return try(ctx, b, call)
 	}
@@ -23,7 +29,7 @@ func ask[R any](ctx context.Context, b *Backend, timeout time.Duration, call fun
 	if b.punctual {
 		result, err = try(bounded, b, call)
 	} else {
-		result, err = leavable(bounded, b, call)
+		result, err = leavable(bounded, b, call, left)
 	}
 	if err == errUnanswered { //nolint:errorlint // the one of leavable, not one of the store
 		if err = ctx.Err(); err == nil {
@@ -33,24 +39,28 @@ func ask[R any](ctx context.Context, b *Backend, timeout time.Duration, call fun
 	return result, b.judge(ctx, bounded, conclusive, err)
 }
 
-// leavable makes a call in a goroutine. A call that does not return in time goes on there, as an orphan,
-// and its result is dropped: the error is errUnanswered.
-func leavable[R any](bounded context.Context, b *Backend, call func(context.Context) (R, error)) (R, error) {
+// leavable makes a call in a goroutine. A call that does not return in time goes on there, as an orphan:
+// the error is errUnanswered, and left gets its result, if it is not nil.
+func leavable[R any](bounded context.Context, b *Backend, call func(context.Context) (R, error), left func(R)) (R, error) {
 	type reply struct {
 		result R
 		err    error
 	}
 	replies := make(chan reply, 1)
-	var over atomic.Bool // set by the first of two: the call has returned, the call is an orphan
+	var decided atomic.Bool // set by the first of two: the caller gets the reply, the call is an orphan
 	go func() {
+		r := reply{err: errStoreGoexit} // unless the store returns or panics
 		defer func() {
-			if !over.CompareAndSwap(false, true) {
-				b.orphans.Add(-1)
+			if decided.CompareAndSwap(false, true) {
+				replies <- r
+				return
+			}
+			defer b.orphans.Add(-1)
+			if left != nil {
+				left(r.result)
 			}
 		}()
 		GrowStack(0)
-		r := reply{err: errStoreGoexit} // unless the store returns or panics
-		defer func() { replies <- r }()
 		r.result, r.err = try(bounded, b, call)
 	}()
 	select {
@@ -58,16 +68,13 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 		return r.result, r.err
 	case <-bounded.Done():
 	}
-	if over.CompareAndSwap(false, true) {
+	if decided.CompareAndSwap(false, true) {
 		b.orphans.Add(1)
-	}
-	select {
-	case r := <-replies: // it was there at the same moment
-		return r.result, r.err
-	default:
 		var none R
 		return none, errUnanswered
 	}
+	r := <-replies // it came at the same moment
+	return r.result, r.err
 }
 
 // judge records what the outcome of a call tells about the store, and returns the error for its caller.
@@ -91,8 +98,11 @@ func Bound(ctx context.Context, timeout time.Duration) (bound time.Duration, con
 		return timeout, true
 	}
 	bound = min(timeout, time.Until(deadline)/2)
-	return bound, bound >= timeout/5
+	return bound, bound >= timeout/conclusivePart
 }
+
+// conclusivePart says which part of a timeout a call must have for its end to be conclusive.
+const conclusivePart = 5
 
 // try calls the store and turns a panic into an error.
 func try[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (result R, err error) {
@@ -110,6 +120,8 @@ func (b *Backend) recoverStore(err *error) {
 // read, is well.
 func verdictOn(err error) verdict {
 	switch {
+	case err != nil && isTimeout(err): // whatever was there before the deadline
+		return storeFailed
 	case err == nil,
 		errors.Is(err, provider.ErrUndecodable),
 		errors.Is(err, provider.ErrTooLarge),

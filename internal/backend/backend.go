@@ -63,6 +63,9 @@ type Backend struct {
 	panicked  func(any) error
 	breaker   breaker
 	orphans   atomic.Int64 // calls that the store has not answered although their deadline is over
+
+	// How many items the parts of bulk calls have, by what they do.
+	asking, storing, removing pace
 }
 
 // Config is how a store is called.
@@ -83,6 +86,9 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		DeleteTimeout: c.DeleteTimeout,
 		panicked:      c.Panicked,
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
+		asking:        pace{most: mostAsked},
+		storing:       pace{most: mostAsked},
+		removing:      pace{most: mostRemoved, stops: true},
 	}
 	b.batch, _ = store.(provider.Batcher)
 	b.inspector, _ = store.(provider.Inspector)
