@@ -65,10 +65,12 @@ func (b *Backend) inParts(ctx context.Context, n int, timeout time.Duration, p *
 	}
 	var errs []error
 	over, late := halfTime(ctx), 0
+	var took time.Duration // of the part before
 	for sent < n {
 		limit := timeout
 		if sent > 0 && !over.IsZero() {
-			if limit = min(timeout, time.Until(over)); limit < timeout/conclusivePart {
+			// A part that the caller's deadline cuts off would count as a failure of the store.
+			if limit = min(timeout, time.Until(over)); limit < min(timeout, max(2*took, timeout/conclusivePart)) {
 				return sent, ErrNoTime
 			}
 		}
@@ -77,7 +79,7 @@ func (b *Backend) inParts(ctx context.Context, n int, timeout time.Duration, p *
 		bound, _ := Bound(ctx, limit)
 		began := time.Now()
 		err := request(first, sent, limit)
-		took := time.Since(began)
+		took = time.Since(began)
 		cutOff := isTimeout(err) || took >= bound
 		if err == nil || cutOff {
 			p.adapt(sent-first, took, bound, cutOff)
