@@ -18,8 +18,8 @@ import (
 // [provider.Refresher], [provider.Holder] and [provider.Punctual]. Errors name the
 // Redis key that they concern, and wrap the error of the client.
 //
-// All fields but the last three are written by New and only read after that. gather
-// and rebuilds have their own locks. closed is set once, by [Provider.Close], which
+// All fields but the last four are written by New and only read after that. gather,
+// rebuilds and abandoned have their own locks. closed is set once, by [Provider.Close], which
 // also ends the rebuilds. The client belongs to the caller.
 type Provider struct {
 	deployment
@@ -36,9 +36,10 @@ type Provider struct {
 	waitTimeout   time.Duration
 	scripts       scripts
 
-	gather   gather
-	rebuilds rebuilds
-	closed   atomic.Bool
+	gather    gather
+	rebuilds  rebuilds
+	abandoned abandoned
+	closed    atomic.Bool
 }
 
 var (
