@@ -159,6 +159,8 @@ func (c *call) replace(f *flight, entry *provider.Entry) {
 // load runs the load function for flights. With last, it completes the call.
 func (c *call) load(flights []*flight, last bool) {
 	s := c.scope
+	c.renewal = c.keepLeases(flights)
+	defer c.renewal.stop()
 	err := s.graph.Enter(c.ctx, &c.node)
 	// What is loaded was in the source after this point.
 	wanted := s.flights.load(c, flights, s.backend.Leaser != nil)

@@ -47,6 +47,8 @@ type call struct {
 	began    time.Time // when that load began
 	ran      bool      // the load function was run
 	returned bool      // the goroutine came to its end: no panic, no Goexit
+	leased   time.Time // when the call asked for its leases; zero: it did not
+	renewal  *renewal  // of its leases, while it loads and fills; nil: there is none
 	notices  []notice  // what the user is told after the call has landed
 	// loadCtx is what the load function gets: ctx, or what the observer has made of it.
 	loadCtx context.Context //nolint:containedctx // the notices need it

@@ -66,6 +66,8 @@ type keyspace struct {
 	reads     sync.Pool   // of *one, for reads of one key
 	scratches sync.Pool   // of *scratch, for bulk reads
 	retrying  atomic.Bool // a goroutine retries what is pending
+	// toldOfLost says that the user was told of a load that took longer than its lease.
+	toldOfLost atomic.Bool
 }
 
 // init makes s the keyspace of a new scope.

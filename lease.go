@@ -30,6 +30,7 @@ func (c *call) loadLeased(ctx context.Context) {
 	_, asked := c.split()
 	asking, cancel := c.untilReaderDeadline(ctx)
 	defer cancel()
+	c.leased = time.Now()
 	c.acquire(asking, asked)
 	ready := filter(c.flights, func(f *flight) bool { return f.bypass || f.claim == claimLoad })
 	busy := claimed(asked, claimBusy)
@@ -43,6 +44,7 @@ func (c *call) loadLeased(ctx context.Context) {
 		c.backOff(busy)
 		return
 	}
+	c.leased = time.Now()
 	if ready = c.await(asking, busy); len(ready) > 0 {
 		c.load(ready, true)
 	}
@@ -221,7 +223,11 @@ func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (st
 		failure := &failures[i]
 		c.report(opSet, failure.only(), failure.err)
 	}
-	c.countRefused(refused)
+	if refused > 0 && c.leasesAreOver() {
+		c.countLost(refused)
+	} else {
+		c.countRefused(refused)
+	}
 	c.scope.flights.confirmed(confirmed, sent)
 	c.release(failed)
 	return len(confirmed)

@@ -108,46 +108,46 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 	case 16:
 		return struct {
 			provider.CacheProvider
-			provider.Inspector
+			provider.Renewer
 		}{s, s}
 	case 17:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 18:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 19:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 20:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 21:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 22:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 23:
 		return struct {
@@ -155,27 +155,27 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 24:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 25:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 26:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 27:
 		return struct {
@@ -183,14 +183,14 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 28:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 29:
 		return struct {
@@ -198,7 +198,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 30:
 		return struct {
@@ -206,7 +206,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 31:
 		return struct {
@@ -215,51 +215,51 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s, s}
 	case 32:
 		return struct {
 			provider.CacheProvider
-			inProcess
+			provider.Inspector
 		}{s, s}
 	case 33:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 34:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 35:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 36:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 37:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 38:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 39:
 		return struct {
@@ -267,27 +267,27 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 40:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 41:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 42:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 43:
 		return struct {
@@ -295,14 +295,14 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 44:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 45:
 		return struct {
@@ -310,7 +310,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 46:
 		return struct {
@@ -318,7 +318,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 47:
 		return struct {
@@ -327,58 +327,58 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s, s}
 	case 48:
 		return struct {
 			provider.CacheProvider
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s}
 	case 49:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 50:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 51:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 52:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 53:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 54:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 55:
 		return struct {
@@ -386,31 +386,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 56:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 57:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 58:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 59:
 		return struct {
@@ -418,16 +418,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 60:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 61:
 		return struct {
@@ -435,8 +435,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 62:
 		return struct {
@@ -444,8 +444,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 63:
 		return struct {
@@ -454,52 +454,52 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s, s}
 	case 64:
 		return struct {
 			provider.CacheProvider
-			io.Closer
+			inProcess
 		}{s, s}
 	case 65:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			io.Closer
+			inProcess
 		}{s, s, s}
 	case 66:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			io.Closer
+			inProcess
 		}{s, s, s}
 	case 67:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			io.Closer
+			inProcess
 		}{s, s, s, s}
 	case 68:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			io.Closer
+			inProcess
 		}{s, s, s}
 	case 69:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			io.Closer
+			inProcess
 		}{s, s, s, s}
 	case 70:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			io.Closer
+			inProcess
 		}{s, s, s, s}
 	case 71:
 		return struct {
@@ -507,27 +507,27 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			io.Closer
+			inProcess
 		}{s, s, s, s, s}
 	case 72:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s}
 	case 73:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s, s}
 	case 74:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s, s}
 	case 75:
 		return struct {
@@ -535,14 +535,14 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s, s, s}
 	case 76:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s, s}
 	case 77:
 		return struct {
@@ -550,7 +550,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s, s, s}
 	case 78:
 		return struct {
@@ -558,7 +558,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s, s, s}
 	case 79:
 		return struct {
@@ -567,58 +567,58 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 80:
 		return struct {
 			provider.CacheProvider
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s}
 	case 81:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 82:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 83:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 84:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 85:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 86:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 87:
 		return struct {
@@ -626,31 +626,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 88:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 89:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 90:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 91:
 		return struct {
@@ -658,16 +658,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 92:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 93:
 		return struct {
@@ -675,8 +675,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 94:
 		return struct {
@@ -684,8 +684,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 95:
 		return struct {
@@ -694,59 +694,59 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s, s}
 	case 96:
 		return struct {
 			provider.CacheProvider
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s}
 	case 97:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s}
 	case 98:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s}
 	case 99:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 100:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s}
 	case 101:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 102:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 103:
 		return struct {
@@ -754,31 +754,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 104:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s}
 	case 105:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 106:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 107:
 		return struct {
@@ -786,16 +786,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 108:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 109:
 		return struct {
@@ -803,8 +803,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 110:
 		return struct {
@@ -812,8 +812,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 111:
 		return struct {
@@ -822,66 +822,66 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 112:
 		return struct {
 			provider.CacheProvider
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s}
 	case 113:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 114:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 115:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 116:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 117:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 118:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 119:
 		return struct {
@@ -889,35 +889,35 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 120:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s}
 	case 121:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 122:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 123:
 		return struct {
@@ -925,11 +925,939 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+		}{s, s, s, s, s, s, s}
+	case 124:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+		}{s, s, s, s, s, s}
+	case 125:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+		}{s, s, s, s, s, s, s}
+	case 126:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+		}{s, s, s, s, s, s, s}
+	case 127:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+		}{s, s, s, s, s, s, s, s}
+	case 128:
+		return struct {
+			provider.CacheProvider
+			io.Closer
+		}{s, s}
+	case 129:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			io.Closer
+		}{s, s, s}
+	case 130:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			io.Closer
+		}{s, s, s}
+	case 131:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			io.Closer
+		}{s, s, s, s}
+	case 132:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			io.Closer
+		}{s, s, s}
+	case 133:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			io.Closer
+		}{s, s, s, s}
+	case 134:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			io.Closer
+		}{s, s, s, s}
+	case 135:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			io.Closer
+		}{s, s, s, s, s}
+	case 136:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			io.Closer
+		}{s, s, s}
+	case 137:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s}
+	case 138:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			io.Closer
+		}{s, s, s, s}
+	case 139:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s}
+	case 140:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s}
+	case 141:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s}
+	case 142:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s}
+	case 143:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 144:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			io.Closer
+		}{s, s, s}
+	case 145:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 146:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 147:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 148:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 149:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 150:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 151:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 152:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 153:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 154:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 155:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 156:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 157:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 158:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 159:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 160:
+		return struct {
+			provider.CacheProvider
+			provider.Inspector
+			io.Closer
+		}{s, s, s}
+	case 161:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 162:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 163:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 164:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 165:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 166:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 167:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 168:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 169:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 170:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 171:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 172:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 173:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 174:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 175:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 176:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 177:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 178:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 179:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 180:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 181:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 182:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 183:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 184:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 185:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 186:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 187:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 188:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 189:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 190:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 191:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 192:
+		return struct {
+			provider.CacheProvider
+			inProcess
+			io.Closer
+		}{s, s, s}
+	case 193:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 194:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 195:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 196:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 197:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 198:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 199:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 200:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 201:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 202:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 203:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 204:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 205:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 206:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 207:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 208:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 209:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 210:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 211:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 212:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 213:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 214:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 215:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 216:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 217:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 218:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 219:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 220:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 221:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 222:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 223:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 224:
+		return struct {
+			provider.CacheProvider
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 225:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 226:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 227:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 228:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 229:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 230:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 231:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
 			provider.Inspector
 			inProcess
 			io.Closer
 		}{s, s, s, s, s, s, s}
-	case 124:
+	case 232:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 233:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 234:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 235:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 236:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
@@ -938,7 +1866,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			inProcess
 			io.Closer
 		}{s, s, s, s, s, s}
-	case 125:
+	case 237:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
@@ -948,7 +1876,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			inProcess
 			io.Closer
 		}{s, s, s, s, s, s, s}
-	case 126:
+	case 238:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
@@ -958,7 +1886,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			inProcess
 			io.Closer
 		}{s, s, s, s, s, s, s}
-	case 127:
+	case 239:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
@@ -969,6 +1897,166 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			inProcess
 			io.Closer
 		}{s, s, s, s, s, s, s, s}
+	case 240:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 241:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 242:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 243:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 244:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 245:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 246:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 247:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 248:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 249:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 250:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 251:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 252:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 253:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 254:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 255:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
 	default:
 		return nil // there is no other set
 	}

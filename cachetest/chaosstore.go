@@ -201,6 +201,26 @@ func (s *chaosStore) Release(ctx context.Context, leases []provider.Lease) error
 	return errors.Join(err, partial)
 }
 
+func (s *chaosStore) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
+	leases = slices.Clone(leases)
+	keys := make([]provider.Key, len(leases))
+	for i := range leases {
+		keys[i] = leases[i].Key
+	}
+	p := s.chaos.plan(OpRenew, keys...)
+	asked, partial := pick(p, leases)
+	done, err := run(ctx, p, func(ctx context.Context) ([]bool, error) {
+		return s.chaos.inner.renewer.Renew(ctx, at(leases, asked), ttl)
+	})
+	renewed := make([]bool, len(leases))
+	if len(done) == len(asked) {
+		for n, i := range asked {
+			renewed[i] = done[n]
+		}
+	}
+	return renewed, errors.Join(err, partial)
+}
+
 func (s *chaosStore) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
 	targets = clone(targets)
 	_, err := run(ctx, s.chaos.plan(OpHold, first(targets)...), func(ctx context.Context) (struct{}, error) {

@@ -246,6 +246,35 @@ func (p *Provider) releaseCall(l provider.Lease) call {
 	}
 }
 
+// Renew implements [provider.Renewer]: one script per lease, all in one round trip.
+func (p *Provider) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
+	renewed := make([]bool, len(leases))
+	if err := p.usable(); err != nil {
+		return renewed, err
+	}
+	if err := provider.CheckTTL(ttl); err != nil {
+		return renewed, fmt.Errorf("redisprovider: renew: %w", err)
+	}
+	px, _ := pxOf(min(ttl, maxTTL))
+	answers := p.run(ctx, len(leases), func(i int) call {
+		b, name := p.bucketOf(leases[i].Key), leases[i].Key.Name
+		return call{
+			script: p.scripts.renew,
+			keys:   p.scriptKeys(b, b.value(name), b.index()),
+			args:   []any{name, p.bound(leaseFrame(leases[i].Token)), px},
+		}
+	})
+	var failures failureGroups
+	for i, answer := range answers {
+		n, err := answer.Int()
+		if err != nil {
+			failures.add(p.keyOf(leases[i].Key), err)
+		}
+		renewed[i] = err == nil && n == 1
+	}
+	return renewed, errors.Join(failures.errors("renew")...)
+}
+
 // newToken returns a token of 32 bytes of text. No other transmission has it.
 func newToken() string {
 	const hex = "0123456789abcdef"

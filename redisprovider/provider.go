@@ -15,7 +15,7 @@ import (
 
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Leaser],
-// [provider.Refresher], [provider.Holder] and [provider.Punctual]. Errors name the
+// [provider.Refresher], [provider.Renewer], [provider.Holder] and [provider.Punctual]. Errors name the
 // Redis key that they concern, and wrap the error of the client.
 //
 // All fields but the last four are written by New and only read after that. gather,
@@ -47,6 +47,7 @@ var (
 	_ provider.Batcher       = (*Provider)(nil)
 	_ provider.Leaser        = (*Provider)(nil)
 	_ provider.Refresher     = (*Provider)(nil)
+	_ provider.Renewer       = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
 	_ provider.Punctual      = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)

@@ -45,6 +45,7 @@ type Backend struct {
 	Closer    io.Closer            // nil: there is nothing to close
 	Leaser    provider.Leaser      // nil: fills are fenced in this process only
 	Refresher provider.Refresher   // nil: a key that holds an entry cannot be leased
+	Renewer   provider.Renewer     // nil: a lease ends with its TTL, however long its load takes
 	Holder    provider.Holder      // nil: keys cannot be held
 	Local     bool                 // the store is in the process
 
@@ -99,6 +100,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	if leaser, ok := store.(provider.Leaser); ok {
 		b.Leaser = leaser
 		b.Refresher, _ = store.(provider.Refresher)
+		b.Renewer, _ = store.(provider.Renewer)
 		b.Holder, _ = store.(provider.Holder)
 	}
 	if _, b.Local = store.(provider.InProcess); b.Local {

@@ -130,6 +130,27 @@ func (b *Backend) Release(ctx context.Context, leases []provider.Lease) error {
 	return err
 }
 
+// Renew asks the store to have leases end after ttl from now. It reports for each whether its key still
+// holds it; with an error, only what is true counts.
+func (b *Backend) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
+	all := make([]bool, len(leases))
+	_, err := b.inParts(ctx, len(leases), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
+		if err := b.Admit(); err != nil {
+			return err
+		}
+		renewed, err := ask(ctx, b, timeout, func(ctx context.Context) ([]bool, error) {
+			renewed, err := b.Renewer.Renew(ctx, leases[first:end:end], ttl)
+			if err == nil && len(renewed) != end-first {
+				err = fmt.Errorf("readthrough: the store returned %d answers for %d renewals", len(renewed), end-first)
+			}
+			return renewed, err
+		})
+		copy(all[first:end], renewed)
+		return err
+	})
+	return all, err
+}
+
 // Hold asks the store to hold targets, whether the breaker is open or not: the caller has asked Admit,
 // or has to know. It returns how many keys of targets are held, from the first on; if the error is nil,
 // the prefixes are, too.
