@@ -205,7 +205,7 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (stored int) {
 	var confirmed, failed []*flight
 	var failures causes
-	refused := 0
+	refused, lost := 0, 0
 	for i, f := range flights {
 		switch err := filled[i].Err; {
 		case err != nil && backend.Refused(err):
@@ -215,6 +215,8 @@ func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (st
 			failed = append(failed, f)
 		case filled[i].Stored:
 			confirmed = append(confirmed, f)
+		case c.isLeaseOver(f):
+			lost++
 		default:
 			refused++
 		}
@@ -223,11 +225,8 @@ func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (st
 		failure := &failures[i]
 		c.report(opSet, failure.only(), failure.err)
 	}
-	if refused > 0 && c.leasesAreOver() {
-		c.countLost(refused)
-	} else {
-		c.countRefused(refused)
-	}
+	c.countRefused(refused)
+	c.countLost(lost)
 	c.scope.flights.confirmed(confirmed, sent)
 	c.release(failed)
 	return len(confirmed)

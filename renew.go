@@ -28,6 +28,8 @@ type renewal struct {
 	mu      sync.Mutex // guards following
 	flights []*flight  // whose leases are renewed
 	since   time.Time  // all of them last at least a TTL from then on, unless they are removed
+	// removed are those that were removed before they had ended.
+	removed map[*flight]struct{}
 	timer   *time.Timer
 	over    bool
 }
@@ -54,13 +56,6 @@ func (r *renewal) stop() {
 	r.over = true
 	r.timer.Stop()
 	r.call.leased = r.since
-}
-
-// lastingSince returns since when the leases last a TTL.
-func (r *renewal) lastingSince() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.since
 }
 
 // leases returns the leases that are to be renewed; none if nobody wants that any more.
@@ -91,23 +86,40 @@ func (r *renewal) renew() {
 		return
 	}
 	if err == nil {
+		r.keepLocked(renewed, time.Since(r.since) < r.ttl)
 		r.since = sent
-		kept := r.flights[:0:0]
-		for i, f := range r.flights {
-			if renewed[i] { // the others were removed, or have ended
-				kept = append(kept, f)
-			}
-		}
-		r.flights = kept
 	}
 	r.timer.Reset(r.ttl / renewalsPerTTL)
 }
 
-// leasesAreOver reports whether the leases of the call may have ended by themselves.
-func (c *call) leasesAreOver() bool {
+// keepLocked drops the leases that were not renewed. If it was in time, they were removed; otherwise they
+// may have ended.
+func (r *renewal) keepLocked(renewed []bool, inTime bool) {
+	var kept []*flight
+	for i, f := range r.flights {
+		switch {
+		case renewed[i]:
+			kept = append(kept, f)
+		case inTime:
+			if r.removed == nil {
+				r.removed = make(map[*flight]struct{})
+			}
+			r.removed[f] = struct{}{}
+		}
+	}
+	r.flights = kept
+}
+
+// isLeaseOver reports whether the lease of f, whose fill was refused, may have ended by itself.
+func (c *call) isLeaseOver(f *flight) bool {
 	since := c.leased
-	if c.renewal != nil {
-		since = c.renewal.lastingSince()
+	if r := c.renewal; r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if _, ok := r.removed[f]; ok {
+			return false
+		}
+		since = r.since
 	}
 	return time.Since(since) >= c.scope.leaseTTL()
 }
