@@ -187,6 +187,20 @@ type notice struct {
 	err     *OpError
 }
 
+// renewal renews the leases of a load.
+type renewal struct {
+	call *call
+	ttl  time.Duration
+
+	mu      sync.Mutex // guards following
+	flights []*flight  // whose leases are renewed
+	since   time.Time  // all of them last at least a TTL from then on, unless they are removed
+	// removed are those that were removed before they had ended.
+	removed map[*flight]struct{}
+	timer   *time.Timer
+	over    bool
+}
+
 // newCall makes a call with n flights, which are to be filled in. With one flight, all of it is one
 // piece of memory.
 func newCall(n int) (c *call, flights []flight) {

@@ -2,7 +2,6 @@ package readthrough
 
 import (
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -19,20 +18,6 @@ import (
 
 // renewalsPerTTL is how often a lease is renewed in its TTL: two renewals may fail.
 const renewalsPerTTL = 3
-
-// renewal renews the leases of a load.
-type renewal struct {
-	call *call
-	ttl  time.Duration
-
-	mu      sync.Mutex // guards following
-	flights []*flight  // whose leases are renewed
-	since   time.Time  // all of them last at least a TTL from then on, unless they are removed
-	// removed are those that were removed before they had ended.
-	removed map[*flight]struct{}
-	timer   *time.Timer
-	over    bool
-}
 
 // keepLeases begins to renew the leases of flights. It returns nil if there is nothing to renew.
 func (c *call) keepLeases(flights []*flight) *renewal {

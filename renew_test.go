@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,7 +15,7 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// renewingStore is a leaseStore that renews leases.
+// renewingStore is a leaseStore that counts renewals.
 type renewingStore struct {
 	*leaseStore
 
@@ -27,6 +28,10 @@ func newRenewingStore() *renewingStore {
 
 func (s *renewingStore) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
 	s.renewals.Add(1)
+	return s.leaseStore.Renew(ctx, leases, ttl)
+}
+
+func (s *leaseStore) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
 	renewed := make([]bool, len(leases))
 	err := s.network.send(ctx, func() {
 		s.mu.Lock()
@@ -45,7 +50,14 @@ func (s *renewingStore) Renew(ctx context.Context, leases []provider.Lease, ttl 
 			s.slots[lease.Key] = got
 		}
 	})
-	return renewed, err
+	return slices.Clone(renewed), err
+}
+
+// withoutRenewals is a store that does not renew leases.
+type withoutRenewals struct {
+	provider.CacheProvider
+	provider.Leaser
+	provider.Refresher
 }
 
 const briefLease = time.Second
@@ -137,7 +149,7 @@ func TestLoadsLongerThanTheirLeasesAreCountedApart(t *testing.T) {
 			t.Run(what, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					renewing := newRenewingStore()
-					var store provider.CacheProvider = renewing.leaseStore
+					var store provider.CacheProvider = withoutRenewals{renewing, renewing, renewing}
 					if renews {
 						store = &failingRenewals{renewing}
 					}

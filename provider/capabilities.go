@@ -58,6 +58,17 @@ type Punctual interface {
 	Punctual() bool
 }
 
+// Encoder is the capability of a store outside the process to encode the value of an entry
+// before the entry is stored. The cache then encodes outside of the deadline of the call,
+// and gives the call more time for large values: a value of 8 MiB does not count as a
+// failure of the store because it takes long to encode or to send.
+type Encoder interface {
+	// Encode returns entry with an [Encoded] as its Value, which Set, SetMany and Fill then
+	// take as it is. An entry that is Absent comes back unchanged. With an error, the cache
+	// gives the entry to the store as it was, which then refuses it.
+	Encode(entry Entry) (Entry, error)
+}
+
 // ValueGetter is the capability of an [InProcess] store to return a value without the
 // rest of its entry. It exists for speed: most reads are hits that need only the value,
 // and an [Entry] is a large struct.

@@ -12,6 +12,8 @@
 //     Without it, a hit takes twice as long.
 //   - [Punctual]: calls end at their deadline. Without it, each call gets a
 //     goroutine.
+//   - [Encoder]: values are encoded before their entries are stored. Without it,
+//     encoding takes its time from the deadline of the call.
 //   - [Leaser]: leases, which fence fills against the invalidations of other
 //     processes. Without it, a shared store keeps the guarantees of the cache in
 //     each process for the invalidations of that process only.

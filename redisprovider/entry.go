@@ -7,6 +7,19 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
+// Encode implements [provider.Encoder].
+func (p *Provider) Encode(entry provider.Entry) (provider.Entry, error) {
+	if entry.Absent {
+		return entry, nil
+	}
+	encoded, err := provider.Encode(p.codec, entry.Value)
+	if err != nil {
+		return entry, err
+	}
+	entry.Value = encoded
+	return entry, nil
+}
+
 // encode returns the frame of entry for a script. The error matches
 // [provider.ErrUnencodable] or [provider.ErrTooLarge].
 func (p *Provider) encode(entry provider.Entry) ([]byte, error) {

@@ -14,13 +14,14 @@ import (
 )
 
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
-// use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Leaser],
-// [provider.Refresher], [provider.Renewer], [provider.Holder] and [provider.Punctual]. Errors name the
-// Redis key that they concern, and wrap the error of the client.
+// use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder],
+// [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder] and
+// [provider.Punctual]. Errors name the Redis key that they concern, and wrap the error
+// of the client.
 //
 // All fields but the last four are written by New and only read after that. gather,
-// rebuilds and abandoned have their own locks. closed is set once, by [Provider.Close], which
-// also ends the rebuilds. The client belongs to the caller.
+// rebuilds and abandoned have their own locks. closed is set once, by
+// [Provider.Close], which also ends the rebuilds. The client belongs to the caller.
 type Provider struct {
 	deployment
 
@@ -45,6 +46,7 @@ type Provider struct {
 var (
 	_ provider.CacheProvider = (*Provider)(nil)
 	_ provider.Batcher       = (*Provider)(nil)
+	_ provider.Encoder       = (*Provider)(nil)
 	_ provider.Leaser        = (*Provider)(nil)
 	_ provider.Refresher     = (*Provider)(nil)
 	_ provider.Renewer       = (*Provider)(nil)

@@ -59,6 +59,7 @@ type Backend struct {
 
 	store     provider.CacheProvider
 	batch     provider.Batcher   // nil: entries are asked for one at a time
+	encoder   provider.Encoder   // nil: entries are encoded while they are stored
 	inspector provider.Inspector // nil: the store cannot be inspected
 	punctual  bool               // calls end at their deadline
 	panicked  func(any) error
@@ -92,6 +93,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		removing:      pace{most: mostRemoved, stops: true},
 	}
 	b.batch, _ = store.(provider.Batcher)
+	b.encoder, _ = store.(provider.Encoder)
 	b.inspector, _ = store.(provider.Inspector)
 	b.Closer, _ = store.(io.Closer)
 	if punctual, ok := store.(provider.Punctual); ok {

@@ -82,10 +82,17 @@ func (b *Backend) giveBack(ctx context.Context, grants []provider.Grant) {
 	}
 }
 
-// Fill asks the store to keep entries under their leases. It returns an answer for each of them.
+// Fill asks the store to keep entries under their leases. It returns an answer for each of them. It may
+// replace the values of fills by encoded ones.
 func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) []provider.Filled {
 	all := make([]provider.Filled, len(fills))
-	sent, err := b.inParts(ctx, len(fills), b.ReadTimeout, &b.storing, func(first, end int, timeout time.Duration) error {
+	cut := b.cutBySize(func(i int) *provider.Entry {
+		if fills[i].Extend {
+			return nil
+		}
+		return &fills[i].Entry
+	})
+	sent, err := b.inSizedParts(ctx, len(fills), b.ReadTimeout, &b.storing, cut, func(first, end int, timeout time.Duration) error {
 		filled, err := b.fillPart(ctx, timeout, fills[first:end:end])
 		for i := range end - first {
 			if err != nil { // nothing is confirmed

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // A bulk call is sent in parts. These are its invariants:
@@ -26,7 +28,50 @@ const (
 	lateParts   = 3    // parts that the deadline may cut off before the call ends
 	shrinkBy    = 16   // how much smaller a part is after one that was cut off
 	quickPart   = 4    // a part that took less than this fraction of its deadline may grow
+
+	mostBytes     = 4 << 20  // encoded values of a part that stores, unless one value has more
+	leastByteRate = 10 << 20 // bytes a second: a slower store counts as one that does not answer
 )
+
+// timeFor returns how much longer than others a request with so many bytes of values may take.
+func timeFor(size int) time.Duration {
+	return time.Duration(size) * (time.Second / leastByteRate)
+}
+
+// cutBySize returns the cutter of items with entries. It encodes the values in their place, before the
+// deadline of their request begins to count. A value that cannot be encoded stays as it is: the store
+// refuses it. entry returns the entry of an item; nil: there is nothing to encode.
+func (b *Backend) cutBySize(entry func(i int) *provider.Entry) cutter {
+	if b.encoder == nil {
+		return nil
+	}
+	return func(first, end int) (cutEnd, size int) {
+		for i := first; i < end; i++ {
+			if size >= mostBytes {
+				return i, size
+			}
+			if e := entry(i); e != nil {
+				size += b.encode(e)
+			}
+		}
+		return end, size
+	}
+}
+
+// encode replaces the value of an entry by an encoded one, and returns its size.
+func (b *Backend) encode(entry *provider.Entry) (size int) {
+	var err error
+	defer b.recoverStore(&err)
+	encoded, err := b.encoder.Encode(*entry)
+	if err != nil {
+		return 0
+	}
+	*entry = encoded
+	if value, ok := encoded.Value.(provider.Encoded); ok {
+		size = len(value.Data)
+	}
+	return size
+}
 
 // errLate is the error of items that were not sent, because the store was too slow for those before.
 var errLate = fmt.Errorf("readthrough: the store is too slow for a bulk call: %w", context.DeadlineExceeded)
@@ -60,6 +105,16 @@ func (p *pace) adapt(n int, took, bound time.Duration, late bool) {
 // within a timeout. The result is how many items were sent, and the error of those that were not; if all
 // were sent, the errors of the parts.
 func (b *Backend) inParts(ctx context.Context, n int, timeout time.Duration, p *pace, request func(first, end int, timeout time.Duration) error) (sent int, err error) {
+	return b.inSizedParts(ctx, n, timeout, p, nil, request)
+}
+
+// cutter prepares the items of a part from first on. It returns how far the part may go, at most to end
+// and at least to the next item, and how many bytes it has.
+type cutter func(first, end int) (cutEnd, size int)
+
+// inSizedParts is inParts for items whose sizes cut knows; nil: nobody does. A part with many bytes gets
+// more time.
+func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration, p *pace, cut cutter, request func(first, end int, timeout time.Duration) error) (sent int, err error) {
 	if b.Local {
 		return n, request(0, n, timeout)
 	}
@@ -76,6 +131,11 @@ func (b *Backend) inParts(ctx context.Context, n int, timeout time.Duration, p *
 		}
 		first := sent
 		sent = min(n, first+p.next())
+		if cut != nil {
+			var size int
+			sent, size = cut(first, sent)
+			limit += timeFor(size)
+		}
 		bound, _ := Bound(ctx, limit)
 		began := time.Now()
 		err := request(first, sent, limit)

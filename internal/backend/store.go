@@ -156,7 +156,7 @@ func (s *setting) done() {
 	}
 }
 
-// Set asks the store to keep items. If the store is not in the process, it tells filler when the store
+// Set asks the store to keep items, whose values it may replace by encoded ones. If the store is not in the process, it tells filler when the store
 // has returned.
 func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler) error {
 	if b.Local {
@@ -165,7 +165,8 @@ func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler)
 	s := &setting{filler: filler}
 	s.left.Store(1)
 	defer s.done()
-	_, err := b.inParts(ctx, len(items), b.ReadTimeout, &b.storing, func(first, end int, timeout time.Duration) error {
+	cut := b.cutBySize(func(i int) *provider.Entry { return &items[i].Entry })
+	_, err := b.inSizedParts(ctx, len(items), b.ReadTimeout, &b.storing, cut, func(first, end int, timeout time.Duration) error {
 		if err := b.Admit(); err != nil {
 			return err
 		}
