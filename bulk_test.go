@@ -158,6 +158,7 @@ func TestManyKeysWithOneErrorAreOneReport(t *testing.T) {
 // erringStore answers a bulk read with errors, and keeps nothing.
 type erringStore struct {
 	provider.CacheProvider
+
 	errs []error
 }
 

@@ -159,7 +159,7 @@ func (c *call) replace(f *flight, entry *provider.Entry) {
 // load runs the load function for flights. With last, it completes the call.
 func (c *call) load(flights []*flight, last bool) {
 	s := c.scope
-	c.renewal = c.keepLeases(flights)
+	c.renewal.begin(flights)
 	defer c.renewal.stop()
 	err := s.graph.Enter(c.ctx, &c.node)
 	// What is loaded was in the source after this point.

@@ -21,6 +21,9 @@ type call struct {
 	flights []*flight // the keys of the call
 	itself  [1]*call  // the list of the call alone
 	purpose purpose
+	// recheck says that the store has to be asked again before the load: some flight has stored
+	// something since the reader missed, or what is stored is to be replaced.
+	recheck bool
 	ctx     context.Context //nolint:containedctx // of the load: has to be cancelled, and asked for its cause
 	cancel  context.CancelCauseFunc
 	values  loadValues // the context of the first reader without its end; has the call as a value
@@ -29,9 +32,6 @@ type call struct {
 	over    <-chan struct{}
 	created time.Time  // when the call was made; zero: nobody asks
 	node    limit.Node // in the wait-for graph, with the place among the loads of the scope
-	// recheck says that the store has to be asked again before the load: some flight has stored
-	// something since the reader missed, or what is stored is to be replaced.
-	recheck bool
 
 	// The following are set by the reader that made the call, before it starts the goroutine. Only the
 	// goroutine reads them.
@@ -47,8 +47,7 @@ type call struct {
 	began    time.Time // when that load began
 	ran      bool      // the load function was run
 	returned bool      // the goroutine came to its end: no panic, no Goexit
-	leased   time.Time // when the call asked for its leases; zero: it did not
-	renewal  *renewal  // of its leases, while it loads and fills; nil: there is none
+	renewal  *renewal  // of the leases that it asked for last; nil: it has not asked
 	notices  []notice  // what the user is told after the call has landed
 	// loadCtx is what the load function gets: ctx, or what the observer has made of it.
 	loadCtx context.Context //nolint:containedctx // the notices need it
@@ -187,7 +186,7 @@ type notice struct {
 	err     *OpError
 }
 
-// renewal renews the leases of a load.
+// renewal is what a call knows of the time of its leases. It renews them while the call loads and fills.
 type renewal struct {
 	call *call
 	ttl  time.Duration
@@ -197,7 +196,7 @@ type renewal struct {
 	since   time.Time  // all of them last at least a TTL from then on, unless they are removed
 	// removed are those that were removed before they had ended.
 	removed map[*flight]struct{}
-	timer   *time.Timer
+	timer   *time.Timer // nil: nothing is renewed
 	over    bool
 }
 

@@ -30,7 +30,7 @@ func (c *call) loadLeased(ctx context.Context) {
 	_, asked := c.split()
 	asking, cancel := c.untilReaderDeadline(ctx)
 	defer cancel()
-	c.leased = time.Now()
+	c.asksForLeases()
 	c.acquire(asking, asked)
 	ready := filter(c.flights, func(f *flight) bool { return f.bypass || f.claim == claimLoad })
 	busy := claimed(asked, claimBusy)
@@ -44,7 +44,7 @@ func (c *call) loadLeased(ctx context.Context) {
 		c.backOff(busy)
 		return
 	}
-	c.leased = time.Now()
+	c.asksForLeases()
 	if ready = c.await(asking, busy); len(ready) > 0 {
 		c.load(ready, true)
 	}
@@ -215,7 +215,7 @@ func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (st
 			failed = append(failed, f)
 		case filled[i].Stored:
 			confirmed = append(confirmed, f)
-		case c.isLeaseOver(f):
+		case c.renewal.isOver(f):
 			lost++
 		default:
 			refused++

@@ -91,12 +91,17 @@ type Options struct {
 	// cost nothing.
 	Observer Observer
 
-	// ProviderTimeout bounds every read and fill of the store. Zero means 50 ms;
-	// negative is an error. It does not apply to a store in the process.
+	// ProviderTimeout bounds every request to the store that reads or fills, such as
+	// 20*time.Millisecond. A bulk call is sent in requests of up to 256 keys, each with
+	// this time. A request that stores large values has more: a second for every 10 MiB.
+	// Zero means 50 ms; negative is an error. It does not apply to a store in the
+	// process.
 	ProviderTimeout time.Duration
 
-	// InvalidateTimeout bounds every deletion from the store. Zero means 1 s;
-	// negative is an error. It does not apply to a store in the process.
+	// InvalidateTimeout bounds every request to the store that removes or holds, such
+	// as 2*time.Second. An invalidation of many keys is sent in requests of up to 1,000
+	// keys, each with this time. Zero means 1 s; negative is an error. It does not apply
+	// to a store in the process.
 	InvalidateTimeout time.Duration
 
 	// BreakerFailures is the number of failures in a row after which the store is
@@ -109,9 +114,10 @@ type Options struct {
 	BreakerCooldown time.Duration
 
 	// LeaseTTL is for how long a lease on a key lasts whose holder has gone, in a
-	// store with leases. A load that takes longer is served and not stored. Zero
-	// means 10 s; negative is an error. A scope with a longer LoadTimeout has
-	// leases of that length.
+	// store with leases. Leases are renewed while their load runs, if the store is a
+	// [provider.Renewer]; in another store, a load that takes longer is served and not
+	// stored, which [Stats.LostLeases] counts. Zero means 10 s; negative is an error. A
+	// scope with a longer LoadTimeout has leases of that length.
 	LeaseTTL time.Duration
 
 	// LeaseWait bounds how long a read waits for another process that has the

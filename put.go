@@ -110,12 +110,12 @@ func (p *put) lease() {
 	if p.scope.backend.Leaser == nil || f.bypass {
 		return
 	}
-	p.call.leased = time.Now()
+	p.call.asksForLeases()
 	grants := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
 	switch grants[0].State {
 	case provider.LeaseGranted:
 		f.lease = &grants[0].Lease
-		p.call.renewal = p.call.keepLeases(p.call.flights)
+		p.call.renewal.begin(p.call.flights)
 	case provider.LeaseFailed:
 		p.call.reportGet(p.ctx, p.key, grants[0].Err)
 	default: // nothing is stored

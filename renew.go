@@ -19,16 +19,20 @@ import (
 // renewalsPerTTL is how often a lease is renewed in its TTL: two renewals may fail.
 const renewalsPerTTL = 3
 
-// keepLeases begins to renew the leases of flights. It returns nil if there is nothing to renew.
-func (c *call) keepLeases(flights []*flight) *renewal {
-	if c.scope.backend.Renewer == nil || c.leased.IsZero() {
-		return nil
+// asksForLeases says that the call is about to ask for leases.
+func (c *call) asksForLeases() {
+	c.renewal = &renewal{call: c, ttl: c.scope.leaseTTL(), since: time.Now()}
+}
+
+// begin begins to renew the leases of flights, if the store can do that. r may be nil.
+func (r *renewal) begin(flights []*flight) {
+	if r == nil || r.call.scope.backend.Renewer == nil {
+		return
 	}
-	r := &renewal{call: c, ttl: c.scope.leaseTTL(), flights: flights, since: c.leased}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.flights = flights
 	r.timer = time.AfterFunc(time.Until(r.since.Add(r.ttl/renewalsPerTTL)), r.renew)
-	return r
 }
 
 // stop ends the renewals. A renewal that is under way does no harm. r may be nil.
@@ -38,9 +42,9 @@ func (r *renewal) stop() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.over = true
-	r.timer.Stop()
-	r.call.leased = r.since
+	if r.over = true; r.timer != nil {
+		r.timer.Stop()
+	}
 }
 
 // leases returns the leases that are to be renewed; none if nobody wants that any more.
@@ -95,18 +99,12 @@ func (r *renewal) keepLocked(renewed []bool, inTime bool) {
 	r.flights = kept
 }
 
-// isLeaseOver reports whether the lease of f, whose fill was refused, may have ended by itself.
-func (c *call) isLeaseOver(f *flight) bool {
-	since := c.leased
-	if r := c.renewal; r != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if _, ok := r.removed[f]; ok {
-			return false
-		}
-		since = r.since
-	}
-	return time.Since(since) >= c.scope.leaseTTL()
+// isOver reports whether the lease of f, whose fill was refused, may have ended by itself.
+func (r *renewal) isOver(f *flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, removed := r.removed[f]
+	return !removed && time.Since(r.since) >= r.ttl
 }
 
 // countLost counts n values that were not stored because their leases had ended, and tells the user once.

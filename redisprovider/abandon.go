@@ -89,7 +89,11 @@ func (p *Provider) giveBack(ctx context.Context) {
 // giveBackPart gives leases back in one round trip. It tries again those that the server did not have: the
 // acquire may be slower than what was sent after it, on another connection.
 func (p *Provider) giveBackPart(ctx context.Context, leases []provider.Lease) {
-	defer func() { _ = recover() }() // a hook of the client panicked: nobody is left to be told
+	defer func() {
+		if r := recover(); r != nil { // a hook of the client panicked: nobody is left to be told
+			return
+		}
+	}()
 	pause := abandonPause
 	for range abandonAttempts {
 		if leases = p.giveBackOnce(ctx, leases); len(leases) == 0 {

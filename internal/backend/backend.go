@@ -93,7 +93,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		removing:      pace{most: mostRemoved, stops: true},
 	}
 	b.batch, _ = store.(provider.Batcher)
-	b.encoder, _ = store.(provider.Encoder)
+	b.encoder, _ = store.(provider.Encoder) //nolint:errcheck // nil without it
 	b.inspector, _ = store.(provider.Inspector)
 	b.Closer, _ = store.(io.Closer)
 	if punctual, ok := store.(provider.Punctual); ok {
@@ -102,7 +102,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	if leaser, ok := store.(provider.Leaser); ok {
 		b.Leaser = leaser
 		b.Refresher, _ = store.(provider.Refresher)
-		b.Renewer, _ = store.(provider.Renewer)
+		b.Renewer, _ = store.(provider.Renewer) //nolint:errcheck // nil without it
 		b.Holder, _ = store.(provider.Holder)
 	}
 	if _, b.Local = store.(provider.InProcess); b.Local {

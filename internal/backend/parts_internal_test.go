@@ -28,6 +28,7 @@ var errBroken = errors.New("the connection broke")
 // there, as a pipeline does; with whole, it returns none, as an MGET does.
 type slowStore struct {
 	provider.CacheProvider
+
 	perItem  time.Duration
 	whole    bool
 	late     bool // it does not return at the deadline

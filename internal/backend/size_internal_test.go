@@ -79,7 +79,7 @@ func stores() map[string]func(b *Backend, values ...any) error {
 				fills[i].Entry.Value = values[i]
 			}
 			var errs []error
-			for _, filled := range b.Fill(context.Background(), fills) { //nolint:forbidigo // a bubble has no context of a caller
+			for _, filled := range b.Fill(context.Background(), fills) {
 				errs = append(errs, filled.Err)
 			}
 			return errors.Join(errs...)
@@ -89,7 +89,7 @@ func stores() map[string]func(b *Backend, values ...any) error {
 			for i := range items {
 				items[i] = provider.Item{Entry: provider.Entry{Value: values[i]}, TTL: time.Hour}
 			}
-			return b.Set(context.Background(), items, fillerFunc(func() {})) //nolint:forbidigo // a bubble has no context of a caller
+			return b.Set(context.Background(), items, fillerFunc(func() {}))
 		},
 	}
 }

@@ -7,8 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/readthrough/readthrough/provider"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // ---- reads
