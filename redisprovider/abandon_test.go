@@ -56,6 +56,13 @@ func TestLeaseWhoseAnswerNobodyReadIsGivenBack(t *testing.T) {
 					defer cancel()
 					_, err := far.Acquire(ctx, empty, ttl)
 					require.Error(t, err)
+					time.Sleep(100 * time.Millisecond)
+					proxy.Release(redistest.ToClient)
+					require.Eventually(t, func() bool { // there is a connection again
+						_, _, err := far.Get(t.Context(), key("s", "other"))
+						return err == nil
+					}, 10*time.Second, time.Millisecond)
+					proxy.Hold(redistest.ToClient)
 					ctx, cancel = context.WithTimeout(t.Context(), 30*time.Millisecond)
 					defer cancel()
 					_, err = far.Refresh(ctx, requests, ttl)

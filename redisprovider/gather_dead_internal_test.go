@@ -95,7 +95,11 @@ func TestSlowRoundTripsAreWaitedFor(t *testing.T) {
 			<-g.read(t.Context(), "known")
 		}
 		d.batches.Store(0)
-		results, _ := readAll(t.Context(), g, gatherAbove+50)
+		results, _ := readAll(t.Context(), g, gatherAbove)
+		for range 10 { // within the round trips that are under way
+			results = append(results, g.read(t.Context(), "later"))
+			time.Sleep(2 * leastPatience)
+		}
 		for _, r := range results {
 			<-r
 		}
