@@ -10,6 +10,7 @@ import (
 
 	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
+	"golang.org/x/sync/errgroup"
 )
 
 // Cache is a store and the scopes in it. Make it with [New]. All its methods are safe for
@@ -143,15 +144,33 @@ func (c *Cache) Close() error {
 	c.mu.Unlock()
 	c.background.Wait()
 
-	var errs []error
-	for _, s := range c.scopes { // none is added any more
-		errs = append(errs, s.close())
-	}
+	errs := c.closeScopes()
 	if c.backend.Closer != nil {
 		errs = append(errs, c.backend.Closer.Close())
 	}
 	return errors.Join(errs...)
 }
+
+// closeScopes closes all scopes, some at once, so that a store that hangs costs CloseTimeout and not
+// a timeout for each scope.
+func (c *Cache) closeScopes() (errs []error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.options.CloseTimeout) //nolint:forbidigo // Close has no caller's context
+	defer cancel()
+	errs = make([]error, len(c.scopes))
+	var group errgroup.Group
+	group.SetLimit(closedAtOnce)
+	n := 0
+	for _, s := range c.scopes { // none is added any more
+		err := &errs[n]
+		n++
+		group.Go(func() error { *err = s.close(ctx); return nil })
+	}
+	group.Wait() //nolint:errcheck // the errors are in errs
+	return errs
+}
+
+// closedAtOnce is how many scopes Close closes at once.
+const closedAtOnce = 16
 
 // isMade reports whether c was made by New.
 func (c *Cache) isMade() bool { return c != nil && c.backend != nil }

@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -328,4 +329,24 @@ func TestSameScope(t *testing.T) {
 	other, err := cache.Scope("s2", base)
 	assert.NoError(t, err, "Scope of another name")
 	assert.NotSame(t, first, other, "Scope of another name")
+}
+
+// Close of many scopes with pending invalidations, on a store that hangs, takes CloseTimeout and not a
+// timeout for each scope.
+func TestCloseOfManyScopesIsBounded(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{CloseTimeout: 2 * time.Second, BreakerFailures: -1}, 0)
+		r.store.fail(faultHang, "delete")
+		var group sync.WaitGroup
+		for i := range 100 {
+			scope := r.newScope(fmt.Sprint("scope", i))
+			group.Go(func() {
+				assert.ErrorIs(t, scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
+			})
+		}
+		group.Wait()
+		elapsed := took(func() { assert.ErrorIs(t, r.cache.Close(), readthrough.ErrInvalidationPending) })
+		assert.LessOrEqual(t, elapsed, 2*time.Second+time.Second, "CloseTimeout, and an attempt that was under way")
+		r.store.heal()
+	})
 }

@@ -48,8 +48,8 @@ func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, er
 type each[ID comparable, T any] struct {
 	mu     sync.Mutex // guards following
 	values map[ID]T
-	absent int
-	failed map[ID]error // made when the first id fails
+	absent map[ID]struct{} // made when the first id is absent
+	failed map[ID]error    // made when the first id fails
 }
 
 // one loads id, unless the context has ended while id waited for its turn.
@@ -76,7 +76,10 @@ func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context,
 	case err == nil:
 		e.values[id] = value
 	case notFound:
-		e.absent++
+		if e.absent == nil {
+			e.absent = make(map[ID]struct{})
+		}
+		e.absent[id] = struct{}{}
 		err = nil
 	}
 }
@@ -95,21 +98,21 @@ func (e *each[ID, T]) error(ctx context.Context, ids []ID) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var cause error // why some ids were not begun
-	if len(e.values)+e.absent+len(e.failed) < len(ids) {
+	if len(e.values)+len(e.absent)+len(e.failed) < len(ids) {
 		cause = ctx.Err()
 	}
 	if len(e.failed) == 0 {
 		return cause
 	}
-	return &eachError[ID]{ids: ids, of: e.failed, others: cause}
+	return &eachError[ID]{ids: ids, of: e.failed, absent: e.absent, others: cause}
 }
 
-// eachError is the error of a bulk load in which some ids have failed. WrapMany gives each reader the
-// errors of its own ids.
+// eachError are the errors of some ids of a bulk load. WrapMany gives each reader those of its own ids.
 type eachError[ID comparable] struct {
 	ids    []ID // in the order of the load
 	of     map[ID]error
-	others error // of the ids that were not begun; nil: there are none
+	absent map[ID]struct{} // the ids of which the source has nothing
+	others error           // of the ids that were not begun; nil: there are none
 }
 
 // list returns the errors in the order of the ids, each once.
@@ -125,17 +128,15 @@ func (e *eachError[ID]) list() (errs []error) {
 	return errs
 }
 
-// outcome returns what a load brought for an id of which it has no value: an error of its own, or an
-// absence; nothing, if the load did not get to it.
+// outcome returns what a run brought for an id of which it has no value: an error of its own, or an
+// absence. It returns nothing if the run did not get to the id, or has not had it: a load may split its
+// ids over several runs, and join their errors.
 func (e *eachError[ID]) outcome(id ID) outcome {
-	switch err := e.of[id]; {
-	case err != nil:
+	if err := e.of[id]; err != nil {
 		return outcome{known: true, err: fmt.Errorf("readthrough: id %v: %w", id, err)}
-	case e.others == nil:
-		return outcome{known: true, entry: provider.Entry{Absent: true}}
-	default:
-		return outcome{}
 	}
+	_, absent := e.absent[id]
+	return outcome{known: absent, entry: provider.Entry{Absent: absent}}
 }
 
 func (e *eachError[ID]) Error() string { return errors.Join(e.list()...).Error() }

@@ -205,3 +205,46 @@ func TestEachBadArguments(t *testing.T) {
 		assert.Empty(t, values)
 	}
 }
+
+// A load that splits its ids over several runs of Each: no id is absent because another run has failed.
+func TestEachInParts(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t)
+		part := readthrough.Each(2, func(_ context.Context, id string) (int, error) {
+			switch id {
+			case "none":
+				return 0, readthrough.ErrNotFound
+			case "a":
+				return 1, nil
+			default:
+				return 0, errDatabase
+			}
+		})
+		load := func(ctx context.Context, _ []string) (map[string]int, error) {
+			values, err := part(ctx, []string{"a", "none", "x"})
+			_, other := part(ctx, []string{"y"})
+			return values, errors.Join(err, other)
+		}
+		joined := make(chan struct{})
+		bulk := async(func() (map[string]int, error) {
+			return readthrough.WrapMany(t.Context(), s, []string{"a", "none", "x", "y", "lost"}, self, func(ctx context.Context, ids []string) (map[string]int, error) {
+				<-joined
+				return load(ctx, ids)
+			})
+		})
+		synctest.Wait()
+		single := wrapAsync(t.Context(), s, "y", newSource(2).load)
+		synctest.Wait()
+		close(joined)
+		assert.ErrorIs(t, (<-single).err, errDatabase, "an id of the other run")
+		r := <-bulk
+		assert.ErrorIs(t, r.err, errDatabase)
+		assert.ErrorContains(t, r.err, "id y: ")
+		assert.Equal(t, map[string]int{"a": 1}, r.value)
+		again := newTable("a", "x", "y", "none", "lost")
+		_, err := readMany(t.Context(), s, again, "a", "none", "x", "y", "lost")
+		assert.NoError(t, err)
+		again.wantAsked(t, "x y lost") // only the absence that a run has reported is one
+		wantIdle(t, s)
+	})
+}

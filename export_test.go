@@ -15,11 +15,11 @@ func Leftovers(s *CachedScope) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	waits := s.graph.Leftovers(&g.slots)
-	if len(g.live) == 0 && g.size == 0 && len(g.running) == 0 && g.pending.size() == 0 && g.bypassing.Load() == 0 && g.scopesPending.Load() == 0 &&
+	if len(g.live) == 0 && g.size == 0 && len(g.running) == 0 && len(g.ending) == 0 && g.pending.size() == 0 && g.bypassing.Load() == 0 && g.scopesPending.Load() == 0 &&
 		waits == "" {
 		return ""
 	}
-	return fmt.Sprintf("%d keys in flight, size %d, %d calls, %d pending, bypassing %d, %d scopes pending, %s",
-		len(g.live), g.size, len(g.running), g.pending.size(), g.bypassing.Load(), g.scopesPending.Load(),
+	return fmt.Sprintf("%d keys in flight, size %d, %d calls, %d that end, %d pending, bypassing %d, %d scopes pending, %s",
+		len(g.live), g.size, len(g.running), len(g.ending), g.pending.size(), g.bypassing.Load(), g.scopesPending.Load(),
 		waits)
 }

@@ -413,3 +413,26 @@ func TestSourceThatFails(t *testing.T) {
 		})
 	}
 }
+
+// A reader that has joined a load of another type loads for itself. If that fails, an invalidation that
+// came meanwhile has ended what the failure says.
+func TestFailureOfALoadAloneFromBeforeAnInvalidation(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var reported reports
+		s, text := newScope(t, reported.collect(), serving(func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Minute })), newGated("text")
+		first := wrapAsync(t.Context(), s, "k", text.load)
+		synctest.Wait()
+		gate := make(chan struct{})
+		other := wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-gate; return 0, errDatabase })
+		synctest.Wait()
+		close(text.gate)
+		<-first
+		synctest.Wait()
+		require.NoError(t, s.Invalidate(t.Context(), "k"))
+		close(gate)
+		assert.ErrorIs(t, (<-other).err, errDatabase)
+		value, err := readthrough.Wrap(t.Context(), s, "k", newSource(1).load)
+		want(t, "after the invalidation", value, err, 1)
+		wantIdle(t, s)
+	})
+}

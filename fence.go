@@ -161,6 +161,7 @@ func (g *flights) endOthers(f *flight) {
 
 // endOthersLocked is endOthers. filling reports whether one of them fills.
 func (g *flights) endOthersLocked(f *flight) (filling bool) {
+	delete(g.ending, f.key)
 	g.eachLocked(Targets{Keys: []string{f.key}}, func(other *flight) {
 		if other != f && g.endLocked(other) {
 			filling = true
@@ -218,8 +219,11 @@ func (f *flight) mayTake(r *request) bool {
 	if r.purpose == toReplace && r.began >= f.began { // it wants a load that began after it did
 		return false
 	}
+	if (f.outcome.failed() || f.outcome.entry.Absent) && f.call.wasLeft() {
+		return false // because it was cancelled: that error, or a result that is not whole
+	}
 	if f.outcome.failed() {
-		return !f.call.wasLeft() // the readers who have left had that error
+		return true
 	}
 	return mayTake(r.began, f.validBefore)
 }

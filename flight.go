@@ -123,6 +123,9 @@ type call struct {
 	detached bool
 	// abandoned: the load was cancelled, and its readers were sent away. Never unset.
 	abandoned bool
+	// endsBy is how long readers wait for the end of the load, if it was abandoned. Also read without the
+	// lock, after over was closed.
+	endsBy time.Time
 	// bound ends a load in the background, in a scope without LoadTimeout; nil: none is needed.
 	bound *time.Timer
 	// waiters is the number of readers that wait. The last one to leave cancels the load.
@@ -345,7 +348,7 @@ func (c *call) flightOf(key string) *flight {
 // begin makes the context of the load. It has the values of ctx, the context of the first reader,
 // but not its end (G7). It ends by itself, by LoadTimeout, or by cancel.
 func (c *call) begin(ctx context.Context, options *ScopeOptions) {
-	c.values = loadValues{context.WithoutCancel(ctx), c}
+	c.values = loadValues{ctx, c}
 	load, cancel := context.WithCancelCause(&c.values)
 	c.cancel = cancel
 	if options.LoadTimeout > 0 {
@@ -360,12 +363,20 @@ func (c *call) begin(ctx context.Context, options *ScopeOptions) {
 func (c *call) cause() error { return context.Cause(c.ctx) }
 
 // loadValues is a context without an end. It has the values of another context, and a call. It is a
-// field of the call, so it needs no memory of its own.
+// field of the call, so it needs no memory of its own, as [context.WithoutCancel] would.
 type loadValues struct {
-	context.Context //nolint:containedctx // it is one
-
-	call *call
+	reader context.Context //nolint:containedctx // whose values it has
+	call   *call
 }
+
+// Deadline reports that there is none.
+func (*loadValues) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done returns nil: the context has no end.
+func (*loadValues) Done() <-chan struct{} { return nil }
+
+// Err returns nil.
+func (*loadValues) Err() error { return nil }
 
 // callKey is the key under which the context of a load has its *call.
 type callKey struct{}
@@ -376,7 +387,7 @@ func (v *loadValues) Value(key any) any {
 	if key == (callKey{}) {
 		return v.call
 	}
-	return v.Context.Value(key)
+	return v.reader.Value(key)
 }
 
 // parentCall returns the call in whose load function ctx is used, or nil. A load function that

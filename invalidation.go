@@ -433,11 +433,11 @@ func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error
 
 // close ends the scope's flights, and tries what is pending once more. The retry loop has ended
 // before.
-func (s *keyspace) close() error {
+func (s *keyspace) close(ctx context.Context) error {
 	if s.flights.close() == 0 {
 		return nil
 	}
-	s.retryOnce(context.Background()) //nolint:forbidigo // Close has no caller's context
+	s.retryOnce(ctx)
 	_, pending := s.flights.sizes()
 	if pending == 0 {
 		return nil

@@ -137,15 +137,16 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	switch {
 	case err != nil:
 		return err
-	case cause != nil:
+	case cause != nil && cause != context.Canceled: //nolint:errorlint // the very cause of leave: others have left
 		return cause
 	default:
 		return ErrStillLoading
 	}
 }
 
-// backgroundTimeout bounds a load that no reader waits for, in a scope without LoadTimeout. A load that
-// hangs would otherwise keep its key from being loaded for ever.
+// backgroundTimeout bounds a load that no reader waits for, in a scope without LoadTimeout, and the wait
+// for the end of a load that everybody has left. A load that hangs would otherwise keep its key from being
+// loaded for ever.
 const backgroundTimeout = 5 * time.Minute
 
 // detachLocked lets the load of c go on though nobody waits for it.
@@ -194,6 +195,10 @@ func (g *flights) abandonLocked(c *call) {
 		}
 	}
 	running := c.stage == stageLoading && c.cause() == nil
+	var bounded bool
+	if c.endsBy, bounded = c.ctx.Deadline(); !bounded {
+		c.endsBy = time.Now().Add(backgroundTimeout)
+	}
 	for _, f := range c.flights {
 		if running && !f.fence.ended && !f.bypass {
 			g.endingLocked(f)
@@ -215,19 +220,26 @@ func (g *flights) endingLocked(f *flight) {
 	g.ending[f.key] = f
 }
 
+// endingOfLocked returns the flight of key whose load everybody has left and which has not ended; nil: there
+// is none, or it should have ended long ago.
+func (g *flights) endingOfLocked(key string) *flight {
+	f := g.ending[key]
+	if f != nil && !time.Now().Before(f.call.endsBy) {
+		delete(g.ending, key)
+		return nil
+	}
+	return f
+}
+
 // awaitEnd waits for the end of a load that was cancelled before the reader came. Its outcome may be a
-// value all the same. If it is an error, the reader loads: the error is that of the readers who left.
+// value all the same. If it is an error or an absence, the reader loads: it is that of the readers who left.
 func (g *flights) awaitEnd(ctx context.Context, c *call, hasFallback bool) error {
 	landing := g.landingOf(c)
 	if landing == nil {
 		return nil
 	}
-	var timeout <-chan time.Time
-	if deadline, ok := c.ctx.Deadline(); ok {
-		timer := time.NewTimer(time.Until(deadline))
-		defer timer.Stop()
-		timeout = timer.C
-	}
+	timeout := time.NewTimer(time.Until(c.endsBy))
+	defer timeout.Stop()
 	var soft <-chan time.Time
 	if hasFallback && g.options.SoftLoadTimeout > 0 {
 		timer := time.NewTimer(g.options.SoftLoadTimeout)
@@ -239,19 +251,26 @@ func (g *flights) awaitEnd(ctx context.Context, c *call, hasFallback bool) error
 		return nil
 	case <-soft:
 		return ErrStillLoading
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timeout:
+	case <-c.scope.closing:
+		return ErrClosed
+	case <-timeout.C:
 		g.forgetEnding(c)
 		return errEndless
+	case <-ctx.Done():
+	}
+	select {
+	case <-landing: // at the same moment: a result that is there wins (G7)
+		return nil
+	default:
+		return ctx.Err()
 	}
 }
 
 // errEndless is why a reader does not wait any more for a load that others have left: it takes longer
-// than LoadTimeout. The reader loads for itself. It must not look at the outcome, which may be written.
+// than LoadTimeout, or backgroundTimeout. The reader loads for itself. It must not look at the outcome, which may be written.
 var errEndless = errors.New("readthrough: a load that was cancelled does not end")
 
-// forgetEnding gives up waiting for the end of c: its load takes longer than LoadTimeout.
+// forgetEnding gives up waiting for the end of c.
 func (g *flights) forgetEnding(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -699,3 +699,98 @@ func TestLoadThatIsLeftEndsAtItsTimeout(t *testing.T) {
 		wantIdle(t, s)
 	})
 }
+
+// A load that was cancelled may end early and without an error, as rows.Next does without rows.Err. What it
+// has not brought is not absent.
+func TestLoadThatIsLeftBringsNoAbsence(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, fresh := newScope(t), newSource(2)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := readthrough.WrapMany(ctx, s, []string{"a", "b"}, self, func(ctx context.Context, _ []string) (map[string]int, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second) // to notice it
+			return map[string]int{"a": 1}, nil
+		})
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		value, err := readthrough.Wrap(t.Context(), s, "b", fresh.load)
+		want(t, "the next reader", value, err, 2)
+		wantIdle(t, s)
+	})
+}
+
+// Close sends readers away that wait for the end of a load that others have left.
+func TestCloseWhileALoadIsEnding(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		cache, s := newFleetScope(t, newStore(t), readthrough.Options{}, readthrough.ScopeOptions{})
+		old := newGated("old")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := readthrough.Wrap(ctx, s, "k", old.stubborn)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		next := wrapAsync(t.Context(), s, "k", old.stubborn)
+		synctest.Wait()
+		require.NoError(t, cache.Close())
+		synctest.Wait()
+		select {
+		case r := <-next:
+			assert.ErrorIs(t, r.err, readthrough.ErrClosed)
+		default:
+			t.Error("the reader waits on")
+		}
+		close(old.gate)
+		wantIdle(t, s)
+	})
+}
+
+// A load that was left and hangs keeps its key from being loaded for some minutes at most, however short
+// the patience of the readers is, and whether anything is served meanwhile or not.
+func TestLoadThatIsLeftAndHangs(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, fresh := newScope(t), newSource("new")
+		old := newGated("old")
+		var value string
+		var err error
+		for range 5*60 + 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if value, err = readthrough.Wrap(ctx, s, "k", old.stubborn); err != nil {
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+			}
+			cancel()
+			if old.loads.Load() > 1 {
+				break
+			}
+		}
+		wantLoads(t, &old.loads, 2)
+		time.Sleep(6 * time.Minute)
+		value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		want(t, "after that", value, err, "new")
+		close(old.gate)
+		wantIdle(t, s)
+	})
+}
+
+// A reader with a stale value that does not wait for a load that others have left is told that it is
+// still loading.
+func TestFallbackBesideALoadThatIsLeft(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.StaleIfError, so.SoftLoadTimeout = time.Hour, 2*time.Second }))
+		value, err := readthrough.Wrap(t.Context(), s, "k", newSource("old").load)
+		want(t, "first", value, err, "old")
+		time.Sleep(2 * time.Minute)
+		hung := newGated("new")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = readthrough.Wrap(ctx, s, "k", hung.stubborn)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		for range 20 { // the order of two ends at once is random
+			time.Sleep(2 * time.Second)
+			r, err := readthrough.WrapResult(t.Context(), s, "k", hung.stubborn)
+			require.NoError(t, err)
+			assert.Equal(t, "old", r.Value)
+			assert.ErrorIs(t, r.Err, readthrough.ErrStillLoading)
+		}
+		close(hung.gate)
+		wantIdle(t, s)
+	})
+}

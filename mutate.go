@@ -32,7 +32,8 @@ type Mutation[R any] struct {
 	//
 	// If Write returns an error, Invalidate is called with the result that came with it, mostly the
 	// zero R. If it panics on that, the panic is reported to [Options.OnError], and Targets and Hold
-	// alone are invalidated.
+	// alone are invalidated. If it panics or calls [runtime.Goexit] after a write that has happened,
+	// Targets and Hold are invalidated, too, and the panic goes on.
 	Invalidate func(result R) Targets
 
 	// Emit tells others of the change. A read that begins because of it sees the change. nil emits
@@ -79,7 +80,8 @@ type Mutation[R any] struct {
 //   - another error of Write: perhaps the write, and the invalidation. If that is pending, the error
 //     matches [ErrInvalidationPending] too
 //   - [ErrInvalidationPending], only with FailWhenPending: the write
-//   - bad targets, or [ErrClosed] if the cache was closed meanwhile, with a result: the write
+//   - bad targets, with a result: the write, and the invalidation of Targets and Hold
+//   - [ErrClosed] if the cache was closed meanwhile, with a result: the write
 //   - the error of Emit, with a result: the write and the invalidation
 //
 // Mutate is safe for concurrent use. Mutations are not ordered against each other: the source does
@@ -95,6 +97,7 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 		return none, err
 	}
 	run := mutating[R]{m: &m, scope: s, after: context.WithoutCancel(ctx), token: token}
+	defer run.ensure()
 	result, err := run.write(ctx)
 	if err != nil {
 		return none, err
@@ -117,50 +120,64 @@ type mutating[R any] struct {
 	scope *CachedScope
 	after context.Context //nolint:containedctx // the caller's without its end, for what has to follow the write
 	token string          // of the hold; "": none
+	// settled: what follows the write was done, or is not needed.
+	settled bool
+}
+
+// ensure is deferred around the functions of the user. If one of them panics or ends its goroutine before
+// the mutation was settled, what is known to be stale is invalidated.
+func (r *mutating[R]) ensure() {
+	if r.settled {
+		return
+	}
+	if err := r.settle(r.m.known()); err != nil {
+		r.scope.reportPending(r.after, r.m.known(), err)
+	}
 }
 
 // write runs Write. If that fails, and may have changed something, write invalidates what is known to
-// be stale then. It does so as well if Write panics or ends its goroutine.
+// be stale then.
 func (r *mutating[R]) write(ctx context.Context) (result R, err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if err := r.settle(r.m.known()); err != nil {
-			r.scope.reportPending(r.after, r.m.known(), err)
-		}
-	}()
 	result, err = r.m.write(ctx)
-	unchanged := errors.Is(err, ErrUnchanged) // before returned: the error may be the user's code
-	returned = true
 	switch {
 	case err == nil:
 		return result, nil
-	case unchanged:
+	case errors.Is(err, ErrUnchanged):
+		r.settled = true
 		r.scope.unhold(r.after, r.m.Hold, r.token)
 		return result, err
 	default:
-		return result, joinErrors(err, r.settle(r.m.maybeStale(r.after, r.scope, result)))
+		targets, bad := r.valid(r.m.maybeStale(r.after, r.scope, result))
+		return result, joinErrors(err, bad, r.settle(targets))
 	}
 }
 
 // settle invalidates targets and gives the hold up; also if the invalidation is pending, since nothing
 // was stored under the hold.
 func (r *mutating[R]) settle(targets Targets) error {
+	r.settled = true
 	_, err := r.scope.InvalidateTargets(r.after, targets)
 	r.scope.unhold(r.after, r.m.Hold, r.token)
 	return err
 }
 
+// valid returns targets, or if they make no sense, why, and in their place what was known before the write.
+func (r *mutating[R]) valid(targets Targets) (Targets, error) {
+	if err := targets.validate(); err != nil {
+		return r.m.known(), err
+	}
+	return targets, nil
+}
+
 // invalidate settles a write that has happened. It returns an error if Mutate must not emit.
 func (r *mutating[R]) invalidate(targets Targets) error {
+	targets, bad := r.valid(targets)
 	err := r.settle(targets)
 	if err == nil || r.m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
-		return err
+		return joinErrors(bad, err)
 	}
 	r.scope.reportPending(r.after, targets, err)
-	return nil
+	return bad
 }
 
 // write runs Write; within HoldFor, if something is held.

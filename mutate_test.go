@@ -528,3 +528,51 @@ func TestHoldForOverflow(t *testing.T) {
 		t.Log(err)
 	})
 }
+
+// However Invalidate ends after a write that has happened, what was known to be stale is invalidated, and
+// nothing stays held.
+func TestMutateWhenInvalidateFails(t *testing.T) {
+	for name, invalidate := range map[string]func(string) readthrough.Targets{
+		"panic":  func(string) readthrough.Targets { panic("invalidate") },
+		"Goexit": func(string) readthrough.Targets { runtime.Goexit(); return readthrough.Targets{} },
+		"bad":    func(string) readthrough.Targets { return keysOf("k", "") },
+	} {
+		for outcome, failure := range map[string]error{"written": nil, "failed": errDatabase} {
+			bubble(t, name+" "+outcome, func(t *testing.T) {
+				a, b, _, _ := twoProcesses(t, readthrough.ScopeOptions{TTL: time.Hour})
+				var held, known source[int]
+				read := func(s *readthrough.CachedScope) (values [2]int) {
+					for i, src := range []*source[int]{&held, &known} {
+						value, err := readthrough.Wrap(t.Context(), s, []string{"held", "known"}[i], src.load)
+						require.NoError(t, err)
+						values[i] = value
+					}
+					return values
+				}
+				assert.Equal(t, [2]int{}, read(b))
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					defer func() { _ = recover() }()
+					_, err := readthrough.Mutate(t.Context(), a, readthrough.Mutation[string]{
+						Write: func(context.Context) (string, error) {
+							held.set(1)
+							known.set(1)
+							return "", failure
+						},
+						Invalidate: invalidate,
+						Targets:    keysOf("known"),
+						Hold:       keysOf("held"),
+						Emit:       func(context.Context, string) error { t.Error("emitted"); return nil },
+					})
+					assert.Error(t, err)
+				}()
+				<-done
+				assert.Equal(t, [2]int{1, 1}, read(b), "after the mutation")
+				read(b)
+				wantLoads(t, &held.loads, 2) // it is not held any more
+				wantLoads(t, &known.loads, 2)
+			})
+		}
+	}
+}

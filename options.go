@@ -75,6 +75,7 @@ const (
 	defaultLeaseTTL          = 10 * time.Second
 	defaultLeaseWait         = 200 * time.Millisecond
 	defaultMaxPending        = 10_000
+	defaultCloseTimeout      = 3 * time.Second
 	defaultNegativeTTL       = 5 * time.Second
 	defaultJitter            = 0.1
 	defaultRetryAfter        = time.Second
@@ -143,6 +144,10 @@ type Options struct {
 	// Example: 1_000.
 	MaxPending int
 
+	// CloseTimeout bounds the last try of pending invalidations in [Cache.Close], for all scopes
+	// together. Zero means 3 s; negative is an error. Example: time.Second.
+	CloseTimeout time.Duration
+
 	_ struct{}
 }
 
@@ -155,6 +160,7 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("Options.BreakerCooldown", o.BreakerCooldown),
 		notNegative("Options.LeaseTTL", o.LeaseTTL),
 		notNegative("Options.MaxPending", o.MaxPending),
+		notNegative("Options.CloseTimeout", o.CloseTimeout),
 	)
 	orDefault(&o.ProviderTimeout, defaultProviderTimeout)
 	orDefault(&o.InvalidateTimeout, defaultInvalidateTimeout)
@@ -163,6 +169,7 @@ func (o Options) withDefaults() (Options, error) {
 	orDefault(&o.LeaseTTL, defaultLeaseTTL)
 	orDefault(&o.LeaseWait, defaultLeaseWait)
 	orDefault(&o.MaxPending, defaultMaxPending)
+	orDefault(&o.CloseTimeout, defaultCloseTimeout)
 	return o, err
 }
 

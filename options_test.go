@@ -49,6 +49,7 @@ func TestBadStoreAndOptions(t *testing.T) {
 		{name: "InvalidateTimeout", call: newCache(store, readthrough.Options{InvalidateTimeout: -1}), want: "Options.InvalidateTimeout: -1ns: " + negative},
 		{name: "BreakerCooldown", call: newCache(store, readthrough.Options{BreakerCooldown: -time.Hour}), want: "Options.BreakerCooldown: -1h0m0s: " + negative},
 		{name: "MaxPending", call: newCache(store, readthrough.Options{MaxPending: -1}), want: "Options.MaxPending: -1: " + negative},
+		{name: "CloseTimeout", call: newCache(store, readthrough.Options{CloseTimeout: -1}), want: "Options.CloseTimeout: -1ns: " + negative},
 		{name: "several", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.MaxPending"},
 		{name: "several, the other one", call: newCache(store, readthrough.Options{MaxPending: -1, ProviderTimeout: -1}), want: "Options.ProviderTimeout"},
 	} {

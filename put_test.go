@@ -510,3 +510,26 @@ func TestPutOfNoChangeLeavesNoLease(t *testing.T) {
 		assert.True(t, ok, "what it loaded is not stored")
 	})
 }
+
+// A load that began during the write and was left goes on when Put has returned. A reader that comes then
+// does not get what it brings, also if what Put has stored is gone by then.
+func TestPutAndALoadThatIsLeft(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s, old := newScope(t), newGated("old")
+		value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := readthrough.Wrap(ctx, s, "k", old.stubborn)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			return "new", nil
+		}, readthrough.TTL(time.Second))
+		want(t, "Put", value, err, "new")
+		time.Sleep(2 * time.Second)
+		reader := wrapAsync(t.Context(), s, "k", newSource("newer").load)
+		synctest.Wait()
+		close(old.gate)
+		r := <-reader
+		want(t, "the reader after the put", r.value, r.err, "newer")
+		wantIdle(t, s)
+	})
+}

@@ -134,7 +134,7 @@ func (g *flights) findLocked(items []item, purpose purpose) (missing int) {
 		i := &items[n]
 		if i.flight = nil; !i.alone {
 			if i.flight = g.joinableLocked(i.key, purpose); i.flight == nil {
-				i.flight = g.ending[i.key]
+				i.flight = g.endingOfLocked(i.key)
 			}
 		}
 		if i.flight == nil {
@@ -160,7 +160,7 @@ func (g *flights) startRefresh(ctx context.Context, items []item, stored uint64)
 		if i.flight = g.joinableLocked(i.key, toRead); i.flight != nil {
 			continue
 		}
-		if g.bypassLocked(i.key) || g.ending[i.key] != nil || g.failures.backsOff(i.key, now) {
+		if g.bypassLocked(i.key) || g.endingOfLocked(i.key) != nil || g.failures.backsOff(i.key, now) {
 			i.flight = noFlight
 			continue
 		}
@@ -261,7 +261,7 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 			continue
 		}
 		f := &created[n]
-		f.key, f.call, f.index = i.key, c, i.index
+		f.key, f.call, f.index, f.fence.ended = i.key, c, i.index, i.alone // alone: it has no epoch
 		if i.replaces != nil {
 			f.replaces = i.replaces.loadedAt
 			c.recheck = c.recheck || !f.replaces.IsZero()

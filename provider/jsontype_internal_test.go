@@ -91,6 +91,7 @@ func TestJSONTypes(t *testing.T) {
 		}{}, risky: true},
 		{of: struct {
 			inner
+
 			Other int `json:"a"`
 		}{}, risky: true},
 		{of: new(*int), risky: true},
@@ -154,10 +155,12 @@ func BenchmarkChecker(b *testing.B) {
 		"exact": plain,
 		"times": struct {
 			plainStruct
+
 			At time.Time
 		}{plain, time.Now()},
 		"risky": struct {
 			plainStruct
+
 			Any any
 		}{plain, "x"},
 	} {

@@ -53,7 +53,7 @@ type Checker struct {
 // values.
 func NewChecker(codec Codec) *Checker {
 	c := &Checker{codec: codec}
-	c.comparer, _ = codec.(Comparer)
+	c.comparer, _ = codec.(Comparer) //nolint:errcheck // nil without the capability
 	_, c.isJSON = codec.(jsonCodec)
 	return c
 }

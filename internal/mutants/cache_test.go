@@ -324,6 +324,11 @@ func cacheMutants() []mutant {
 			"TestCloseWaitsForRetries",
 		},
 		{
+			"Close is bounded as a whole", "G9", "cache.go",
+			"context.WithTimeout(context.Background(), c.options.CloseTimeout)", "context.WithTimeout(context.Background(), 1000*c.options.CloseTimeout)",
+			"TestCloseOfManyScopesIsBounded",
+		},
+		{
 			"flights that landed leave nothing", "G9", "singleflight.go",
 			"\t\tg.size--\n\t\tg.removeLocked(f)", "\t\tg.size--",
 			"TestFailuresLeaveNothing",

@@ -844,7 +844,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"Close tries what is pending", "G5", "invalidation.go",
-			"s.retryOnce(context.Background())", "_ = context.Background",
+			"s.retryOnce(ctx)\n\t_, pending := s.flights.sizes()", "_, pending := s.flights.sizes()",
 			"TestCloseWithPending",
 		},
 		{
