@@ -186,6 +186,8 @@ func (c *call) replace(f *flight, entry *provider.Entry) {
 // cancellation is about to come. Its panic skips the rest, and end finishes the call.
 func (c *call) load(flights []*flight, last bool) {
 	s := c.scope
+	c.renewal.begin(flights)
+	defer c.renewal.stop()
 	err := s.graph.Enter(c.ctx, &c.node)
 	// What is loaded was in the source after this point.
 	wanted := s.flights.load(c, flights, s.backend.Leaser != nil)

@@ -70,6 +70,9 @@ var errTypeMismatch = errors.New("readthrough: value of another type")
 // It goes to [Options.OnError].
 var errUnexpectedID = errors.New("readthrough: load returned ids that it was not asked for")
 
+// errLeaseOver is the error of a load that took longer than its lease.
+var errLeaseOver = errors.New("readthrough: the load took longer than its lease")
+
 var (
 	errNoScope   = errors.New("readthrough: scope: must not be nil; get it from Cache.Scope")
 	errNoContext = errors.New("readthrough: ctx: must not be nil")

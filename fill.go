@@ -55,28 +55,25 @@ func (c *call) removeGone(flights []*flight) {
 	if len(gone) == 0 {
 		return
 	}
-	if err := c.scope.backend.Delete(&c.values, c.keys(gone)); err != nil {
+	if _, err := c.scope.backend.Delete(&c.values, c.keys(gone)); err != nil {
 		c.report(opDelete, keyOf(gone), err)
 	}
 }
 
-// removeReplaced removes the entries that flights were to replace, after the store has failed with err to
-// keep the new ones: they are known to be out of date, and would be served on. It returns the flights
-// that have not replaced anything: the source has confirmed the entry, or there was none. If the store
-// does not answer, it does nothing and returns all: this must not take longer.
+// removeReplaced removes the entries that flights were to replace, after the store has failed to keep
+// the new ones: they are known to be out of date, and would be served on. It returns the flights that
+// have not replaced anything: the source has confirmed the entry, or there was none. It is not called
+// if the store does not answer ([backend.Replied]): a fill must not take longer then.
 //
 // After a refusal of the value for what it is, the store keeps nothing by itself. But one error may stand
 // for several values, and to remove is always safe.
-func (c *call) removeReplaced(flights []*flight, err error) (others []*flight) {
-	if !backend.Replied(err) {
-		return flights
-	}
+func (c *call) removeReplaced(flights []*flight) (others []*flight) {
 	replaces := func(f *flight) bool { return !f.replaces.IsZero() && !f.outcome.extended }
 	replaced := filter(flights, replaces)
 	if len(replaced) == 0 {
 		return flights
 	}
-	if err := c.scope.backend.Delete(&c.values, c.keys(replaced)); err != nil {
+	if _, err := c.scope.backend.Delete(&c.values, c.keys(replaced)); err != nil {
 		c.report(opDelete, keyOf(replaced), err)
 	}
 	return filter(flights, func(f *flight) bool { return !replaces(f) })
@@ -101,7 +98,9 @@ func (c *call) store(flights []*flight) (confirmed bool) {
 	}
 	if err != nil {
 		c.report(opSet, keyOf(flights), err)
-		c.removeReplaced(flights, err)
+		if backend.Replied(err) {
+			c.removeReplaced(flights)
+		}
 	}
 	return err == nil
 }

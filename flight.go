@@ -91,6 +91,8 @@ type call struct {
 	// returned: run has come to its end. If it is false when the deferred end runs, the load
 	// function has panicked or called Goexit.
 	returned bool
+	// renewal is of the leases that the call has asked for last; nil if it has not asked.
+	renewal *renewal
 	// notices are what the user is told after the call has landed.
 	notices []notice
 	// loadCtx is what the load function gets: ctx, or what Observer.LoadStart has made of it. The
@@ -290,6 +292,25 @@ type notice struct {
 	observe func(context.Context, Event)
 	event   Event
 	err     *OpError
+}
+
+// renewal is what a call knows of the time of its leases. It renews them while the call loads and fills.
+type renewal struct {
+	// call and ttl do not change.
+	call *call
+	ttl  time.Duration
+
+	mu sync.Mutex // guards following
+	// flights are those whose leases are renewed.
+	flights []*flight
+	// since is when the leases were last asked for. All of them last at least a TTL from then on,
+	// unless they are removed.
+	since time.Time
+	// removed are the flights whose leases were removed before they had ended.
+	removed map[*flight]struct{}
+	// timer is nil if nothing is renewed.
+	timer *time.Timer
+	over  bool
 }
 
 // newCall makes a call with n flights, which the caller fills in. A call with one flight is one

@@ -99,14 +99,16 @@ func removeNothing(_ context.Context, targets Targets) (removed int, failed Targ
 	return 0, targets, backend.ErrOpen
 }
 
-// remove is the remover that asks the store: once for all keys, and once for each prefix. The keys
-// fail or succeed together, since the store does not say which it has removed. It goes on after an
-// error, because the other targets may succeed, unless the breaker is open now.
+// remove is the remover that asks the store: for the keys in parts, and once for each prefix. The
+// keys of a part fail or succeed together, since the store does not say which it has removed; those
+// after a part that has failed are not tried. It goes on to the prefixes after an error, because they
+// may succeed, unless the breaker is open now.
 func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
 	var keysErr error
 	if len(targets.Keys) > 0 {
-		if keysErr = s.removeKeys(ctx, targets.Keys); keysErr != nil {
-			failed.Keys = slices.Clip(targets.Keys) // the slice is the caller's
+		var confirmed int
+		if confirmed, keysErr = s.removeKeys(ctx, targets.Keys); keysErr != nil {
+			failed.Keys = slices.Clip(targets.Keys[confirmed:]) // the slice is the caller's
 			s.report(ctx, opDelete, Targets{Keys: targets.Keys}.single(), keysErr)
 		}
 	}
@@ -129,8 +131,9 @@ func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, fa
 }
 
 // removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
-// that takes: a hold removes them, too.
-func (s *keyspace) removeKeys(ctx context.Context, names []string) error {
+// that takes: a hold removes them, too. It returns how many of names are removed, from the first on;
+// with a nil error, all.
+func (s *keyspace) removeKeys(ctx context.Context, names []string) (removed int, err error) {
 	if s.lagsThere() {
 		return s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
 	}
@@ -147,7 +150,7 @@ func (s *keyspace) removeKeys(ctx context.Context, names []string) error {
 func (s *keyspace) removePrefix(ctx context.Context, prefix string) (removed int, err error) {
 	removed, err = s.backend.DeletePrefix(ctx, s.name, prefix)
 	if err == nil && s.lagsThere() {
-		err = s.holdLagging(ctx, Targets{Prefixes: []string{prefix}})
+		_, err = s.holdLagging(ctx, Targets{Prefixes: []string{prefix}})
 	}
 	return removed, err
 }
@@ -160,10 +163,11 @@ func (s *keyspace) lagsThere() bool {
 	return s.options.ReplicaLag > 0 && s.backend.Holder != nil
 }
 
-// holdLagging holds targets for ReplicaLag. Nobody gives this hold up: it ends by itself.
-func (s *keyspace) holdLagging(ctx context.Context, targets Targets) error {
+// holdLagging holds targets for ReplicaLag. Nobody gives this hold up: it ends by itself. It returns
+// how many keys are held, from the first on; with a nil error, all.
+func (s *keyspace) holdLagging(ctx context.Context, targets Targets) (keys int, err error) {
 	if s.backend.Saturated() {
-		return backend.ErrOpen
+		return 0, backend.ErrOpen
 	}
 	return s.backend.Hold(ctx, s.holdTargets(targets), newToken(), s.options.ReplicaLag)
 }
@@ -189,7 +193,7 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	// The hold has to outlast the write and the invalidation that follows it.
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
-	if err := b.Hold(ctx, s.holdTargets(targets), token, ttl); err != nil {
+	if _, err := b.Hold(ctx, s.holdTargets(targets), token, ttl); err != nil {
 		s.report(ctx, opHold, targets.single(), err)
 		s.unhold(ctx, targets, token) // it may have been placed all the same
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)

@@ -92,6 +92,8 @@ type keyspace struct {
 	reads, scratches sync.Pool
 	// retrying says that a goroutine retries what is pending. See retryLoop.
 	retrying atomic.Bool
+	// toldOfLost says that the user was told of a load that took longer than its lease.
+	toldOfLost atomic.Bool
 }
 
 // init makes s the keyspace of a new scope. options have their defaults. It may call code of the
@@ -192,8 +194,7 @@ func (s *keyspace) get(ctx context.Context, key string) (provider.Entry, bool) {
 // getMany asks the store for the n keys that key returns. It returns a result for each of them. A
 // key that the store could not be asked for is not found.
 //
-// An error of the whole call is reported once, and then again only for keys whose entries the store
-// refused to give: those are answers of their own.
+// Keys that failed for one reason are one report. What the store says of an entry is one of its own.
 func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []provider.Result {
 	if n == 0 {
 		return nil
@@ -202,18 +203,25 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 	for i := range keys {
 		keys[i] = s.key(key(i))
 	}
-	results, err := s.backend.GetMany(ctx, keys)
-	if err != nil {
-		s.reportGet(ctx, "", err)
-	}
+	results := s.backend.GetMany(ctx, keys)
+	var failures causes
 	for i := range results {
-		if results[i].Err == nil {
+		switch err := results[i].Err; {
+		case err == nil:
 			continue
-		}
-		if err == nil || backend.Answered(results[i].Err) {
-			s.reportGet(ctx, keys[i].Name, results[i].Err)
+		case backend.OfEntry(err):
+			s.reportGet(ctx, keys[i].Name, err)
+		default:
+			failures.add(keys[i].Name, err)
 		}
 		results[i] = provider.Result{}
+	}
+	for i := range failures {
+		key := failures[i].only()
+		if failures[i].keys == n {
+			key = "" // the call as a whole
+		}
+		s.reportGet(ctx, key, failures[i].err)
 	}
 	return results
 }

@@ -45,6 +45,7 @@ func (c *call) loadLeased(ctx context.Context) {
 	_, asked := c.split()
 	asking, cancel := c.untilReaderDeadline(ctx)
 	defer cancel()
+	c.asksForLeases()
 	c.acquire(asking, asked)
 	ready := filter(c.flights, func(f *flight) bool { return f.bypass || f.claim == claimLoad })
 	busy := claimed(asked, claimBusy)
@@ -58,6 +59,7 @@ func (c *call) loadLeased(ctx context.Context) {
 		c.backOff(busy)
 		return
 	}
+	c.asksForLeases()
 	if ready = c.await(asking, busy); len(ready) > 0 {
 		c.load(ready, true)
 	}
@@ -81,9 +83,10 @@ func (c *call) acquire(ctx context.Context, flights []*flight) {
 	c.ask(ctx, flights)
 	// What cannot be read has to make room for what will be stored. To remove it is always safe.
 	if bad := claimed(flights, claimRemove); len(bad) > 0 {
-		if err := c.scope.backend.Delete(ctx, c.keys(bad)); err != nil {
+		removed, err := c.scope.backend.Delete(ctx, c.keys(bad))
+		if err != nil {
 			c.report(opDelete, keyOf(bad), err)
-			for _, f := range bad {
+			for _, f := range bad[removed:] {
 				f.claim = claimLoad
 			}
 		}
@@ -101,30 +104,33 @@ func (c *call) acquire(ctx context.Context, flights []*flight) {
 	}
 }
 
-// ask makes one request for flights and sets their claims. An error of the whole request is a load
-// without leases (G4). bind comes first: what the store answers was there after that moment.
+// ask asks the store for flights and sets their claims. An error that says nothing about the entry
+// is a load without a lease (G4). bind comes first: what the store answers was there after that moment.
 func (c *call) ask(ctx context.Context, flights []*flight) {
 	if len(flights) == 0 {
 		return
 	}
 	c.scope.flights.bind(flights) // what is found now is there after this point
-	grants, err := c.grants(ctx, flights)
-	if err != nil {
-		c.reportGet(ctx, keyOf(flights), err)
-		for _, f := range flights {
-			f.claim = claimLoad
-		}
-		return
-	}
+	grants := c.grants(ctx, flights)
+	var failures causes
 	for i, f := range flights {
+		if err := grants[i].Err; err != nil && !backend.OfEntry(err) {
+			failures.add(f.key, err)
+			f.claim = claimLoad
+			continue
+		}
 		f.claim = c.claim(ctx, f, &grants[i])
+	}
+	for i := range failures {
+		failure := &failures[i]
+		c.reportGet(ctx, failure.only(), failure.err)
 	}
 }
 
 // grants asks the store for entries and leases. In a scope whose entries may be replaced while they
 // are served, it names for each key the entry that is to be replaced: the store then grants a lease
 // beside that entry, which stays readable. Refresh demands a lease whatever the key holds.
-func (c *call) grants(ctx context.Context, flights []*flight) ([]provider.Grant, error) {
+func (c *call) grants(ctx context.Context, flights []*flight) []provider.Grant {
 	b, ttl := c.scope.backend, c.scope.leaseTTL()
 	force := c.purpose == toReplace
 	// What was found may be older than this scope serves it, if another process keeps it longer.
@@ -229,47 +235,54 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 		entry, ttl := c.entry(f)
 		fills[i] = provider.Fill{Lease: *f.lease, Entry: entry, TTL: ttl, Extend: f.outcome.extended}
 	}
-	filled, err := c.scope.backend.Fill(&c.values, fills)
-	if err != nil {
-		c.report(opSet, keyOf(store), err)
-		c.unfilled(store, err)
-		return 0
-	}
-	return c.filled(store, filled, sent)
+	return c.filled(store, c.scope.backend.Fill(&c.values, fills), sent)
 }
 
 // filled takes the answers of the store to the fills of flights, which were sent at sent. It
 // returns how many are confirmed. A fill that the store has refused found its lease gone: an
 // invalidation, or the end of the lease. A value that is too large or cannot be encoded is an
-// error, and the store has dropped the lease with it.
+// error, and the store has dropped the lease with it. After any other error the lease is given back,
+// and where an entry was to be replaced, that goes with it, if the store answers at all.
 func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (stored int) {
-	var confirmed, failed []*flight
-	var failure error
-	refused := 0
+	var confirmed, refused, unanswered []*flight
+	var failures causes
+	removed, lost := 0, 0
 	for i, f := range flights {
 		err := filled[i].Err
-		if err != nil {
+		switch {
+		case err == nil:
+		case backend.OfEntry(err):
 			c.report(opSet, f.key, err)
+		default:
+			failures.add(f.key, err)
 		}
 		switch {
 		case filled[i].Stored: // an error beside that is only told
 			confirmed = append(confirmed, f)
+		case err == nil && c.renewal.isOver(f):
+			lost++
 		case err == nil:
-			refused++
-		case backend.Failed(err):
-			failed, failure = append(failed, f), err
+			removed++
+		case backend.OfEntry(err):
+		case backend.Replied(err):
+			refused = append(refused, f)
+		default:
+			unanswered = append(unanswered, f)
 		}
 	}
-	c.countRefused(refused)
+	c.reportEach(opSet, failures)
+	c.countRefused(removed)
+	c.countLost(lost)
 	c.scope.flights.confirmed(confirmed, sent)
-	c.unfilled(failed, failure)
+	c.release(append(unanswered, c.removeReplaced(refused)...))
 	return len(confirmed)
 }
 
-// unfilled gives the leases of flights back, whose fills have failed with err. Where an entry was to be
-// replaced, it goes together with the lease.
-func (c *call) unfilled(flights []*flight, err error) {
-	c.release(c.removeReplaced(flights, err))
+// reportEach is report for each of failures.
+func (c *call) reportEach(op string, failures causes) {
+	for i := range failures {
+		c.report(op, failures[i].only(), failures[i].err)
+	}
 }
 
 // release gives the leases of flights back. If that fails, they end by their TTL.

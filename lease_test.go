@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -185,21 +186,30 @@ func TestImpatientCallerAndHangingLeases(t *testing.T) {
 
 // A fill that failed gives its lease back.
 func TestFailedFillLeavesTheLease(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newLeaseDouble()
-		store.around("fill", func(_ context.Context, _ *request, fill func() error) error {
-			if store.count("fill") == 1 {
-				return errStore
-			}
-			return fill()
+	for name, failure := range map[string]error{
+		"failed":   errStore,
+		"unknown":  fmt.Errorf("fill: %w", context.DeadlineExceeded),
+		"refused":  fmt.Errorf("fill: %w", provider.ErrRefused),
+		"canceled": context.Canceled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newLeaseDouble()
+				store.around("fill", func(_ context.Context, _ *request, fill func() error) error {
+					if store.count("fill") == 1 {
+						return failure
+					}
+					return fill()
+				})
+				_, scope := newFleetScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+				var source versioned
+				readNow(t, scope, source.load)
+				start := time.Now()
+				readNow(t, scope, source.load)
+				assert.Zero(t, time.Since(start), "the store answers at once, the load too: the next read took")
+			})
 		})
-		_, scope := newFleetScope(t, store.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
-		var source versioned
-		readNow(t, scope, source.load)
-		start := time.Now()
-		readNow(t, scope, source.load)
-		assert.Zero(t, time.Since(start), "the store answers at once, the load too: the next read took")
-	})
+	}
 }
 
 // The same, where the store answers for each key by itself.

@@ -102,14 +102,16 @@ type Options struct {
 	//	Observer: readthrough.Observer{LoadEnd: recordLoad},
 	Observer Observer
 
-	// ProviderTimeout bounds every read of the store and every fill. It is also how long an
-	// invalidation may wait for a fill under way. Zero means 50 ms; negative is an error. Example:
-	// 20 * time.Millisecond.
+	// ProviderTimeout bounds every request to the store that reads or fills. It is also how long an
+	// invalidation may wait for a fill under way. A bulk call is sent in requests of up to 256
+	// keys, each with this time. A request that stores large values has more: a second for every
+	// 10 MiB. Zero means 50 ms; negative is an error. Example: 20 * time.Millisecond.
 	ProviderTimeout time.Duration
 
-	// InvalidateTimeout bounds every removal from the store, every hold, and every inspection
-	// ([CachedScope.Has]). A removal that takes longer is pending. Zero means 1 s; negative is an
-	// error. Example: 2 * time.Second.
+	// InvalidateTimeout bounds every request to the store that removes or holds, and every
+	// inspection ([CachedScope.Has]). An invalidation of many keys is sent in requests of up to
+	// 1,000 keys, each with this time. The keys that the store does not confirm are pending. Zero
+	// means 1 s; negative is an error. Example: 2 * time.Second.
 	InvalidateTimeout time.Duration
 
 	// BreakerFailures is the number of failures in a row that open the breaker. While it is open,
@@ -125,9 +127,10 @@ type Options struct {
 	BreakerCooldown time.Duration
 
 	// LeaseTTL is how long a lease lasts that its process neither fills nor releases, in a store
-	// with leases. A load that takes longer is served and not stored. Zero means 10 s; negative is
-	// an error. A scope with a longer LoadTimeout has leases of that length. Example: 30 *
-	// time.Second.
+	// with leases. Leases are renewed while their load runs, if the store is a
+	// [provider.Renewer]. In another store, a load that takes longer is served and not stored,
+	// which [Stats.LostLeases] counts. Zero means 10 s; negative is an error. A scope with a longer
+	// LoadTimeout has leases of that length. Example: 30 * time.Second.
 	LeaseTTL time.Duration
 
 	// LeaseWait bounds how long a read waits for another process that has the lease of the key.

@@ -117,14 +117,15 @@ func (p *put) lease() {
 	if p.scope.backend.Leaser == nil || f.bypass {
 		return
 	}
-	grants, err := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
-	switch {
-	case err != nil:
-		p.call.reportGet(p.ctx, p.key, err)
-	case grants[0].State == provider.LeaseGranted:
+	p.call.asksForLeases()
+	grants := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
+	switch grants[0].State {
+	case provider.LeaseGranted:
 		f.lease = &grants[0].Lease
-	case grants[0].State == provider.LeaseFailed:
+		p.call.renewal.begin(p.call.flights)
+	case provider.LeaseFailed:
 		p.call.reportGet(p.ctx, p.key, grants[0].Err)
+	default: // nothing is stored
 	}
 }
 
@@ -133,6 +134,7 @@ func (p *put) drop() {
 	if p.call == nil {
 		return
 	}
+	p.call.renewal.stop()
 	if p.call.flights[0].lease != nil {
 		p.call.release(p.call.flights)
 	}
@@ -146,6 +148,7 @@ func (p *put) store(value any) (stored bool) {
 	if c == nil {
 		return false
 	}
+	defer c.renewal.stop()
 	f := c.flights[0]
 	f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 	now := time.Now()

@@ -30,7 +30,7 @@ func (s *CachedScope) Stats() Stats {
 		Hits: s.stats.hits.Load(), Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(),
 		Stale: s.stats.stale.Load(), Refreshes: s.stats.refreshes.Load(),
 		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
-		RefusedFills: s.stats.refusedFills.Load(), Invalidations: s.stats.invalidations.Load(),
+		RefusedFills: s.stats.refusedFills.Load(), LostLeases: s.stats.lostLeases.Load(), Invalidations: s.stats.invalidations.Load(),
 		Pending: pending, ProviderErrors: s.stats.providerErrors.Load(), InFlight: inFlight,
 		LoadTime: s.stats.loadTime(),
 	}

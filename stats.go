@@ -27,6 +27,10 @@ type Stats struct {
 	// RefusedFills counts loaded values that were not stored, because an invalidation came while
 	// they were loaded, or because their leases had ended.
 	RefusedFills int64
+	// LostLeases counts loaded values that were not stored because their load took
+	// longer than its lease. A store that renews leases, a [provider.Renewer], has
+	// such loads only if it does not answer.
+	LostLeases int64
 	// Invalidations counts keys and prefixes invalidated.
 	Invalidations int64
 	// Pending is the number of keys and prefixes whose invalidation the store has
@@ -78,6 +82,7 @@ type scopeStats struct {
 	loads          atomic.Int64
 	loadErrors     atomic.Int64
 	refusedFills   atomic.Int64
+	lostLeases     atomic.Int64
 	invalidations  atomic.Int64
 	providerErrors atomic.Int64
 	loadSum        atomic.Int64

@@ -73,20 +73,27 @@ func (t Targets) validate() error {
 	return nil
 }
 
-// without returns the prefixes of t that other lacks, and the keys of t if other has none: the keys
-// of an invalidation are confirmed as a whole.
+// without returns the keys and prefixes of t that other lacks.
 func (t Targets) without(other Targets) Targets {
-	rest := Targets{Keys: t.Keys}
-	if len(other.Keys) > 0 {
-		rest.Keys = nil
+	if other.size() == 0 {
+		return t
 	}
-	failed := make(map[string]bool, len(other.Prefixes))
-	for _, prefix := range other.Prefixes {
-		failed[prefix] = true
+	return Targets{Keys: lacking(t.Keys, other.Keys), Prefixes: lacking(t.Prefixes, other.Prefixes)}
+}
+
+// lacking returns the names that others lack.
+func lacking(names, others []string) []string {
+	if len(others) == 0 {
+		return names
 	}
-	for _, prefix := range t.Prefixes {
-		if !failed[prefix] {
-			rest.Prefixes = append(rest.Prefixes, prefix)
+	out := make(map[string]struct{}, len(others))
+	for _, name := range others {
+		out[name] = struct{}{}
+	}
+	var rest []string
+	for _, name := range names {
+		if _, ok := out[name]; !ok {
+			rest = append(rest, name)
 		}
 	}
 	return rest

@@ -21,6 +21,7 @@ const (
 	hasLeaser
 	hasRefresher
 	hasHolder
+	hasRenewer
 	hasInspector
 	hasInProcess
 	hasEncoder
@@ -46,6 +47,8 @@ func capabilitiesOf(store provider.CacheProvider) (set capabilities) {
 	add(hasRefresher, ok)
 	_, ok = store.(provider.Holder)
 	add(hasHolder, ok)
+	_, ok = store.(provider.Renewer)
+	add(hasRenewer, ok)
 	_, ok = store.(provider.Inspector)
 	add(hasInspector, ok)
 	_, ok = store.(provider.InProcess)

@@ -108,46 +108,46 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 	case 16:
 		return struct {
 			provider.CacheProvider
-			provider.Inspector
+			provider.Renewer
 		}{s, s}
 	case 17:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 18:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 19:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 20:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 21:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 22:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 23:
 		return struct {
@@ -155,27 +155,27 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 24:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s}
 	case 25:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 26:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 27:
 		return struct {
@@ -183,14 +183,14 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 28:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s}
 	case 29:
 		return struct {
@@ -198,7 +198,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 30:
 		return struct {
@@ -206,7 +206,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s}
 	case 31:
 		return struct {
@@ -215,51 +215,51 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
 		}{s, s, s, s, s, s}
 	case 32:
 		return struct {
 			provider.CacheProvider
-			inProcess
+			provider.Inspector
 		}{s, s}
 	case 33:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 34:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 35:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 36:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 37:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 38:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 39:
 		return struct {
@@ -267,27 +267,27 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 40:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s}
 	case 41:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 42:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 43:
 		return struct {
@@ -295,14 +295,14 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 44:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s}
 	case 45:
 		return struct {
@@ -310,7 +310,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 46:
 		return struct {
@@ -318,7 +318,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s}
 	case 47:
 		return struct {
@@ -327,58 +327,58 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			inProcess
+			provider.Inspector
 		}{s, s, s, s, s, s}
 	case 48:
 		return struct {
 			provider.CacheProvider
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s}
 	case 49:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 50:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 51:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 52:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 53:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 54:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 55:
 		return struct {
@@ -386,31 +386,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 56:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s}
 	case 57:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 58:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 59:
 		return struct {
@@ -418,16 +418,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 60:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s}
 	case 61:
 		return struct {
@@ -435,8 +435,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 62:
 		return struct {
@@ -444,8 +444,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s}
 	case 63:
 		return struct {
@@ -454,52 +454,52 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
 		}{s, s, s, s, s, s, s}
 	case 64:
 		return struct {
 			provider.CacheProvider
-			provider.Encoder
+			inProcess
 		}{s, s}
 	case 65:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			provider.Encoder
+			inProcess
 		}{s, s, s}
 	case 66:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			provider.Encoder
+			inProcess
 		}{s, s, s}
 	case 67:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			provider.Encoder
+			inProcess
 		}{s, s, s, s}
 	case 68:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			provider.Encoder
+			inProcess
 		}{s, s, s}
 	case 69:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			provider.Encoder
+			inProcess
 		}{s, s, s, s}
 	case 70:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			provider.Encoder
+			inProcess
 		}{s, s, s, s}
 	case 71:
 		return struct {
@@ -507,27 +507,27 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			provider.Encoder
+			inProcess
 		}{s, s, s, s, s}
 	case 72:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s}
 	case 73:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s, s}
 	case 74:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s, s}
 	case 75:
 		return struct {
@@ -535,14 +535,14 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s, s, s}
 	case 76:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s, s}
 	case 77:
 		return struct {
@@ -550,7 +550,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s, s, s}
 	case 78:
 		return struct {
@@ -558,7 +558,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s, s, s}
 	case 79:
 		return struct {
@@ -567,58 +567,58 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Encoder
+			inProcess
 		}{s, s, s, s, s, s}
 	case 80:
 		return struct {
 			provider.CacheProvider
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s}
 	case 81:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 82:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 83:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 84:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 85:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 86:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 87:
 		return struct {
@@ -626,31 +626,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 88:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s}
 	case 89:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 90:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 91:
 		return struct {
@@ -658,16 +658,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 92:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s}
 	case 93:
 		return struct {
@@ -675,8 +675,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 94:
 		return struct {
@@ -684,8 +684,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s}
 	case 95:
 		return struct {
@@ -694,59 +694,59 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			provider.Encoder
+			provider.Renewer
+			inProcess
 		}{s, s, s, s, s, s, s}
 	case 96:
 		return struct {
 			provider.CacheProvider
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s}
 	case 97:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s}
 	case 98:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s}
 	case 99:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 100:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s}
 	case 101:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 102:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 103:
 		return struct {
@@ -754,31 +754,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 104:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s}
 	case 105:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 106:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 107:
 		return struct {
@@ -786,16 +786,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 108:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 109:
 		return struct {
@@ -803,8 +803,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 110:
 		return struct {
@@ -812,8 +812,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 111:
 		return struct {
@@ -822,66 +822,66 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 112:
 		return struct {
 			provider.CacheProvider
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s}
 	case 113:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 114:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 115:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 116:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 117:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 118:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 119:
 		return struct {
@@ -889,35 +889,35 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 120:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s}
 	case 121:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 122:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 123:
 		return struct {
@@ -925,18 +925,18 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 124:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 125:
 		return struct {
@@ -944,9 +944,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 126:
 		return struct {
@@ -954,9 +954,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 127:
 		return struct {
@@ -965,53 +965,53 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
 			inProcess
-			provider.Encoder
 		}{s, s, s, s, s, s, s, s}
 	case 128:
 		return struct {
 			provider.CacheProvider
-			io.Closer
+			provider.Encoder
 		}{s, s}
 	case 129:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			io.Closer
+			provider.Encoder
 		}{s, s, s}
 	case 130:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			io.Closer
+			provider.Encoder
 		}{s, s, s}
 	case 131:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s}
 	case 132:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			io.Closer
+			provider.Encoder
 		}{s, s, s}
 	case 133:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s}
 	case 134:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s}
 	case 135:
 		return struct {
@@ -1019,27 +1019,27 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 136:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s}
 	case 137:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s}
 	case 138:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s}
 	case 139:
 		return struct {
@@ -1047,14 +1047,14 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 140:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s}
 	case 141:
 		return struct {
@@ -1062,7 +1062,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 142:
 		return struct {
@@ -1070,7 +1070,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 143:
 		return struct {
@@ -1079,58 +1079,58 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 144:
 		return struct {
 			provider.CacheProvider
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s}
 	case 145:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s}
 	case 146:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s}
 	case 147:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 148:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s}
 	case 149:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 150:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 151:
 		return struct {
@@ -1138,31 +1138,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 152:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s}
 	case 153:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 154:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 155:
 		return struct {
@@ -1170,16 +1170,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 156:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 157:
 		return struct {
@@ -1187,8 +1187,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 158:
 		return struct {
@@ -1196,8 +1196,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 159:
 		return struct {
@@ -1206,59 +1206,59 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
-			io.Closer
+			provider.Renewer
+			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 160:
 		return struct {
 			provider.CacheProvider
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s}
 	case 161:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s}
 	case 162:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s}
 	case 163:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 164:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s}
 	case 165:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 166:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 167:
 		return struct {
@@ -1266,31 +1266,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 168:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s}
 	case 169:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 170:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 171:
 		return struct {
@@ -1298,16 +1298,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 172:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 173:
 		return struct {
@@ -1315,8 +1315,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 174:
 		return struct {
@@ -1324,8 +1324,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 175:
 		return struct {
@@ -1334,66 +1334,66 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			inProcess
-			io.Closer
+			provider.Inspector
+			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 176:
 		return struct {
 			provider.CacheProvider
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s}
 	case 177:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 178:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 179:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 180:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 181:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 182:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 183:
 		return struct {
@@ -1401,35 +1401,35 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 184:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s}
 	case 185:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 186:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 187:
 		return struct {
@@ -1437,18 +1437,18 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 188:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s}
 	case 189:
 		return struct {
@@ -1456,9 +1456,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 190:
 		return struct {
@@ -1466,9 +1466,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s, s}
 	case 191:
 		return struct {
@@ -1477,60 +1477,60 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Renewer
 			provider.Inspector
-			inProcess
-			io.Closer
+			provider.Encoder
 		}{s, s, s, s, s, s, s, s}
 	case 192:
 		return struct {
 			provider.CacheProvider
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s}
 	case 193:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s}
 	case 194:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s}
 	case 195:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 196:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s}
 	case 197:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 198:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 199:
 		return struct {
@@ -1538,31 +1538,31 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 200:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s}
 	case 201:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 202:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 203:
 		return struct {
@@ -1570,16 +1570,16 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 204:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 205:
 		return struct {
@@ -1587,8 +1587,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 206:
 		return struct {
@@ -1596,8 +1596,8 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 207:
 		return struct {
@@ -1606,66 +1606,66 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 208:
 		return struct {
 			provider.CacheProvider
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s}
 	case 209:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 210:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 211:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 212:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 213:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 214:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 215:
 		return struct {
@@ -1673,35 +1673,35 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 216:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 217:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 218:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 219:
 		return struct {
@@ -1709,18 +1709,18 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 220:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 221:
 		return struct {
@@ -1728,9 +1728,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 222:
 		return struct {
@@ -1738,9 +1738,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 223:
 		return struct {
@@ -1749,67 +1749,67 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
-			provider.Inspector
+			provider.Renewer
+			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s, s}
 	case 224:
 		return struct {
 			provider.CacheProvider
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s}
 	case 225:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 226:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 227:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 228:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 229:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 230:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 231:
 		return struct {
@@ -1817,35 +1817,35 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 232:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 233:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 234:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 235:
 		return struct {
@@ -1853,18 +1853,18 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 236:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 237:
 		return struct {
@@ -1872,9 +1872,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 238:
 		return struct {
@@ -1882,9 +1882,9 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 239:
 		return struct {
@@ -1893,74 +1893,74 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Leaser
 			provider.Refresher
 			provider.Holder
+			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s, s}
 	case 240:
 		return struct {
 			provider.CacheProvider
+			provider.Renewer
 			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s}
 	case 241:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
+			provider.Renewer
 			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 242:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 243:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Leaser
+			provider.Renewer
 			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 244:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s}
 	case 245:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 246:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
 			provider.Inspector
 			inProcess
 			provider.Encoder
-			io.Closer
 		}{s, s, s, s, s, s, s}
 	case 247:
 		return struct {
@@ -1968,12 +1968,2140 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Batcher
 			provider.Leaser
 			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s, s}
+	case 248:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s}
+	case 249:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s}
+	case 250:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s}
+	case 251:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s, s}
+	case 252:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s}
+	case 253:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s, s}
+	case 254:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s, s}
+	case 255:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+		}{s, s, s, s, s, s, s, s, s}
+	case 256:
+		return struct {
+			provider.CacheProvider
+			io.Closer
+		}{s, s}
+	case 257:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			io.Closer
+		}{s, s, s}
+	case 258:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			io.Closer
+		}{s, s, s}
+	case 259:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			io.Closer
+		}{s, s, s, s}
+	case 260:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			io.Closer
+		}{s, s, s}
+	case 261:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			io.Closer
+		}{s, s, s, s}
+	case 262:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			io.Closer
+		}{s, s, s, s}
+	case 263:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			io.Closer
+		}{s, s, s, s, s}
+	case 264:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			io.Closer
+		}{s, s, s}
+	case 265:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s}
+	case 266:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			io.Closer
+		}{s, s, s, s}
+	case 267:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s}
+	case 268:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s}
+	case 269:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s}
+	case 270:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s}
+	case 271:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 272:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			io.Closer
+		}{s, s, s}
+	case 273:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 274:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 275:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 276:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 277:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 278:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 279:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 280:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s}
+	case 281:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 282:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 283:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 284:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s}
+	case 285:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 286:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 287:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 288:
+		return struct {
+			provider.CacheProvider
+			provider.Inspector
+			io.Closer
+		}{s, s, s}
+	case 289:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 290:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 291:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 292:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 293:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 294:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 295:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 296:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 297:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 298:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 299:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 300:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 301:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 302:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 303:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 304:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s}
+	case 305:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 306:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 307:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 308:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 309:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 310:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 311:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 312:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s}
+	case 313:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 314:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 315:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 316:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 317:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 318:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 319:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 320:
+		return struct {
+			provider.CacheProvider
+			inProcess
+			io.Closer
+		}{s, s, s}
+	case 321:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 322:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 323:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 324:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 325:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 326:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 327:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 328:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 329:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 330:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 331:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 332:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 333:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 334:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 335:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 336:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 337:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 338:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 339:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 340:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 341:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 342:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 343:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 344:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 345:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 346:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 347:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 348:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 349:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 350:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 351:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 352:
+		return struct {
+			provider.CacheProvider
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s}
+	case 353:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 354:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 355:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 356:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 357:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 358:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 359:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 360:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 361:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 362:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 363:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 364:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 365:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 366:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 367:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 368:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s}
+	case 369:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 370:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 371:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 372:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 373:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 374:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 375:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 376:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 377:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 378:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 379:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 380:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 381:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 382:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 383:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
+	case 384:
+		return struct {
+			provider.CacheProvider
+			provider.Encoder
+			io.Closer
+		}{s, s, s}
+	case 385:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s}
+	case 386:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s}
+	case 387:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 388:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s}
+	case 389:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 390:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 391:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 392:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s}
+	case 393:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 394:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 395:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 396:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 397:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 398:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 399:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 400:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s}
+	case 401:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 402:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 403:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 404:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 405:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 406:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 407:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 408:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 409:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 410:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 411:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 412:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 413:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 414:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 415:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 416:
+		return struct {
+			provider.CacheProvider
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s}
+	case 417:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 418:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 419:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 420:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 421:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 422:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 423:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 424:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 425:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 426:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 427:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 428:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 429:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 430:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 431:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 432:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 433:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 434:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 435:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 436:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 437:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 438:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 439:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 440:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 441:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 442:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 443:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 444:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 445:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 446:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 447:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
+	case 448:
+		return struct {
+			provider.CacheProvider
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s}
+	case 449:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 450:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 451:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 452:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 453:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 454:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 455:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 456:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 457:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 458:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 459:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 460:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 461:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 462:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 463:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 464:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 465:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 466:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 467:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 468:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 469:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 470:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 471:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 472:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 473:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 474:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 475:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 476:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 477:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 478:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 479:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
+	case 480:
+		return struct {
+			provider.CacheProvider
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s}
+	case 481:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 482:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 483:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 484:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 485:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 486:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 487:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
 			provider.Inspector
 			inProcess
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s, s}
-	case 248:
+	case 488:
 		return struct {
 			provider.CacheProvider
 			provider.Holder
@@ -1982,7 +4110,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s}
-	case 249:
+	case 489:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
@@ -1992,7 +4120,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s}
-	case 250:
+	case 490:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
@@ -2002,7 +4130,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s}
-	case 251:
+	case 491:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
@@ -2013,7 +4141,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s, s}
-	case 252:
+	case 492:
 		return struct {
 			provider.CacheProvider
 			provider.Refresher
@@ -2023,7 +4151,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s}
-	case 253:
+	case 493:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
@@ -2034,7 +4162,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s, s}
-	case 254:
+	case 494:
 		return struct {
 			provider.CacheProvider
 			provider.Leaser
@@ -2045,7 +4173,7 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s, s}
-	case 255:
+	case 495:
 		return struct {
 			provider.CacheProvider
 			provider.Batcher
@@ -2057,6 +4185,182 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			provider.Encoder
 			io.Closer
 		}{s, s, s, s, s, s, s, s, s}
+	case 496:
+		return struct {
+			provider.CacheProvider
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s}
+	case 497:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 498:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 499:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 500:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 501:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 502:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 503:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
+	case 504:
+		return struct {
+			provider.CacheProvider
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s}
+	case 505:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 506:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 507:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
+	case 508:
+		return struct {
+			provider.CacheProvider
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s}
+	case 509:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
+	case 510:
+		return struct {
+			provider.CacheProvider
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s}
+	case 511:
+		return struct {
+			provider.CacheProvider
+			provider.Batcher
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+			provider.Renewer
+			provider.Inspector
+			inProcess
+			provider.Encoder
+			io.Closer
+		}{s, s, s, s, s, s, s, s, s, s}
 	default:
 		return nil // there is no other set
 	}

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write capabilities_gen.go")
 
 // capabilityTypes are the interfaces, in the order of the bits of capabilities.
 var capabilityTypes = []string{
-	"provider.Batcher", "provider.Leaser", "provider.Refresher", "provider.Holder",
+	"provider.Batcher", "provider.Leaser", "provider.Refresher", "provider.Holder", "provider.Renewer",
 	"provider.Inspector", "inProcess", "provider.Encoder", "io.Closer",
 }
 

@@ -80,6 +80,8 @@ type innards struct {
 	batcher   provider.Batcher
 	leaser    provider.Leaser
 	refresher provider.Refresher
+	renewer   provider.Renewer
+	encoder   provider.Encoder
 	holder    provider.Holder
 	inspector provider.Inspector
 	closer    io.Closer
@@ -123,6 +125,8 @@ func NewChaos(store provider.CacheProvider, options ChaosOptions) (*Chaos, error
 	c.inner.batcher, _ = store.(provider.Batcher)     //nolint:errcheck // nil without it
 	c.inner.leaser, _ = store.(provider.Leaser)       //nolint:errcheck // nil without it
 	c.inner.refresher, _ = store.(provider.Refresher) //nolint:errcheck // nil without it
+	c.inner.renewer, _ = store.(provider.Renewer)     //nolint:errcheck // nil without it
+	c.inner.encoder, _ = store.(provider.Encoder)     //nolint:errcheck // nil without it
 	c.inner.holder, _ = store.(provider.Holder)       //nolint:errcheck // nil without it
 	c.inner.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without it
 	c.inner.closer, _ = store.(io.Closer)             //nolint:errcheck // nil without it

@@ -18,8 +18,18 @@ import (
 // call.
 type chaosStore struct{ chaos *Chaos }
 
-// EncodesValues marks the store and does nothing.
-func (s *chaosStore) EncodesValues() {}
+// Encode encodes with the codec of the options, or as the store behind does. What the
+// checker refuses, Set and Fill refuse, too.
+func (s *chaosStore) Encode(entry provider.Entry) (provider.Entry, error) {
+	if s.chaos.codec == nil && s.chaos.inner.encoder != nil {
+		return s.chaos.inner.encoder.Encode(entry)
+	}
+	encoded, err := s.encode(entry)
+	if err != nil {
+		return entry, err
+	}
+	return encoded, nil
+}
 
 func (s *chaosStore) InProcess() {}
 
@@ -202,6 +212,26 @@ func (s *chaosStore) Release(ctx context.Context, leases []provider.Lease) error
 		return struct{}{}, s.chaos.inner.leaser.Release(ctx, at(leases, asked))
 	})
 	return errors.Join(err, partial)
+}
+
+func (s *chaosStore) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
+	leases = slices.Clone(leases)
+	keys := make([]provider.Key, len(leases))
+	for i := range leases {
+		keys[i] = leases[i].Key
+	}
+	p := s.chaos.plan(OpRenew, keys...)
+	asked, partial := pick(p, leases)
+	done, err := run(ctx, p, func(ctx context.Context) ([]bool, error) {
+		return s.chaos.inner.renewer.Renew(ctx, at(leases, asked), ttl)
+	})
+	renewed := make([]bool, len(leases))
+	if len(done) == len(asked) {
+		for n, i := range asked {
+			renewed[i] = done[n]
+		}
+	}
+	return renewed, errors.Join(err, partial)
 }
 
 func (s *chaosStore) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {

@@ -131,6 +131,7 @@ const (
 	OpRefresh
 	OpHold
 	OpUnhold
+	OpRenew
 	OpInspect // Has, Stats and List
 	numOps
 )
@@ -139,7 +140,7 @@ const (
 func (o Op) String() string {
 	names := [numOps]string{
 		"Get", "Set", "Delete", "DeletePrefix", "GetMany", "SetMany", "Acquire", "Fill", "Release",
-		"Refresh", "Hold", "Unhold", "Inspect",
+		"Refresh", "Hold", "Unhold", "Renew", "Inspect",
 	}
 	if o >= numOps {
 		return fmt.Sprintf("op %d", uint8(o))
@@ -150,7 +151,7 @@ func (o Op) String() string {
 // mayRepeat reports whether a request of o may arrive late or twice.
 func (o Op) mayRepeat() bool {
 	switch o {
-	case OpDelete, OpDeletePrefix, OpAcquire, OpFill, OpRelease, OpRefresh, OpHold, OpUnhold:
+	case OpDelete, OpDeletePrefix, OpAcquire, OpFill, OpRelease, OpRefresh, OpHold, OpUnhold, OpRenew:
 		return true
 	default:
 		return false

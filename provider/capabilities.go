@@ -59,11 +59,19 @@ type Punctual interface {
 }
 
 // Encoder is the capability of a store outside the process to keep values as bytes, and to
-// return each as an [Encoded]. The cache then refuses to read and store values as an
-// interface type, with an error: bytes do not say which type the interface had held.
+// return each as an [Encoded].
+//
+// The cache refuses to read and store values as an interface type in such a store, with an
+// error: bytes do not say which type the interface had held. It encodes each entry before
+// the deadline of the call begins, and gives the call more time for large values: a value
+// of 8 MiB does not count as a failure of the store because it takes long to encode or to
+// send.
 type Encoder interface {
-	// EncodesValues marks the store and does nothing.
-	EncodesValues()
+	// Encode returns entry with an [Encoded] as its Value, which Set, SetMany and Fill then
+	// take as it is. An entry that is Absent comes back unchanged; so does one whose value
+	// the store has to see to tell what is lost of it. With an error, the cache gives the
+	// entry to the store as it was, which then refuses it.
+	Encode(entry Entry) (Entry, error)
 }
 
 // ValueGetter is the capability of an [InProcess] store to return a value without the

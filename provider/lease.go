@@ -148,6 +148,18 @@ type Holder interface {
 	Unhold(ctx context.Context, targets HoldTargets, token string) error
 }
 
+// Renewer is the capability of a leasing store to prolong leases. Without it, a load
+// that takes longer than its lease cannot be stored. A renewal is safe if its
+// request arrives late or twice: it changes nothing if the key does not hold that
+// very lease.
+type Renewer interface {
+	// Renew has each lease end after ttl from now, and reports for each whether its
+	// key still holds it. It prolongs no entry: a lease beside an entry ends with the
+	// entry, whatever ttl is. It returns one answer per lease, in the order of leases.
+	// With an error, an answer that is false says nothing.
+	Renew(ctx context.Context, leases []Lease, ttl time.Duration) (renewed []bool, err error)
+}
+
 // HoldTargets are keys and prefixes of one scope.
 type HoldTargets struct {
 	Scope    string

@@ -14,11 +14,15 @@
 //     Without it, a hit takes twice as long.
 //   - [Punctual]: calls end at their deadline. Without it, each call gets a
 //     goroutine.
+//   - [Encoder]: values are encoded before their entries are stored. Without it,
+//     encoding takes its time from the deadline of the call.
 //   - [Leaser]: leases, which fence fills against the invalidations of other
 //     processes. Without it, a shared store keeps the guarantees of the cache in
 //     each process for the invalidations of that process only.
 //   - [Refresher]: leases on keys that hold an entry, which readers get meanwhile.
 //     Without it, a store with leases has no stale entries and no early refresh.
+//   - [Renewer]: leases that last as long as their loads. Without it, what a load
+//     brings that takes longer than its lease is served and not stored.
 //   - [Holder]: keys that nobody may fill for a while. Without it, a mutation
 //     cannot announce itself to other processes.
 //   - [Inspector]: presence, statistics and a listing of entries. Without it,

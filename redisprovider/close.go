@@ -6,7 +6,8 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Close cancels the rebuilds under way and waits for them. A call that begins
+// Close cancels the rebuilds under way and waits for them. Leases that are being
+// given back in the background are left to their TTL. A call that begins
 // later returns an error that matches [provider.ErrClosed]. Close does not close
 // the client, which belongs to the caller. It always returns nil. Further calls
 // do nothing.
@@ -15,6 +16,7 @@ func (p *Provider) Close() error {
 	for _, r := range p.rebuilds.stop() {
 		<-r.done
 	}
+	p.abandoned.stop()
 	return nil
 }
 

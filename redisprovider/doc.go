@@ -45,7 +45,7 @@
 //	Acquire         1 pipeline       1 pipeline per node   1 script per key
 //	Refresh         1 pipeline       1 pipeline per node   1 script per key
 //	Fill            1 pipeline       1 pipeline per node   1 script per entry
-//	Release         1 pipeline       1 pipeline per node   1 script per lease
+//	Release, Renew  1 pipeline       1 pipeline per node   1 script per lease
 //	Set, SetMany    1 pipeline       1 pipeline per node   1 script per entry
 //	Delete          1 UNLINK         1 pipeline of UNLINK per node
 //	DeletePrefix    1, and 1 for     the same per node
@@ -105,11 +105,14 @@
 //
 // Requests cross a network, so a call that returned an error may still take effect
 // later: the server may receive its command long after the caller has left. For a
-// read this has no effect, and UNLINK can only remove. A late acquire stores a lease
-// whose token nobody has; it ends with its TTL. Tokens are unique per transmission,
-// and the client never retries a script. A late refresh adds such a lease to the
-// entry, which is served and not refreshed until the lease ends. A late fill,
-// extension or release does nothing unless the key still has its lease. Only a late
+// read this has no effect, and UNLINK can only remove. An acquire whose answer comes
+// too late leaves a lease whose token nobody has. The store gives it back in the
+// background, by the part of the token that the client has chosen, up to three times
+// within about a second. If the acquire arrives after that, its lease ends with its
+// TTL. Tokens are unique per transmission, and the client never retries a script. A
+// late refresh adds such a lease to the entry, which is served and not refreshed
+// until the lease is given back or ends. A late fill, extension, renewal or release
+// does nothing unless the key still has its lease. Only a late
 // Set could restore an old value, and the cache does not use Set with a store that
 // has leases.
 //

@@ -10,6 +10,20 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
+// Encode implements [provider.Encoder]. A value of which something will be lost, and
+// nobody was told yet, stays as it is: Fill tells it.
+func (p *Provider) Encode(entry provider.Entry) (provider.Entry, error) {
+	if entry.Absent {
+		return entry, nil
+	}
+	encoded, loss, err := p.encodeValue(entry.Value)
+	if err != nil || loss != nil {
+		return entry, err
+	}
+	entry.Value = encoded
+	return entry, nil
+}
+
 // encode returns the frame of entry for a script. The error matches
 // [provider.ErrUnencodable], [provider.ErrLossy] or [provider.ErrTooLarge]. If what is
 // lost is allowed to be, it is loss.

@@ -3,6 +3,7 @@ package redisprovider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,15 +19,33 @@ const (
 
 	// gatherMost is the most reads that one round trip gathers.
 	gatherMost = 128
+
+	// A batch waits for at most patienceTrips recent round trips, and leastPatience:
+	// the round trips under way may never return, and a read waits only for what is
+	// likely to come.
+	patienceTrips = 2
+	leastPatience = time.Millisecond
+	firstPatience = 10 * time.Millisecond // while no round trip has returned
+	recentTrips   = 16                    // that patience looks at
+
+	// gatherFlying is the most round trips at the same time. While so many are under
+	// way, a batch waits until one returns or it is full: a server that answers
+	// nothing would otherwise get more and more connections.
+	gatherFlying = 32
 )
 
 // gather sends single reads together if other reads are under way. A batch is sent
 // when one of the round trips under way returns, with all reads that have come
-// until then, or when it is full. A single reader never waits. Many readers share
-// the cost of a round trip, which is most of the cost of a read.
+// until then, or when it is full, or when it has waited for about as long as a round
+// trip takes. A single reader never waits. Many readers share the cost of a round
+// trip, which is most of the cost of a read.
 //
-// Invariant: a read is sent after its caller asked for it, so it finds what the
-// store had after the caller began. Nobody joins a batch that was sent.
+// Invariants:
+//
+//   - A read is sent after its caller asked for it, so it finds what the store had
+//     after the caller began. Nobody joins a batch that was sent.
+//   - A batch waits for no round trip that takes much longer than the others did,
+//     unless gatherFlying are under way.
 type gather struct {
 	fetch    func(ctx context.Context, names []string) []provider.Result
 	fetchOne func(ctx context.Context, name string) provider.Result
@@ -34,6 +53,30 @@ type gather struct {
 	mu     sync.Mutex // guards following
 	flying int        // round trips under way
 	next   *gathered  // the batch that waits; nil: none
+	trips  tripTimes
+}
+
+// tripTimes has the times that the latest round trips took which the server has
+// answered. A median of few is cheap, and does not see the few that were slow.
+type tripTimes struct {
+	latest [recentTrips]time.Duration
+	n      int // how many were added
+}
+
+func (t *tripTimes) add(took time.Duration) {
+	t.latest[t.n%recentTrips] = took
+	t.n++
+}
+
+// patience returns how long a batch waits.
+func (t *tripTimes) patience() time.Duration {
+	if t.n == 0 {
+		return firstPatience
+	}
+	sorted := t.latest
+	known := sorted[:min(t.n, recentTrips)]
+	slices.Sort(known)
+	return max(leastPatience, patienceTrips*known[len(known)/2])
 }
 
 // gathered is a batch of reads. It waits in gather.next, then it is sent, then it
@@ -46,6 +89,7 @@ type gathered struct {
 	names   []string        // the Redis keys
 	patient bool            // some reader has no deadline, so the batch has none
 	until   time.Time       // the latest deadline of the readers
+	timer   *time.Timer     // sends the batch when it has waited long enough
 
 	results []provider.Result // written by fly before it closes done, read after that
 	done    chan struct{}
@@ -57,8 +101,11 @@ func (g *gather) get(ctx context.Context, name string) provider.Result {
 	if g.flying < gatherAbove {
 		g.flying++
 		g.mu.Unlock()
-		defer g.landed()
-		return g.fetchOne(ctx, name)
+		began, answered := time.Now(), false
+		defer func() { g.landed(began, answered) }()
+		result := g.fetchOne(ctx, name)
+		answered = result.Err == nil
+		return result
 	}
 	b, i := g.joinLocked(ctx, name)
 	g.mu.Unlock()
@@ -74,7 +121,9 @@ func (g *gather) get(ctx context.Context, name string) provider.Result {
 // read's index in it. A full batch is sent at once.
 func (g *gather) joinLocked(ctx context.Context, name string) (b *gathered, i int) {
 	if g.next == nil {
-		g.next = &gathered{ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+		b := &gathered{ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+		b.timer = time.AfterFunc(g.trips.patience(), func() { g.sendLate(b) })
+		g.next = b
 	}
 	b, i = g.next, len(g.next.names)
 	b.names = append(b.names, name)
@@ -84,20 +133,40 @@ func (g *gather) joinLocked(ctx context.Context, name string) (b *gathered, i in
 		b.until = deadline
 	}
 	if len(b.names) == gatherMost {
-		g.next = nil
 		g.flying++
-		go g.fly(b)
+		g.sendLocked()
 	}
 	return b, i
 }
 
-// landed ends a round trip. If a batch waits, landed sends it.
-func (g *gather) landed() {
+// sendLocked sends the batch that waits.
+func (g *gather) sendLocked() {
+	b := g.next
+	g.next = nil
+	b.timer.Stop()
+	go g.fly(b)
+}
+
+// sendLate sends b, if it still waits.
+func (g *gather) sendLate(b *gathered) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if b := g.next; b != nil {
-		g.next = nil
-		go g.fly(b)
+	if g.next == b && g.flying < gatherFlying {
+		g.flying++
+		g.sendLocked()
+	}
+}
+
+// landed ends a round trip that began at began. If a batch waits, landed sends it.
+func (g *gather) landed(began time.Time, answered bool) {
+	took := time.Since(began)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if answered {
+		g.trips.add(took)
+	}
+	if g.next != nil {
+		g.sendLocked()
 		return
 	}
 	g.flying--
@@ -106,7 +175,8 @@ func (g *gather) landed() {
 // fly sends a batch. If a hook of the client panics, the readers of the batch get
 // an error: this goroutine has no caller, so the panic would end the process.
 func (g *gather) fly(b *gathered) {
-	defer g.landed()
+	began, answered := time.Now(), false
+	defer func() { g.landed(began, answered) }()
 	defer close(b.done)
 	defer func() {
 		if r := recover(); r != nil {
@@ -120,4 +190,5 @@ func (g *gather) fly(b *gathered) {
 		defer cancel()
 	}
 	b.results = g.fetch(ctx, b.names)
+	answered = len(b.results) > 0 && b.results[0].Err == nil
 }

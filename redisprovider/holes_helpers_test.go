@@ -438,6 +438,8 @@ const (
 	opRefresh = "refresh"
 	opFill    = "fill"
 	opRelease = "release"
+	opRenew   = "renew"
+	opAbandon = "abandon"
 	opSet     = "set"
 	opFenced  = "fenced get"
 	opHold    = "hold"
@@ -474,10 +476,14 @@ func opOf(args []string) string {
 		return opAcquire
 	case marks == "vhpi":
 		return opSet
+	case marks == "vi" && len(argv) == 3: //nolint:mnd // without a frame to store
+		return opRenew
 	case marks == "vi":
 		return opFill
 	case strings.Trim(marks, "v") == "" && len(argv) == 0:
 		return opFenced
+	case marks == "v" && len(argv[0]) == 16: //nolint:mnd // a part of a token
+		return opAbandon
 	case marks == "v":
 		return opRelease
 	case marks == "hv" || marks == "p":

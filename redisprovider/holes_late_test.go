@@ -14,6 +14,7 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/redistest"
+	"github.com/readthrough/readthrough/provider"
 )
 
 // repeating makes the client library give a command up soon, and send it again if
@@ -109,11 +110,38 @@ type lateness struct {
 	b, c *proc // c does not wait for leases
 }
 
+// renewAndAbandon has a process renew a lease of k, and give back another one whose answer it has not
+// read.
+func (l *lateness) renewAndAbandon(a *proc) {
+	l.t.Helper()
+	k := []provider.Key{key(holeScope, "k")}
+	a.invalidate("k")
+	grants, err := a.store.Acquire(l.t.Context(), k, time.Hour)
+	if err != nil || grants[0].State != provider.LeaseGranted {
+		l.t.Fatal(grants, err)
+	}
+	if _, err := a.store.Renew(l.t.Context(), []provider.Lease{grants[0].Lease}, time.Hour); err != nil {
+		l.t.Fatal(err)
+	}
+	a.invalidate("k")
+	sent := a.proxy.Record(is(opAbandon))
+	heal, err := a.lose(opAcquire, func() error {
+		_, err := a.store.Acquire(l.t.Context(), k, time.Hour)
+		return err
+	})
+	if err == nil {
+		l.t.Error("the answer to an acquire was not lost")
+	}
+	heal()
+	sent.Wait(l.t, 1)
+	sent.Stop()
+}
+
 // record has a process send commands of every kind, about the value v1 of k, and
 // returns them.
 func (l *lateness) record(a *proc) []redistest.Command {
 	l.t.Helper()
-	all := []string{opGet, opFenced, opAcquire, opRefresh, opFill, opRelease, opSet, opUnlink, opPrefix, opList, opRebuild, opScan, opHold, opUnhold}
+	all := []string{opGet, opFenced, opAcquire, opRefresh, opFill, opRelease, opRenew, opAbandon, opSet, opUnlink, opPrefix, opList, opRebuild, opScan, opHold, opUnhold}
 	l.b.wantRead(l.world, "a reader of something else", "other", "")
 	tap := a.proxy.Record(func(c redistest.Command) bool { return slices.Contains(all, opOf(c.Args)) })
 	l.write("k", "v1")
@@ -135,6 +163,7 @@ func (l *lateness) record(a *proc) []redistest.Command {
 		wantAnswer(l.t, "a refresh", a.beginRefresh("k", l.loadModified("k", open)), "v1")
 	}
 	wantAnswer(l.t, "a write that stores", a.beginPut("k", l.load("k")), "v1")
+	l.renewAndAbandon(a)
 	a.invalidatePrefix("k")
 	tap.Stop()
 	sent := tap.Captured()
@@ -142,7 +171,7 @@ func (l *lateness) record(a *proc) []redistest.Command {
 	for _, c := range sent {
 		seen[opOf(c.Args)]++
 	}
-	for _, op := range []string{opAcquire, opRefresh, opFill, opRelease, opUnlink, opPrefix, opScan, opHold, opUnhold} {
+	for _, op := range []string{opAcquire, opRefresh, opFill, opRelease, opRenew, opAbandon, opUnlink, opPrefix, opScan, opHold, opUnhold} {
 		assert.NotZero(l.t, seen[op], "the process has sent no %s: %v", op, seen)
 	}
 	assert.GreaterOrEqual(l.t, seen[opRebuild], 3, "the process has sent %v: a whole rebuild, and reads", seen)

@@ -67,12 +67,19 @@ func (p *Provider) grant(ctx context.Context, op string, keys []provider.Key, tt
 		complete(i, &c)
 		return c
 	})
+	var unread []provider.Lease
 	for i := range grants {
+		lease := grants[i].Lease
 		p.readGrant(&grants[i], answers[i])
-		if grants[i].Err != nil {
-			grants[i].Err = failed(op, p.keyOf(keys[i]), grants[i].Err)
+		if grants[i].Err == nil {
+			continue
 		}
+		if !isAnswer(answers[i].Err()) {
+			unread = append(unread, lease)
+		}
+		grants[i].Err = failed(op, p.keyOf(keys[i]), grants[i].Err)
 	}
+	p.abandon(ctx, unread)
 	return grants, wholeGrantError(grants)
 }
 
@@ -80,7 +87,15 @@ func (p *Provider) grant(ctx context.Context, op string, keys []provider.Key, tt
 func (p *Provider) readGrant(g *provider.Grant, answer once) {
 	lease := g.Lease
 	*g = provider.Grant{State: provider.LeaseFailed}
-	switch found, err := answer.Result(); v := found.(type) {
+	found, err := answer.Result()
+	if err != nil { // what may be beside it was cut off
+		g.Err = err
+		if serverSays(err, "WRONGTYPE") {
+			g.Err = fmt.Errorf("%w: %w", provider.ErrUndecodable, err)
+		}
+		return
+	}
+	switch v := found.(type) {
 	case string:
 		if g.Entry, g.Found, g.Err = p.decodeAnswer(v); g.Found {
 			g.State = provider.LeaseFound
@@ -94,11 +109,6 @@ func (p *Provider) readGrant(g *provider.Grant, answer once) {
 		}
 	case []any:
 		p.readLeased(g, lease, v)
-	default:
-		g.Err = err
-		if serverSays(err, "WRONGTYPE") {
-			g.Err = fmt.Errorf("%w: %w", provider.ErrUndecodable, err)
-		}
 	}
 	if g.State == provider.LeaseFailed && g.Err == nil {
 		g.Err = errAnswer
@@ -244,6 +254,35 @@ func (p *Provider) releaseCall(l provider.Lease) call {
 		keys:   []string{p.keyOf(l.Key)},
 		args:   []any{p.bound(leaseFrame(l.Token))},
 	}
+}
+
+// Renew implements [provider.Renewer]: one script per lease, all in one round trip.
+func (p *Provider) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
+	renewed := make([]bool, len(leases))
+	if err := p.usable(); err != nil {
+		return renewed, err
+	}
+	if err := provider.CheckTTL(ttl); err != nil {
+		return renewed, fmt.Errorf("redisprovider: renew: %w", err)
+	}
+	px, _ := pxOf(min(ttl, maxTTL))
+	answers := p.run(ctx, len(leases), func(i int) call {
+		b, name := p.bucketOf(leases[i].Key), leases[i].Key.Name
+		return call{
+			script: p.scripts.renew,
+			keys:   p.scriptKeys(b, b.value(name), b.index()),
+			args:   []any{name, p.bound(leaseFrame(leases[i].Token)), px},
+		}
+	})
+	var failures failureGroups
+	for i, answer := range answers {
+		n, err := answer.Int()
+		if err != nil {
+			failures.add(p.keyOf(leases[i].Key), err)
+		}
+		renewed[i] = err == nil && n == 1
+	}
+	return renewed, errors.Join(failures.errors("renew")...)
 }
 
 // newToken returns a token of 32 bytes of text. No other transmission has it.

@@ -14,13 +14,14 @@ import (
 )
 
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
-// use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Leaser],
-// [provider.Refresher], [provider.Holder], [provider.Punctual] and [provider.Encoder].
-// Errors name the Redis key that they concern, and wrap the error of the client.
+// use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder],
+// [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder] and
+// [provider.Punctual]. Errors name the Redis key that they concern, and wrap the error
+// of the client.
 //
-// All fields but the last four are written by New and only read after that. lossy,
-// gather and rebuilds have their own locks. closed is set once, by [Provider.Close], which
-// also ends the rebuilds. The client belongs to the caller.
+// All fields but the last five are written by New and only read after that. lossy, gather,
+// rebuilds and abandoned have their own locks. closed is set once, by
+// [Provider.Close], which also ends the rebuilds. The client belongs to the caller.
 type Provider struct {
 	deployment
 
@@ -38,19 +39,21 @@ type Provider struct {
 	waitTimeout   time.Duration
 	scripts       scripts
 
-	lossy    lossy
-	gather   gather
-	rebuilds rebuilds
-	closed   atomic.Bool
+	lossy     lossy
+	gather    gather
+	rebuilds  rebuilds
+	abandoned abandoned
+	closed    atomic.Bool
 }
 
 var (
 	_ provider.CacheProvider = (*Provider)(nil)
 	_ provider.Batcher       = (*Provider)(nil)
+	_ provider.Encoder       = (*Provider)(nil)
 	_ provider.Leaser        = (*Provider)(nil)
 	_ provider.Refresher     = (*Provider)(nil)
+	_ provider.Renewer       = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
-	_ provider.Encoder       = (*Provider)(nil)
 	_ provider.Punctual      = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
@@ -101,9 +104,6 @@ func bucketsFor(where deployment, options Options) int {
 // Punctual implements [provider.Punctual]. It reports whether the option
 // ContextTimeoutEnabled of the client is set. See "Deadlines and late commands".
 func (p *Provider) Punctual() bool { return p.punctual() }
-
-// EncodesValues implements [provider.Encoder]. It does nothing.
-func (p *Provider) EncodesValues() {}
 
 // Get implements [provider.CacheProvider]: one GET, or one script with a fence. On
 // one server, reads that come while several others are under way share a round trip.

@@ -46,6 +46,10 @@ var (
 	fillSource string
 	//go:embed lua/release.lua
 	releaseSource string
+	//go:embed lua/renew.lua
+	renewSource string
+	//go:embed lua/abandon.lua
+	abandonSource string
 	//go:embed lua/set.lua
 	setSource string
 	//go:embed lua/get.lua
@@ -77,7 +81,8 @@ func newScript(parts ...string) *script {
 // scripts are the scripts of a store.
 type scripts struct {
 	acquire, refresh                     *script
-	fill, extend, release, set, get      *script
+	fill, extend, renew                  *script
+	release, abandon, set, get           *script
 	hold, prefix, list                   *script
 	rebuildBegin, rebuildAdd, rebuildEnd *script
 }
@@ -93,6 +98,8 @@ func newScripts(fence bool) scripts {
 		fill:         newScript(fencePart, framePart, leasedPart, indexPart, storePart, fillSource),
 		extend:       newScript(fencePart, framePart, leasedPart, indexPart, storePart, extendSource),
 		release:      newScript(fencePart, framePart, leasedPart, releaseSource),
+		renew:        newScript(fencePart, framePart, leasedPart, indexPart, renewSource),
+		abandon:      newScript(fencePart, framePart, leasedPart, abandonSource),
 		set:          newScript(fencePart, indexPart, heldPart, storePart, setSource),
 		get:          newScript(fencePart, getSource),
 		hold:         newScript(holdSource),
@@ -107,7 +114,8 @@ func newScripts(fence bool) scripts {
 func (s *scripts) all() []*script {
 	return []*script{
 		s.acquire, s.refresh,
-		s.fill, s.extend, s.release, s.set, s.get,
+		s.fill, s.extend, s.renew,
+		s.release, s.abandon, s.set, s.get,
 		s.hold, s.prefix, s.list,
 		s.rebuildBegin, s.rebuildAdd, s.rebuildEnd,
 	}

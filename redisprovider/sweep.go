@@ -39,7 +39,7 @@ func removeEach(keys []string, run func(n int, next func(i int) call) []once) (r
 			continue
 		}
 		// A value that is not a string is not an entry.
-		if head, ok := answers[i].Val().(string); ok && gone == 1 && isEntry(head) {
+		if head, err := answers[i].Text(); err == nil && gone == 1 && isEntry(head) {
 			removed++
 		}
 	}

@@ -15,6 +15,12 @@ import (
 // what the request does in the store. A panic of the store is an error. The deadline is timeout, or
 // half of the time that the caller has left, if that is less.
 func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
+	return askLeaving(ctx, b, does, timeout, call, nil)
+}
+
+// askLeaving is ask for a request whose result must not be lost: left gets the result that nobody
+// else gets, since it came after the deadline. left may be nil.
+func askLeaving[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error), left func(R)) (result R, err error) {
 	if b.Local {
 		result, err = try(ctx, b, call)
 		return result, Sane(err)
@@ -25,7 +31,7 @@ func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duratio
 	if b.punctual {
 		result, err = try(bounded, b, call)
 	} else {
-		result, err = leavable(bounded, b, call)
+		result, err = leavable(bounded, b, call, left)
 	}
 	if err == errUnanswered { //nolint:errorlint // the one of leavable, not one of the store
 		if err = ctx.Err(); err == nil {
@@ -36,28 +42,33 @@ func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duratio
 }
 
 // leavable makes a request in a goroutine of its own. If the request does not return in time, it
-// goes on there as an orphan, its result is dropped, and the error is errUnanswered.
+// goes on there as an orphan, and the error is errUnanswered. left gets the result of an orphan, if
+// left is not nil.
 //
-// over decides between the two ends, which may come at the same moment: the first to set it wins.
-// If the caller sets it, the request is an orphan, and the goroutine uncounts it when it returns.
-// If the goroutine sets it, the result is there or about to be, and nothing is counted. So each
-// orphan is counted once and uncounted once.
-func leavable[R any](bounded context.Context, b *Backend, call func(context.Context) (R, error)) (R, error) {
+// decided decides between the two ends, which may come at the same moment: the first to set it
+// wins. If the caller sets it, the request is an orphan, and the goroutine uncounts it when it
+// returns. If the goroutine sets it, the caller gets the reply, although its time may be over. So
+// each orphan is counted once and uncounted once, and each result has one owner.
+func leavable[R any](bounded context.Context, b *Backend, call func(context.Context) (R, error), left func(R)) (R, error) {
 	type reply struct {
 		result R
 		err    error
 	}
 	replies := make(chan reply, 1)
-	var over atomic.Bool // set by the first of two: the call has returned, the call is an orphan
+	var decided atomic.Bool // set by the first of two: the caller gets the reply, the call is an orphan
 	go func() {
+		r := reply{err: errStoreGoexit} // unless the store returns or panics
 		defer func() {
-			if !over.CompareAndSwap(false, true) {
-				b.orphans.Add(-1)
+			if decided.CompareAndSwap(false, true) {
+				replies <- r
+				return
+			}
+			defer b.orphans.Add(-1)
+			if left != nil {
+				left(r.result)
 			}
 		}()
 		GrowStack(0)
-		r := reply{err: errStoreGoexit} // unless the store returns or panics
-		defer func() { replies <- r }()
 		r.result, r.err = try(bounded, b, call)
 	}()
 	select {
@@ -65,16 +76,13 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 		return r.result, r.err
 	case <-bounded.Done():
 	}
-	if over.CompareAndSwap(false, true) {
+	if decided.CompareAndSwap(false, true) {
 		b.orphans.Add(1)
-	}
-	select {
-	case r := <-replies: // it was there at the same moment
-		return r.result, r.err
-	default:
 		var none R
 		return none, errUnanswered
 	}
+	r := <-replies // it came at the same moment
+	return r.result, r.err
 }
 
 // judge records what the outcome of a request tells about the store, and returns the error for its
@@ -136,8 +144,12 @@ func Bound(ctx context.Context, timeout time.Duration) (bound time.Duration, con
 		return timeout, true
 	}
 	bound = min(timeout, time.Until(deadline)/2)
-	return bound, bound >= timeout/5
+	return bound, bound >= timeout/conclusivePart
 }
+
+// conclusivePart is the part of its timeout that a request must have for its end to be conclusive:
+// a fifth.
+const conclusivePart = 5
 
 // try calls the store in the caller's goroutine, and turns a panic into an error.
 func try[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (result R, err error) {
@@ -153,13 +165,16 @@ func (b *Backend) recoverStore(err *error) {
 }
 
 // verdictOn returns what a sane error means for the breaker. A store that refuses an entry, or
-// finds bytes that it cannot read, is well.
+// finds bytes that it cannot read, is well. If a deadline has ended, too, the store is slow, whatever
+// else it said before.
 func verdictOn(err error) verdict {
 	switch {
 	case err == nil:
 		return storeAnswered
 	case errors.Is(err, provider.ErrReadOnly):
 		return storeIsReplica
+	case isTimeout(err):
+		return storeFailed
 	case errors.Is(err, provider.ErrRefused):
 		return storeRefused
 	case errors.Is(err, provider.ErrUndecodable),
@@ -195,6 +210,9 @@ func Answered(err error) bool {
 	v := verdictOn(err)
 	return v == storeAnswered || v == storeRefused
 }
+
+// OfEntry reports whether an error says something about one entry, and nothing about the store.
+func OfEntry(err error) bool { return err != nil && verdictOn(err) == storeAnswered }
 
 // Replied reports whether an error is the answer of a store, though it may not be well. It is not if the
 // call was not made, or the answer did not come in time.

@@ -58,6 +58,8 @@ type Backend struct {
 	Leaser provider.Leaser
 	// Refresher is nil if a key that holds an entry cannot be leased.
 	Refresher provider.Refresher
+	// Renewer is nil if a lease ends by its TTL, however long its load takes.
+	Renewer provider.Renewer
 	// Holder is nil if keys cannot be held.
 	Holder provider.Holder
 	// Local: the store is in the process.
@@ -76,6 +78,8 @@ type Backend struct {
 	store provider.CacheProvider
 	// batch is nil if entries are asked for one at a time.
 	batch provider.Batcher
+	// encoder is nil if entries are not encoded before they are stored.
+	encoder provider.Encoder
 	// inspector is nil if the store cannot be inspected.
 	inspector provider.Inspector
 	// punctual: requests end at their deadline, so they need no goroutine of their own.
@@ -89,6 +93,9 @@ type Backend struct {
 	// orphans is the number of requests that the store has not answered although their deadline is
 	// over.
 	orphans atomic.Int64
+	// asking, storing and removing say how many items the parts of bulk calls have, by what they
+	// do.
+	asking, storing, removing pace
 }
 
 // Config is how a store is asked.
@@ -114,17 +121,21 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		panicked:      c.Panicked,
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 		refusals:      breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
+		asking:        pace{most: mostAsked},
+		storing:       pace{most: mostAsked},
+		removing:      pace{most: mostRemoved, stops: true},
 	}
 	b.batch, _ = store.(provider.Batcher)       //nolint:errcheck // nil without the capability
 	b.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
 	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability
-	_, b.Encodes = store.(provider.Encoder)
+	b.encoder, b.Encodes = store.(provider.Encoder)
 	if punctual, ok := store.(provider.Punctual); ok {
 		b.punctual = punctual.Punctual()
 	}
 	if leaser, ok := store.(provider.Leaser); ok {
 		b.Leaser = leaser
 		b.Refresher, _ = store.(provider.Refresher) //nolint:errcheck // nil without the capability
+		b.Renewer, _ = store.(provider.Renewer)     //nolint:errcheck // nil without the capability
 		b.Holder, _ = store.(provider.Holder)       //nolint:errcheck // nil without the capability
 	}
 	if _, b.Local = store.(provider.InProcess); b.Local {

@@ -69,7 +69,8 @@ const (
 	reads kind = iota
 	// writes: it stores entries, leases or holds.
 	writes
-	// removes: it removes something, and adds nothing. It is a write, but a server that is full takes it.
+	// removes: it removes something or makes a lease last longer, and adds nothing. It is a write, but a
+	// server that is full takes it.
 	removes
 )
 

@@ -2,35 +2,61 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
+	"strconv"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Acquire asks the store for the entries of keys, or else for leases. It returns a grant for each
-// key, or an error that concerns the whole request.
-func (b *Backend) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
-	return b.grants(ctx, len(keys), func(ctx context.Context) ([]provider.Grant, error) {
-		return b.Leaser.Acquire(ctx, keys, ttl)
+// Acquire asks the store for the entries of keys, or else for leases. It returns a grant for each key.
+func (b *Backend) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) []provider.Grant {
+	return b.grants(ctx, len(keys), func(ctx context.Context, first, end int) ([]provider.Grant, error) {
+		return b.Leaser.Acquire(ctx, keys[first:end:end], ttl)
 	})
 }
 
 // Refresh is Acquire for keys that may hold an entry that is to be replaced.
-func (b *Backend) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) ([]provider.Grant, error) {
-	return b.grants(ctx, len(requests), func(ctx context.Context) ([]provider.Grant, error) {
-		return b.Refresher.Refresh(ctx, requests, ttl)
+func (b *Backend) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) []provider.Grant {
+	return b.grants(ctx, len(requests), func(ctx context.Context, first, end int) ([]provider.Grant, error) {
+		return b.Refresher.Refresh(ctx, requests[first:end:end], ttl)
 	})
 }
 
-// grants asks the store for n grants. If the store grants a lease after the deadline, nobody waits
-// for it any more, and it is given back. A lease that stayed would keep all processes from filling
-// the key until it ends.
-func (b *Backend) grants(ctx context.Context, n int, call func(context.Context) ([]provider.Grant, error)) ([]provider.Grant, error) {
+// grants asks the store for n grants. If the store grants leases after the deadline, nobody waits
+// for them any more, and they are given back: a lease that stayed would keep all processes from
+// filling the key until it ends. All others belong to the caller, also if they come at the
+// deadline.
+func (b *Backend) grants(ctx context.Context, n int, call func(ctx context.Context, first, end int) ([]provider.Grant, error)) []provider.Grant {
+	giveBack := func(grants []provider.Grant) { b.giveBack(ctx, grants) }
+	all := make([]provider.Grant, n)
+	sent, err := b.inParts(ctx, n, b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
+		grants, err := b.grantPart(ctx, timeout, end-first, func(ctx context.Context) ([]provider.Grant, error) { return call(ctx, first, end) }, giveBack)
+		for i := range end - first {
+			g := &all[first+i]
+			if len(grants) == end-first {
+				*g = grants[i]
+			}
+			if err != nil && g.Err == nil && g.State != provider.LeaseGranted { // a lease is one whatever the others became
+				*g = provider.Grant{Err: err}
+			}
+		}
+		return err
+	})
+	for i := sent; i < n; i++ {
+		all[i].Err = err
+	}
+	return all
+}
+
+// grantPart makes one request for n grants.
+func (b *Backend) grantPart(ctx context.Context, timeout time.Duration, n int, call func(context.Context) ([]provider.Grant, error), left func([]provider.Grant)) ([]provider.Grant, error) {
 	if err := b.AdmitFill(); err != nil {
 		return nil, err
 	}
-	return ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Grant, error) {
+	return askLeaving(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Grant, error) {
 		grants, err := call(ctx)
 		if err == nil && len(grants) != n {
 			err = fmt.Errorf("readthrough: the store returned %d grants for %d keys", len(grants), n)
@@ -38,11 +64,8 @@ func (b *Backend) grants(ctx context.Context, n int, call func(context.Context) 
 		for i := range grants {
 			grants[i].Err = Sane(grants[i].Err)
 		}
-		if ctx.Err() != nil {
-			b.giveBack(ctx, grants)
-		}
 		return grants, err
-	})
+	}, left)
 }
 
 // giveBack releases leases that were granted too late. A lease that is not released ends by its
@@ -59,18 +82,45 @@ func (b *Backend) giveBack(ctx context.Context, grants []provider.Grant) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.ReadTimeout)
 	defer cancel()
-	if err := b.Leaser.Release(ctx, leases); err != nil {
+	_, err := try(ctx, b, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.Leaser.Release(ctx, leases) })
+	if err != nil {
 		return // they end with their TTL
 	}
 }
 
-// Fill asks the store to keep entries under their leases. It returns an answer for each of them, or
-// an error that concerns the whole request.
-func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
+// Fill asks the store to keep entries under their leases. It returns an answer for each of them. It may
+// replace the values of fills by encoded ones.
+func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) []provider.Filled {
+	all := make([]provider.Filled, len(fills))
+	cut := b.cutBySize(func(i int) *provider.Entry {
+		if fills[i].Extend {
+			return nil
+		}
+		return &fills[i].Entry
+	})
+	sent, err := b.inSizedParts(ctx, len(fills), b.ReadTimeout, &b.storing, cut, func(first, end int, timeout time.Duration) error {
+		filled, err := b.fillPart(ctx, timeout, fills[first:end:end])
+		for i := range end - first {
+			if err != nil { // nothing is confirmed
+				all[first+i].Err = err
+			} else {
+				all[first+i] = filled[i]
+			}
+		}
+		return err
+	})
+	for i := sent; i < len(all); i++ {
+		all[i].Err = err
+	}
+	return all
+}
+
+// fillPart makes one request for fills.
+func (b *Backend) fillPart(ctx context.Context, timeout time.Duration, fills []provider.Fill) ([]provider.Filled, error) {
 	if err := b.AdmitFill(); err != nil {
 		return nil, err
 	}
-	return ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {
+	return ask(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Filled, error) {
 		filled, err := b.Leaser.Fill(ctx, fills)
 		for i := range filled {
 			filled[i].Err = Sane(filled[i].Err)
@@ -84,31 +134,95 @@ func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) ([]provider.F
 
 // Release asks the store to take leases back.
 func (b *Backend) Release(ctx context.Context, leases []provider.Lease) error {
-	if err := b.Admit(); err != nil {
+	_, err := b.inParts(ctx, len(leases), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
+		if err := b.Admit(); err != nil {
+			return err
+		}
+		_, err := ask(ctx, b, removes, timeout, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, b.Leaser.Release(ctx, leases[first:end:end])
+		})
 		return err
-	}
-	_, err := ask(ctx, b, removes, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, b.Leaser.Release(ctx, leases)
 	})
 	return err
+}
+
+// Renew asks the store to have leases end after ttl from now. It reports for each whether its key still
+// holds it; with an error, only what is true counts.
+func (b *Backend) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
+	all := make([]bool, len(leases))
+	_, err := b.inParts(ctx, len(leases), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
+		if err := b.Admit(); err != nil {
+			return err
+		}
+		renewed, err := ask(ctx, b, removes, timeout, func(ctx context.Context) ([]bool, error) {
+			renewed, err := b.Renewer.Renew(ctx, leases[first:end:end], ttl)
+			if err == nil && len(renewed) != end-first {
+				err = fmt.Errorf("readthrough: the store returned %d answers for %d renewals", len(renewed), end-first)
+			}
+			return renewed, err
+		})
+		copy(all[first:end], renewed)
+		return err
+	})
+	return all, err
 }
 
 // Hold asks the store to hold targets, whether the breaker is open or not: the caller has asked
-// Admit, or is an invalidation and has to try.
-func (b *Backend) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
-	_, err := ask(ctx, b, writes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, b.Holder.Hold(ctx, targets, token, ttl)
-	})
-	return err
+// Admit, or is an invalidation and has to try. It returns how many keys of targets are held, from the first on; if the error is nil,
+// the prefixes are, too.
+func (b *Backend) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) (keys int, err error) {
+	for part, partToken := range holdParts(targets, token) {
+		if _, err := ask(ctx, b, writes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, b.Holder.Hold(ctx, part, partToken, ttl)
+		}); err != nil {
+			return keys, err
+		}
+		keys += len(part.Keys)
+	}
+	return keys, nil
 }
 
-// Unhold asks the store to give a hold up.
+// Unhold asks the store to give a hold up. After a part that fails it goes on with the others, unless
+// the store hangs: a hold that is left behind keeps its keys out of the store.
 func (b *Backend) Unhold(ctx context.Context, targets provider.HoldTargets, token string) error {
-	if b.Saturated() {
-		return ErrOpen
+	var errs []error
+	for part, partToken := range holdParts(targets, token) {
+		if b.Saturated() {
+			return ErrOpen
+		}
+		_, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, b.Holder.Unhold(ctx, part, partToken)
+		})
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if isTimeout(err) {
+			break
+		}
 	}
-	_, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, b.Holder.Unhold(ctx, targets, token)
-	})
-	return err
+	return errors.Join(errs...)
+}
+
+// holdParts cuts targets into parts, each with a token of its own, since different holds need different
+// tokens. The cuts depend on nothing but targets: a hold is given up in the parts in which it was
+// placed. The first prefix is in the last part with keys, and each other one is a part.
+func holdParts(targets provider.HoldTargets, token string) iter.Seq2[provider.HoldTargets, string] {
+	return func(yield func(provider.HoldTargets, string) bool) {
+		keys, prefixes := targets.Keys, targets.Prefixes
+		for i := 0; i == 0 || len(keys)+len(prefixes) > 0; i++ {
+			part := provider.HoldTargets{Scope: targets.Scope}
+			n := min(len(keys), mostRemoved)
+			part.Keys, keys = keys[:n:n], keys[n:]
+			if len(keys) == 0 && len(prefixes) > 0 {
+				part.Prefixes, prefixes = prefixes[:1:1], prefixes[1:]
+			}
+			partToken := token
+			if i > 0 {
+				partToken += "-" + strconv.Itoa(i)
+			}
+			if !yield(part, partToken) {
+				return
+			}
+		}
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -54,22 +56,48 @@ func (b *Backend) GetValues(keys []provider.Key, values []provider.Value) (err e
 	return nil
 }
 
-// GetMany asks the store for entries. It returns a result for each key, also with an error.
-func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
-	if err := b.Admit(); err != nil {
-		return make([]provider.Result, len(keys)), err
+// GetMany asks the store for entries. It returns a result for each key.
+func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) []provider.Result {
+	var all []provider.Result
+	sent, err := b.inParts(ctx, len(keys), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
+		results, err := b.getPart(ctx, timeout, keys[first:end:end])
+		if end-first == len(keys) && len(results) == len(keys) {
+			all = results // the only part
+		} else if all == nil {
+			all = make([]provider.Result, len(keys))
+		}
+		if len(results) == end-first {
+			copy(all[first:end], results)
+		}
+		for i := first; i < end && err != nil; i++ {
+			if all[i].Err == nil && !all[i].Found {
+				all[i].Err = err
+			}
+		}
+		return err
+	})
+	if all == nil {
+		all = make([]provider.Result, len(keys))
 	}
-	results, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) ([]provider.Result, error) {
+	for i := sent; i < len(all); i++ {
+		all[i].Err = err
+	}
+	return all
+}
+
+// getPart makes one request for entries.
+func (b *Backend) getPart(ctx context.Context, timeout time.Duration, keys []provider.Key) ([]provider.Result, error) {
+	if err := b.Admit(); err != nil {
+		return nil, err
+	}
+	results, err := ask(ctx, b, reads, timeout, func(ctx context.Context) ([]provider.Result, error) {
 		if b.batch != nil {
 			return b.batch.GetMany(ctx, keys)
 		}
 		return b.getEach(ctx, keys)
 	})
-	if len(results) != len(keys) {
-		if err == nil {
-			err = fmt.Errorf("readthrough: the store returned %d results for %d keys", len(results), len(keys))
-		}
-		results = make([]provider.Result, len(keys))
+	if err == nil && len(results) != len(keys) {
+		err = fmt.Errorf("readthrough: the store returned %d results for %d keys", len(results), len(keys))
 	}
 	for i := range results {
 		results[i].Err = Sane(results[i].Err)
@@ -122,19 +150,40 @@ type Filler interface {
 	StoreReturned()
 }
 
-// Set asks the store to keep items. If the store is not in the process, filler is told when the
-// store has returned, in time or not. If the request was not made, it is told at once.
+// setting counts the parts of a Set that the store has not returned from, and one for Set itself.
+type setting struct {
+	filler Filler
+	left   atomic.Int64
+}
+
+// done ends a part, and after the last one tells the filler.
+func (s *setting) done() {
+	if s.left.Add(-1) == 0 {
+		s.filler.StoreReturned()
+	}
+}
+
+// Set asks the store to keep items, whose values it may replace by encoded ones. If the store is not
+// in the process, filler is told when the store has returned from all parts, in time or not. If no
+// request was made, it is told at once.
 func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler) error {
 	if b.Local {
 		return b.setNow(ctx, items)
 	}
-	if err := b.AdmitFill(); err != nil {
-		filler.StoreReturned()
+	s := &setting{filler: filler}
+	s.left.Store(1)
+	defer s.done()
+	cut := b.cutBySize(func(i int) *provider.Entry { return &items[i].Entry })
+	_, err := b.inSizedParts(ctx, len(items), b.ReadTimeout, &b.storing, cut, func(first, end int, timeout time.Duration) error {
+		if err := b.AdmitFill(); err != nil {
+			return err
+		}
+		s.left.Add(1)
+		_, err := ask(ctx, b, writes, timeout, func(ctx context.Context) (struct{}, error) {
+			defer s.done()
+			return struct{}{}, b.setNow(ctx, items[first:end:end])
+		})
 		return err
-	}
-	_, err := ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
-		defer filler.StoreReturned()
-		return struct{}{}, b.setNow(ctx, items)
 	})
 	return err
 }
@@ -182,26 +231,58 @@ func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 // ---- removals. They are made also while the breaker is open: the caller has asked Open, or has to
 // know.
 
-// Delete asks the store to remove keys.
-func (b *Backend) Delete(ctx context.Context, keys []provider.Key) error {
-	if b.Saturated() {
-		return ErrOpen
-	}
-	_, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, b.store.Delete(ctx, keys...)
+// Delete asks the store to remove keys. It returns how many it has removed for sure, from the first on;
+// with a nil error, all.
+func (b *Backend) Delete(ctx context.Context, keys []provider.Key) (removed int, err error) {
+	_, err = b.inParts(ctx, len(keys), b.DeleteTimeout, &b.removing, func(first, end int, timeout time.Duration) error {
+		if b.Saturated() {
+			return ErrOpen
+		}
+		_, err := ask(ctx, b, removes, timeout, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, b.store.Delete(ctx, keys[first:end:end]...)
+		})
+		if err == nil && removed == first {
+			removed = end
+		}
+		return err
 	})
-	return err
+	return removed, err
 }
 
 // DeletePrefix asks the store to remove the keys under a prefix. It returns how many live entries were
-// removed.
-func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	if b.Saturated() {
-		return 0, ErrOpen
+// removed. After a removal that the deadline cuts off it asks again, as long as each removes something:
+// a prefix may have more keys than a store can remove in that time.
+func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
+	for {
+		n, cutOff, err := b.deletePrefixPart(ctx, scope, prefix)
+		if removed += n; !cutOff {
+			return removed, err
+		}
+		if ctx.Err() != nil {
+			return removed, ctx.Err()
+		}
 	}
-	return ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (int, error) {
-		return b.store.DeletePrefix(ctx, scope, prefix)
+}
+
+// deletePrefixPart is DeletePrefix until the deadline. cutOff says that some are removed, and others may
+// be left.
+func (b *Backend) deletePrefixPart(ctx context.Context, scope, prefix string) (removed int, cutOff bool, err error) {
+	if b.Saturated() {
+		return 0, false, ErrOpen
+	}
+	type part struct {
+		removed int
+		cutOff  bool
+	}
+	p, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (part, error) {
+		n, err := b.store.DeletePrefix(ctx, scope, prefix)
+		err = Sane(err)
+		if n > 0 && isTimeout(err) {
+			return part{n, true}, nil // the store is well
+		}
+		return part{n, false}, err
 	})
+	return p.removed, p.cutOff, err
 }
 
 // ---- inspection

@@ -35,14 +35,14 @@ func house() *plan {
 				"invalidate.go", "mutate.go", "put.go", "load.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},
-			{"work", []string{"invalidation.go", "call.go", "fill.go", "lease.go"}},
+			{"work", []string{"invalidation.go", "call.go", "fill.go", "lease.go", "renew.go"}},
 			{"fence", []string{"fence.go"}},
 			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "request.go", "keyspace.go"}},
 			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},
 			// What every layer needs: declarations, and helpers without a state.
 			{"words", []string{
 				"options.go", "errors.go", "result.go", "observer.go", "onerror.go", "stats.go",
-				"key.go", "targets.go", "value.go",
+				"key.go", "targets.go", "value.go", "cause.go",
 			}},
 		},
 		most: bounds{knot: 5, file: 500, function: 45, complexity: 15},

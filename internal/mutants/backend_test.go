@@ -4,8 +4,8 @@ package mutants
 func backendMutants() []mutant {
 	return []mutant{
 		{
-			"a lease granted to nobody is given back", "G6 G8", "lease.go",
-			"if ctx.Err() != nil {", "if false {",
+			"a lease granted to nobody is given back", "G6 G8", "ask.go",
+			"if left != nil {", "if false {",
 			"TestLeaseGrantedTooLateIsGivenBack",
 		},
 		{
@@ -45,7 +45,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"a fill that ends its goroutine is over", "G5 G8", "store.go",
-			"\t\tdefer filler.StoreReturned()\n\t\treturn struct{}{}, b.setNow(ctx, items)", "\t\terr := b.setNow(ctx, items)\n\t\tfiller.StoreReturned()\n\t\treturn struct{}{}, err",
+			"\t\t\tdefer s.done()\n\t\t\treturn struct{}{}, b.setNow(ctx, items[first:end:end])", "\t\t\terr := b.setNow(ctx, items[first:end:end])\n\t\t\ts.done()\n\t\t\treturn struct{}{}, err",
 			"TestFillThatDoesNotReturnNormally",
 		},
 		{
@@ -75,17 +75,17 @@ func backendMutants() []mutant {
 		},
 		{
 			"a store that fails is asked for no leases", "G4", "lease.go",
-			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Grant, error) {", "\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Grant, error) {",
+			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn askLeaving(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Grant, error) {", "\treturn askLeaving(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Grant, error) {",
 			"TestLeasesOfAFailingStore",
 		},
 		{
 			"a store that fails is not asked to fill under leases", "G4", "lease.go",
-			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {", "\treturn ask(ctx, b, writes, b.ReadTimeout, func(ctx context.Context) ([]provider.Filled, error) {",
+			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Filled, error) {", "\treturn ask(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Filled, error) {",
 			"TestLeasesOfAFailingStore",
 		},
 		{
 			"a store that fails is not asked to take leases back", "G4", "lease.go",
-			"\tif err := b.Admit(); err != nil {\n\t\treturn err\n\t}\n", "",
+			"\t\tif err := b.Admit(); err != nil {\n\t\t\treturn err\n\t\t}\n\t\t_, err := ask(", "\t\t_, err := ask(",
 			"TestLeasesOfAFailingStore",
 		},
 		{
@@ -99,8 +99,13 @@ func backendMutants() []mutant {
 			"TestRefusalsAreNoFailures",
 		},
 		{
+			"a bulk call goes in parts", "G4", "parts.go",
+			"\treturn p.most\n", "\treturn 1 << 30\n",
+			"TestPartOfAnInvalidationIsConfirmed",
+		},
+		{
 			"results that cannot be told apart are none", "G4", "store.go",
-			"if len(results) != len(keys) {", "if false {",
+			"if err == nil && len(results) != len(keys) {", "if false {",
 			"TestWrongNumberOfResults",
 		},
 	}

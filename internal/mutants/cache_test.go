@@ -98,8 +98,18 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a fill that failed releases its lease", "G6", "lease.go",
-			"\tc.unfilled(failed, failure)\n", "\t_, _ = failed, failure\n",
+			"\t\t\trefused = append(refused, f)\n", "",
 			"TestFillThatFailedForOneKeyGivesItsLeaseBack",
+		},
+		{
+			"leases are renewed while their load runs", "G6", "renew.go",
+			"\tr.timer = time.AfterFunc(time.Until(r.since.Add(r.ttl/renewalsPerTTL)), r.renew)\n", "",
+			"TestLoadLongerThanItsLeaseIsStored",
+		},
+		{
+			"a load that nobody wants keeps no lease", "G6 G7", "renew.go",
+			"r.over || r.call.ctx != nil && r.call.ctx.Err() != nil", "false",
+			"TestLoadThatNobodyWantsIsNotRenewed",
 		},
 		{
 			"waiting for a lease is bounded", "G4 G6", "lease.go",
@@ -119,8 +129,13 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a failed removal of keys is an error", "G5", "invalidation.go",
-			"failed.Keys = slices.Clip(targets.Keys)", "",
+			"failed.Keys = slices.Clip(targets.Keys[confirmed:])", "_ = confirmed",
 			"TestFailedInvalidationIsPending",
+		},
+		{
+			"keys of a part that was removed are not pending", "G4", "invalidation.go",
+			"slices.Clip(targets.Keys[confirmed:])", "slices.Clip(targets.Keys[:len(targets.Keys)+0*confirmed])",
+			"TestPartOfAnInvalidationIsConfirmed",
 		},
 		{
 			"a failed removal of a prefix is an error", "G5", "invalidation.go",

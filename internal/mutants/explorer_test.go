@@ -14,7 +14,7 @@ func exploredMutants() []mutant {
 	return append(mutants,
 		mutant{
 			"what a refused fill has not stored is not for later readers", "G1", "lease.go",
-			"\t\tcase err == nil:\n\t\t\trefused++", "\t\tcase err == nil:\n\t\t\tconfirmed = append(confirmed, f)",
+			"\t\tcase err == nil:\n\t\t\tremoved++", "\t\tcase err == nil:\n\t\t\tconfirmed = append(confirmed, f)",
 			"TestExplore/two_readers_and_a_writer_elsewhere",
 		},
 		mutant{

@@ -177,12 +177,12 @@ func redisMutants() []mutant {
 		},
 		{
 			"reads that wait are sent", "G4", "gather.go",
-			"if b := g.next; b != nil {", "if b := g.next; b != nil && false {",
+			"\tgo g.fly(b)\n", "",
 			"TestGather",
 		},
 		{
 			"nobody joins a round trip that is under way", "G1", "gather.go",
-			"\tif b := g.next; b != nil {\n\t\tg.next = nil\n", "\tif b := g.next; b != nil && b.until.IsZero() {\n\t\tb.until = time.Now()\n",
+			"\tb := g.next\n\tg.next = nil\n", "\tb := g.next\n\tif !b.until.IsZero() {\n\t\tg.flying--\n\t\treturn\n\t}\n\tb.until = time.Now()\n",
 			"TestGatherAsksAgain",
 		},
 		{
@@ -207,7 +207,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"a round trip is bounded", "G4", "gather.go",
-			"\t\tg.next = nil\n\t\tg.flying++", "\t\tg.flying++",
+			"if len(b.names) == gatherMost {", "if false {",
 			"TestGather",
 		},
 	}

@@ -524,8 +524,8 @@ func servingMutants() []mutant {
 			"TestReplicaLag",
 		},
 		{
-			"a fill that failed for all keys releases their leases", "G6", "lease.go",
-			"\t\tc.unfilled(store, err)\n\t\treturn 0", "\t\treturn 0",
+			"a fill that is not answered releases its lease", "G6", "lease.go",
+			"\t\t\tunanswered = append(unanswered, f)\n", "",
 			"TestFailedFillLeavesTheLease",
 		},
 		{
@@ -829,12 +829,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"keys that failed are not confirmed", "G5", "targets.go",
-			"\tif len(other.Keys) > 0 {\n\t\trest.Keys = nil\n\t}\n", "",
+			"Keys: lacking(t.Keys, other.Keys)", "Keys: t.Keys",
 			"TestTargetsWithout",
 		},
 		{
 			"prefixes that failed are not confirmed", "G5", "targets.go",
-			"failed[prefix] = true", "_ = prefix",
+			"Prefixes: lacking(t.Prefixes, other.Prefixes)", "Prefixes: t.Prefixes",
 			"TestTargetsWithout",
 		},
 		{

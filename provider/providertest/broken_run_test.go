@@ -209,6 +209,7 @@ func TestSkippedCases(t *testing.T) {
 		"getvalue/like-get":     "provider.ValueGetter",
 		"acquire/grants":        "provider.Leaser",
 		"refresh/ends":          "provider.Refresher",
+		"renew/ends":            "provider.Renewer",
 		"hold/removes":          "provider.Holder",
 	} {
 		r := &recorder{t: t}

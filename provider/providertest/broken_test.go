@@ -145,7 +145,7 @@ func breakages() []breakage {
 	return slices.Concat(
 		brokenGets(), brokenValues(), brokenAbsences(), brokenMetadata(), brokenSets(), brokenTTLs(),
 		brokenDeletes(), brokenKeys(), brokenPrefixes(), brokenContexts(), brokenSizes(), brokenConcurrency(),
-		brokenBatches(), brokenInspectors(), brokenLists(), brokenCloses(), brokenMisc(), brokenLeases(), brokenRefreshes(),
+		brokenBatches(), brokenInspectors(), brokenLists(), brokenCloses(), brokenMisc(), brokenLeases(), brokenRefreshes(), brokenRenewals(),
 	)
 }
 

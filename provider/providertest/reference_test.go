@@ -304,6 +304,7 @@ type broken struct {
 	fill         fillFunc
 	release      releaseFunc
 	refresh      refreshFunc
+	renew        renewFunc
 	hold         holdFunc
 	unhold       unholdFunc
 	close        func() error
@@ -318,8 +319,8 @@ func breakReference(r *reference) *broken {
 		getMany: r.GetMany, setMany: r.SetMany,
 		has: r.Has, stats: r.Stats, list: r.List,
 		acquire: r.Acquire, fill: r.Fill, release: r.Release,
-		refresh: r.Refresh,
-		hold:    r.Hold, unhold: r.Unhold,
+		refresh: r.Refresh, renew: r.Renew,
+		hold: r.Hold, unhold: r.Unhold,
 		close: r.Close,
 	}
 }

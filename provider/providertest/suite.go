@@ -53,6 +53,7 @@ func groups() []group {
 		groupFor("fill", fillCases()),
 		groupFor("lease", leaseCases()),
 		groupFor("release", releaseCases()),
+		groupFor("renew", renewCases()),
 		groupFor("lease-concurrent", leaseConcurrentCases()),
 		groupFor("refresh", refreshCases()),
 		groupFor("refresh-fill", refreshFillCases()),

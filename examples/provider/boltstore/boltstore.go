@@ -98,8 +98,18 @@ func (s *Store) Get(ctx context.Context, key provider.Key) (entry provider.Entry
 	return entry, found, err
 }
 
-// EncodesValues implements [provider.Encoder]. It does nothing.
-func (s *Store) EncodesValues() {}
+// Encode implements [provider.Encoder].
+func (s *Store) Encode(entry provider.Entry) (provider.Entry, error) {
+	if entry.Absent {
+		return entry, nil
+	}
+	encoded, err := s.checker.Encode(entry.Value)
+	if err != nil {
+		return entry, err
+	}
+	entry.Value = encoded
+	return entry, nil
+}
 
 // Set implements [provider.CacheProvider].
 func (s *Store) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
