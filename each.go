@@ -108,7 +108,7 @@ func (e *each[ID, T]) error(ctx context.Context, ids []ID) error {
 }
 
 // idErrors are the errors of some ids of a bulk load. WrapMany gives each reader those of its own ids.
-type idErrors[ID comparable] struct {
+type idErrors[ID comparable] struct { //nolint:errname // it is several
 	ids    []ID // in the order of the load
 	of     map[ID]error
 	absent map[ID]struct{} // the ids of which the source has nothing

@@ -193,8 +193,9 @@ func (s *keyspace) get(ctx context.Context, key string) (provider.Entry, bool) {
 // key that the store could not be asked for is not found.
 //
 // An error of the whole call is reported once, and then again only for keys whose entries the store
-// refused to give: those are answers of their own.
-func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []provider.Result {
+// refused to give: those are answers of their own. report is keyspace.reportGet, or for a call that has not
+// landed, call.reportGet.
+func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string, report func(ctx context.Context, key string, err error)) []provider.Result {
 	if n == 0 {
 		return nil
 	}
@@ -204,14 +205,14 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 	}
 	results, err := s.backend.GetMany(ctx, keys)
 	if err != nil {
-		s.reportGet(ctx, "", err)
+		report(ctx, "", err)
 	}
 	for i := range results {
 		if results[i].Err == nil {
 			continue
 		}
 		if err == nil || backend.Answered(results[i].Err) {
-			s.reportGet(ctx, keys[i].Name, results[i].Err)
+			report(ctx, keys[i].Name, results[i].Err)
 		}
 		results[i] = provider.Result{}
 	}

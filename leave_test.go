@@ -626,7 +626,7 @@ func TestContextOfAnEndedLoad(t *testing.T) {
 		s := newScope(t)
 		var kept context.Context
 		value, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
-			kept = context.WithoutCancel(ctx)
+			kept = context.WithoutCancel(ctx) //nolint:fatcontext // one load
 			return 1, nil
 		})
 		want(t, "first", value, err, 1)
@@ -749,13 +749,10 @@ func TestLoadThatIsLeftAndHangs(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		s, fresh := newScope(t), newSource("new")
 		old := newGated("old")
-		var value string
-		var err error
 		for range 5*60 + 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if value, err = readthrough.Wrap(ctx, s, "k", old.stubborn); err != nil {
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
-			}
+			_, err := readthrough.Wrap(ctx, s, "k", old.stubborn)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
 			cancel()
 			if old.loads.Load() > 1 {
 				break
@@ -763,7 +760,7 @@ func TestLoadThatIsLeftAndHangs(t *testing.T) {
 		}
 		wantLoads(t, &old.loads, 2)
 		time.Sleep(6 * time.Minute)
-		value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
 		want(t, "after that", value, err, "new")
 		close(old.gate)
 		wantIdle(t, s)

@@ -203,7 +203,7 @@ func (m *Mutation[R]) stale(result R) Targets {
 
 // maybeStale is stale for a result that came with an error. Invalidate may not expect that.
 func (m *Mutation[R]) maybeStale(ctx context.Context, s *CachedScope, result R) (targets Targets) {
-	targets = m.known()
+	targets = m.known() //nolint:wastedassign // the result if Invalidate panics
 	defer func() {
 		if r := recover(); r != nil {
 			s.report(ctx, opLoad, "", fmt.Errorf("readthrough: Mutation.Invalidate, of the result of a Write that has failed: %w", &PanicError{Value: r, Stack: stack()}))

@@ -99,7 +99,7 @@ func TestWhatCannotBeStoredLeavesNothingOld(t *testing.T) {
 	stores := map[string]func(t *testing.T) provider.CacheProvider{
 		"memory, too heavy": func(t *testing.T) provider.CacheProvider {
 			t.Helper()
-			weigher := func(_ provider.Key, e provider.Entry) int64 { return int64(e.Value.(int)) } //nolint:forcetypeassert // a test
+			weigher := func(_ provider.Key, e provider.Entry) int64 { return int64(e.Value.(int)) }
 			store, err := memory.New(memory.Options{MaxWeight: 50, Weigher: weigher})
 			require.NoError(t, err)
 			return store
