@@ -109,7 +109,7 @@ func (c *call) lookAgain(ctx context.Context) (missing []*flight) {
 	bypassing, asked := c.split()
 	asking, cancel := c.untilReaderDeadline(ctx)
 	defer cancel()
-	results := c.scope.getMany(asking, len(asked), func(i int) string { return asked[i].key })
+	results := c.scope.getMany(asking, len(asked), func(i int) string { return asked[i].key }, c.reportGet)
 	missing = bypassing
 	for i, f := range asked {
 		if !results[i].Found || !c.take(f, &results[i].Entry) {

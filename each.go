@@ -107,7 +107,8 @@ func (e *each[ID, T]) error(ctx context.Context, ids []ID) error {
 	return &eachError[ID]{ids: ids, of: e.failed, absent: e.absent, others: cause}
 }
 
-// eachError are the errors of some ids of a bulk load. WrapMany gives each reader those of its own ids.
+// eachError is the error of a bulk load in which some ids have failed. WrapMany gives each reader the
+// errors of its own ids.
 type eachError[ID comparable] struct {
 	ids    []ID // in the order of the load
 	of     map[ID]error

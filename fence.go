@@ -216,7 +216,7 @@ func (g *flights) markLate(r *request, gone map[*call]error) {
 // failed load must cost its readers one load, not one each (G8). Refresh is the exception: it wants
 // a load that began after it did, and an error of an older load says nothing about that.
 func (f *flight) mayTake(r *request) bool {
-	if r.purpose == toReplace && r.began >= f.began { // it wants a load that began after it did
+	if r.purpose == toReplace && r.began >= f.began && f.call != r.own { // it wants a load that began after it did
 		return false
 	}
 	if (f.outcome.failed() || f.outcome.entry.Absent) && f.call.wasLeft() {

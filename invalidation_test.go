@@ -155,7 +155,7 @@ func TestFillThatIsStuckMakesTheInvalidationPending(t *testing.T) {
 						want(t, "reader after it was confirmed", value, err, 3)
 					}
 					wantLoads(t, &fresh.loads, 4) // through the store again
-					synctest.Wait() // a call tells its user after it has landed
+					synctest.Wait()               // a call tells its user after it has landed
 					_, ops := reported.all()
 					if assert.Len(t, ops, 1, "reported: the fill that timed out") {
 						assert.Regexp(t, "^set test", ops[0], "reported: the fill that timed out")

@@ -195,7 +195,8 @@ func (s *keyspace) get(ctx context.Context, key string) (provider.Entry, bool) {
 // key that the store could not be asked for is not found.
 //
 // Keys that failed for one reason are one report. What the store says of an entry is one of its own.
-func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []provider.Result {
+// report is keyspace.reportGet, or for a call that has not landed, call.reportGet.
+func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string, report func(ctx context.Context, key string, err error)) []provider.Result {
 	if n == 0 {
 		return nil
 	}
@@ -210,7 +211,7 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 		case err == nil:
 			continue
 		case backend.OfEntry(err):
-			s.reportGet(ctx, keys[i].Name, err)
+			report(ctx, keys[i].Name, err)
 		default:
 			failures.add(keys[i].Name, err)
 		}
@@ -221,7 +222,7 @@ func (s *keyspace) getMany(ctx context.Context, n int, key func(int) string) []p
 		if failures[i].keys == n {
 			key = "" // the call as a whole
 		}
-		s.reportGet(ctx, key, failures[i].err)
+		report(ctx, key, failures[i].err)
 	}
 	return results
 }

@@ -545,11 +545,13 @@ func TestLoadThatIsLeftHarmsNobody(t *testing.T) {
 				leave(t, s, old.stubborn)
 				require.NoError(t, invalidate(s))
 			}
-			value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
-			want(t, "the reader after the invalidation", value, err, "new")
+			reader := wrapAsync(t.Context(), s, "k", fresh.load)
+			synctest.Wait()
 			close(old.gate)
+			r := <-reader
+			want(t, "the reader after the invalidation", r.value, r.err, "new")
 			wantIdle(t, s)
-			value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+			value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
 			want(t, "what is stored", value, err, "new")
 		})
 	}
@@ -749,13 +751,10 @@ func TestLoadThatIsLeftAndHangs(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		s, fresh := newScope(t), newSource("new")
 		old := newGated("old")
-		var value string
-		var err error
 		for range 5*60 + 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if value, err = readthrough.Wrap(ctx, s, "k", old.stubborn); err != nil {
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
-			}
+			_, err := readthrough.Wrap(ctx, s, "k", old.stubborn)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
 			cancel()
 			if old.loads.Load() > 1 {
 				break
@@ -763,7 +762,7 @@ func TestLoadThatIsLeftAndHangs(t *testing.T) {
 		}
 		wantLoads(t, &old.loads, 2)
 		time.Sleep(6 * time.Minute)
-		value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+		value, err := readthrough.Wrap(t.Context(), s, "k", fresh.load)
 		want(t, "after that", value, err, "new")
 		close(old.gate)
 		wantIdle(t, s)
@@ -785,10 +784,38 @@ func TestFallbackBesideALoadThatIsLeft(t *testing.T) {
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		for range 20 { // the order of two ends at once is random
 			time.Sleep(2 * time.Second)
+			began := time.Now()
 			r, err := readthrough.WrapResult(t.Context(), s, "k", hung.stubborn)
 			require.NoError(t, err)
+			assert.LessOrEqual(t, time.Since(began), 2*time.Second)
 			assert.Equal(t, "old", r.Value)
 			assert.ErrorIs(t, r.Err, readthrough.ErrStillLoading)
+		}
+		close(hung.gate)
+		wantIdle(t, s)
+	})
+}
+
+// While a load that was left has not ended, no load in the background begins beside it: not until it should
+// have ended long ago.
+func TestRefreshBesideALoadThatIsLeft(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := newStore(t)
+		stale := serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour })
+		s, other := newScope(t, on(store), stale), newScope(t, on(store), stale)
+		hung, fresh := newGated("hung"), newSource("fresh")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := readthrough.Wrap(ctx, s, "k", hung.stubborn)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		value, err := readthrough.Wrap(t.Context(), other, "k", newSource("stored").load)
+		want(t, "another cache", value, err, "stored")
+		for _, wanted := range []int64{0, 1} {
+			time.Sleep(2*time.Minute + 50*time.Second)
+			value, err = readthrough.Wrap(t.Context(), s, "k", fresh.load)
+			want(t, "stale", value, err, "stored")
+			synctest.Wait()
+			wantLoads(t, &fresh.loads, wanted)
 		}
 		close(hung.gate)
 		wantIdle(t, s)

@@ -80,7 +80,7 @@ func (r *read) look(ctx context.Context) {
 // because a load function gets its ids in that order.
 func (r *read) lookMany(ctx context.Context) {
 	bypassed := r.takeBypassed()
-	results := r.scope.getMany(ctx, len(r.items), func(i int) string { return r.items[i].key })
+	results := r.scope.getMany(ctx, len(r.items), func(i int) string { return r.items[i].key }, r.scope.reportGet)
 	left := r.items[:0]
 	for n := range results {
 		i := &r.items[n]

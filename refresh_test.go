@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -366,5 +367,49 @@ func TestRefreshOfWhatOthersReplace(t *testing.T) {
 		entry, _ := store.server.peek(contestedKey)
 		assert.Equal(t, 2, entry.Value, "what is stored")
 		assert.Zero(t, elapsed, "stored at once")
+	})
+}
+
+// A Refresh whose call ends before its load begins has failed: it does not try again without end.
+func TestRefreshThatEndsBeforeItsLoad(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := plain(newStore(t))
+		s := newScope(t, on(store.as(likeMemory)))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		store.before("getMany", func(string) {
+			if store.count("getMany") > 10 {
+				cancel()
+			}
+			runtime.Goexit()
+		})
+		_, err := readthrough.Refresh(ctx, s, "k", newSource(1).load)
+		assert.ErrorIs(t, err, readthrough.ErrGoexit)
+		assert.Equal(t, int64(1), store.count("getMany"), "looks")
+		wantIdle(t, s)
+	})
+}
+
+// What the second look of a load reports is told after the load has landed: OnError may read the key.
+func TestOnErrorOfASecondLookReadsTheKey(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		store := plain(newStore(t))
+		src := newSource(1)
+		var s *readthrough.CachedScope
+		var told []error
+		s = newScope(t, on(store.as(0)), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+			o.OnError = func(*readthrough.OpError) {
+				store.heal()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := readthrough.Wrap(ctx, s, "k", src.load)
+				told = append(told, err)
+			}
+		}))
+		store.fail(faultError, "get")
+		value, err := readthrough.Refresh(t.Context(), s, "k", src.load)
+		want(t, "Refresh", value, err, 1)
+		wantIdle(t, s)
+		assert.Equal(t, []error{nil}, told, "reads by OnError")
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,9 @@ type suite struct {
 }
 
 var suites = []suite{
-	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant { return append(cacheMutants(), servingMutants()...) }},
+	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant { return slices.Concat(cacheMutants(), servingMutants(), leftMutants()) }},
 	{name: "backend", mutated: "internal/backend", tests: ".", mutants: backendMutants},
+	{name: "breaker", mutated: "internal/backend", tests: "internal/backend", mutants: breakerMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
 	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},
 	{name: "memory", mutated: "memory", tests: "memory", mutants: memoryMutants},

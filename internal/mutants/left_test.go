@@ -1,0 +1,254 @@
+package mutants
+
+// leftMutants are those of loads that everybody has left, of loads for one reader alone, and of what
+// happens when functions of the user fail.
+func leftMutants() []mutant {
+	return []mutant{
+		// Loads that everybody has left.
+		{
+			"a reader waits for the end of a load that everybody has left", "G6", "singleflight.go",
+			"i.flight = g.endingOfLocked(i.key)", "i.flight = nil",
+			"TestOneLoadThoughItsReadersHaveLeft",
+		},
+		{
+			"no load in the background begins beside one that was left", "G6", "singleflight.go",
+			"|| g.endingOfLocked(i.key) != nil ||", "||",
+			"TestRefreshBesideALoadThatIsLeft",
+		},
+		{
+			"a load that was left and hangs does not keep others from refreshing", "G9", "leave.go",
+			"if f != nil && !time.Now().Before(f.call.endsBy) {", "if false {",
+			"TestRefreshBesideALoadThatIsLeft",
+		},
+		{
+			"an invalidation forgets loads that were left", "G1", "invalidation.go",
+			"\t\tdelete(g.ending, key)\n", "\t\t_ = key\n",
+			"TestLoadThatIsLeftHarmsNobody",
+		},
+		{
+			"an invalidation by prefix forgets loads that were left", "G1", "invalidation.go",
+			"bool { return targets.coverByPrefix(key) })\n", "bool { return false })\n",
+			"TestLoadThatIsLeftHarmsNobody",
+		},
+		{
+			"nobody waits for a load from before an invalidation", "G1", "leave.go",
+			"if running && !f.fence.ended && !f.bypass {", "if running && !f.bypass {",
+			"TestLoadThatIsLeftHarmsNobody",
+		},
+		{
+			"a put forgets loads that were left", "G1", "fence.go",
+			"\tdelete(g.ending, f.key)\n", "",
+			"TestPutAndALoadThatIsLeft",
+		},
+		{
+			"the error of a load that was left is for nobody else", "G8", "fence.go",
+			"(f.outcome.failed() || f.outcome.entry.Absent) && f.call.wasLeft()", "f.outcome.entry.Absent && f.call.wasLeft()",
+			"TestLoadThatIsLeftHarmsNobody",
+		},
+		{
+			"the absence of a load that was left is for nobody else", "G7", "fence.go",
+			"(f.outcome.failed() || f.outcome.entry.Absent) && f.call.wasLeft()", "f.outcome.failed() && f.call.wasLeft()",
+			"TestLoadThatIsLeftBringsNoAbsence",
+		},
+		{
+			"LoadTimeout bounds the wait for a load that was left", "G8", "leave.go",
+			"if c.endsBy, bounded = c.ctx.Deadline(); !bounded {", "if bounded = false; !bounded {",
+			"TestLoadThatIsLeftHarmsNobody",
+		},
+		{
+			"the wait for a load that was left is bounded", "G8", "leave.go",
+			"c.endsBy = time.Now().Add(backgroundTimeout)", "c.endsBy = time.Now().Add(24 * time.Hour)",
+			"TestLoadThatIsLeftAndHangs",
+		},
+		{
+			"Close ends the wait for a load that was left", "G9", "leave.go",
+			"case <-c.scope.closing:", "case <-(chan struct{})(nil):",
+			"TestCloseWhileALoadIsEnding",
+		},
+		{
+			"a reader with a stale value does not wait for a load that was left", "G4", "leave.go",
+			"time.NewTimer(g.options.SoftLoadTimeout)", "time.NewTimer(time.Hour)",
+			"TestFallbackBesideALoadThatIsLeft",
+		},
+		{
+			"that others have left is no error of a reader", "G7", "leave.go",
+			"case cause != nil && cause != context.Canceled:", "case cause != nil:",
+			"TestFallbackBesideALoadThatIsLeft",
+		},
+		{
+			"a load that was left and has ended is forgotten", "G9", "singleflight.go",
+			"\tg.forgetEndingLocked(c)\n", "",
+			"TestBulkReaderLeavesSeveralCalls",
+		},
+		{
+			"a load that no reader waits for is bounded", "G8", "leave.go",
+			"if !c.detached && options.LoadTimeout == 0 && c.bound == nil {", "if false {",
+			"TestBackgroundLoadThatHangsIsBounded",
+		},
+		// Loads for one reader.
+		{
+			"what a load does not want stored is for its reader only", "G7", "read.go",
+			"case o.private && i.flight.call != r.own:", "case false:",
+			"TestDoNotStoreKeepsJoinersAway",
+		},
+		{
+			"the failure of a load alone is not remembered", "G1", "singleflight.go",
+			"f.fence.ended = i.key, c, i.index, i.alone", "f.fence.ended = i.key, c, i.index, false",
+			"TestFailureOfALoadAloneFromBeforeAnInvalidation",
+		},
+		{
+			"a reader beside a put does not wait for its lease", "G6", "singleflight.go",
+			" || purpose != toPut && g.puttingLocked(i.key)", "",
+			"TestReadsDuringAPutDoNotWait",
+		},
+		{
+			"Refresh takes the failure of its own call", "G8", "fence.go",
+			"&& f.call != r.own {", "{",
+			"TestRefreshThatEndsBeforeItsLoad",
+		},
+		{
+			"what a second look reports is told after the landing", "G8", "call.go",
+			"}, c.reportGet)", "}, c.scope.reportGet)",
+			"TestOnErrorOfASecondLookReadsTheKey",
+		},
+		// Writes that fail.
+		{
+			"a write that may have happened invalidates", "G1", "mutate.go",
+			"\t\treturn result, joinErrors(err, bad, r.settle(targets))\n", "\t\t_ = targets\n\t\treturn result, joinErrors(err, bad)\n",
+			"TestMutateFailedWrite",
+		},
+		{
+			"a write that panics invalidates", "G1", "mutate.go",
+			"\tdefer run.ensure()\n", "",
+			"TestMutateFailedWrite",
+		},
+		{
+			"an Invalidate that panics invalidates what was known", "G1", "mutate.go",
+			"\tdefer run.ensure()\n", "",
+			"TestMutateWhenInvalidateFails",
+		},
+		{
+			"bad targets do not hide what was known", "G1", "mutate.go",
+			"return r.m.known(), err", "return targets, err",
+			"TestMutateWhenInvalidateFails",
+		},
+		{
+			"a write that changed nothing invalidates nothing", "G6", "mutate.go",
+			"case errors.Is(err, ErrUnchanged):", "case false:",
+			"TestMutateFailedWrite",
+		},
+		{
+			"an Invalidate that panics on no result is reported", "G8", "mutate.go",
+			"if r := recover(); r != nil {", "if r := any(nil); r != nil {",
+			"TestMutateFailedWrite",
+		},
+		{
+			"a put whose write has failed invalidates", "G1", "put.go",
+			"return none, joinErrors(err, s.Invalidate(p.ctx, key))", "return none, err",
+			"TestPutInvalidatesAfterAWriteThatFails",
+		},
+		{
+			"a put that changed nothing invalidates nothing", "G6", "put.go",
+			"\t\tif unchanged {", "\t\tif unchanged && false {",
+			"TestPutInvalidatesAfterAWriteThatFails",
+		},
+		// Loads that fail in part.
+		{
+			"an id that fails, fails alone", "G8", "wrapmany.go",
+			"} else if each != nil {", "} else if false {",
+			"TestEachFailure",
+		},
+		{
+			"an id is absent only if a load has said so", "G1", "each.go",
+			"\treturn outcome{known: absent, entry: provider.Entry{Absent: absent}}", "\t_ = absent\n\treturn outcome{known: true, entry: provider.Entry{Absent: true}}",
+			"TestEachInParts",
+		},
+		{
+			"an id that panics, fails alone", "G8", "each.go",
+			"err = &PanicError{Value: r, Stack: stack()}", "panic(r)",
+			"TestEachFailure",
+		},
+		{
+			"an id that ends its goroutine has failed", "G8", "each.go",
+			"err := ErrGoexit", "err := error(nil)",
+			"TestEachFailure",
+		},
+		{
+			"an error that a load panics with may panic when it is asked", "G8", "errors.go",
+			"return backend.Sane(err)", "return err",
+			"TestErrorOfALoadThatPanics",
+		},
+		// What the store keeps.
+		{
+			"what is over removes what it replaces", "G1", "fill.go",
+			"return removeEntry, 0", "return storeNothing, 0",
+			"TestTTLThatIsOver",
+		},
+		{
+			"what is over is not stored", "G1", "fill.go",
+			"case ttl > 0:", "case true:",
+			"TestTTLThatIsOver",
+		},
+		{
+			"an absence is served while the source fails", "G4", "read.go",
+			"if i.replaces.absent {", "if false {",
+			"TestAbsenceSurvivesAnOutage",
+		},
+		{
+			"what another process keeps for longer is replaced", "G6", "lease.go",
+			"!force && !replaces &&", "!force && (!replaces || true) &&",
+			"TestEntryThatAnotherProcessKeepsIsReplaced",
+		},
+		{
+			"a retry ends no loads", "G6", "invalidation.go",
+			"if !begun.retry {", "if true {",
+			"TestRetriesStartNoLoads",
+		},
+		{
+			"a read that is used again has forgotten the one before", "G1", "wrap.go",
+			"\t*o = one[T]{}\n", "\to.loadOne = nil\n",
+			"TestAbsenceSurvivesAnOutage",
+		},
+	}
+}
+
+// breakerMutants are those of the breakers, with the tests beside them.
+func breakerMutants() []mutant {
+	return []mutant{
+		{
+			"a store that refuses writes is known", "G4", "ask.go",
+			"b.refusals.record(does, refusal(v))", "",
+			"TestRefusalsStopFillsOnly",
+		},
+		{
+			"a store that refuses writes is not asked to fill", "G4", "backend.go",
+			"|| does == writes && !b.refusals.allow(writes, mayProbe):", ":",
+			"TestRefusalsStopFillsOnly",
+		},
+		{
+			"a store that refuses reads fails", "G4", "ask.go",
+			"if v == storeRefused && does == reads {", "if false {",
+			"TestRefusedReadsAreFailures",
+		},
+		{
+			"a replica is left alone at once", "G1", "breaker.go",
+			"\t\tb.replica = true\n\t\tb.openLocked()\n", "\t\tb.replica = true\n",
+			"TestBreakerOfAReplica",
+		},
+		{
+			"a replica is not read", "G1", "breaker.go",
+			"if b.probing || b.replica && does == reads ||", "if b.probing ||",
+			"TestBreakerOfAReplica",
+		},
+		{
+			"a read does not say that a replica takes writes", "G1", "breaker.go",
+			"if b.replica && does == reads {", "if false {",
+			"TestBreakerOfAReplica",
+		},
+		{
+			"an error that panics is a failure", "G4 G8", "ask.go",
+			"\terr = Sane(err)\n\tv := verdictWithin(ctx, err)", "\tv := verdictWithin(ctx, err)",
+			"TestErrorThatPanicsIsAFailure",
+		},
+	}
+}
