@@ -210,7 +210,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a write that changed nothing gives up its hold", "G6", "mutate.go",
-			"\tcase unchanged:\n\t\tr.scope.unhold(r.after, r.m.Hold, r.token)\n", "\tcase unchanged:\n",
+			"\t\tr.settled = true\n\t\tr.scope.unhold(r.after, r.m.Hold, r.token)\n", "\t\tr.settled = true\n",
 			"TestMutateGivesItsHoldUp",
 		},
 		{
