@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -288,21 +289,33 @@ func TestMemoizeAppendOfBadArguments(t *testing.T) {
 }
 
 // TestMemoizeAppendStoresKeys: what is stored under a key is not under another one when
-// the buffer is used for the next.
+// the buffer is used for the next, while the load of the first runs.
 func TestMemoizeAppendStoresKeys(t *testing.T) {
-	s := newScope(t)
-	loads := 0
-	get := readthrough.MemoizeAppend(s, appendID, func(_ context.Context, id int) (int, error) {
-		loads++
-		return id, nil
-	})
-	for range 2 {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t)
+		var loads atomic.Int64
+		gate := make(chan struct{})
+		get := readthrough.MemoizeAppend(s, appendID, func(_ context.Context, id int) (int, error) {
+			loads.Add(1)
+			<-gate
+			return id, nil
+		})
+		var reads []<-chan result[int]
 		for id := range 10 {
-			got, err := get(t.Context(), id)
-			assert.NoError(t, err, "get(%d)", id)
-			assert.Equal(t, id, got, "get(%d)", id)
+			reads = append(reads, async(func() (int, error) { return get(t.Context(), id) }))
+			synctest.Wait()
+		}
+		close(gate)
+		for id, read := range reads {
+			r := <-read
+			want(t, fmt.Sprintf("get(%d)", id), r.value, r.err, id)
 		}
 		require.NoError(t, s.Invalidate(t.Context(), "k:3"))
-	}
-	assert.Equal(t, 11, loads, "loads: one for each id and one after the invalidation")
+		for id := range 10 {
+			got, err := get(t.Context(), id)
+			want(t, fmt.Sprintf("get(%d)", id), got, err, id)
+		}
+		wantLoads(t, &loads, 11) // one for each id and one after the invalidation
+		wantIdle(t, s)
+	})
 }
