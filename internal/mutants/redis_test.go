@@ -125,7 +125,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"no lease is granted under a hold", "G1 G2", "lua/held.lua",
-			"if redis.call('EXISTS', keyHolds, prefixHolds) == 0 then return false end", "if true then return false end",
+			"if redis.call('EXISTS', keyHolds, prefixHolds, untilEnd) == 0 then return false end", "if true then return false end",
 			"TestHoldEndsWhatIsUnderWay",
 		},
 		{
@@ -187,17 +187,17 @@ func redisMutants() []mutant {
 		},
 		{
 			"an acquire has a lease end", "G4", "lua/acquire.lua",
-			"    endLease(KEYS[1], tonumber(ARGV[3]))\n", "",
-			"TestHole30WhatIsNotOursHeals",
+			"  endLease(KEYS[1], found, tonumber(ARGV[3]))\n", "",
+			"TestEndsOfLeases",
 		},
 		{
 			"a refresh has a lease end", "G4", "lua/refresh.lua",
-			"  endLease(KEYS[1], tonumber(ARGV[3]))\n", "",
+			"if found then endLease(KEYS[1], found, tonumber(ARGV[3])) end", "",
 			"TestEndsOfLeases",
 		},
 		{
 			"a lease beside an entry ends in a day", "G4", "lua/refresh.lua",
-			" and not endless(found, ttl)", "",
+			"if endless(found, ttl) then found = withLease(found, '') end", "",
 			"TestHole30WhatIsNotOursHeals",
 		},
 		{
@@ -262,7 +262,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"what is no member of an index is trimmed", "G9", "lua/index.lua",
-			"elseif mark ~= 'n' and mark ~= 't' and member ~= 'c' then", "elseif false then",
+			"if mark ~= 'n' and mark ~= 't' and member ~= 'c' then redis.call('ZREM', index, member) end", "",
 			"TestIndexInPlaceOfAnother",
 		},
 		{

@@ -4,10 +4,8 @@
 -- the lease, milliseconds.
 local found = redis.call('GET', KEYS[1])
 if found and current(found) then
-  if isLease(found) then
-    endLease(KEYS[1], tonumber(ARGV[3]))
-    return 0
-  end
+  endLease(KEYS[1], found, tonumber(ARGV[3]))
+  if isLease(found) then return 0 end
   return found
 end
 if held(KEYS[2], KEYS[3], ARGV[1]) then return 1 end

@@ -39,9 +39,10 @@ end
 -- asks for a longer lease accepts leases as long as that.
 local LONGEST_LEASE = 86400000
 
--- endLease gives a lease without an end the end that the caller's would have. If it
--- had an owner, that fills in time, or in vain.
-local function endLease(key, ttl)
+-- endLease gives what is under a key, if that is a lease without an end, the end that
+-- the caller's would have. If it has an owner, that fills in time, or in vain.
+local function endLease(key, found, ttl)
+  if not isLease(found) then return end
   local left = redis.call('PTTL', key)
   if left < 0 or left > math.max(ttl, LONGEST_LEASE) then
     redis.call('PEXPIRE', key, string.format('%.0f', ttl))

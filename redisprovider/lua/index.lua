@@ -29,11 +29,10 @@ end
 local function trim(index, root)
   for _, member in ipairs(redis.call('ZRANDMEMBER', index, 2)) do
     local mark = string.sub(member, 1, 1)
-    if mark == 'n' and redis.pcall('EXISTS', root .. string.sub(member, 2)) == 0 then
-      redis.call('ZREM', index, member)
-    elseif mark ~= 'n' and mark ~= 't' and member ~= 'c' then
+    if string.sub(member, 1, 1) == 'n' and redis.pcall('EXISTS', root .. string.sub(member, 2)) == 0 then
       redis.call('ZREM', index, member)
     end
+    if mark ~= 'n' and mark ~= 't' and member ~= 'c' then redis.call('ZREM', index, member) end
   end
 end
 
