@@ -226,3 +226,21 @@ func TestLagOnCluster(t *testing.T) {
 		wantState(t, p, k, want)
 	}
 }
+
+// TestLagWhenOutOfMemory checks that a server that is full places holds where there
+// are some already, and none has ended.
+func TestLagWhenOutOfMemory(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	p := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{})
+	mustHold(t, p, lagging("a"), "t", time.Hour)
+	mustSet(t, p, key("s", "x"), "v")
+	wantRemoved(t, p, "s", "", 1) // the index is complete
+	s.Do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	s.Do("CONFIG", "SET", "maxmemory", "1")
+	require.ErrorContains(t, p.Set(t.Context(), key("s", "other"), provider.Entry{Value: "v"}, time.Hour), "OOM")
+	mustHold(t, p, lagging("a", "b"), "t", time.Hour)
+	s.Do("CONFIG", "SET", "maxmemory", "0")
+	wantState(t, p, key("s", "a1"), provider.LeaseHeld)
+	wantState(t, p, key("s", "b1"), provider.LeaseHeld)
+}
