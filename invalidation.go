@@ -169,7 +169,9 @@ func (s *keyspace) holdLagging(ctx context.Context, targets Targets) (keys int, 
 	if s.backend.Saturated() {
 		return 0, backend.ErrOpen
 	}
-	return s.backend.Hold(ctx, s.holdTargets(targets), newToken(), s.options.ReplicaLag)
+	held := s.holdTargets(targets)
+	held.LeftToTTL = true
+	return s.backend.Hold(ctx, held, newToken(), s.options.ReplicaLag)
 }
 
 // hold places a hold on targets, for a write that ends within holdFor, and returns its token. The

@@ -140,8 +140,9 @@ type RefreshRequest struct {
 // request arrives twice. A Hold that arrives after its Unhold ends with its TTL.
 type Holder interface {
 	// Hold removes the entries and leases that targets cover, and holds the targets
-	// for ttl under token. A call with the same token and targets renews the hold.
-	// Different holds need different tokens.
+	// for ttl under token. A call with the same token and targets renews the hold. A
+	// store may leave a renewed hold the end that it had, if that is later. Different
+	// holds need different tokens.
 	Hold(ctx context.Context, targets HoldTargets, token string, ttl time.Duration) error
 
 	// Unhold ends the hold of the same targets and token.
@@ -165,4 +166,10 @@ type HoldTargets struct {
 	Scope    string
 	Keys     []string
 	Prefixes []string
+
+	// LeftToTTL says that nobody will give the hold up: it ends with its TTL. The store
+	// may then ignore its token, and keep one hold for all that are placed on a key or
+	// a prefix in this way, which ends when the last of them would. A store may also
+	// ignore LeftToTTL.
+	LeftToTTL bool
 }

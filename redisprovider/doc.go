@@ -12,6 +12,7 @@
 //	<KeyPrefix>{<scope>}:v:<name>   an entry, or a lease
 //	<KeyPrefix>{<scope>}:h:<name>   the holds on a name
 //	<KeyPrefix>{<scope>}:p          the holds on prefixes
+//	<KeyPrefix>{<scope>}:l          those that last to their end, of ReplicaLag
 //	<KeyPrefix>{<scope>}:i          the index: which entries and leases there are
 //	<KeyPrefix>{<scope>#<bucket>}:… each of these on a cluster
 //
@@ -59,6 +60,28 @@
 // than 16 MiB of values to store, takes one round trip per part of that size. If a
 // server does not know the scripts, because it was restarted, the call takes two
 // more. Pipelines on a cluster follow redirections; there is no CROSSSLOT error.
+//
+// # What is not ours
+//
+// Other programs, and tools that copy keys, may leave anything under the keys of the
+// store. It heals. A lease without an end, or with more than a day left, gets the end
+// of the lease that is asked for next. What is no hold counts as none, and is removed.
+// An index that is no index, or whose members are out of order, is rebuilt. What is no
+// entry is a miss with an error, and the cache deletes it. An entry without an end is
+// legal: see [provider.NoExpiry]. A valid hold is respected whoever placed it.
+//
+// # Many holds
+//
+// All holds on a key or on a prefix that are left to their TTL, as those of ReplicaLag
+// are, are one hold with the latest end. A miss looks up the prefixes of its name: that
+// takes the same time, however many are held. Holds with tokens on prefixes, and holds
+// on prefixes of more than 128 bytes, are looked at one by one. If there are 256 or more
+// of them in a scope (on a cluster: in a bucket), every key of it counts as held. That
+// costs loads, and never a stale value.
+//
+// Processes of a version before this one see a hold on the whole scope while a prefix
+// is held that is left to its TTL, and cache nothing in it. They see all other holds as
+// they are, and their holds are respected.
 //
 // # Prefixes
 //
@@ -146,7 +169,7 @@
 //
 //	+get +mget +set +unlink +exists +getrange +type +time +scan
 //	+evalsha +script|load
-//	+zadd +zrem +zscore +zcount +zrange +zrangebylex +zrangebyscore
+//	+zadd +zrem +zscore +zmscore +zcount +zrange +zrangebylex +zrangebyscore
 //	+zrandmember +zremrangebylex +zremrangebyscore
 //	+pttl +pexpire +pexpireat +persist
 //

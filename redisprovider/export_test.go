@@ -14,12 +14,15 @@ func (p *Provider) HoldsOf(key provider.Key) (keyHolds, prefixHolds string) {
 	return b.holds(key.Name), b.prefixHolds()
 }
 
+// HoldsToTheEndOf returns the Redis key of the holds on prefixes that nobody gives up.
+func (p *Provider) HoldsToTheEndOf(key provider.Key) string { return p.bucketOf(key).holdsToTheEnd() }
+
 // CommandsForACL are the commands that the documentation lists for a user on one
 // server without options.
 var CommandsForACL = []string{
 	"get", "mget", "set", "unlink", "exists", "getrange", "type", "time", "scan",
 	"evalsha", "script|load",
-	"zadd", "zrem", "zscore", "zcount", "zrange", "zrangebylex", "zrangebyscore",
+	"zadd", "zrem", "zscore", "zmscore", "zcount", "zrange", "zrangebylex", "zrangebyscore",
 	"zrandmember", "zremrangebylex", "zremrangebyscore",
 	"pttl", "pexpire", "pexpireat", "persist",
 }

@@ -35,6 +35,9 @@ func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token
 
 // holdCalls returns the calls that place a hold.
 func (p *Provider) holdCalls(targets provider.HoldTargets, token string, px int64) []call {
+	if targets.LeftToTTL {
+		token = "" // of all these holds: each key, and each prefix, has one at most
+	}
 	var calls []call
 	for _, name := range targets.Keys {
 		b := p.bucketOf(provider.Key{Scope: targets.Scope, Name: name})
@@ -44,15 +47,14 @@ func (p *Provider) holdCalls(targets provider.HoldTargets, token string, px int6
 			args:   []any{px, token},
 		})
 	}
-	if len(targets.Prefixes) == 0 {
-		return calls
-	}
-	args := []any{px}
-	for _, prefix := range targets.Prefixes {
-		args = append(args, prefixMember(token, prefix))
-	}
+	withToken, toTheEnd := prefixMembers(targets, token)
 	for _, b := range p.bucketsOf(targets.Scope) {
-		calls = append(calls, call{script: p.scripts.hold, keys: []string{b.prefixHolds()}, args: args})
+		if len(toTheEnd) > 0 {
+			calls = append(calls, call{script: p.scripts.hold, keys: []string{b.holdsToTheEnd()}, args: append([]any{px}, toTheEnd...)})
+		}
+		if len(withToken) > 0 {
+			calls = append(calls, call{script: p.scripts.hold, keys: []string{b.prefixHolds()}, args: append([]any{px}, withToken...)})
+		}
 	}
 	return calls
 }
@@ -87,7 +89,11 @@ func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, tok
 func (p *Provider) runAll(ctx context.Context, calls []call) error {
 	var failures failureGroups
 	for i, answer := range p.runConfirmed(ctx, len(calls), func(i int) call { return calls[i] }) {
-		if err := answer.Err(); err != nil {
+		err := answer.Err()
+		if calls[i].script == nil && serverSays(err, "WRONGTYPE") {
+			continue // a ZREM, of something that is no holds: none is left
+		}
+		if err != nil {
 			failures.add(strconv.Itoa(i), err)
 		}
 	}
@@ -96,6 +102,31 @@ func (p *Provider) runAll(ctx context.Context, calls []call) error {
 		errs = append(errs, group.err)
 	}
 	return errors.Join(errs...)
+}
+
+const (
+	// longestToTheEnd is LONGEST of lua/held.lua.
+	longestToTheEnd = 128
+	// mirror is the member of that name in lua/held.lua.
+	mirror = "4:\x00lag"
+)
+
+// prefixMembers returns the members of the two sorted sets for the holds on the
+// prefixes of targets: those that are looked at one by one, because they have
+// tokens, and those that are looked up, because nobody gives them up. A long prefix is
+// with the former.
+func prefixMembers(targets provider.HoldTargets, token string) (withToken, toTheEnd []any) {
+	for _, prefix := range targets.Prefixes {
+		if targets.LeftToTTL && len(prefix) <= longestToTheEnd {
+			toTheEnd = append(toTheEnd, prefix)
+		} else {
+			withToken = append(withToken, prefixMember(token, prefix))
+		}
+	}
+	if len(toTheEnd) > 0 {
+		withToken = append(withToken, mirror)
+	}
+	return withToken, toTheEnd
 }
 
 // prefixMember returns the member of the sorted set for a hold on a prefix.

@@ -21,6 +21,10 @@ func (b bucket) holds(name string) string { return string(b) + "h:" + name }
 // prefixHolds returns the key of the holds on prefixes.
 func (b bucket) prefixHolds() string { return string(b) + "p" }
 
+// holdsToTheEnd returns the key of the holds on prefixes that nobody gives up. The
+// scripts derive it from prefixHolds.
+func (b bucket) holdsToTheEnd() string { return string(b) + "l" }
+
 // index returns the key of the index, which lists entries and leases.
 func (b bucket) index() string { return string(b) + "i" }
 

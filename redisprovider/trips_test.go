@@ -124,7 +124,7 @@ func TestNothingForbiddenIsSent(t *testing.T) {
 	wantRemoved(t, p, "s", "", 0)
 	allowed := []string{
 		"GET", "SET", "MGET", "UNLINK", "SCAN", "EVALSHA", "SCRIPT|LOAD",
-		"ZADD", "ZSCORE", "ZREM", "ZRANGEBYLEX", "ZREMRANGEBYLEX", "ZRANDMEMBER", "EXISTS", "GETRANGE", "PTTL", "PEXPIRE", "TYPE", "TIME",
+		"ZADD", "ZSCORE", "ZCOUNT", "ZREM", "ZRANGEBYLEX", "ZREMRANGEBYLEX", "ZRANDMEMBER", "EXISTS", "GETRANGE", "PTTL", "PEXPIRE", "TYPE", "TIME",
 		"HELLO", "CLIENT|SETINFO", "CLIENT|MAINT_NOTIFICATIONS", "CONFIG|RESETSTAT", "INFO", // the client's and this test's own
 	}
 	for command, calls := range s.CommandStats() {

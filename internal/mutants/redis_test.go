@@ -125,7 +125,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"no lease is granted under a hold", "G1 G2", "lua/held.lua",
-			"if redis.call('EXISTS', keyHolds, prefixHolds) == 0 then return false end", "if true then return false end",
+			"if redis.call('EXISTS', keyHolds, prefixHolds, untilEnd) == 0 then return false end", "if true then return false end",
 			"TestHoldEndsWhatIsUnderWay",
 		},
 		{
@@ -168,6 +168,152 @@ func redisMutants() []mutant {
 			"a scan counts only if no slot moved", "G2", "moving.go",
 			"if err == nil && before != after {", "if err == nil && before != after && false {",
 			"TestScanOfAMovingSlot",
+		},
+		// What is not ours, and how many holds there are.
+		{
+			"a lease has an end", "G4", "lua/frame.lua",
+			"if left < 0 or left > math.max(ttl, LONGEST_LEASE) then", "if left > math.max(ttl, LONGEST_LEASE) then",
+			"TestEndsOfLeases",
+		},
+		{
+			"a lease ends in a day", "G4", "lua/frame.lua",
+			"if left < 0 or left > math.max(ttl, LONGEST_LEASE) then", "if left < 0 then",
+			"TestEndsOfLeases",
+		},
+		{
+			"a lease that was asked for keeps its end", "G6", "lua/frame.lua",
+			"left > math.max(ttl, LONGEST_LEASE)", "left > ttl",
+			"TestEndsOfLeases",
+		},
+		{
+			"an acquire has a lease end", "G4", "lua/acquire.lua",
+			"  endLease(KEYS[1], found, tonumber(ARGV[3]))\n", "",
+			"TestEndsOfLeases",
+		},
+		{
+			"a refresh has a lease end", "G4", "lua/refresh.lua",
+			"if found then endLease(KEYS[1], found, tonumber(ARGV[3])) end", "",
+			"TestEndsOfLeases",
+		},
+		{
+			"a lease beside an entry ends in a day", "G4", "lua/refresh.lua",
+			"if endless(found, ttl) then found = withLease(found, '') end", "",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"what is no hold on a key is removed", "G4", "lua/held.lua",
+			"healed(keyHolds, redis.pcall('ZCOUNT', keyHolds, after, last), 0)", "redis.call('ZCOUNT', keyHolds, after, last)",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"what is no hold on a prefix is removed", "G4", "lua/held.lua",
+			"healed(prefixHolds, redis.pcall('ZRANGEBYSCORE', prefixHolds, after, last, 'LIMIT', 0, WALK), {})", "redis.call('ZRANGEBYSCORE', prefixHolds, after, last, 'LIMIT', 0, WALK)",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"what is no hold to the end is removed", "G4", "lua/held.lua",
+			"healed(key, redis.pcall('ZMSCORE', key, unpack(prefixes)), {})", "redis.call('ZMSCORE', key, unpack(prefixes))",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"a member that is no hold is none", "G4", "lua/held.lua",
+			"if not length or colon + tonumber(length) > #member then return nil end", "",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"a hold has an end", "G4", "lua/held.lua",
+			"string.format('%.0f', now + FARTHEST)", "'+inf'",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"a hold to the end has an end", "G4", "lua/held.lua",
+			" and till <= now + FARTHEST then", "  then",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"a hold replaces what is no holds", "G4", "lua/hold.lua",
+			"if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then redis.call('UNLINK', KEYS[1]) end", "",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"a hold removes holds without an end", "G9", "lua/hold.lua",
+			"redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now + FARTHEST), '+inf') -- not ours", "",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"what is no holds holds nothing that is to be given up", "G4", "hold.go",
+			"if calls[i].script == nil && serverSays(err, \"WRONGTYPE\") {", "if false {",
+			"TestHole30WhatIsNotOursHeals",
+		},
+		{
+			"an index is in order", "G2", "lua/index.lua",
+			"type(redis.pcall('ZSCORE', index, 'c')) == 'string' and ordered(index)", "type(redis.pcall('ZSCORE', index, 'c')) == 'string'",
+			"TestIndexOutOfOrder",
+		},
+		{
+			"an index that is out of order is begun anew", "G4", "lua/rebuild_begin.lua",
+			"if not ordered(KEYS[1]) then", "if redis.call('TYPE', KEYS[1]).ok ~= 'zset' then",
+			"TestIndexOutOfOrder",
+		},
+		{
+			"an index in the place of something else ends", "G9", "lua/index.lua",
+			"if not zadd(index, member) then left = -2 end", "zadd(index, member)",
+			"TestIndexInPlaceOfAnother",
+		},
+		{
+			"what is no member of an index is trimmed", "G9", "lua/index.lua",
+			"if mark ~= 'n' and mark ~= 't' and member ~= 'c' then redis.call('ZREM', index, member) end", "",
+			"TestIndexInPlaceOfAnother",
+		},
+		{
+			"holds to the end are looked up", "G1 G2", "lua/held.lua",
+			"if redis.call('EXISTS', untilEnd) == 1 and heldToTheEnd(untilEnd, name, now) then return true end", "",
+			"TestLagOfManyPrefixes",
+		},
+		{
+			"the longest prefix that is looked up is looked up", "G1 G2", "lua/held.lua",
+			"for length = 0, math.min(#name, LONGEST) do", "for length = 0, math.min(#name, LONGEST) - 1 do",
+			"TestLagOfManyPrefixes",
+		},
+		{
+			"a prefix has one hold to the end", "G9", "hold.go",
+			"if targets.LeftToTTL && len(prefix) <= longestToTheEnd {", "if false {",
+			"TestLagOfManyPrefixes",
+		},
+		{
+			"a longer prefix is not looked up", "G1 G2", "hold.go",
+			"if targets.LeftToTTL && len(prefix) <= longestToTheEnd {", "if targets.LeftToTTL {",
+			"TestLagOfManyPrefixes",
+		},
+		{
+			"a target has one hold to the end", "G9", "hold.go",
+			"	if targets.LeftToTTL {\n		token = \"\"", "	if false {\n		token = \"\"",
+			"TestLagOfOneTargetIsOneHold",
+		},
+		{
+			"the latest end of a hold counts", "G1 G2", "lua/hold.lua",
+			"redis.call('ZADD', KEYS[1], 'GT', till, ARGV[i])", "redis.call('ZADD', KEYS[1], till, ARGV[i])",
+			"TestLatestEndOfALagCounts",
+		},
+		{
+			"what is looked at one by one is bounded", "G8", "lua/held.lua",
+			"return #members == WALK", "return false",
+			"TestHoldsOfOldProcesses",
+		},
+		{
+			"old processes see holds to the end", "G1 G2", "hold.go",
+			"	if len(toTheEnd) > 0 {\n		withToken = append(withToken, mirror)\n	}\n", "",
+			"TestHoldsOfOldProcesses",
+		},
+		{
+			"the hold for old processes is none for others", "G4", "lua/held.lua",
+			"elseif member ~= mirror and string.sub", "elseif string.sub",
+			"TestHole31ManyLags",
+		},
+		{
+			"ended holds are dropped in parts", "G8", "lua/hold.lua",
+			", 'LIMIT', 0, ENDED + #ARGV)", ")",
+			"TestEndedHoldsAreDroppedInParts",
 		},
 		// Reads that go together.
 		{

@@ -1021,6 +1021,15 @@ func brokenHolds() []breakage {
 				return b.reference.Hold(ctx, targets, token, ttl)
 			}
 		}},
+		// A hold that is left to its TTL ends when the last of its kind would.
+		{name: "holds that are left to their TTL are one, and the latest counts", cases: in("hold/left-to-ttl"), apply: func(b *broken) {
+			b.hold = func(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
+				if targets.LeftToTTL {
+					token = ""
+				}
+				return b.reference.Hold(ctx, targets, token, ttl)
+			}
+		}},
 		// A hold ends.
 		{name: "holds do not end", cases: in("hold/ends", "hold/out-of-order", "hold/own-ttl"), apply: changeHeld(func(_ *broken, h held) held {
 			h.ends = time.Time{}

@@ -154,6 +154,11 @@ func holdCases() []capabilityCase[provider.Holder] {
 			}),
 		},
 		{
+			"left-to-ttl",
+			because("A hold that nobody will give up lasts as long as it was placed for, whatever other holds there are of its kind and of others: one that ends earlier, and one that is given up, end nothing but themselves. A store may keep one for all of its kind, but not the shortest."),
+			eachKind(checkHoldLeft),
+		},
+		{
 			"delete-leaves-it",
 			because("Delete and DeletePrefix leave holds alone: the invalidation of one writer does not take away the hold of another, whose change is still to come."),
 			eachKind(func(s holding, key provider.Key, targets provider.HoldTargets) {
@@ -319,6 +324,26 @@ func checkUnholdOther(s holding) {
 	s.fillValue(leases[0], "value")
 	s.fillValue(leases[1], "value")
 	s.wantFree(k("missing"))
+}
+
+func checkHoldLeft(s holding, key provider.Key, targets provider.HoldTargets) {
+	const ttl, short = 150 * time.Millisecond, 50 * time.Millisecond
+	left := targets
+	left.LeftToTTL = true
+	s.set(key, "value", time.Hour)
+	began := now()
+	s.holdFor(left, "one", ttl)
+	s.holdFor(left, "two", short)
+	lease := s.wantFreed(key, provider.LeaseHeld, ttl, began)
+	s.fillValue(lease, "new")
+	s.want(key, "new")
+
+	s.hold(left, "three")
+	s.holdFor(left, "four", short)
+	s.hold(targets, "five")
+	s.unhold(targets, "five")
+	s.expire(short)
+	s.wantHeld(key)
 }
 
 func checkHoldTokens(s holding, key provider.Key, targets provider.HoldTargets) {

@@ -4,6 +4,7 @@
 -- the lease, milliseconds.
 local found = redis.call('GET', KEYS[1])
 if found and current(found) then
+  endLease(KEYS[1], found, tonumber(ARGV[3]))
   if isLease(found) then return 0 end
   return found
 end

@@ -34,6 +34,21 @@ local function isLease(frame)
   return kind(frame) == LEASE and flags(frame) < LEASED and #frame == body(frame) + TOKEN - 1
 end
 
+-- LONGEST_LEASE is how many milliseconds a lease may have left of which nobody knows who
+-- asked for it: more, or no end at all, is what a copy of the key has, or a hand. Who
+-- asks for a longer lease accepts leases as long as that.
+local LONGEST_LEASE = 86400000
+
+-- endLease gives what is under a key, if that is a lease without an end, the end that
+-- the caller's would have. If it has an owner, that fills in time, or in vain.
+local function endLease(key, found, ttl)
+  if not isLease(found) then return end
+  local left = redis.call('PTTL', key)
+  if left < 0 or left > math.max(ttl, LONGEST_LEASE) then
+    redis.call('PEXPIRE', key, string.format('%.0f', ttl))
+  end
+end
+
 -- clock returns the milliseconds of TIME.
 local function clock(time) return time[1] * 1000 + math.floor(time[2] / 1000) end
 

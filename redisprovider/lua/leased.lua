@@ -21,6 +21,12 @@ local function leaseOf(frame)
   return string.sub(frame, body(frame), body(frame) + TOKEN - 1)
 end
 
+-- endless reports whether an entry has a lease that is so long that nobody has asked
+-- for it; see LONGEST_LEASE.
+local function endless(frame, ttl)
+  return isLeased(frame) and ends(frame) > digits(clock(redis.call('TIME')) + math.max(ttl, LONGEST_LEASE))
+end
+
 -- withLease returns an entry with a lease, '' for none, instead of the one it has.
 local function withLease(frame, lease)
   local flags = flags(frame) % LEASED
