@@ -8,9 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
-	"golang.org/x/sync/errgroup"
 )
 
 // Cache is a store and the scopes in it. Make it with [New]. All its methods are safe for
