@@ -107,8 +107,17 @@ func TestInvalidationWaitsForAFillUnderWay(t *testing.T) {
 		during := wrapAsync(t.Context(), e.scope, "k:1", newSource(2).load)
 		r := <-during
 		want(t, "reader during the invalidation", r.value, r.err, 2)
+		// The flight of that reader is newer than the one that fills. It must not hide it.
+		again := async(func() (int, error) { return 0, e.invalidate(t.Context(), e.scope) })
+		synctest.Wait()
+		select {
+		case r := <-again:
+			t.Errorf("another invalidation returned %v while the old value was being stored", r.err)
+		default:
+		}
 		close(hold)
 		assert.NoError(t, (<-invalidated).err, "the invalidation")
+		assert.NoError(t, (<-again).err, "another invalidation")
 		<-old
 		value, err := e.read(newSource(3).load)
 		assert.NoError(t, err, "reader from after")

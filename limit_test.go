@@ -391,7 +391,9 @@ func TestNestedCallThatQueuesTwice(t *testing.T) {
 		s := newScope(t, on(store), limited(1))
 		_, err := store.Acquire(t.Context(), []provider.Key{{Scope: "test", Name: "busy"}}, time.Hour)
 		require.NoError(t, err)
-		value, err := readthrough.Wrap(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		value, err := readthrough.Wrap(ctx, s, "k", func(ctx context.Context) (int, error) {
 			values, err := readthrough.WrapMany(ctx, s, []string{"free", "busy"}, self, many(newSource(1).load))
 			return len(values), err
 		})
@@ -411,6 +413,11 @@ func TestLeaseDoesNotWaitInTheQueue(t *testing.T) {
 		synctest.Wait()
 		src := newSource(1)
 		queued := wrapAsync(t.Context(), s, "k", src.load)
+		synctest.Wait()
+		server.mu.Lock()
+		_, leased := server.liveLocked(provider.Key{Scope: "test", Name: "k"})
+		server.mu.Unlock()
+		assert.False(t, leased, "the load has a lease while it waits in the queue")
 		r := <-queued
 		want(t, "queued", r.value, r.err, 1)
 		_, ok := server.peek(provider.Key{Scope: "test", Name: "k"})

@@ -148,6 +148,7 @@ func (l *lateness) record(a *proc) []redistest.Command {
 	await(l.t, a.begin("k", func(context.Context) (string, error) { return "", errors.New("the source is down") }))
 	a.wantRead(l.world, "a reader", "k", "v1")
 	a.invalidatePrefix("no key")
+	l.renewAndAbandon(a)
 	a.invalidate("k")
 	a.wantRead(l.world, "a reader", "k", "v1")
 	_, err := readthrough.Mutate(l.t.Context(), a.CachedScope, readthrough.Mutation[int]{
@@ -163,7 +164,6 @@ func (l *lateness) record(a *proc) []redistest.Command {
 		wantAnswer(l.t, "a refresh", a.beginRefresh("k", l.loadModified("k", open)), "v1")
 	}
 	wantAnswer(l.t, "a write that stores", a.beginPut("k", l.load("k")), "v1")
-	l.renewAndAbandon(a)
 	a.invalidatePrefix("k")
 	tap.Stop()
 	sent := tap.Captured()

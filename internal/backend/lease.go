@@ -210,7 +210,8 @@ func holdParts(targets provider.HoldTargets, token string) iter.Seq2[provider.Ho
 	return func(yield func(provider.HoldTargets, string) bool) {
 		keys, prefixes := targets.Keys, targets.Prefixes
 		for i := 0; i == 0 || len(keys)+len(prefixes) > 0; i++ {
-			part := provider.HoldTargets{Scope: targets.Scope}
+			part := targets
+			part.Keys, part.Prefixes = nil, nil
 			n := min(len(keys), mostRemoved)
 			part.Keys, keys = keys[:n:n], keys[n:]
 			if len(keys) == 0 && len(prefixes) > 0 {

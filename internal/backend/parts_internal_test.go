@@ -35,15 +35,16 @@ type slowStore struct {
 	late     bool // it does not return at the deadline
 	punctual bool
 
-	mu       sync.Mutex // guards following
-	sizes    []int      // of the requests
-	failAt   int        // the request that fails, from 1
-	refuses  int        // the request that is refused for the size of an item
-	granted  map[string]bool
-	released []string
-	gone     []string
-	tokens   []string
-	prefix   int // keys under the prefix
+	mu        sync.Mutex // guards following
+	sizes     []int      // of the requests
+	failAt    int        // the request that fails, from 1
+	refuses   int        // the request that is refused for the size of an item
+	granted   map[string]bool
+	released  []string
+	gone      []string
+	tokens    []string
+	leftToTTL []bool // of each hold
+	prefix    int    // keys under the prefix
 }
 
 func (s *slowStore) Punctual() bool { return s.punctual }
@@ -178,6 +179,7 @@ func (s *slowStore) Hold(ctx context.Context, targets provider.HoldTargets, toke
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokens = append(s.tokens, fmt.Sprint(token, len(targets.Keys), targets.Prefixes))
+	s.leftToTTL = append(s.leftToTTL, targets.LeftToTTL)
 	return nil
 }
 
@@ -421,6 +423,12 @@ func TestHoldIsGivenUpAsItWasPlaced(t *testing.T) {
 		_, err = b.Hold(t.Context(), provider.HoldTargets{Keys: []string{"k"}, Prefixes: []string{"p"}}, "t", time.Second)
 		require.NoError(t, err)
 		assert.Equal(t, []string{"t1 [p]"}, s.tokens, "a small hold is one request")
+
+		s.leftToTTL = nil
+		targets.LeftToTTL = true
+		_, err = b.Hold(t.Context(), targets, "t", time.Second)
+		require.NoError(t, err)
+		assert.Equal(t, []bool{true, true, true, true, true}, s.leftToTTL, "each part of a hold that nobody gives up says so")
 	})
 }
 

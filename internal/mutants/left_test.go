@@ -216,6 +216,11 @@ func leftMutants() []mutant {
 func breakerMutants() []mutant {
 	return []mutant{
 		{
+			"a part of a hold says what the hold says", "G9", "lease.go",
+			"part := targets\n\t\t\tpart.Keys, part.Prefixes = nil, nil", "part := provider.HoldTargets{Scope: targets.Scope}",
+			"TestHoldIsGivenUpAsItWasPlaced",
+		},
+		{
 			"a store that refuses writes is known", "G4", "ask.go",
 			"b.refusals.record(does, refusal(v))", "",
 			"TestRefusalsStopFillsOnly",
