@@ -105,16 +105,18 @@ func (r *Relay) setOwed(owed bool) {
 }
 
 // takeOwed reports whether signals are owed that can be sent now. If so, they are
-// no longer owed.
+// no longer owed. It forgets them before it asks whether all is settled: a Publish
+// that finds something unsettled meanwhile sets owed again, and that stays.
 func (r *Relay) takeOwed() bool {
 	r.mu.Lock()
 	owed := r.owed
+	r.owed = false
 	r.mu.Unlock()
-	if !owed || !r.options.Settled() {
+	if owed && !r.options.Settled() {
+		r.setOwed(true)
 		return false
 	}
-	r.setOwed(false) // what is not settled by now sets it again
-	return true
+	return owed
 }
 
 // send sends the messages in the outbox, and a Resync for signals that are owed.
