@@ -89,6 +89,7 @@ func TestZombieAcquire(t *testing.T) {
 	p, proxy, s := newOnProxy(t, impatient)
 	k := key("s", "k")
 	mustAcquire(t, p, key("s", "warm"))
+	proxy.Withhold(is(opAbandon)) // else it may give the late lease back
 	tap := proxy.Withhold(isAcquire)
 	g, err := p.Acquire(t.Context(), []provider.Key{k}, time.Minute)
 	require.Error(t, err, "Acquire without an answer")
