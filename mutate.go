@@ -20,7 +20,8 @@ type Mutation[R any] struct {
 	// committed: the connection may have broken after the commit. So what the change may have made
 	// stale is invalidated, and nothing is emitted. Only an error that matches [ErrUnchanged] says
 	// that nothing was changed, for example because the input was refused or the transaction was
-	// rolled back: then nothing is invalidated.
+	// rolled back: then nothing is invalidated. If it panics or calls [runtime.Goexit], there is no
+	// result to ask Invalidate with: Targets and Hold alone are invalidated.
 	Write func(ctx context.Context) (R, error)
 
 	// Targets is what the change makes stale, as far as that is known before it. It is invalidated
