@@ -10,7 +10,7 @@ package readthrough
 //	a put                    fillPut, or fillLeased             nobody joins
 //
 // What the store decides, by the lease, is in provider.Leaser, and for Redis in
-// redisprovider/fill.lua.
+// redisprovider/lua/fill.lua.
 
 // bind is called before the store is asked for flights. Only readers that began before this moment
 // may take what the store has. The order matters, because another process may invalidate while the

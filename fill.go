@@ -55,8 +55,13 @@ func (c *call) removeGone(flights []*flight) {
 	if len(gone) == 0 {
 		return
 	}
-	if _, err := c.scope.backend.Delete(&c.values, c.keys(gone)); err != nil {
-		c.report(opDelete, keyOf(gone), err)
+	c.remove(gone)
+}
+
+// remove removes the entries of flights from the store. That is always safe.
+func (c *call) remove(flights []*flight) {
+	if _, err := c.scope.backend.Delete(&c.values, c.keys(flights)); err != nil {
+		c.report(opDelete, keyOf(flights), err)
 	}
 }
 
@@ -73,9 +78,7 @@ func (c *call) removeReplaced(flights []*flight) (others []*flight) {
 	if len(replaced) == 0 {
 		return flights
 	}
-	if _, err := c.scope.backend.Delete(&c.values, c.keys(replaced)); err != nil {
-		c.report(opDelete, keyOf(replaced), err)
-	}
+	c.remove(replaced)
 	return filter(flights, func(f *flight) bool { return !replaces(f) })
 }
 

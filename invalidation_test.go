@@ -195,15 +195,7 @@ func TestStuckFill(t *testing.T) {
 			r.expectBypassed("k:1", "2")
 			time.Sleep(time.Minute) // the deletion is confirmed again and again
 			r.expectPending(1)
-			r.store.heal()
-			synctest.Wait()
-			got, _ := r.store.value("s", "k:1")
-			require.Equal(t, "1", got, "the fill stored")
-			r.expectBypassed("k:1", "2")
-			time.Sleep(recovery)
-			r.expectPending(0)
-			r.expectRead("k:1", "2", true)
-			r.expectRead("k:1", "2", false)
+			r.expectLateFill("k:1", "1", "2")
 		})
 	}
 }

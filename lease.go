@@ -21,8 +21,9 @@ const (
 	longestPoll  = 20 * time.Millisecond
 )
 
-// leaseTTL returns for how long the scope takes leases. A load that takes longer than its lease is
-// served and not stored, so a lease lasts at least as long as a load may take.
+// leaseTTL returns for how long the scope takes leases. A lease lasts at least as long as LoadTimeout
+// lets a load take: in a store that does not renew leases, what is loaded after its lease has ended is
+// served and not stored. renew.go renews the others.
 func (s *keyspace) leaseTTL() time.Duration {
 	return max(s.engine.options.LeaseTTL, s.options.LoadTimeout)
 }
@@ -81,7 +82,6 @@ func claimed(flights []*flight, is claim) []*flight {
 //     faster than this one asks, so it is left to them.
 func (c *call) acquire(ctx context.Context, flights []*flight) {
 	c.ask(ctx, flights)
-	// What cannot be read has to make room for what will be stored. To remove it is always safe.
 	if bad := claimed(flights, claimRemove); len(bad) > 0 {
 		removed, err := c.scope.backend.Delete(ctx, c.keys(bad))
 		if err != nil {

@@ -30,7 +30,7 @@ func (d *diary) expect(t *testing.T, want ...string) {
 // keysOf makes targets of keys.
 func keysOf(keys ...string) readthrough.Targets { return readthrough.Targets{Keys: keys} }
 
-// diaryOf returns a diary in which the deletions of the rig's store are noted,
+// diary returns a diary in which the deletions of the rig's store are noted,
 // when they begin and when they end.
 func (r *rig) diary() *diary {
 	d := new(diary)

@@ -211,28 +211,31 @@ func TestPutOutlivesItsContext(t *testing.T) {
 	}
 }
 
-// A reader that missed before a put takes what that has stored, and does not load.
+// A reader that missed before a put takes what that has stored, and does not load. A store in the
+// process does not say when it has returned.
 func TestReaderThatMissedBeforeAPut(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		bubble(t, name, func(t *testing.T) {
-			store, src := plain(newStore(t)), newSource(1)
-			s := newScope(t, on(store))
-			missed, put := make(chan struct{}), make(chan struct{})
-			store.after("get", func(string) {
-				if store.count("get") == 1 {
-					close(missed)
-					<-put
-				}
+	for _, has := range []capabilities{0, capInProcess} {
+		for name, read := range resultReads[int]() {
+			bubble(t, fmt.Sprintf("capabilities %b, %s", has, name), func(t *testing.T) {
+				store, src := plain(newStore(t)), newSource(1)
+				s := newScope(t, on(store.as(has)))
+				missed, put := make(chan struct{}), make(chan struct{})
+				store.after("get", func(string) {
+					if store.count("get") == 1 {
+						close(missed)
+						<-put
+					}
+				})
+				reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
+				<-missed
+				value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
+				want(t, "Put", value, err, 2)
+				close(put)
+				r := <-reader
+				wantResult(t, "reader", r.value, r.err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
+				wantLoads(t, &src.loads, 0)
 			})
-			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
-			<-missed
-			value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
-			want(t, "Put", value, err, 2)
-			close(put)
-			r := <-reader
-			wantResult(t, "reader", r.value, r.err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
-			wantLoads(t, &src.loads, 0)
-		})
+		}
 	}
 }
 
@@ -444,32 +447,6 @@ func TestPutWithAnEndedContext(t *testing.T) {
 	})
 }
 
-// TestReaderThatMissedBeforeAPutInTheProcess is TestReaderThatMissedBeforeAPut with a store in the
-// process, which does not say when it has returned.
-func TestReaderThatMissedBeforeAPutInTheProcess(t *testing.T) {
-	for name, read := range resultReads[int]() {
-		bubble(t, name, func(t *testing.T) {
-			store, src := plain(newStore(t)), newSource(1)
-			s := newScope(t, on(store.as(capInProcess)))
-			missed, put := make(chan struct{}), make(chan struct{})
-			store.after("get", func(string) {
-				if store.count("get") == 1 {
-					close(missed)
-					<-put
-				}
-			})
-			reader := async(func() (readthrough.Result[int], error) { return read(t.Context(), s, "k", src.load) })
-			<-missed
-			value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
-			want(t, "Put", value, err, 2)
-			close(put)
-			r := <-reader
-			wantResult(t, "reader", r.value, r.err, readthrough.Result[int]{Value: 2, Source: readthrough.FromStore})
-			wantLoads(t, &src.loads, 0)
-		})
-	}
-}
-
 // A put whose fill does not return may store later than an invalidation removes: its key is pending
 // until the store has returned.
 func TestPutThatIsStuck(t *testing.T) {
@@ -482,15 +459,7 @@ func TestPutThatIsStuck(t *testing.T) {
 		r.expectPending(1)
 		r.set("2")
 		r.expectBypassed("k", "2")
-		r.store.heal()
-		synctest.Wait()
-		got, _ := r.store.value("s", "k")
-		require.Equal(t, "put", got, "the fill stored")
-		r.expectBypassed("k", "2")
-		time.Sleep(recovery)
-		r.expectPending(0)
-		r.expectRead("k", "2", true)
-		r.expectRead("k", "2", false)
+		r.expectLateFill("k", "put", "2")
 	})
 }
 

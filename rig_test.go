@@ -193,6 +193,21 @@ func (r *rig) readAll(n int) {
 	}
 }
 
+// expectLateFill lets the store return from a fill of key that was stuck, and stores old. The key stays
+// pending until that is removed.
+func (r *rig) expectLateFill(key, old, want string) {
+	r.t.Helper()
+	r.store.heal()
+	synctest.Wait()
+	got, _ := r.store.value("s", key)
+	require.Equal(r.t, old, got, "the fill stored")
+	r.expectBypassed(key, want)
+	time.Sleep(recovery)
+	r.expectPending(0)
+	r.expectRead(key, want, true)
+	r.expectRead(key, want, false)
+}
+
 // expectBypassed reads key, whose invalidation is pending, alone and with
 // others: the values are loaded, and the store has no part in it.
 func (r *rig) expectBypassed(key, want string) {

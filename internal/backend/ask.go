@@ -18,6 +18,12 @@ func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duratio
 	return askLeaving(ctx, b, does, timeout, call, nil)
 }
 
+// askOnly is ask for a request that has no result.
+func askOnly(ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) error) error {
+	_, err := ask(ctx, b, does, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	return err
+}
+
 // askLeaving is ask for a request whose result must not be lost: left gets the result that nobody
 // else gets, since it came after the deadline. left may be nil.
 func askLeaving[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error), left func(R)) (result R, err error) {
@@ -217,8 +223,7 @@ func OfEntry(err error) bool { return err != nil && verdictOn(err) == storeAnswe
 // Replied reports whether an error is the answer of a store, though it may not be well. It is not if the
 // call was not made, or the answer did not come in time.
 func Replied(err error) bool {
-	return !errors.Is(err, ErrOpen) && !errors.Is(err, ErrNoTime) &&
-		!errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded)
+	return !errors.Is(err, ErrOpen) && !errors.Is(err, ErrNoTime) && !errors.Is(err, context.Canceled) && !isTimeout(err)
 }
 
 // GrowStack makes room on the stack for a whole load. A goroutine begins with a small stack, and

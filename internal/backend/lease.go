@@ -138,10 +138,9 @@ func (b *Backend) Release(ctx context.Context, leases []provider.Lease) error {
 		if err := b.Admit(); err != nil {
 			return err
 		}
-		_, err := ask(ctx, b, removes, timeout, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, b.Leaser.Release(ctx, leases[first:end:end])
+		return askOnly(ctx, b, removes, timeout, func(ctx context.Context) error {
+			return b.Leaser.Release(ctx, leases[first:end:end])
 		})
-		return err
 	})
 	return err
 }
@@ -168,12 +167,12 @@ func (b *Backend) Renew(ctx context.Context, leases []provider.Lease, ttl time.D
 }
 
 // Hold asks the store to hold targets, whether the breaker is open or not: the caller has asked
-// Admit, or is an invalidation and has to try. It returns how many keys of targets are held, from the first on; if the error is nil,
-// the prefixes are, too.
+// AdmitFill, or is an invalidation and has to try. It returns how many keys of targets are held, from
+// the first on. If the error is nil, the prefixes are held, too.
 func (b *Backend) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) (keys int, err error) {
 	for part, partToken := range holdParts(targets, token) {
-		if _, err := ask(ctx, b, writes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, b.Holder.Hold(ctx, part, partToken, ttl)
+		if err := askOnly(ctx, b, writes, b.DeleteTimeout, func(ctx context.Context) error {
+			return b.Holder.Hold(ctx, part, partToken, ttl)
 		}); err != nil {
 			return keys, err
 		}
@@ -190,8 +189,8 @@ func (b *Backend) Unhold(ctx context.Context, targets provider.HoldTargets, toke
 		if b.Saturated() {
 			return ErrOpen
 		}
-		_, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, b.Holder.Unhold(ctx, part, partToken)
+		err := askOnly(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) error {
+			return b.Holder.Unhold(ctx, part, partToken)
 		})
 		if err != nil {
 			errs = append(errs, err)
@@ -211,7 +210,7 @@ func holdParts(targets provider.HoldTargets, token string) iter.Seq2[provider.Ho
 		keys, prefixes := targets.Keys, targets.Prefixes
 		for i := 0; i == 0 || len(keys)+len(prefixes) > 0; i++ {
 			part := targets
-			part.Keys, part.Prefixes = nil, nil
+			part.Prefixes = nil
 			n := min(len(keys), mostRemoved)
 			part.Keys, keys = keys[:n:n], keys[n:]
 			if len(keys) == 0 && len(prefixes) > 0 {

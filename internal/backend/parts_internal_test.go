@@ -478,6 +478,27 @@ func TestGrantsAtTheDeadlineBelongToTheCaller(t *testing.T) {
 	})
 }
 
+// errsBeside is a store with leases that returns an error beside its grants.
+type errsBeside struct{ *slowStore }
+
+func (s errsBeside) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) ([]provider.Grant, error) {
+	grants, err := s.slowStore.Acquire(ctx, keys, ttl)
+	return grants, errors.Join(err, errors.New("a connection was lost"))
+}
+
+// TestGrantsBesideAnErrorBelongToTheCaller: who does not get to know of a lease cannot use it or give it
+// back.
+func TestGrantsBesideAnErrorBelongToTheCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := errsBeside{&slowStore{CacheProvider: provider.Null(), granted: map[string]bool{}}}
+		b := New(s, Config{ReadTimeout: slowTimeout, DeleteTimeout: slowTimeout})
+		for _, g := range b.Acquire(t.Context(), keysOf(3), time.Second) {
+			assert.Equal(t, provider.LeaseGranted, g.State)
+			assert.NoError(t, g.Err)
+		}
+	})
+}
+
 // TestGrantsThatNobodyGetsAreGivenBack: a store that does not keep the deadline grants leases after it.
 func TestGrantsThatNobodyGetsAreGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

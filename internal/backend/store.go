@@ -134,9 +134,9 @@ func (b *Backend) Probe(ctx context.Context, key provider.Key) {
 	if b.Saturated() {
 		return
 	}
-	if _, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) (struct{}, error) {
+	if err := askOnly(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) error {
 		_, _, err := b.store.Get(ctx, key)
-		return struct{}{}, err
+		return err
 	}); err != nil {
 		return // the breaker knows
 	}
@@ -179,11 +179,10 @@ func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler)
 			return err
 		}
 		s.left.Add(1)
-		_, err := ask(ctx, b, writes, timeout, func(ctx context.Context) (struct{}, error) {
+		return askOnly(ctx, b, writes, timeout, func(ctx context.Context) error {
 			defer s.done()
-			return struct{}{}, b.setNow(ctx, items[first:end:end])
+			return b.setNow(ctx, items[first:end:end])
 		})
-		return err
 	})
 	return err
 }
@@ -229,7 +228,7 @@ func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 }
 
 // ---- removals. They are made also while the breaker is open: the caller has asked Open, or has to
-// know.
+// try.
 
 // Delete asks the store to remove keys. It returns how many it has removed for sure, from the first on;
 // with a nil error, all.
@@ -238,8 +237,8 @@ func (b *Backend) Delete(ctx context.Context, keys []provider.Key) (removed int,
 		if b.Saturated() {
 			return ErrOpen
 		}
-		_, err := ask(ctx, b, removes, timeout, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, b.store.Delete(ctx, keys[first:end:end]...)
+		err := askOnly(ctx, b, removes, timeout, func(ctx context.Context) error {
+			return b.store.Delete(ctx, keys[first:end:end]...)
 		})
 		if err == nil && removed == first {
 			removed = end

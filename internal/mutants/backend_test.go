@@ -45,7 +45,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"a fill that ends its goroutine is over", "G5 G8", "store.go",
-			"\t\t\tdefer s.done()\n\t\t\treturn struct{}{}, b.setNow(ctx, items[first:end:end])", "\t\t\terr := b.setNow(ctx, items[first:end:end])\n\t\t\ts.done()\n\t\t\treturn struct{}{}, err",
+			"\t\t\tdefer s.done()\n\t\t\treturn b.setNow(ctx, items[first:end:end])", "\t\t\terr := b.setNow(ctx, items[first:end:end])\n\t\t\ts.done()\n\t\t\treturn err",
 			"TestFillThatDoesNotReturnNormally",
 		},
 		{
@@ -85,7 +85,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"a store that fails is not asked to take leases back", "G4", "lease.go",
-			"\t\tif err := b.Admit(); err != nil {\n\t\t\treturn err\n\t\t}\n\t\t_, err := ask(", "\t\t_, err := ask(",
+			"\t\tif err := b.Admit(); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn askOnly(", "\t\treturn askOnly(",
 			"TestLeasesOfAFailingStore",
 		},
 		{

@@ -217,7 +217,73 @@ func breakerMutants() []mutant {
 	return []mutant{
 		{
 			"a part of a hold says what the hold says", "G9", "lease.go",
-			"part := targets\n\t\t\tpart.Keys, part.Prefixes = nil, nil", "part := provider.HoldTargets{Scope: targets.Scope}",
+			"part := targets\n\t\t\tpart.Prefixes = nil", "part := provider.HoldTargets{Scope: targets.Scope}",
+			"TestHoldIsGivenUpAsItWasPlaced",
+		},
+		// Bulk calls in parts.
+		{
+			"a part that was cut off makes the next one smaller", "G4", "parts.go",
+			"case late && n > 1:", "case false:",
+			"TestPartsThatAreCutOffGetSmaller",
+		},
+		{
+			"a store that hangs ends a bulk call", "G4", "parts.go",
+			"if late++; late >= lateParts {", "if late++; false {",
+			"TestStoreThatHangsEndsABulkCall",
+		},
+		{
+			"a part that fails ends a bulk call", "G4", "parts.go",
+			"case err != nil && !Answered(err):", "case err != nil && false:",
+			"TestPartThatFailsEndsABulkCall",
+		},
+		{
+			"a reader keeps half of its time in a bulk call", "G4", "parts.go",
+			"if sent > 0 && !over.IsZero() {", "if sent > 0 && false {",
+			"TestReaderKeepsHalfOfItsTimeInABulkCall",
+		},
+		{
+			"a removal that was cut off is confirmed only as far as it came", "G5", "store.go",
+			"if err == nil && removed == first {", "if removed == first {",
+			"TestRemovalsAreConfirmedPartByPart",
+		},
+		{
+			"a prefix with many keys is removed piece by piece", "G4", "store.go",
+			"if n > 0 && isTimeout(err) {", "if false {",
+			"TestPrefixThatTakesLongIsRemoved",
+		},
+		{
+			"a large value gets more time", "G4", "parts.go",
+			"limit += timeFor(size)", "_ = size",
+			"TestLargeValueGetsMoreTime",
+		},
+		{
+			"a part is bounded in bytes", "G9", "parts.go",
+			"if size >= mostBytes {", "if false {",
+			"TestPartsAreBoundedInBytes",
+		},
+		{
+			"a fill in parts is over after its last part", "G5", "store.go",
+			"\t\ts.left.Add(1)\n", "",
+			"TestFillerIsToldWhenTheLastPartHasReturned",
+		},
+		{
+			"grants of an orphan are given back", "G6", "lease.go",
+			"giveBack := func(grants []provider.Grant) { b.giveBack(ctx, grants) }", "giveBack := func([]provider.Grant) { _ = b.giveBack }",
+			"TestGrantsThatNobodyGetsAreGivenBack",
+		},
+		{
+			"grants beside an error belong to the caller", "G6", "lease.go",
+			"if err != nil && g.Err == nil && g.State != provider.LeaseGranted {", "if err != nil && g.Err == nil {",
+			"TestGrantsBesideAnErrorBelongToTheCaller",
+		},
+		{
+			"what a deadline cuts off is no answer", "G4", "ask.go",
+			"\tcase isTimeout(err):\n\t\treturn storeFailed\n", "",
+			"TestWhatADeadlineCutsOffIsNoAnswer",
+		},
+		{
+			"a hold is given up as it was placed", "G4", "lease.go",
+			"partToken += \"-\" + strconv.Itoa(i)", "_ = strconv.Itoa(i)",
 			"TestHoldIsGivenUpAsItWasPlaced",
 		},
 		{
@@ -254,6 +320,47 @@ func breakerMutants() []mutant {
 			"an error that panics is a failure", "G4 G8", "ask.go",
 			"\terr = Sane(err)\n\tv := verdictWithin(ctx, err)", "\tv := verdictWithin(ctx, err)",
 			"TestErrorThatPanicsIsAFailure",
+		},
+	}
+}
+
+// providerMutants are those of the package that stores share, with the tests beside them.
+func providerMutants() []mutant {
+	return []mutant{
+		{
+			"what a codec loses is found", "G1", "loss.go",
+			"return encoded, c.compare(v, encoded)", "return encoded, nil",
+			"TestLoss",
+		},
+		{
+			"bytes that are no UTF-8 are looked at", "G1", "loss.go",
+			"!bytes.Contains(data, []byte(`\\ufffd`))", "true",
+			"TestLoss",
+		},
+		{
+			"times with odd zones are looked at", "G1", "loss.go",
+			"!(is.times && hasOddTime(reflect.ValueOf(v)))", "true",
+			"TestLoss",
+		},
+		{
+			"a value that cannot be compared is lossy, and no panic", "G4", "loss.go",
+			"if r := recover(); r != nil {", "if r := any(nil); r != nil {",
+			"TestLossOfWhatCannotBeCompared",
+		},
+		{
+			"a type with methods of its own is looked at", "G1", "jsontype.go",
+			" || t.Kind() != reflect.Pointer && hasJSONMethods(t)", "",
+			"TestLoss",
+		},
+		{
+			"fields that JSON leaves out are looked at", "G1", "jsontype.go",
+			"case tag == \"-\", f.Anonymous, !f.IsExported():", "case f.Anonymous:",
+			"TestJSONTypes",
+		},
+		{
+			"two fields of one name are looked at", "G1", "jsontype.go",
+			"if names[name] || ", "if ",
+			"TestJSONTypes",
 		},
 	}
 }

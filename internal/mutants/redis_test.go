@@ -315,6 +315,32 @@ func redisMutants() []mutant {
 			", 'LIMIT', 0, ENDED + #ARGV)", ")",
 			"TestEndedHoldsAreDroppedInParts",
 		},
+		// Leases whose answer nobody has read.
+		{
+			"an unread lease is given back", "G6", "lease.go",
+			"\tp.abandon(ctx, unread)\n", "\t_ = unread\n",
+			"TestLeaseWhoseAnswerNobodyReadIsGivenBack",
+		},
+		{
+			"only a lease of this token is given back", "G2 G6", "lua/abandon.lua",
+			"if not token or string.sub(token, 1, #ARGV[1]) ~= ARGV[1] then return 0 end", "if not token then return 0 end",
+			"TestGivingBackLeavesOtherLeases",
+		},
+		{
+			"the entry beside a lease that is given back stays", "G4", "lua/abandon.lua",
+			"redis.call('SET', KEYS[1], withLease(redis.call('GET', KEYS[1]), ''), 'KEEPTTL')", "redis.call('UNLINK', KEYS[1])",
+			"TestLeaseWhoseAnswerNobodyReadIsGivenBack",
+		},
+		{
+			"a refusal is told from a failure", "G4", "refusal.go",
+			"case isRefusal(err):", "case false:",
+			"TestRefusalsAreTold",
+		},
+		{
+			"a replica is told from a failure", "G1", "refusal.go",
+			"case serverSays(err, \"READONLY \"):", "case false:",
+			"TestRefusalsAreTold",
+		},
 		// Reads that go together.
 		{
 			"a read that is gathered takes its own answer", "G1", "gather.go",

@@ -739,7 +739,7 @@ func servingMutants() []mutant {
 		{
 			"a reader that missed before a put looks again", "G6", "fence.go",
 			"\tg.fillingLocked(f.call, store)\n", "",
-			"TestReaderThatMissedBeforeAPutInTheProcess",
+			"TestReaderThatMissedBeforeAPut",
 		},
 		{
 			"a put whose fill does not return is waited for", "G2 G5", "fence.go",

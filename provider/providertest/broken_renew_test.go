@@ -3,10 +3,7 @@ package providertest
 import (
 	"context"
 	"slices"
-	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -131,22 +128,5 @@ func brokenRenewals() []breakage {
 				}
 			})
 		})},
-	}
-}
-
-// renewsOnly is a store that renews and has no leases.
-type renewsOnly struct {
-	plain
-	provider.Renewer
-}
-
-// TestRenewalsWithoutLeases: a store that renews what nobody can take is not skipped.
-func TestRenewalsWithoutLeases(t *testing.T) {
-	failures := record(t, allCases(t)["renew/several"], exactTime, func() provider.CacheProvider {
-		r := newReference()
-		return renewsOnly{plain{r}, r}
-	})
-	if assert.Len(t, failures, 1, "reports of a store with renewals and without leases") {
-		assert.Contains(t, failures[0], "no provider.Leaser", "reports of a store with renewals and without leases")
 	}
 }

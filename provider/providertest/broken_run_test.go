@@ -220,38 +220,36 @@ func TestSkippedCases(t *testing.T) {
 	}
 }
 
-// holdsOnly is a store with holds and without leases.
-type holdsOnly struct {
-	plain
-	provider.Holder
-}
-
-// TestHoldsWithoutLeases: a store that holds what cannot be leased is not skipped.
-func TestHoldsWithoutLeases(t *testing.T) {
-	failures := record(t, allCases(t)["hold/removes"], exactTime, func() provider.CacheProvider {
-		r := newReference()
-		return holdsOnly{plain{r}, r}
-	})
-	if assert.Len(t, failures, 1, "reports of a store with holds and without leases") {
-		assert.Contains(t, failures[0], "no provider.Leaser", "reports of a store with holds and without leases")
+// holdsOnly, refreshesOnly and renewsOnly are stores with a capability that needs leases, and without leases.
+type (
+	holdsOnly struct {
+		plain
+		provider.Holder
 	}
-}
+	refreshesOnly struct {
+		plain
+		provider.Refresher
+	}
+	renewsOnly struct {
+		plain
+		provider.Renewer
+	}
+)
 
-// refreshesOnly is a store with refresh leases and without leases.
-type refreshesOnly struct {
-	plain
-	provider.Refresher
-}
-
-// TestRefreshesWithoutLeases: a store whose refresh leases nobody can fill is not
-// skipped.
-func TestRefreshesWithoutLeases(t *testing.T) {
-	failures := record(t, allCases(t)["refresh/force"], exactTime, func() provider.CacheProvider {
-		r := newReference()
-		return refreshesOnly{plain{r}, r}
-	})
-	if assert.Len(t, failures, 1, "reports of a store with refresh leases and without leases") {
-		assert.Contains(t, failures[0], "no provider.Leaser", "reports of a store with refresh leases and without leases")
+// TestCapabilitiesWithoutLeases: a store is not skipped if it holds what cannot be leased, has refresh
+// leases that nobody can fill, or renews leases that nobody can take.
+func TestCapabilitiesWithoutLeases(t *testing.T) {
+	for name, store := range map[string]func(r *reference) provider.CacheProvider{
+		"hold/removes":  func(r *reference) provider.CacheProvider { return holdsOnly{plain{r}, r} },
+		"refresh/force": func(r *reference) provider.CacheProvider { return refreshesOnly{plain{r}, r} },
+		"renew/several": func(r *reference) provider.CacheProvider { return renewsOnly{plain{r}, r} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			failures := record(t, allCases(t)[name], exactTime, func() provider.CacheProvider { return store(newReference()) })
+			if assert.Len(t, failures, 1, "reports") {
+				assert.Contains(t, failures[0], "no provider.Leaser", "reports")
+			}
+		})
 	}
 }
 
