@@ -87,33 +87,34 @@ func (r *Relay) Publish(event string, data any) error {
 		return err
 	}
 	if !r.options.Settled() {
-		r.setOwed(true)
+		r.owe()
 		return nil
 	}
 	select {
 	case r.outbox <- message{r.id, event, encoded}:
 	default:
-		r.setOwed(true)
+		r.owe()
 	}
 	return nil
 }
 
-func (r *Relay) setOwed(owed bool) {
+// owe notes that other processes have missed a signal.
+func (r *Relay) owe() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.owed = owed
+	r.owed = true
 }
 
 // takeOwed reports whether signals are owed that can be sent now. If so, they are
 // no longer owed. It forgets them before it asks whether all is settled: a Publish
-// that finds something unsettled meanwhile sets owed again, and that stays.
+// that finds something unsettled meanwhile owes again, and that stays.
 func (r *Relay) takeOwed() bool {
 	r.mu.Lock()
 	owed := r.owed
 	r.owed = false
 	r.mu.Unlock()
 	if owed && !r.options.Settled() {
-		r.setOwed(true)
+		r.owe()
 		return false
 	}
 	return owed
@@ -139,7 +140,7 @@ func (r *Relay) send(ctx context.Context) {
 			err = r.options.Client.Publish(ctx, r.options.Channel, encoded).Err()
 		}
 		if err != nil {
-			r.setOwed(true)
+			r.owe()
 		}
 	}
 }
