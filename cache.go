@@ -43,7 +43,7 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	c.backend = backend.New(store, backend.Config{
 		ReadTimeout: options.ProviderTimeout, DeleteTimeout: options.InvalidateTimeout,
 		BreakerFailures: options.BreakerFailures, BreakerCooldown: options.BreakerCooldown,
-		Panicked: func(value any) error { return &PanicError{Value: value, Stack: stack()} },
+		Panicked: func(value any) error { return panicError(value) },
 	})
 	c.observer, c.onError, c.options = options.Observer, options.OnError, options
 	c.closing = make(chan struct{})

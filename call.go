@@ -58,7 +58,7 @@ func (c *call) end() {
 	if !c.returned {
 		err := ErrGoexit
 		if p := recover(); p != nil {
-			err = &PanicError{Value: p, Stack: stack()}
+			err = panicError(p)
 		}
 		c.fail(err)
 	}

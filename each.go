@@ -60,7 +60,7 @@ func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context,
 	err := ErrGoexit // unless load returns or panics
 	defer func() {
 		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: stack()}
+			err = panicError(r)
 		}
 		if err != nil {
 			e.fail(id, err)
@@ -146,9 +146,8 @@ func (e *eachError[ID]) Unwrap() []error { return e.list() }
 
 // saysNotFound reports whether err means that the source has nothing, in a load with context ctx.
 func saysNotFound(ctx context.Context, err error) bool {
-	if errors.Is(err, ErrNotFound) {
-		return true
+	if c := parentCall(ctx); c != nil {
+		return c.scope.isNotFound(err)
 	}
-	c := parentCall(ctx)
-	return c != nil && errors.Is(err, c.scope.options.NotFound)
+	return errors.Is(err, ErrNotFound)
 }

@@ -207,7 +207,7 @@ func (m *Mutation[R]) maybeStale(ctx context.Context, s *CachedScope, result R) 
 	defer func() {
 		if r := recover(); r != nil {
 			targets = m.known()
-			s.report(ctx, opLoad, "", fmt.Errorf("readthrough: Mutation.Invalidate, of the result of a Write that has failed: %w", &PanicError{Value: r, Stack: stack()}))
+			s.report(ctx, opLoad, "", fmt.Errorf("readthrough: Mutation.Invalidate, of the result of a Write that has failed: %w", panicError(r)))
 		}
 	}()
 	return m.stale(result)

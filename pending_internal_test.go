@@ -305,9 +305,9 @@ func TestLaggingSetAgainstTwin(t *testing.T) {
 }
 
 // TestStuckFillsOfManyKeys: that a store does not return from the fills of many keys, which are then
-// invalidated, takes time in proportion to their number. With their square, 32 times as many keys
-// would take 1024 times as long. The limit lies eight times above proportion, and four times below
-// the square, and only the fastest of several runs counts: the machine may be busy.
+// invalidated, takes time in proportion to their number. With their square, 64 times as many keys
+// would take 4096 times as long. The limit lies far from both, and only the fastest of several runs
+// counts: the machine may be busy.
 func TestStuckFillsOfManyKeys(t *testing.T) {
 	takes := func(n int) time.Duration {
 		c, created := newCall(n)
@@ -328,7 +328,7 @@ func TestStuckFillsOfManyKeys(t *testing.T) {
 		}
 		return least
 	}
-	if few, many := takes(1000), takes(32_000); many > 256*few {
-		t.Errorf("1000 keys take %v, and 32,000 keys %v", few, many)
+	if few, many := takes(500), takes(32_000); many > 1024*few {
+		t.Errorf("500 keys take %v, and 32,000 keys %v", few, many)
 	}
 }

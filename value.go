@@ -33,7 +33,7 @@ func convert[T any](stored any) (T, error) {
 		}
 		return value, nil
 	}
-	if stored == nil && reflect.TypeFor[T]().Kind() == reflect.Interface {
+	if stored == nil && isInterface[T]() {
 		return value, nil
 	}
 	return value, fmt.Errorf("%w: the entry holds a %T, not a %v", errTypeMismatch, stored, reflect.TypeFor[T]())
@@ -42,12 +42,11 @@ func convert[T any](stored any) (T, error) {
 // holdsA reports whether valueOf returns a stored value as a T, unless the bytes of the value are
 // damaged. It does not decode.
 func holdsA[T any](stored any) bool {
-	want := reflect.TypeFor[T]()
 	if encoded, ok := stored.(provider.Encoded); ok {
-		return encoded.Type == provider.TypeName(want)
+		return encoded.Type == provider.TypeName(reflect.TypeFor[T]())
 	}
 	_, ok := stored.(T)
-	return ok || stored == nil && want.Kind() == reflect.Interface
+	return ok || stored == nil && isInterface[T]()
 }
 
 // isInterface reports whether T is an interface type.
@@ -59,8 +58,9 @@ func errInterface[T any]() error {
 		"use the type that it holds, such as a struct", reflect.TypeFor[T]())
 }
 
-// stack returns the stack of the calling goroutine.
-func stack() []byte { return debug.Stack() }
+// panicError returns the error of a panic with value. It is called while the panic is recovered, so the
+// stack is that of the panic.
+func panicError(value any) *PanicError { return &PanicError{Value: value, Stack: debug.Stack()} }
 
 // age returns how long ago loadedAt was; 0 if that is not known, or if the clock went back.
 func age(loadedAt time.Time) time.Duration {

@@ -101,7 +101,7 @@ func newBulk[ID comparable, T any](s *keyspace, ids []ID, key func(ID) string, l
 // that is an error here (G10).
 func (r *bulk[ID, T]) makeKeys(key func(ID) string) error {
 	ids, known := r.ids, newKeySet(r.scratch.slots)
-	anyType := reflect.TypeFor[ID]().Kind() == reflect.Interface
+	anyType := isInterface[ID]()
 	repeated := false
 	for n, id := range ids {
 		if anyType && !reflect.ValueOf(id).Comparable() {

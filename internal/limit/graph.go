@@ -86,8 +86,9 @@ func (n *Node) Queued() <-chan struct{} { return n.queued }
 func (g *Graph) Begin(n *Node, others []*Node) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	seen := make(map[*Node]bool) // one for all: what was visited in vain need not be visited again
 	for _, other := range others {
-		if g.reachesLocked(other, n, readsOnly, make(map[*Node]bool)) {
+		if !seen[other] && g.reachesLocked(other, n, readsOnly, seen) {
 			return false
 		}
 	}

@@ -94,13 +94,54 @@ func (g *Graph) Exit(n *Node) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n.leaveLocked()
+	g.admitQueuedLocked(n.slots)
+}
+
+// admitQueuedLocked gives the places of s that are free to the loads that have waited longest, and lends
+// places to those that a load with a place waits for. The queue may be long, so it is searched only if
+// some load can lend.
+func (g *Graph) admitQueuedLocked(s *Slots) {
+	var awaited map[*Node]bool
 	var next *list.Element
-	for e := n.slots.queue.Front(); e != nil; e = next {
+	for e := s.queue.Front(); e != nil; e = next {
 		next = e.Next()
-		if queued, ok := e.Value.(*Node); ok && g.placeLocked(queued) {
-			n.slots.admitLocked(queued)
+		queued, ok := e.Value.(*Node)
+		switch {
+		case !ok: // it has nothing else
+		case s.hasPlaceLocked():
+			s.admitLocked(queued)
+		default:
+			if awaited == nil {
+				awaited = g.awaitedLocked(s)
+			}
+			if len(awaited) == 0 {
+				return
+			}
+			if awaited[queued] && g.borrowLocked(queued) {
+				s.admitLocked(queued)
+			}
 		}
 	}
+}
+
+// awaitedLocked returns all loads that some load waits for which can lend its place in s. Lending makes
+// no load awaited that was not: a load that has just got its place waits for nothing.
+func (g *Graph) awaitedLocked(s *Slots) map[*Node]bool {
+	awaited := make(map[*Node]bool)
+	if len(g.reads) == 0 {
+		return awaited
+	}
+	for holder := range s.running {
+		if g.canLendLocked(holder) {
+			g.reachesLocked(holder, nil, allEdges, awaited) // there is no such target: it visits all
+		}
+	}
+	return awaited
+}
+
+// canLendLocked reports whether holder, which has a place, waits and has not lent it.
+func (g *Graph) canLendLocked(holder *Node) bool {
+	return holder.borrower == nil && len(g.reads[holder]) > 0
 }
 
 // leaveLocked takes n out of the loads that run. A load that still runs in the place of n, because n
@@ -132,7 +173,7 @@ func (g *Graph) placeLocked(n *Node) bool { return n.slots.hasPlaceLocked() || g
 // there was one.
 func (g *Graph) borrowLocked(n *Node) bool {
 	for holder := range n.slots.running {
-		if holder.borrower == nil && holder != n && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {
+		if g.canLendLocked(holder) && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {
 			holder.borrower, n.lender = n, holder
 			return true
 		}

@@ -248,7 +248,7 @@ func cacheMutants() []mutant {
 		// Outcomes are whole.
 		{
 			"a panic of a load reaches its readers", "G8", "call.go",
-			"err = &PanicError{Value: p, Stack: stack()}", "panic(p)",
+			"err = panicError(p)", "panic(p)",
 			"TestFailureReachesEveryReaderOnce",
 		},
 		{

@@ -165,7 +165,7 @@ func leftMutants() []mutant {
 		},
 		{
 			"an id that panics, fails alone", "G8", "each.go",
-			"err = &PanicError{Value: r, Stack: stack()}", "panic(r)",
+			"err = panicError(r)", "panic(r)",
 			"TestEachFailure",
 		},
 		{

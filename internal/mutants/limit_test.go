@@ -40,7 +40,7 @@ func limitMutants() []mutant {
 		},
 		{
 			"a place that is given back is one", "G9", "slots.go",
-			"ok && g.placeLocked(queued) {", "ok {",
+			"case s.hasPlaceLocked():", "case true:",
 			"TestLoadsWaitInOrder",
 		},
 		{
@@ -65,7 +65,7 @@ func limitMutants() []mutant {
 		},
 		{
 			"a place of a reader's load is lent to one load at a time", "G9", "slots.go",
-			"holder.borrower == nil && holder != n", "holder != n",
+			"return holder.borrower == nil && ", "return ",
 			"TestLoadsThatQueueForEachOther",
 		},
 		{
@@ -100,13 +100,18 @@ func graphMutants() []mutant {
 			"TestQueuesOfTwoScopes",
 		},
 		{
+			"the queue is searched only for loads that can borrow", "G9", "slots.go",
+			"if len(awaited) == 0 {\n\t\t\t\treturn\n\t\t\t}\n\t\t\tif awaited[queued] && g.borrowLocked(queued) {", "if g.borrowLocked(queued) {",
+			"TestLongQueue",
+		},
+		{
 			"a place that is not lent any more is lent again", "G8", "slots.go",
-			"ok && g.placeLocked(queued) {", "ok && n.slots.hasPlaceLocked() && queued != nil {",
+			"if awaited[queued] && g.borrowLocked(queued) {", "if false {",
 			"TestRandomPrograms",
 		},
 		{
 			"a place is lent to one load at a time", "G9", "slots.go",
-			"holder.borrower == nil && holder != n", "holder != n",
+			"return holder.borrower == nil && ", "return ",
 			"TestQueuesOfThreeScopes",
 		},
 		{
