@@ -15,9 +15,9 @@ import (
 // between them and the store. docs/decisions.md says why x/sync/singleflight is not
 // enough.
 //
-// The type has the methods of five files. Each file has one question: who joins what (this one),
-// what may be stored and taken (fence.go), what an invalidation does (invalidation.go), how a
-// reader leaves (leave.go), what a failure teaches (the end of this file).
+// The methods of the type are in four files, and each file has one question: who joins what (this
+// one, whose end says what a failure teaches), what may be stored and taken (fence.go), what an
+// invalidation does (invalidation.go), how a reader leaves (leave.go).
 //
 // Invariants, under mu:
 //
