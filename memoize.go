@@ -30,20 +30,18 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 			var none T
 			return none, err
 		}
-		l := lookUp[T](ctx, &s.keyspace, k)
-		if l.answered {
-			return l.value, l.err
+		value, look := quick[T](ctx, &s.keyspace, k)
+		if look.is == provider.Present {
+			return value, nil
 		}
-		return readID(ctx, &s.keyspace, k, id, load, ttls, &l)
+		return readID(ctx, &s.keyspace, k, id, load, ttls, look)
 	}
 }
 
-// readID is readOne for a load function that takes an id. It is apart from Memoize so that a hit
+// readID is readKey for a load function that takes an id. It is apart from Memoize so that a hit
 // allocates neither the id nor the closure.
-func readID[ID, T any](ctx context.Context, s *keyspace, key string, id ID, load func(context.Context, ID) (T, error), ttls ttls, l *lookup[T]) (T, error) {
-	loadOne := func(ctx context.Context) (T, error) { return load(ctx, id) }
-	result, err := readOne(ctx, s, key, loadOne, ttls, toRead, l.stored, l.entry)
-	return result.Value, err
+func readID[ID, T any](ctx context.Context, s *keyspace, key string, id ID, load func(context.Context, ID) (T, error), ttls ttls, l look) (T, error) {
+	return readKey(ctx, s, key, func(ctx context.Context) (T, error) { return load(ctx, id) }, ttls, l)
 }
 
 // MemoizeMany is [Memoize] for a load function of many ids. It returns a function of the same shape
@@ -87,18 +85,14 @@ func MemoizeAppend[ID, T any](s *CachedScope, appendKey func(b []byte, id ID) []
 		if err := s.checkKey(ctx, k); err != nil {
 			return none, err
 		}
-		l := lookup[T]{stored: s.flights.stored.Load()}
-		var is provider.Presence
-		if l.value, is = quick[T](ctx, &s.keyspace, k); is == provider.Present {
+		value, look := quick[T](ctx, &s.keyspace, k)
+		if look.is == provider.Present {
 			buffers.Put(b)
-			return l.value, nil
+			return value, nil
 		}
 		k = string(b.key)
 		buffers.Put(b)
-		if l.lookUpEntry(ctx, &s.keyspace, k, is); l.answered {
-			return l.value, l.err
-		}
-		return readID(ctx, &s.keyspace, k, id, load, ttls, &l)
+		return readID(ctx, &s.keyspace, k, id, load, ttls, look)
 	}
 }
 

@@ -152,17 +152,14 @@ func (s *Store) timeOf(t time.Time) int64 {
 // find returns the node of key, nil if there is none.
 func (s *Store) find(key *provider.Key) *node { return s.table.Load().find(s.hash(key), key) }
 
-// live is find without entries that have expired. now is the time of the look for an
-// entry with an end. Without one, the clock is not read, and now is later than every
-// FreshUntil.
-func (s *Store) live(key *provider.Key) (n *node, now int64) {
-	n, now = s.find(key), never-1
-	if n != nil && n.expires != never {
-		if now = s.now(); n.expiredAt(now) {
-			return nil, now
-		}
+// live is find without entries that have expired. It reads the clock only for an entry
+// with an end.
+func (s *Store) live(key *provider.Key) *node {
+	n := s.find(key)
+	if n != nil && n.expires != never && n.expiredAt(s.now()) {
+		return nil
 	}
-	return n, now
+	return n
 }
 
 // hash returns the hash of a key. It has hashBits bits.

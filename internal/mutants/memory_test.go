@@ -45,12 +45,27 @@ func memoryMutants() []mutant {
 		},
 		{
 			"what has ended is not found", "G1", "store.go",
-			"if now = s.now(); n.expiredAt(now) {", "if now = s.now(); false {",
+			"if n != nil && n.expires != never && n.expiredAt(s.now()) {", "if n != nil && n.expires != never && n.expiredAt(s.now()) && false {",
 			"TestTTLIsExact",
 		},
 		{
+			"a name that is stored alone is a copy", "G9", "node.go",
+			"return strings.Clone(name)", "return name",
+			"TestNamesAreCopies",
+		},
+		{
+			"names that are stored together are copies", "G9", "node.go",
+			"return c.piece.String()[begin:]", "return name[begin-begin:]",
+			"TestNamesAreCopies",
+		},
+		{
+			"a piece of names is small", "G9", "node.go",
+			"c.piece.Grow(min(pieceSize, left*len(name)))", "c.piece.Grow(left * len(name))",
+			"TestNamesAreCopies",
+		},
+		{
 			"what has ended is not found as a value", "G1", "read.go",
-			"n, now := s.live(&key)", "n, now := s.find(&key), s.now()",
+			"if now = s.now(); n.expiredAt(now) {", "if now = s.now(); false {",
 			"TestTTLIsExact",
 		},
 		{
@@ -80,7 +95,7 @@ func memoryMutants() []mutant {
 		},
 		{
 			"what a closed store lacks is not told", "G2", "read.go",
-			"\t\tif s.closed.Load() {\n\t\t\treturn nil, provider.Unsure\n\t\t}\n", "",
+			"\tif s.closed.Load() {\n\t\treturn provider.Unsure\n\t}\n", "",
 			"TestConformance/default/getvalue/after-close",
 		},
 		{

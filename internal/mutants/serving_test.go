@@ -157,12 +157,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"a stored entry of another type is a miss", "G4", "wrap.go",
-			"\t\t\ts.report(ctx, opGet, key, err)\n\t\t\treturn\n", "\t\t\ts.report(ctx, opGet, key, err)\n",
+			"\t\ts.report(ctx, opGet, key, err)\n\t\treturn value, nil, false, nil\n", "\t\ts.report(ctx, opGet, key, err)\n",
 			"TestStoredValueOfAnotherType",
 		},
 		{
 			"a stored value of another type is a miss", "G4", "wrap.go",
-			"return value, provider.Unsure", "return value, provider.Present",
+			"l.is = provider.Unsure", "l.is = provider.Present",
 			"TestStoredValueOfAnotherType",
 		},
 		{
