@@ -285,7 +285,5 @@ func BenchmarkHitWithKey(b *testing.B) {
 		})
 	}
 	run("string", readthrough.Memoize(s, func(id int) string { return "record:" + strconv.Itoa(id) }, loadRecord))
-	run("appended", readthrough.MemoizeAppend(s, func(key []byte, id int) []byte {
-		return strconv.AppendInt(append(key, "record:"...), int64(id), 10)
-	}, loadRecord))
+	run("family", newFamily(b, s, readthrough.Loads[int, *record]{One: loadRecord}).Get)
 }

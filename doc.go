@@ -7,6 +7,11 @@
 //
 //	getMaintenance := readthrough.Memoize(scope, maintenanceKey, repo.Get)
 //
+// or say once how an entity is loaded, one by one and in bulk, and how its keys are made ([NewFamily]):
+//
+//	users, err := readthrough.NewFamily(scope, "user:", readthrough.Loads[int64, *User]{One: repo.Get, Many: repo.GetMany})
+//	user, err := users.Get(ctx, 42)
+//
 // A read is then answered from the store. A key that is not stored is loaded once, however many
 // readers ask for it, and bulk reads are cached for each entity ([WrapMany]).
 //

@@ -40,7 +40,7 @@ import (
 // could not be told from one that a load has read too early.
 func Put[T any](ctx context.Context, s *CachedScope, key string, write func(context.Context) (T, error), options ...CallOption) (T, error) {
 	var none T
-	ttls, err := checkRead[T](ctx, s, key, write != nil, options)
+	ttls, err := checkRead[T](ctx, "Put", s, key, write != nil, options)
 	if err != nil {
 		return none, err
 	}

@@ -10,7 +10,12 @@ import (
 // CachedScope is a named keyspace of a [Cache]. Its keys are byte strings of 1 to [MaxKeyBytes]
 // bytes. Readable keys, such as "maintenance:42" and "system:7", let a prefix name a family. Get a
 // scope from [Cache.Scope]. It is safe for concurrent use.
-type CachedScope struct{ keyspace }
+type CachedScope struct {
+	keyspace
+
+	// prefixes are those of its families and lists.
+	prefixes prefixes
+}
 
 // Name returns the name of the scope; "" for nil.
 func (s *CachedScope) Name() string {

@@ -18,9 +18,9 @@ func checkKey(what, key string) error {
 // every hit.
 func badKey(what, key string) error {
 	if key == "" {
-		return fmt.Errorf("readthrough: %s: must not be empty", what)
+		return &keyError{fmt.Errorf("readthrough: %s: must not be empty", what)}
 	}
-	return fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)
+	return &keyError{fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)}
 }
 
 // Targets are what an invalidation covers. The zero value covers nothing.
@@ -67,7 +67,7 @@ func (t Targets) validate() error {
 	}
 	for _, prefix := range t.Prefixes {
 		if len(prefix) > MaxKeyBytes {
-			return fmt.Errorf("readthrough: prefix: %d bytes: must not be longer than %d", len(prefix), MaxKeyBytes)
+			return badKey("prefix", prefix)
 		}
 	}
 	return nil

@@ -2,7 +2,7 @@ package readthrough
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/readthrough/readthrough/internal/backend"
@@ -34,7 +34,7 @@ import (
 //
 // Wrap is safe for concurrent use. All readers share the value: do not change what it points to.
 func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, "Wrap", s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
@@ -49,7 +49,7 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 // WrapResult is [Wrap] for readers that want to know where the value comes from, how old it is, and
 // why a stale value was served. With an error there is no value.
 func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
-	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, "WrapResult", s, key, load != nil, options)
 	if err != nil {
 		return Result[T]{}, err
 	}
@@ -73,7 +73,7 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 // A store with leases that is no [provider.Refresher] cannot replace an entry. There the entry is
 // removed first. Everything else that Wrap says holds, too.
 func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, "Refresh", s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
@@ -82,9 +82,10 @@ func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(c
 	return result.Value, err
 }
 
-// checkRead returns the TTLs of a read of one key, or the error of a bad argument (G10).
-func checkRead[T any](ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
-	ttls, err := checkReads[T](s, true, hasLoad, options)
+// checkRead returns the TTLs of a read of one key by the function of that name, or the error of a bad
+// argument (G10).
+func checkRead[T any](ctx context.Context, function string, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads[T](function, s, true, hasLoad, options)
 	if err == nil {
 		err = s.checkKey(ctx, key)
 	}
@@ -93,19 +94,24 @@ func checkRead[T any](ctx context.Context, s *CachedScope, key string, hasLoad b
 
 // checkReads is the part of checkRead that has one result for every call of a memoized function.
 // Memoize runs it once.
-func checkReads[T any](s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+func checkReads[T any](function string, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
 	switch {
 	case !s.isMade():
 		return ttls{}, errNoScope
 	case !hasKey:
-		return ttls{}, errors.New("readthrough: key: must not be nil")
+		return ttls{}, errNoArgument(function, s, "key")
 	case !hasLoad:
-		return ttls{}, errors.New("readthrough: load: must not be nil")
+		return ttls{}, errNoArgument(function, s, "load")
 	case s.encodes && isInterface[T]():
 		return ttls{}, errInterface[T]()
 	default:
 		return s.options.ttls(options)
 	}
+}
+
+// errNoArgument is the error of a call with a nil function.
+func errNoArgument(function string, s *CachedScope, argument string) error {
+	return fmt.Errorf("readthrough: %s: scope %q: %s: must not be nil", function, s.name, argument)
 }
 
 // ---- a look into the store

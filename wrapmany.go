@@ -29,7 +29,7 @@ import (
 // key are an error, and so is a key that is empty or longer than [MaxKeyBytes], or an id that
 // cannot be compared. After such an error nothing was read. No ids at all are an empty result.
 func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]T, error) {
-	ttls, err := checkReadMany[T](ctx, s, key != nil, load != nil, options)
+	ttls, err := checkReadMany[T](ctx, "WrapMany", s, key != nil, load != nil, options)
 	if err != nil {
 		return map[ID]T{}, err
 	}
@@ -44,7 +44,7 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 // WrapManyResult is [WrapMany] for readers that want to know where each value comes from, how old
 // it is, and why a stale value was served.
 func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]Result[T], error) {
-	ttls, err := checkReadMany[T](ctx, s, key != nil, load != nil, options)
+	ttls, err := checkReadMany[T](ctx, "WrapManyResult", s, key != nil, load != nil, options)
 	if err != nil {
 		return map[ID]Result[T]{}, err
 	}
@@ -58,8 +58,8 @@ func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, i
 }
 
 // checkReadMany returns the TTLs of a read of many keys, or the error of a bad argument (G10).
-func checkReadMany[T any](ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
-	ttls, err := checkReads[T](s, hasKey, hasLoad, options)
+func checkReadMany[T any](ctx context.Context, function string, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads[T](function, s, hasKey, hasLoad, options)
 	if err == nil {
 		err = s.checkOpen(ctx)
 	}

@@ -232,10 +232,11 @@ func TestInterfaceTypes(t *testing.T) {
 			_, err := readthrough.MemoizeMany(s, id, loadMany)(t.Context(), []string{"k"})
 			return err
 		},
-		"MemoizeAppend": func() error {
-			_, err := readthrough.MemoizeAppend(s, func(b []byte, id string) []byte { return append(b, id...) }, loadOf)(t.Context(), "k")
+		"NewFamily": func() error {
+			_, err := readthrough.NewFamily(s, "k:", readthrough.Loads[string, shape]{One: loadOf})
 			return err
 		},
+		"NewList": func() error { _, err := readthrough.NewList(s, "list:", loadOf); return err },
 	} {
 		assert.ErrorContains(t, call(), "readthrough: values of type redisprovider_test.shape: the store encodes values", name)
 	}

@@ -280,7 +280,7 @@ func cacheMutants() []mutant {
 		{
 			"what is reported of a key is a copy", "G10", "keyspace.go",
 			"s.reportGet(ctx, strings.Clone(key), err)", "s.reportGet(ctx, key, err)",
-			"TestMemoizeAppendReportsKeys",
+			"TestFamilyReportsKeys",
 		},
 		{
 			"that the breaker is open is no error of the store", "G4", "keyspace.go",
@@ -293,14 +293,14 @@ func cacheMutants() []mutant {
 			"TestWhatIsNoErrorOfTheStore",
 		},
 		{
-			"a key that is observed is a copy", "G10", "memoize.go",
+			"a key that is observed is a copy", "G10", "family.go",
 			"k = strings.Clone(k)", "_ = strings.Clone",
-			"TestMemoizeAppendIsMemoize",
+			"TestFamilyIsMemoize",
 		},
 		{
-			"a key that is loaded is a copy", "G10", "memoize.go",
+			"a key that is loaded is a copy", "G10", "family.go",
 			"k = string(b.key)", "_ = k",
-			"TestMemoizeAppendStoresKeys",
+			"TestFamilyStoresKeys",
 		},
 		{
 			"a load that was cancelled gives its lease back all the same", "G6 G7", "lease.go",
