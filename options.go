@@ -105,7 +105,9 @@ type Options struct {
 	// ProviderTimeout bounds every request to the store that reads or fills. It is also how long an
 	// invalidation may wait for a fill under way. A bulk call is sent in requests of up to 256
 	// keys, each with this time. A request that stores large values has more: a second for every
-	// 10 MiB. Zero means 50 ms; negative is an error. Example: 20 * time.Millisecond.
+	// 10 MiB. While this process is short of processor time, requests have more, too: as long as
+	// their goroutines may wait for a processor, up to nine times ProviderTimeout in all. Zero means
+	// 50 ms; negative is an error. Example: 20 * time.Millisecond.
 	ProviderTimeout time.Duration
 
 	// InvalidateTimeout bounds every request to the store that removes or holds, and every
@@ -117,8 +119,9 @@ type Options struct {
 	// BreakerFailures is the number of failures in a row that open the breaker. While it is open,
 	// the store is not asked: reads load, and invalidations are pending. A server that says that it
 	// is a replica opens it at once ([provider.ErrReadOnly]). After as many writes in a row that a
-	// store refuses ([provider.ErrRefused]), the cache reads from it and does not fill. Zero means
-	// 5; negative means that neither happens, except for a replica. Example: 3.
+	// store refuses ([provider.ErrRefused]), the cache reads from it and does not fill. If a request
+	// has timed out while this process was short of processor time, it counts as a fourth of a
+	// failure. Zero means 5; negative means that neither happens, except for a replica. Example: 3.
 	BreakerFailures int
 
 	// BreakerCooldown is how long the breaker stays open. Then it is half-open: one request at a

@@ -96,6 +96,8 @@ type Backend struct {
 	// asking, storing and removing say how many items the parts of bulk calls have, by what they
 	// do.
 	asking, storing, removing pace
+	// late is how late the process runs.
+	late lateness
 }
 
 // Config is how a store is asked.
@@ -125,6 +127,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		storing:       pace{most: mostAsked},
 		removing:      pace{most: mostRemoved, stops: true},
 	}
+	b.late.init(c.ReadTimeout)
 	b.batch, _ = store.(provider.Batcher)       //nolint:errcheck // nil without the capability
 	b.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
 	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability

@@ -187,7 +187,9 @@ func newBackend() *Backend {
 func TestRefusalsStopFillsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
-		judge := func(does kind, err error) { _ = b.judge(t.Context(), t.Context(), does, true, err) }
+		judge := func(does kind, err error) {
+			_ = b.judge(t.Context(), t.Context(), request{does: does, conclusive: true}, err)
+		}
 		refused := fmt.Errorf("OOM: %w", provider.ErrRefused)
 		for range twinLimit {
 			assert.NoError(t, b.AdmitFill(), "below the limit")
@@ -213,7 +215,7 @@ func TestRefusalsStopFillsOnly(t *testing.T) {
 func TestRefusedReadsAreFailures(t *testing.T) {
 	b := newBackend()
 	for range twinLimit {
-		_ = b.judge(t.Context(), t.Context(), reads, true, provider.ErrRefused)
+		_ = b.judge(t.Context(), t.Context(), request{does: reads, conclusive: true}, provider.ErrRefused)
 	}
 	assert.True(t, b.Open(), "open")
 }
@@ -234,15 +236,15 @@ func TestErrorThatPanicsIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
 		for range twinLimit {
-			_ = b.judge(t.Context(), t.Context(), reads, true, &badError{})
+			_ = b.judge(t.Context(), t.Context(), request{does: reads, conclusive: true}, &badError{})
 		}
 		assert.ErrorIs(t, b.Admit(), ErrOpen)
 		time.Sleep(twinCooldown)
 		require.NoError(t, b.Admit(), "the probe")
-		_ = b.judge(t.Context(), t.Context(), reads, true, &badError{})
+		_ = b.judge(t.Context(), t.Context(), request{does: reads, conclusive: true}, &badError{})
 		time.Sleep(twinCooldown)
 		require.NoError(t, b.Admit(), "the next probe")
-		_ = b.judge(t.Context(), t.Context(), reads, true, nil)
+		_ = b.judge(t.Context(), t.Context(), request{does: reads, conclusive: true}, nil)
 		assert.NoError(t, b.Admit(), "the store is well again")
 	})
 }

@@ -325,7 +325,7 @@ func TestPartThatFailsEndsABulkCall(t *testing.T) {
 					require.ErrorIs(t, err, errBroken)
 				}
 				assert.Len(t, s.sizes, 3, "requests")
-				assert.EqualValues(t, 1, b.breaker.failures.Load(), "failures that the breaker knows")
+				assert.EqualValues(t, lateShare, b.breaker.failures.Load(), "failures that the breaker knows")
 			})
 		})
 	}

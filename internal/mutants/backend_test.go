@@ -25,7 +25,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"a caller with too little time tells nothing about the store", "G4", "ask.go",
-			"v == storeFailed && !conclusive", "v == storeFailed && false",
+			"v == storeFailed && !r.conclusive", "v == storeFailed && false",
 			"TestPunctualStoreAndImpatientCallers",
 		},
 		{

@@ -288,7 +288,7 @@ func breakerMutants() []mutant {
 		},
 		{
 			"a store that refuses writes is known", "G4", "ask.go",
-			"b.refusals.record(does, refusal(v))", "",
+			"b.refusals.record(r.does, refusal(v))", "",
 			"TestRefusalsStopFillsOnly",
 		},
 		{
@@ -298,7 +298,7 @@ func breakerMutants() []mutant {
 		},
 		{
 			"a store that refuses reads fails", "G4", "ask.go",
-			"if v == storeRefused && does == reads {", "if false {",
+			"if v == storeRefused && r.does == reads {", "if false {",
 			"TestRefusedReadsAreFailures",
 		},
 		{
@@ -315,6 +315,52 @@ func breakerMutants() []mutant {
 			"a read does not say that a replica takes writes", "G1", "breaker.go",
 			"if b.replica && does == reads {", "if false {",
 			"TestBreakerOfAReplica",
+		},
+		// A process that is short of processor time.
+		{
+			"a process that is late waits longer", "G4", "ask.go",
+			"Bound(ctx, timeout+allowance)", "Bound(ctx, timeout)",
+			"TestLateProcessWaitsLonger",
+		},
+		{
+			"a process is late only while it is", "G4", "lateness.go",
+			"\tcase age < latenessWindow:\n\t\treturn\n", "\tcase l.now > 0:\n\t\treturn\n",
+			"TestLateProcessWaitsLonger",
+		},
+		{
+			"a process that is late does not wait long", "G4", "lateness.go",
+			"min(lateTurns*l.recentLocked(), l.most)", "lateTurns * l.recentLocked()",
+			"TestLateProcessDoesNotWaitLong",
+		},
+		{
+			"a timeout of a process that is late is a part of a failure", "G4", "breaker.go",
+			"b.failedLocked(1)", "b.failedLocked(lateShare)",
+			"TestLateProcessKeepsItsStore",
+		},
+		{
+			"many timeouts of a process that is late are a failure", "G4", "breaker.go",
+			"b.failedLocked(1)", "",
+			"TestLateProcessAndADeadStore",
+		},
+		{
+			"a request with time enough is a failure in a process that is late", "G4", "lateness.go",
+			"lateTurns*late > allowance", "late > 0",
+			"TestLateProcessAndADeadStore",
+		},
+		{
+			"a sample that does not come counts", "G4", "lateness.go",
+			"\tif l.sampling.Load() {\n\t\tl.addLocked(time.Since(l.due))\n\t}\n", "",
+			"TestSampleThatIsDueCounts",
+		},
+		{
+			"samples end with the requests", "G9", "lateness.go",
+			"\tl.addLocked(time.Since(l.due))\n\tif l.underWay.Load() > 0 {", "\tl.addLocked(time.Since(l.due))\n\tif true {",
+			"TestSamplesEndWithTheRequests",
+		},
+		{
+			"a sample waits for a processor", "G4", "lateness.go",
+			"\tl.addLocked(time.Since(l.due))\n\tif", "\tif",
+			"TestBusyProcessIsLate",
 		},
 		{
 			"an error that panics is a failure", "G4 G8", "ask.go",

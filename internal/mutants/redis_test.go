@@ -344,7 +344,7 @@ func redisMutants() []mutant {
 		// Reads that go together.
 		{
 			"a read that is gathered takes its own answer", "G1", "gather.go",
-			"return b.results[i]", "return b.results[i/2]",
+			"return b.results[i]\n\tcase", "return b.results[i/2]\n\tcase",
 			"TestGather",
 		},
 		{
@@ -366,6 +366,11 @@ func redisMutants() []mutant {
 			"a reader that leaves takes no round trip along", "G7", "gather.go",
 			"ctx: context.WithoutCancel(ctx), done", "ctx: ctx, done",
 			"TestGatherContexts",
+		},
+		{
+			"an answer of a round trip wins over the end of a context", "G4", "gather.go",
+			"\tcase <-ctx.Done():\n\t}\n\tselect {\n\tcase <-b.done:\n\t\treturn b.results[i]\n\tdefault:\n", "\tcase <-ctx.Done():\n\t}\n\tselect {\n\tdefault:\n",
+			"TestGatheredAnswerWins",
 		},
 		{
 			"a reader leaves a round trip by its own context", "G4", "gather.go",
