@@ -147,8 +147,9 @@
 // their TTL ends. With [Options.FenceByServer], entries and leases count only while
 // the server that stored them is the master: after a failover the cache is cold, but
 // correct. With [Options.WaitReplicas], a removal fails unless replicas confirm it.
-// A master that does not know that it was replaced continues to answer; its option
-// min-replicas-to-write limits for how long it confirms writes.
+// A master that does not know that it was replaced continues to answer. With both
+// options, the store does not use a master that has fewer replicas than
+// [Options.WaitReplicas].
 //
 // Reads go to masters only, because they must see every deletion. [New] refuses
 // cluster clients that read from replicas, and clients with a cache of their own. It

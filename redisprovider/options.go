@@ -82,15 +82,19 @@ type Options struct {
 	// a promoted replica, or a server that starts from an old snapshot, may bring
 	// back invalidated entries until their TTL ends. With it, every hit runs a
 	// script instead of a GET. Processes that share entries should agree on it: a
-	// process with the fence ignores what a process without it has stored.
+	// process with the fence ignores what a process without it has stored. Together
+	// with WaitReplicas, it also closes the time in which there are two masters.
 	FenceByServer bool
 
 	// WaitReplicas is the number of replicas that have to confirm a removal or a
 	// hold, such as 1; on a cluster, of each master that the call concerns. If
 	// fewer confirm it within WaitTimeout, the call returns an error, although the
 	// master has done it. A failover to a replica that confirmed brings back no
-	// removed entry; the store does not choose which replica is promoted. Zero
-	// waits for none. Negative values and more than 100 are errors.
+	// removed entry; the store does not choose which replica is promoted. With
+	// FenceByServer, a master that has fewer replicas is not used at all: another may
+	// have replaced it. If WaitReplicas is at least half of the replicas, such as 1 of
+	// 2, then of two masters one is not used. Zero waits for none. Negative values
+	// and more than 100 are errors.
 	WaitReplicas int
 
 	// WaitTimeout is the longest wait for replicas, in whole milliseconds, such as

@@ -87,7 +87,7 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 		fence:         options.FenceByServer,
 		waitReplicas:  options.WaitReplicas,
 		waitTimeout:   options.WaitTimeout,
-		scripts:       newScripts(options.FenceByServer),
+		scripts:       newScripts(options.FenceByServer, options.WaitReplicas),
 	}
 	p.gather.fetch, p.gather.fetchOne = p.fetch, p.fetchOne
 	return p, nil

@@ -19,6 +19,8 @@ var (
 	fenceOffPart string
 	//go:embed lua/fence_on.lua
 	fenceOnPart string
+	//go:embed lua/replicas.lua
+	replicasPart string
 	//go:embed lua/frame.lua
 	framePart string
 	//go:embed lua/index.lua
@@ -87,21 +89,27 @@ type scripts struct {
 	rebuildBegin, rebuildAdd, rebuildEnd *script
 }
 
-func newScripts(fence bool) scripts {
+// newScripts returns the scripts of a store with or without the fence. With it, those that
+// read or store want so many replicas.
+func newScripts(fence bool, replicas int) scripts {
 	fencePart := fenceOffPart
 	if fence {
 		fencePart = fenceOnPart
 	}
+	sole := fencePart // of what there is one master at a time for
+	if fence && replicas > 0 {
+		sole += fmt.Sprintf("\nlocal NEED = %d\n%s", replicas, replicasPart)
+	}
 	return scripts{
-		acquire:      newScript(fencePart, framePart, indexPart, heldPart, storePart, grantPart, acquireSource),
-		refresh:      newScript(fencePart, framePart, leasedPart, readablePart, indexPart, heldPart, storePart, grantPart, keepPart, refreshSource),
-		fill:         newScript(fencePart, framePart, leasedPart, indexPart, storePart, fillSource),
-		extend:       newScript(fencePart, framePart, leasedPart, indexPart, storePart, extendSource),
+		acquire:      newScript(sole, framePart, indexPart, heldPart, storePart, grantPart, acquireSource),
+		refresh:      newScript(sole, framePart, leasedPart, readablePart, indexPart, heldPart, storePart, grantPart, keepPart, refreshSource),
+		fill:         newScript(sole, framePart, leasedPart, indexPart, storePart, fillSource),
+		extend:       newScript(sole, framePart, leasedPart, indexPart, storePart, extendSource),
 		release:      newScript(fencePart, framePart, leasedPart, releaseSource),
 		renew:        newScript(fencePart, framePart, leasedPart, indexPart, renewSource),
 		abandon:      newScript(fencePart, framePart, leasedPart, abandonSource),
-		set:          newScript(fencePart, indexPart, heldPart, storePart, setSource),
-		get:          newScript(fencePart, getSource),
+		set:          newScript(sole, indexPart, heldPart, storePart, setSource),
+		get:          newScript(sole, getSource),
 		hold:         newScript(holdSource),
 		prefix:       newScript(fencePart, framePart, indexPart, prefixSource),
 		list:         newScript(indexPart, listSource),
@@ -161,7 +169,7 @@ func (c call) firstKey() string {
 // that did not run: next therefore creates whatever must not be sent twice, such
 // as tokens.
 func (p *Provider) run(ctx context.Context, n int, next func(i int) call) []once {
-	return p.runBy(ctx, route{send: p.send, load: p.load}, n, next)
+	return p.runBy(ctx, p.anyRoute(false), n, next)
 }
 
 // A route is a way to reach servers.
@@ -171,6 +179,40 @@ type route struct {
 	send func(ctx context.Context, calls []call, commands []once)
 	// load loads all scripts into the servers.
 	load func(ctx context.Context) error
+	// pin returns a route to one server; nil: this is one. Connections of a client may lead
+	// to several servers: to the old and to the new master after a failover, for example. What
+	// loads the scripts and what runs them have to reach the same one.
+	pin func() (pinned route, done func())
+}
+
+// anyRoute is the route that lets the client choose the connections. With confirm,
+// replicas have to confirm, as many as the options say.
+func (p *Provider) anyRoute(confirm bool) route {
+	way := route{send: p.send, load: p.load}
+	if confirm && p.waitReplicas > 0 {
+		way.send = p.sendConfirmed
+	}
+	if p.server != nil {
+		way.pin = func() (route, func()) {
+			conn := p.server.Conn()
+			return p.routeOn(conn, confirm), func() { _ = conn.Close() } //nolint:errcheck // it goes back to its pool
+		}
+	}
+	return way
+}
+
+// routeOn is the route of one connection.
+func (p *Provider) routeOn(conn *redis.Conn, confirm bool) route {
+	return route{
+		send: func(ctx context.Context, calls []call, commands []once) {
+			if confirm && p.waitReplicas > 0 {
+				p.sendAndWait(ctx, conn, calls[0].firstKey(), commands)
+			} else {
+				sendAll(ctx, conn, commands)
+			}
+		},
+		load: func(ctx context.Context) error { return p.loadBy(ctx, conn) },
+	}
 }
 
 func (p *Provider) runBy(ctx context.Context, way route, n int, next func(i int) call) []once {
@@ -198,6 +240,11 @@ func (p *Provider) runPart(ctx context.Context, way route, calls []call, answers
 	way.send(ctx, calls, answers)
 	if !slices.ContainsFunc(answers, isUnknown) {
 		return
+	}
+	if way.pin != nil {
+		pinned, done := way.pin()
+		defer done()
+		way = pinned
 	}
 	loadErr := way.load(ctx)
 	// Commands without a script are sent again too, so that calls on the same key

@@ -16,10 +16,7 @@ const touch = "redis.call('UNLINK', KEYS[1]) redis.call('SET', KEYS[1], '', 'PX'
 // runConfirmed is run for removals and holds. With [Options.WaitReplicas], a call
 // fails unless so many replicas have confirmed it.
 func (p *Provider) runConfirmed(ctx context.Context, n int, next func(i int) call) []once {
-	if p.waitReplicas == 0 {
-		return p.run(ctx, n, next)
-	}
-	return p.runBy(ctx, route{send: p.sendConfirmed, load: p.load}, n, next)
+	return p.runBy(ctx, p.anyRoute(true), n, next)
 }
 
 // sendConfirmed sends the calls of each master on one connection, followed by
@@ -91,15 +88,5 @@ func (p *Provider) sendAndWait(ctx context.Context, client pipeliner, key string
 // conn. It uses no other connection: a small pool may have none while conn is in
 // use.
 func (p *Provider) runOn(ctx context.Context, conn *redis.Conn, confirm bool, n int, next func(i int) call) []once {
-	way := route{
-		send: func(ctx context.Context, calls []call, commands []once) {
-			if confirm && p.waitReplicas > 0 {
-				p.sendAndWait(ctx, conn, calls[0].firstKey(), commands)
-			} else {
-				sendAll(ctx, conn, commands)
-			}
-		},
-		load: func(ctx context.Context) error { return p.loadBy(ctx, conn) },
-	}
-	return p.runBy(ctx, way, n, next)
+	return p.runBy(ctx, p.routeOn(conn, confirm), n, next)
 }

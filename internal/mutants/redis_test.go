@@ -315,6 +315,27 @@ func redisMutants() []mutant {
 			", 'LIMIT', 0, ENDED + #ARGV)", ")",
 			"TestEndedHoldsAreDroppedInParts",
 		},
+		// Two masters.
+		{
+			"a master without its replicas is not read", "G1", "lua/replicas.lua",
+			"if have < NEED then", "if false then",
+			"TestHole22TwoMasters",
+		},
+		{
+			"a replica that says nothing counts as away", "G1", "lua/replicas.lua",
+			"if state == 'online' and tonumber(lag) <= LAG then", "if state == 'online' then",
+			"TestMasterWithoutReplicas",
+		},
+		{
+			"a fill at a master without its replicas confirms nothing", "G1", "script.go",
+			"fill:         newScript(sole,", "fill:         newScript(fencePart,",
+			"TestHole22TwoMasters",
+		},
+		{
+			"scripts are loaded into the server that runs them", "G4", "script.go",
+			"if way.pin != nil {", "if false {",
+			"TestHole22TwoMasters",
+		},
 		// Leases whose answer nobody has read.
 		{
 			"an unread lease is given back", "G6", "lease.go",
