@@ -200,11 +200,49 @@ func (f *Family[ID, T]) Invalidate(ctx context.Context, ids ...ID) error {
 	if !f.isMade() {
 		return errNoFamily
 	}
+	_, err := f.scope.InvalidateTargets(ctx, f.Of(ids...))
+	return err
+}
+
+// Of returns the entries of ids as targets, for [Cache.Invalidate] and [Mutation]. Without ids, these are
+// none.
+func (f *Family[ID, T]) Of(ids ...ID) Targets {
+	if !f.isMade() {
+		return Targets{err: errNoFamily}
+	}
 	keys := make([]string, len(ids))
 	for n, id := range ids {
 		keys[n] = f.Key(id)
 	}
-	return f.scope.Invalidate(ctx, keys...)
+	return f.scope.Of(keys...)
+}
+
+// All returns all entries of the family as targets.
+func (f *Family[ID, T]) All() Targets {
+	if !f.isMade() {
+		return Targets{err: errNoFamily}
+	}
+	return f.scope.Under(f.prefix)
+}
+
+// Under returns the entries of all ids that equal id in their first fields as targets, for ids that are
+// structs. Example: members.Under(MemberID{Tenant: "acme"}, 1) covers all members of acme, and of no other
+// tenant.
+//
+// The targets are an error of the call that gets them, if ids are no structs, if fields is not at least 1 and
+// less than the number of fields, or if the family has AppendID.
+func (f *Family[ID, T]) Under(id ID, fields int) Targets {
+	switch {
+	case !f.isMade():
+		return Targets{err: errNoFamily}
+	case f.plan == nil:
+		return Targets{err: fmt.Errorf("readthrough: Family.Under: family %q: it has Loads.AppendID, which does not say where fields end", f.prefix)}
+	}
+	key, err := f.plan.AppendLeading([]byte(f.prefix), unsafe.Pointer(&id), fields)
+	if err != nil {
+		return Targets{err: fmt.Errorf("readthrough: Family.Under: family %q: %w", f.prefix, err)}
+	}
+	return f.scope.Under(string(key))
 }
 
 // Key returns the key of id in the scope, for the functions that want one, such as [LoadOf]; "" if f is

@@ -38,13 +38,19 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 		remove = removeNothing // the retries find out when the store is back
 	}
 	removed, pending, err := s.attempt(ctx, targets, begun, remove)
+	return removed, s.invalidated(ctx, targets, pending, began, err)
+}
+
+// invalidated ends an invalidation of targets that began at began, and of which pending were not confirmed
+// because of err. It starts the retries, tells the observer, and returns the error of the call.
+func (s *keyspace) invalidated(ctx context.Context, targets, pending Targets, began time.Time, err error) error {
 	if pending.size() > 0 {
 		s.retryPending(ctx)
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
 			ErrInvalidationPending, pending.size(), targets.size(), s.name, err)
 	}
 	s.tell(ctx, s.observer.Invalidate, Event{Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err})
-	return removed, err
+	return err
 }
 
 // errStuckFill is the cause of a pending invalidation whose removal the store has confirmed, while
@@ -77,11 +83,23 @@ type attempt struct {
 // returned. They are collected before the removal. If they were collected after it, the store could
 // do step 3 and return in between, and the key would count as clean.
 func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, remove remover) (removed int, pending Targets, err error) {
+	stuck := s.awaitFills(targets, begun)
+	removed, failed, err := remove(ctx, targets)
+	pending, err = s.conclude(targets, failed, stuck, begun, err)
+	return removed, pending, err
+}
+
+// awaitFills is the first step of an attempt. It returns the keys of fills that are stuck.
+func (s *keyspace) awaitFills(targets Targets, begun attempt) (stuck []string) {
 	for c := range begun.filling {
 		s.flights.awaitLanding(c)
 	}
-	stuck := s.flights.stuckFills(targets, begun.filling) // before the removal, which they may follow
-	removed, failed, err := remove(ctx, targets)
+	return s.flights.stuckFills(targets, begun.filling) // before the removal, which they may follow
+}
+
+// conclude is the last step of an attempt, in which the store has not confirmed failed, because of err. It
+// returns what is pending, and why.
+func (s *keyspace) conclude(targets, failed Targets, stuck []string, begun attempt, err error) (pending Targets, why error) {
 	confirmed := targets.without(failed)
 	if len(stuck) > 0 {
 		covered := confirmed.covering()
@@ -91,7 +109,7 @@ func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, 
 		err = errStuckFill
 	}
 	s.flights.conclude(confirmed, failed, begun)
-	return removed, failed, err
+	return failed, err
 }
 
 // removeNothing is the remover while the breaker is open: all targets become pending.

@@ -65,13 +65,37 @@ func (l *List[F, T]) read(ctx context.Context, filter F, how func(context.Contex
 }
 
 // Invalidate removes the results for all filters, after a change of the source that may be in any of them:
-// see [CachedScope.InvalidatePrefix].
+// see [CachedScope.InvalidatePrefix]. A query whose results are known to have changed is invalidated by Of.
 func (l *List[F, T]) Invalidate(ctx context.Context) error {
 	if !l.isMade() {
 		return errNoList
 	}
-	_, err := l.scope.InvalidatePrefix(ctx, l.prefix)
+	_, err := l.scope.InvalidateTargets(ctx, l.All())
 	return err
+}
+
+// Of returns the results for filters as targets, for [Cache.Invalidate] and [Mutation]. A filter without a key
+// is an error of the call that gets them.
+func (l *List[F, T]) Of(filters ...F) Targets {
+	if !l.isMade() {
+		return Targets{err: errNoList}
+	}
+	keys := make([]string, len(filters))
+	for n, filter := range filters {
+		var err error
+		if keys[n], err = l.Key(filter); err != nil {
+			return Targets{err: err}
+		}
+	}
+	return l.scope.Of(keys...)
+}
+
+// All returns the results for all filters as targets.
+func (l *List[F, T]) All() Targets {
+	if !l.isMade() {
+		return Targets{err: errNoList}
+	}
+	return l.scope.Under(l.prefix)
 }
 
 // Key returns the key of filter in the scope. Example: list:{"status":"open"}. The error matches

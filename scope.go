@@ -7,8 +7,12 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// CachedScope is a named keyspace of a [Cache]. Its keys are byte strings of 1 to [MaxKeyBytes]
-// bytes. Readable keys, such as "maintenance:42" and "system:7", let a prefix name a family. Get a
+// CachedScope is a part of a [Cache] whose entries share their options, such as the TTL, and can be
+// invalidated together. Each scope has keys of its own. Entities with one life in one database, such as
+// users and the lists of users, are mostly families of one scope; entities with another TTL or another
+// source are in another one. One mutation may invalidate several scopes ([Cache.Invalidate]).
+//
+// Keys are byte strings of 1 to [MaxKeyBytes] bytes. Readable keys, such as "maintenance:42" and "system:7", let a prefix name a family. Get a
 // scope from [Cache.Scope]. It is safe for concurrent use.
 type CachedScope struct {
 	keyspace

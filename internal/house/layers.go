@@ -35,7 +35,7 @@ func house() *plan {
 				"invalidate.go", "mutate.go", "put.go", "load.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},
-			{"work", []string{"invalidation.go", "call.go", "fill.go", "lease.go", "renew.go"}},
+			{"work", []string{"invalidation.go", "shares.go", "call.go", "fill.go", "lease.go", "renew.go"}},
 			{"fence", []string{"fence.go"}},
 			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "request.go", "keyspace.go"}},
 			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},

@@ -174,7 +174,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"an invalidation outlives its context", "G5", "invalidate.go",
-			"return s.invalidate(context.WithoutCancel(ctx), targets)", "return s.invalidate(ctx, targets)",
+			"s.invalidateShares(context.WithoutCancel(ctx), list)", "s.invalidateShares(ctx, list)",
 			"TestInvalidateIgnoresTheEndOfItsContext",
 		},
 		{
@@ -185,7 +185,7 @@ func cacheMutants() []mutant {
 		// Writes.
 		{
 			"a hold is placed before the write", "G1 G2", "mutate.go",
-			"token, err := s.hold(ctx, m.Hold, m.HoldFor)", "token, err := \"\", error(nil)",
+			"holds, err := holdShares(ctx, toHold, m.HoldFor)", "holds, err := []held(nil), error(nil)\n\t_ = toHold",
 			"TestHoldSurvivesTheWriter",
 		},
 		{
@@ -195,7 +195,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"what was held is invalidated", "G1 G2", "mutate.go",
-			"return m.Invalidate(result).with(m.known())", "return m.Invalidate(result)",
+			"return m.Invalidate(result).And(m.known())", "return m.Invalidate(result)",
 			"TestMutateInvalidatesWhatItHeld",
 		},
 		{
@@ -205,12 +205,12 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a write that failed gives up its hold", "G6", "mutate.go",
-			"\tr.scope.unhold(r.after, r.m.Hold, r.token)\n\treturn err", "\treturn err",
+			"\tunholdShares(r.after, r.holds)\n\treturn errs", "\treturn errs",
 			"TestFailedWriteGivesUpTheHold",
 		},
 		{
 			"a write that changed nothing gives up its hold", "G6", "mutate.go",
-			"\t\tr.settled = true\n\t\tr.scope.unhold(r.after, r.m.Hold, r.token)\n", "\t\tr.settled = true\n",
+			"\t\tr.settled = true\n\t\tunholdShares(r.after, r.holds)\n", "\t\tr.settled = true\n",
 			"TestMutateGivesItsHoldUp",
 		},
 		{

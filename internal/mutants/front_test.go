@@ -24,6 +24,51 @@ func frontMutants() []mutant {
 			"TestFamilyClones",
 		},
 		{
+			"keys that the store has not removed are pending, in every scope", "G5", "shares.go",
+			"p.failed.Keys = slices.Clone(p.targets.Keys[confirmed:])", "",
+			"TestInvalidateSeveralScopesPending",
+		},
+		{
+			"prefixes that the store has not removed are pending, in every scope", "G5", "shares.go",
+			"p.failed.Prefixes = failed.Prefixes", "",
+			"TestInvalidateSeveralScopesPending",
+		},
+		{
+			"an invalidation of several scopes does not ask a store that is left alone", "G5", "shares.go",
+			"if e.backend.Open() {", "if false {",
+			"TestInvalidateSeveralScopesWhileTheStoreIsLeftAlone",
+		},
+		{
+			"an invalidation of several scopes outlives its context", "G5", "invalidate.go",
+			"c.invalidateShares(context.WithoutCancel(ctx), list)", "c.invalidateShares(ctx, list)",
+			"TestInvalidateSeveralScopes",
+		},
+		{
+			"all shares of targets are invalidated", "G1", "shares.go",
+			"list = addShare(list, m)", "_ = m",
+			"TestInvalidateSeveralScopes",
+		},
+		{
+			"shares of one scope are joined", "G1", "shares.go",
+			"of.Keys = slices.Concat(of.Keys, m.targets.Keys)", "",
+			"TestInvalidateSeveralScopes",
+		},
+		{
+			"a scope whose source lags holds its keys, also among others", "G2", "shares.go",
+			"p := &parts[n]; !p.scope.lagsThere() {", "p := &parts[n]; true {",
+			"TestInvalidateSeveralLaggingScopes",
+		},
+		{
+			"scopes of another cache are refused", "G10", "shares.go",
+			"case s.engine != e:", "case false:",
+			"TestTargetsThatMakeNoSense",
+		},
+		{
+			"a hold that cannot be had gives the others up", "G6", "shares.go",
+			"unholdShares(context.WithoutCancel(ctx), holds)", "",
+			"TestMutateHoldsSeveralScopes",
+		},
+		{
 			"an error about a key is told apart from one of a load", "G10", "errors.go",
 			"return target == ErrBadKey", "return false",
 			"TestList",

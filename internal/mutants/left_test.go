@@ -114,7 +114,7 @@ func leftMutants() []mutant {
 		// Writes that fail.
 		{
 			"a write that may have happened invalidates", "G1", "mutate.go",
-			"\t\treturn result, joinErrors(err, bad, r.settle(targets))\n", "\t\t_ = targets\n\t\treturn result, joinErrors(err, bad)\n",
+			"\t\treturn result, joinErrors(err, bad, joinErrors(r.settle(stale)...))\n", "\t\t_ = stale\n\t\treturn result, joinErrors(err, bad)\n",
 			"TestMutateFailedWrite",
 		},
 		{
@@ -129,7 +129,7 @@ func leftMutants() []mutant {
 		},
 		{
 			"bad targets do not hide what was known", "G1", "mutate.go",
-			"return r.m.known(), err", "return targets, err",
+			"stale, _ = r.shares(r.m.known())", "_ = bad",
 			"TestMutateWhenInvalidateFails",
 		},
 		{

@@ -1,0 +1,188 @@
+package readthrough
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// An invalidation of several scopes runs in the order of an invalidation of one (invalidation.go), each
+// step for all scopes. So the store removes the keys of all scopes by one request.
+
+// share is the part of an invalidation, or of a hold, that belongs to one scope.
+type share struct {
+	scope   *keyspace
+	targets Targets // of that scope alone
+}
+
+// shares returns the shares of targets, each scope once, or the error of bad targets. s is the scope of
+// targets that name none; nil: all have to name theirs.
+func (e *engine) shares(s *keyspace, targets Targets) (list []share, err error) {
+	if err := targets.validate(); err != nil {
+		return nil, err
+	}
+	if scope, ok := targets.in.(*keyspace); ok {
+		s = scope
+	}
+	if targets.size() > 0 {
+		switch {
+		case s == nil:
+			return nil, fmt.Errorf("readthrough: targets %q: they name no scope: use CachedScope.Of or CachedScope.Under", clip(targets.single()))
+		case s.engine != e:
+			return nil, fmt.Errorf("readthrough: targets in scope %q: the scope belongs to another cache", s.name)
+		}
+		list = append(list, share{s, Targets{Keys: targets.Keys, Prefixes: targets.Prefixes}})
+	}
+	for _, other := range targets.more {
+		more, err := e.shares(s, other)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range more {
+			list = addShare(list, m)
+		}
+	}
+	return list, nil
+}
+
+// addShare adds m to list, and joins it with the share of its scope. It changes no slice of the caller.
+func addShare(list []share, m share) []share {
+	i := slices.IndexFunc(list, func(other share) bool { return other.scope == m.scope })
+	if i < 0 {
+		return append(list, m)
+	}
+	of := &list[i].targets
+	of.Keys = slices.Concat(of.Keys, m.targets.Keys)
+	of.Prefixes = slices.Concat(of.Prefixes, m.targets.Prefixes)
+	return list
+}
+
+// invalidateShares invalidates the shares of several scopes. It returns how many live entries the store has
+// removed for the prefixes, and for each share its error, as invalidate does.
+func (e *engine) invalidateShares(ctx context.Context, list []share) (removed int, errs []error) {
+	errs = make([]error, len(list))
+	if len(list) == 1 {
+		removed, errs[0] = list[0].scope.invalidate(ctx, list[0].targets)
+		return removed, errs
+	}
+	began := time.Now()
+	parts := make([]partOfMany, len(list))
+	for n, s := range list {
+		s.scope.stats.invalidations.Add(int64(s.targets.size()))
+		parts[n] = partOfMany{share: s, begun: s.scope.flights.endEpochs(s.targets)}
+	}
+	for n := range parts {
+		p := &parts[n]
+		p.stuck = p.scope.awaitFills(p.targets, p.begun)
+	}
+	removed = e.removeParts(ctx, parts)
+	for n := range parts {
+		p := &parts[n]
+		pending, err := p.scope.conclude(p.targets, p.failed, p.stuck, p.begun, p.err)
+		errs[n] = p.scope.invalidated(ctx, p.targets, pending, began, err)
+	}
+	return removed, errs
+}
+
+// partOfMany is a share of an invalidation that runs.
+type partOfMany struct {
+	share
+
+	begun attempt
+	stuck []string
+	// failed is what the store has not confirmed, because of err.
+	failed Targets
+	err    error
+}
+
+// removeParts asks the store to remove all parts: their keys by one request, and then each prefix. A scope
+// whose source lags holds its keys instead, by a request of its own. While the breaker is open, the store is
+// not asked.
+func (e *engine) removeParts(ctx context.Context, parts []partOfMany) (removed int) {
+	if e.backend.Open() {
+		for n := range parts {
+			_, parts[n].failed, parts[n].err = removeNothing(ctx, parts[n].targets)
+		}
+		return 0
+	}
+	var keys []provider.Key
+	for n := range parts {
+		if p := &parts[n]; !p.scope.lagsThere() {
+			for _, name := range p.targets.Keys {
+				keys = append(keys, p.scope.key(name))
+			}
+		}
+	}
+	confirmed, err := 0, error(nil)
+	if len(keys) > 0 {
+		confirmed, err = e.backend.Delete(ctx, keys)
+	}
+	for n := range parts {
+		p := &parts[n]
+		rest := p.targets
+		if !p.scope.lagsThere() {
+			confirmed -= p.keysRemoved(ctx, confirmed, err)
+			rest.Keys = nil
+		}
+		more, failed, restErr := p.scope.remove(ctx, rest)
+		removed += more
+		p.failed.Keys = append(p.failed.Keys, failed.Keys...)
+		p.failed.Prefixes = failed.Prefixes
+		p.err = joinErrors(p.err, restErr)
+	}
+	return removed
+}
+
+// keysRemoved records that the store has removed the keys of p; with an err, only so many of them, from the
+// first on. It returns how many that are.
+func (p *partOfMany) keysRemoved(ctx context.Context, confirmed int, err error) int {
+	n := len(p.targets.Keys)
+	if err == nil || confirmed >= n {
+		return n
+	}
+	p.failed.Keys = slices.Clone(p.targets.Keys[confirmed:])
+	p.err = err
+	p.scope.report(ctx, opDelete, Targets{Keys: p.targets.Keys}.single(), err)
+	return confirmed
+}
+
+// reportShares reports the invalidations that are pending, for those who do not get them as an error.
+func reportShares(ctx context.Context, list []share, errs []error) {
+	for n, err := range errs {
+		if err != nil {
+			list[n].scope.reportPending(ctx, list[n].targets, err)
+		}
+	}
+}
+
+// ---- holds
+
+// held is a hold on the share of one scope.
+type held struct {
+	share
+
+	token string // "": none
+}
+
+// holdShares places a hold on each share. It returns an error if one cannot be placed, and then none is left.
+func holdShares(ctx context.Context, list []share, holdFor time.Duration) (holds []held, err error) {
+	for _, s := range list {
+		token, err := s.scope.hold(ctx, s.targets, holdFor)
+		if err != nil {
+			unholdShares(context.WithoutCancel(ctx), holds)
+			return nil, err
+		}
+		holds = append(holds, held{s, token})
+	}
+	return holds, nil
+}
+
+// unholdShares gives holds up.
+func unholdShares(ctx context.Context, holds []held) {
+	for _, h := range holds {
+		h.scope.unhold(ctx, h.targets, h.token)
+	}
+}
