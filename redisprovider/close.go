@@ -1,6 +1,7 @@
 package redisprovider
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/readthrough/readthrough/provider"
@@ -17,13 +18,17 @@ func (p *Provider) Close() error {
 		<-r.done
 	}
 	p.abandoned.stop()
+	p.background.stop()
 	return nil
 }
 
-// usable returns an error if the store was closed.
-func (p *Provider) usable() error {
+// usable returns an error if the store was closed, or is not to be used; see layout.go. It
+// may wait for the first connection, until ctx ends.
+func (p *Provider) usable(ctx context.Context) error {
 	if p.closed.Load() {
-		return fmt.Errorf("redisprovider: %w", provider.ErrClosed)
+		return errClosed()
 	}
-	return nil
+	return p.ready(ctx)
 }
+
+func errClosed() error { return fmt.Errorf("redisprovider: %w", provider.ErrClosed) }

@@ -16,7 +16,7 @@ import (
 // with [Options.WaitReplicas] the replicas did too. The removed names stay in the
 // index until a later write trims them.
 func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
 	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
@@ -39,7 +39,9 @@ func (p *Provider) unlink(ctx context.Context, keys []string) error {
 		return nil
 	}
 	if p.server != nil || len(keys) == 1 {
-		return p.client.Unlink(ctx, keys...).Err()
+		err := p.client.Unlink(ctx, keys...).Err()
+		p.notice(ctx, err)
+		return err
 	}
 	// The error is that of the pipeline, or of the first command that failed.
 	_, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -48,6 +50,7 @@ func (p *Provider) unlink(ctx context.Context, keys []string) error {
 		}
 		return nil
 	})
+	p.notice(ctx, err)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -68,7 +69,19 @@ func (d deployment) punctual() bool {
 	return d.server.Options().ContextTimeoutEnabled
 }
 
+// dialTimeout returns the DialTimeout of the client.
+func (d deployment) dialTimeout() time.Duration {
+	if d.cluster != nil {
+		return d.cluster.Options().DialTimeout
+	}
+	return d.server.Options().DialTimeout
+}
+
 func checkClusterOptions(o *redis.ClusterOptions) error {
+	// NewFailoverClusterClient sets it: its servers are a master and replicas.
+	if o.ClusterSlots != nil {
+		return errors.New("redisprovider: client: ClusterSlots is set, as by NewFailoverClusterClient: its servers may be no cluster; use NewFailoverClient behind Sentinel")
+	}
 	// go-redis sets ReadOnly itself with RouteByLatency or RouteRandomly.
 	if o.ReadOnly {
 		return errors.New("redisprovider: client: ReadOnly, RouteByLatency or RouteRandomly is set: a replica may still have what was deleted")

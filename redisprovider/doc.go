@@ -126,6 +126,11 @@
 // [provider.Punctual] too, and a read takes about half the processor time. A custom
 // Dialer must honour its context.
 //
+// With ContextTimeoutEnabled, go-redis sets up a connection within the deadline of the
+// call that needs it. That takes three or four round trips. If calls are late, the store
+// sets up connections in the background, for up to the DialTimeout of the client, so that
+// a server whose connections take long is used all the same.
+//
 // Requests cross a network, so a call that returned an error may still take effect
 // later: the server may receive its command long after the caller has left. For a
 // read this has no effect, and UNLINK can only remove. An acquire whose answer comes
@@ -152,8 +157,22 @@
 // [Options.WaitReplicas].
 //
 // Reads go to masters only, because they must see every deletion. [New] refuses
-// cluster clients that read from replicas, and clients with a cache of their own. It
-// cannot detect a Sentinel client that was made with ReplicaOnly: do not use one.
+// cluster clients that read from replicas, clients of NewFailoverClusterClient, and
+// clients with a cache of their own. What [New] cannot see is found out at run time: a
+// client whose servers are replicas, such as a Sentinel client with ReplicaOnly, is not
+// used, because the first command is a write. If an address leads to replicas now and
+// then, the first write that a replica refuses tells. For a minute after that, each read
+// proves that it is at a master.
+//
+// # Layout
+//
+// A client of a cluster and one of a single server lay out their keys differently, and
+// so do different numbers of [Options.Buckets]. Processes with different layouts would
+// not see each other's invalidations. So the store keeps a marker with its layout, the
+// key <KeyPrefix>{#}:layout. A call of a process that finds another marker returns an
+// error that matches [ErrLayout]. The marker ends a minute after its last process. A
+// process looks before its first call, and every 15 s while it is used; if the marker is
+// evicted, two layouts go unnoticed for up to 15 s.
 //
 // # Clusters whose slots move
 //

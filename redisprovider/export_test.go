@@ -1,6 +1,10 @@
 package redisprovider
 
-import "github.com/readthrough/readthrough/provider"
+import (
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
 
 // KeyOf returns the Redis key of key.
 func (p *Provider) KeyOf(key provider.Key) string { return p.keyOf(key) }
@@ -25,4 +29,16 @@ var CommandsForACL = []string{
 	"zadd", "zrem", "zscore", "zmscore", "zcount", "zrange", "zrangebylex", "zrangebyscore",
 	"zrandmember", "zremrangebylex", "zremrangebyscore",
 	"pttl", "pexpire", "pexpireat", "persist",
+}
+
+// MarkerKey returns the Redis key of the marker of the layout.
+func (p *Provider) MarkerKey() string { return p.markerKey() }
+
+// LookAgain has the next call look at the marker, as if enough time had passed.
+func (p *Provider) LookAgain() {
+	l := &p.layout
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.started = l.started.Add(-markerEvery)
+	l.next = time.Time{}
 }

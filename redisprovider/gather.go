@@ -2,7 +2,6 @@ package redisprovider
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -191,7 +190,7 @@ func (g *gather) fly(b *gathered) {
 	defer close(b.done)
 	defer func() {
 		if r := recover(); r != nil {
-			b.results = failedResults(b.names, fmt.Errorf("the client panicked: %v", r))
+			b.results = failedResults(b.names, errPanic(r))
 		}
 	}()
 	ctx := b.ctx

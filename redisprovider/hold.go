@@ -15,7 +15,7 @@ import (
 // what is under the prefixes: no new lease is granted there any more, and an
 // entry that is filled under an older lease is deleted too.
 func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
 	if err := provider.CheckTTL(ttl); err != nil {
@@ -61,7 +61,7 @@ func (p *Provider) holdCalls(targets provider.HoldTargets, token string, px int6
 
 // Unhold implements [provider.Holder], in one round trip.
 func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, token string) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
 	var calls []call

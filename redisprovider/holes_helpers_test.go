@@ -450,11 +450,15 @@ const (
 	opUnlink  = "unlink"
 	opUnhold  = "zrem"
 	opScan    = "scan"
+	opMarker  = "marker"
 )
 
 // opOf tells what a command does. Scripts are known by what they are given.
 func opOf(args []string) string {
 	name := strings.ToLower(args[0])
+	if len(args) > 1 && strings.HasSuffix(args[1], "{#}:layout") {
+		return opMarker
+	}
 	if name != "evalsha" || len(args) < 4 {
 		return name
 	}

@@ -105,6 +105,7 @@ func TestMasterWithoutReplicas(t *testing.T) {
 	}
 	check(false, "before there is a replica")
 	replica := redistest.StartReplica(t, primary, redistest.Options{})
+	poll(t, func() bool { _, _, err := p.Get(t.Context(), k); return err == nil }) // the master has heard from it
 	check(true, "with a replica")
 	replica.Pause()
 	poll(t, func() bool { _, _, err := p.Get(t.Context(), k); return err != nil })

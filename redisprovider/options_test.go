@@ -78,9 +78,10 @@ func TestNewChoosesClients(t *testing.T) {
 	replicas := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nowhere}, ReadOnly: true})
 	caching := redis.NewClient(&redis.Options{Addr: nowhere, Protocol: 3, ClientSideCacheConfig: &redis.ClientSideCacheConfig{}})
 	sentinel := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{nowhere}})
+	noCluster := redis.NewFailoverClusterClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{nowhere}})
 	shards := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": nowhere}})
 	t.Cleanup(func() {
-		for _, c := range []redis.UniversalClient{server, nodes, byLatency, randomly, replicas, caching, sentinel, shards} {
+		for _, c := range []redis.UniversalClient{server, nodes, byLatency, randomly, replicas, caching, sentinel, noCluster, shards} {
 			_ = c.Close()
 		}
 	})
@@ -101,6 +102,7 @@ func TestNewChoosesClients(t *testing.T) {
 		"replicas by latency": {byLatency, "replica"},
 		"replicas randomly":   {randomly, "replica"},
 		"replicas":            {replicas, "replica"},
+		"sentinel as cluster": {noCluster, "use NewFailoverClient"},
 		"client-side cache":   {caching, "ClientSideCache"},
 	} {
 		p, err := redisprovider.New(c.client, redisprovider.Options{})

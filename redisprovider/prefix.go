@@ -29,7 +29,7 @@ var errIncomplete = errors.New("the index is not complete")
 // exact. With an error, the count is what was confirmed, and another call
 // continues from there.
 func (p *Provider) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return 0, err
 	}
 	removed, err := p.deletePrefix(ctx, scope, prefix)

@@ -90,7 +90,7 @@ func (p *Provider) startRebuild(ctx context.Context, scope string) (*rebuild, er
 	go func() {
 		defer p.endRebuild(scope, r)
 		defer cancel()
-		r.err = p.runRebuild(ctx, scope)
+		r.err = safely(func() error { return p.runRebuild(ctx, scope) })
 	}()
 	return r, nil
 }

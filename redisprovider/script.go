@@ -21,6 +21,8 @@ var (
 	fenceOnPart string
 	//go:embed lua/replicas.lua
 	replicasPart string
+	//go:embed lua/proof.lua
+	proofPart string
 	//go:embed lua/frame.lua
 	framePart string
 	//go:embed lua/index.lua
@@ -84,7 +86,7 @@ func newScript(parts ...string) *script {
 type scripts struct {
 	acquire, refresh                     *script
 	fill, extend, renew                  *script
-	release, abandon, set, get           *script
+	release, abandon, set, get, prove    *script
 	hold, prefix, list                   *script
 	rebuildBegin, rebuildAdd, rebuildEnd *script
 }
@@ -109,7 +111,8 @@ func newScripts(fence bool, replicas int) scripts {
 		renew:        newScript(fencePart, framePart, leasedPart, indexPart, renewSource),
 		abandon:      newScript(fencePart, framePart, leasedPart, abandonSource),
 		set:          newScript(sole, indexPart, heldPart, storePart, setSource),
-		get:          newScript(sole, getSource),
+		get:          newScript("local SPARE = 0", sole, getSource),
+		prove:        newScript(proofPart, fencePart, getSource),
 		hold:         newScript(holdSource),
 		prefix:       newScript(fencePart, framePart, indexPart, prefixSource),
 		list:         newScript(indexPart, listSource),
@@ -123,7 +126,7 @@ func (s *scripts) all() []*script {
 	return []*script{
 		s.acquire, s.refresh,
 		s.fill, s.extend, s.renew,
-		s.release, s.abandon, s.set, s.get,
+		s.release, s.abandon, s.set, s.get, s.prove,
 		s.hold, s.prefix, s.list,
 		s.rebuildBegin, s.rebuildAdd, s.rebuildEnd,
 	}
@@ -238,6 +241,7 @@ func (p *Provider) runPart(ctx context.Context, way route, calls []call, answers
 		answers[i] = c.cmd(ctx)
 	}
 	way.send(ctx, calls, answers)
+	defer func() { p.noticeAny(ctx, answers) }()
 	if !slices.ContainsFunc(answers, isUnknown) {
 		return
 	}
@@ -322,9 +326,11 @@ func (p *Provider) loadBy(ctx context.Context, client pipeliner) error {
 // onMasters calls f for the client of each master, at the same time.
 func (p *Provider) onMasters(ctx context.Context, f func(ctx context.Context, master server) error) error {
 	if p.server != nil {
-		return f(ctx, p.server)
+		return safely(func() error { return f(ctx, p.server) })
 	}
-	return p.cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return f(ctx, master) })
+	return p.cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		return safely(func() error { return f(ctx, master) }) // in a goroutine of the client
+	})
 }
 
 // serverSays reports whether err is an error of the server of the kind word, such

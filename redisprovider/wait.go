@@ -49,7 +49,11 @@ func (p *Provider) sendConfirmed(ctx context.Context, calls []call, commands []o
 	}
 	var all sync.WaitGroup
 	for master, part := range parts {
-		all.Go(func() { p.sendAndWait(ctx, master, part.key, part.commands) })
+		all.Go(func() {
+			if err := safely(func() error { p.sendAndWait(ctx, master, part.key, part.commands); return nil }); err != nil {
+				failAll(part.commands, err)
+			}
+		})
 	}
 	all.Wait()
 	for _, command := range commands {
@@ -74,9 +78,13 @@ func (p *Provider) sendAndWait(ctx context.Context, client pipeliner, key string
 	if err == nil && have < p.waitReplicas {
 		err = fmt.Errorf("%d replicas have it after %v, %d are wanted", have, p.waitTimeout, p.waitReplicas)
 	}
-	if err == nil {
-		return
+	if err != nil {
+		failAll(commands, err)
 	}
+}
+
+// failAll has commands fail that have not failed yet.
+func failAll(commands []once, err error) {
 	for _, command := range commands {
 		if command.Err() == nil {
 			command.SetErr(err)

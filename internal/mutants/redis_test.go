@@ -336,6 +336,58 @@ func redisMutants() []mutant {
 			"if way.pin != nil {", "if false {",
 			"TestHole22TwoMasters",
 		},
+		// Layouts, and replicas.
+		{
+			"another layout is noticed", "G1 G3", "layout.go",
+			"case found != want:", "case false:",
+			"TestLayouts",
+		},
+		{
+			"no call is made before the layout is known", "G1 G3", "layout.go",
+			"	if under == nil {\n		return err\n	}\n	select {", "	if under == nil || true {\n		return err\n	}\n	select {",
+			"TestLayouts",
+		},
+		{
+			"a process looks at the layout again", "G1 G3", "layout.go",
+			"if confirmed && age < markerEvery {", "if confirmed {",
+			"TestMarkerIsNoticedLater",
+		},
+		{
+			"what does not tell the layout is no reason to stay away", "G4", "layout.go",
+			"if !other && isAnswer(err) && !errors.Is(err, provider.ErrReadOnly) {", "if false {",
+			"TestMarkerThatCannotBeSet",
+		},
+		{
+			"a replica is not read from because its first write fails", "G1", "layout.go",
+			"set := once{redis.NewCmd(ctx, \"set\", key, want, \"nx\", \"px\", markerTTL.Milliseconds())}", "set := once{redis.NewCmd(ctx, \"exists\", key)}",
+			"TestReplicaOnly",
+		},
+		{
+			"after a replica has refused a write, reads prove where they are", "G1", "suspect.go",
+			"return until != 0 && time.Now().UnixNano() < until", "return false",
+			"TestReaderEndpoint",
+		},
+		{
+			"the proof is a write", "G1", "lua/proof.lua",
+			"redis.call('UNLINK', KEYS[#KEYS])", "",
+			"TestReaderEndpoint",
+		},
+		// Connections.
+		{
+			"connecting has a deadline of its own", "G4", "connect.go",
+			"			p.connect(ctx)\n", "",
+			"TestConnectingHasADeadlineOfItsOwn",
+		},
+		{
+			"a cluster client looks for the masters again", "G4", "connect.go",
+			"			p.cluster.ReloadState(ctx)\n", "",
+			"TestClusterLooksForTheMastersAgain",
+		},
+		{
+			"a panic in the background is an error", "G8", "background.go",
+			"		if r := recover(); r != nil {\n			err = errPanic(r)\n		}\n", "",
+			"TestPanicsInTheBackground",
+		},
 		// Leases whose answer nobody has read.
 		{
 			"an unread lease is given back", "G6", "lease.go",
@@ -380,7 +432,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"a round trip that fails fails for all its readers", "G4", "gather.go",
-			"b.results = failedResults(b.names, fmt.Errorf(\"the client panicked: %v\", r))", "return",
+			"b.results = failedResults(b.names, errPanic(r))", "return",
 			"TestGatherPanic",
 		},
 		{
