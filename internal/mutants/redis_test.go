@@ -60,7 +60,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"an invalidation removes what is there", "G1 G2", "delete.go",
-			"return p.client.Unlink(ctx, keys...).Err()", "return p.client.Exists(ctx, keys...).Err()",
+			"p.client.Unlink(ctx, keys...).Err()", "p.client.Exists(ctx, keys...).Err()",
 			"TestLinearizable",
 		},
 		{
