@@ -75,7 +75,7 @@ func (p *Provider) noticeAny(ctx context.Context, answers []once) {
 // connect sets up connections in the background, unless that is going on.
 func (p *Provider) connect(ctx context.Context) {
 	c := &p.connecting
-	if !p.punctual() || time.Now().UnixNano() < c.rest.Load() || !c.busy.CompareAndSwap(false, true) {
+	if !p.connectsInTime() || time.Now().UnixNano() < c.rest.Load() || !c.busy.CompareAndSwap(false, true) {
 		return
 	}
 	end := func(err error) {

@@ -61,8 +61,22 @@ func deploymentOf(client redis.UniversalClient) (deployment, error) {
 	}
 }
 
-// punctual reports whether the client honours the deadlines of contexts.
+// punctual reports whether calls of the client end at the deadlines of their contexts. Code of
+// the user that a client calls to set up a connection, or before a command, may take longer;
+// hooks do not show.
 func (d deployment) punctual() bool {
+	if d.cluster != nil {
+		o := d.cluster.Options()
+		return o.ContextTimeoutEnabled && o.OnConnect == nil && o.CredentialsProvider == nil &&
+			o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil
+	}
+	o := d.server.Options()
+	return o.ContextTimeoutEnabled && o.OnConnect == nil && o.CredentialsProvider == nil &&
+		o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil && o.Limiter == nil
+}
+
+// connectsInTime reports whether the client sets up connections within the deadlines of calls.
+func (d deployment) connectsInTime() bool {
 	if d.cluster != nil {
 		return d.cluster.Options().ContextTimeoutEnabled
 	}

@@ -123,8 +123,9 @@
 // call. Both settings work: the cache abandons a call at its deadline.
 // ContextTimeoutEnabled is recommended. A server that hangs then does not occupy a
 // goroutine and a connection for up to ReadTimeout. The store is then
-// [provider.Punctual] too, and a read takes about half the processor time. A custom
-// Dialer must honour its context.
+// [provider.Punctual] too, and a read takes about half the processor time, unless the
+// client has an OnConnect, a credentials provider or a Limiter: no deadline bounds these.
+// A custom Dialer must honour its context.
 //
 // With ContextTimeoutEnabled, go-redis sets up a connection within the deadline of the
 // call that needs it. That takes three or four round trips. If calls are late, the store

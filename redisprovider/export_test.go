@@ -42,3 +42,6 @@ func (p *Provider) LookAgain() {
 	l.started = l.started.Add(-markerEvery)
 	l.next = time.Time{}
 }
+
+// LookNever has no call look at the marker any more.
+func (p *Provider) LookNever() { p.layout.confirmed.Store(int64(time.Hour)) }

@@ -107,7 +107,8 @@ func bucketsFor(where deployment, options Options) int {
 }
 
 // Punctual implements [provider.Punctual]. It reports whether the option
-// ContextTimeoutEnabled of the client is set. See "Deadlines and late commands".
+// ContextTimeoutEnabled of the client is set, and neither OnConnect nor a credentials
+// provider nor a Limiter, which no deadline bounds. See "Deadlines and late commands".
 func (p *Provider) Punctual() bool { return p.punctual() }
 
 // Get implements [provider.CacheProvider]: one GET, or one script with a fence. On
