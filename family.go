@@ -165,12 +165,7 @@ func (f *Family[ID, T]) GetMany(ctx context.Context, ids []ID) (map[ID]T, error)
 		return map[ID]T{}, errNoFamily
 	}
 	values, err := WrapMany(ctx, f.scope, ids, f.Key, f.loads.Many, f.options...)
-	if f.loads.Clone != nil {
-		for id, value := range values {
-			values[id] = f.loads.Clone(value)
-		}
-	}
-	return values, err
+	return f.givenMany(values), err
 }
 
 // Refresh loads the value of id now, whatever is stored, and stores it: see the function [Refresh].
@@ -181,6 +176,55 @@ func (f *Family[ID, T]) Refresh(ctx context.Context, id ID) (T, error) {
 	}
 	value, err := Refresh(ctx, f.scope, f.Key(id), func(ctx context.Context) (T, error) { return f.loads.One(ctx, id) }, f.options...)
 	return f.given(value, err), err
+}
+
+// RefreshMany is Refresh for many ids: one call of Loads.Many loads all of them. Ids that the source does not
+// have are not in the result, and what was stored of them is removed. An error comes with the values that are
+// there, and what is stored of the other ids stays. The result is never nil.
+func (f *Family[ID, T]) RefreshMany(ctx context.Context, ids []ID) (map[ID]T, error) {
+	if !f.isMade() {
+		return map[ID]T{}, errNoFamily
+	}
+	if err := f.scope.checkOpen(ctx); err != nil {
+		return map[ID]T{}, err
+	}
+	r, err := newBulk(&f.scope.keyspace, ids, f.Key, f.loads.Many)
+	if err != nil || len(r.ids) == 0 {
+		return map[ID]T{}, err
+	}
+	r.purpose, r.values = toReplace, make(map[ID]T, len(r.ids))
+	err = r.run(ctx, f.ttls)
+	return f.givenMany(r.values), err
+}
+
+// Peek returns the value of id if it is stored, and loads nothing: see the function [Peek].
+func (f *Family[ID, T]) Peek(ctx context.Context, id ID) (value T, ok bool, err error) {
+	if !f.isMade() {
+		return value, false, errNoFamily
+	}
+	value, ok, err = Peek[T](ctx, f.scope, f.Key(id))
+	if ok {
+		value = f.given(value, err)
+	}
+	return value, ok, err
+}
+
+// PeekMany returns the values of those ids that are stored, by one request to the store, and loads nothing. The
+// errors are those of a bad argument, and [ErrClosed]. The result is never nil.
+func (f *Family[ID, T]) PeekMany(ctx context.Context, ids []ID) (map[ID]T, error) {
+	if !f.isMade() {
+		return map[ID]T{}, errNoFamily
+	}
+	keys := make([]string, len(ids))
+	for n, id := range ids {
+		keys[n] = f.Key(id)
+		if err := f.scope.checkKey(ctx, keys[n]); err != nil {
+			return map[ID]T{}, err
+		}
+	}
+	values := make(map[ID]T)
+	peekMany(ctx, &f.scope.keyspace, keys, func(n int, value T) { values[ids[n]] = value })
+	return f.givenMany(values), nil
 }
 
 // Put runs write, which changes the source and returns the new value of id, and stores that: see the
@@ -278,6 +322,16 @@ func (f *Family[ID, T]) given(value T, err error) T {
 		return value
 	}
 	return f.loads.Clone(value)
+}
+
+// givenMany is given for values, which are nobody else's map.
+func (f *Family[ID, T]) givenMany(values map[ID]T) map[ID]T {
+	if f.loads.Clone != nil {
+		for id, value := range values {
+			values[id] = f.loads.Clone(value)
+		}
+	}
+	return values
 }
 
 func (f *Family[ID, T]) isMade() bool { return f != nil && f.scope != nil }

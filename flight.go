@@ -119,7 +119,8 @@ type call struct {
 	// fill.
 	fill fillState
 	// detached: the load goes on though nobody waits for it. Set when the call is made, for a
-	// refresh and a put, or by a reader that left it for its fallback. Never unset.
+	// refresh and a put, or by a reader that left it for its fallback, or in a scope with FinishLoads.
+	// Never unset.
 	detached bool
 	// abandoned: the load was cancelled, and its readers were sent away. Never unset.
 	abandoned bool

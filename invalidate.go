@@ -40,7 +40,7 @@ func (s *CachedScope) InvalidateTargets(ctx context.Context, targets Targets) (r
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}
-	removed, errs := s.invalidateShares(context.WithoutCancel(ctx), list)
+	removed, errs := s.settle(ctx, list, nil)
 	return removed, joinErrors(errs...)
 }
 
@@ -89,6 +89,6 @@ func (c *Cache) Invalidate(ctx context.Context, targets ...Targets) error {
 	if len(list) == 0 {
 		return nil
 	}
-	_, errs := c.invalidateShares(context.WithoutCancel(ctx), list)
+	_, errs := c.settle(ctx, list, nil)
 	return joinErrors(errs...)
 }

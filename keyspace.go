@@ -32,6 +32,11 @@ type engine struct {
 	// losses are the types whose values a store has refused, each told once.
 	losses lossLog
 
+	// directives is how many batches are open, plus one if a context was made that bypasses the cache.
+	// While it is 0, no call looks for a directive in its context.
+	directives atomic.Int64
+	bypassed   atomic.Bool // Bypass has counted itself; never unset
+
 	// closed is set under mu by Close, and never unset. Every call of the API reads it without mu.
 	closed atomic.Bool
 	// closing is closed under mu, after closed was set. The retries wait for it.

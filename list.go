@@ -55,6 +55,15 @@ func (l *List[F, T]) Refresh(ctx context.Context, filter F) (T, error) {
 	return l.read(ctx, filter, Refresh[T])
 }
 
+// Peek returns the result for filter if it is stored, and runs no query: see the function [Peek].
+func (l *List[F, T]) Peek(ctx context.Context, filter F) (value T, ok bool, err error) {
+	key, err := l.Key(filter)
+	if err != nil {
+		return value, false, err
+	}
+	return Peek[T](ctx, l.scope, key)
+}
+
 // read reads by how, which is Wrap or Refresh.
 func (l *List[F, T]) read(ctx context.Context, filter F, how func(context.Context, *CachedScope, string, func(context.Context) (T, error), ...CallOption) (T, error)) (none T, err error) {
 	key, err := l.Key(filter)

@@ -87,6 +87,8 @@ type Mutation[R any] struct {
 //   - [ErrClosed] if the cache was closed meanwhile, with a result: the write
 //   - the error of Emit, with a result: the write and the invalidation
 //
+// With a context of an open [Batch], the invalidation and the emission wait for the commit.
+//
 // Mutate is safe for concurrent use. Mutations are not ordered against each other: the source does
 // that.
 func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error) {
@@ -115,10 +117,11 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	if m.Emit == nil {
 		return result, nil
 	}
-	if err := m.Emit(run.after, result); err != nil {
-		return result, fmt.Errorf("readthrough: emit: %w", err)
+	emission := func() error { return errEmit(m.Emit(run.after, result)) }
+	if s.emitLater(run.after, m.FailWhenPending, emission) {
+		return result, nil
 	}
-	return result, nil
+	return result, emission()
 }
 
 // mutating is one run of a mutation whose targets are held.
@@ -165,12 +168,7 @@ func (r *mutating[R]) write(ctx context.Context) (result R, err error) {
 // stored under them. It returns the error of each share.
 func (r *mutating[R]) settle(stale []share) (errs []error) {
 	r.settled = true
-	if r.scope.closed.Load() {
-		errs = []error{ErrClosed}
-	} else if len(stale) > 0 {
-		_, errs = r.scope.invalidateShares(r.after, stale)
-	}
-	unholdShares(r.after, r.holds)
+	_, errs = r.scope.settle(r.after, stale, r.holds)
 	return errs
 }
 

@@ -200,6 +200,13 @@ type ScopeOptions struct {
 	// which end after 5 minutes; negative is an error. Example: 10 * time.Second.
 	LoadTimeout time.Duration
 
+	// FinishLoads lets a load whose function runs go on, and store its value, although every reader has left.
+	// It ends after LoadTimeout, or after 5 minutes without one. False: the context of the load is cancelled
+	// when the last reader leaves. It is for sources that are slower than some readers wait: without it, each
+	// of these readers starts a load that is then cancelled, and nothing is ever stored. With it, searches that
+	// users give up go on, too. Example: true.
+	FinishLoads bool
+
 	// StaleWhileRevalidate is how long after its TTL a value is still served at once, while a load
 	// in the background replaces it (RFC 5861, section 3). There is one such load for each key in
 	// the process and, in a store with leases, one in all processes. Absences are never served

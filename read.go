@@ -323,6 +323,9 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 	if left == errEndless { //nolint:errorlint // the very error of awaitEnd
 		return cameLate, nil
 	}
+	if left == nil && r.isForOthers(i) {
+		return isPrivate, nil
+	}
 	o, err := &i.flight.outcome, left
 	if err == nil && !i.late && o.failed() {
 		err = o.err
@@ -333,8 +336,6 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		return hasFailed, err
 	case i.late:
 		return cameLate, nil
-	case o.private && i.flight.call != r.own:
-		return isPrivate, nil
 	case o.entry.Absent:
 		r.target.absent(i, o.err)
 	default:
@@ -343,6 +344,12 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		}
 	}
 	return answered, nil
+}
+
+// isForOthers reports whether the outcome of an item's flight, be it an error, is for the reader alone that began
+// the load.
+func (r *read) isForOthers(i *item) bool {
+	return !i.late && i.flight.outcome.private && i.flight.call != r.own
 }
 
 // fallBack answers an item with its fallback, in place of err.

@@ -482,9 +482,9 @@ func (g *flights) learnLocked(c *call) {
 }
 
 // failedLocked records that the load of f has failed. A load that was invalidated teaches nothing:
-// its error may be about a source that has changed since.
+// its error may be about a source that has changed since. Nor does one that is for its reader only.
 func (g *flights) failedLocked(f *flight, err error) {
-	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
+	if f.fence.ended || f.outcome.private || g.options.ErrorTTL == 0 && !g.options.ages() {
 		return
 	}
 	g.failures.add(f.key, err, time.Now(), g.options)

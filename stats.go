@@ -14,6 +14,9 @@ type Stats struct {
 	// Hits and Misses count keys that were read: answered by the store, or not.
 	// Keys read while the store is bypassed are misses.
 	Hits, Misses int64
+	// Bypassed counts the keys whose reads bypassed the cache because of their context ([Cache.Bypass],
+	// [Batch.In]). They are neither hits nor misses, and their loads do not count.
+	Bypassed int64
 	// Joined counts the misses that waited for a load which was already under way.
 	Joined int64
 	// Stale counts the keys whose stale values were served. Those because of StaleWhileRevalidate
@@ -76,6 +79,7 @@ const (
 type scopeStats struct {
 	hits           counter.Counter // the only one on the path of a hit
 	misses         atomic.Int64
+	bypassed       atomic.Int64
 	joined         atomic.Int64
 	stale          atomic.Int64
 	refreshes      atomic.Int64

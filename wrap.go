@@ -53,6 +53,10 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 	if err != nil {
 		return Result[T]{}, err
 	}
+	if s.isDirect(ctx, key) {
+		value, err := direct(ctx, &s.keyspace, load)
+		return Result[T]{Value: value, Source: FromLoad}, err
+	}
 	stored := s.flights.stored.Load()
 	var known *provider.Entry
 	if entry, found := s.get(ctx, key); found {
@@ -77,6 +81,9 @@ func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(c
 	if err != nil {
 		var none T
 		return none, err
+	}
+	if s.isDirect(ctx, key) {
+		return direct(ctx, &s.keyspace, load)
 	}
 	result, err := readOne(ctx, &s.keyspace, key, load, ttls, toReplace, s.flights.stored.Load(), nil)
 	return result.Value, err
@@ -128,6 +135,10 @@ type look struct {
 // path. key may be a buffer that its caller uses again, if the observer has no Hit.
 func quick[T any](ctx context.Context, s *keyspace, key string) (value T, l look) {
 	l.stored = s.flights.stored.Load()
+	if s.isDirect(ctx, key) {
+		l.is = provider.Missing // readKey asks again
+		return value, l
+	}
 	var given any
 	if given, l.is = s.getValue(ctx, key); l.is != provider.Present {
 		return value, l
@@ -143,6 +154,9 @@ func quick[T any](ctx context.Context, s *keyspace, key string) (value T, l look
 
 // readKey answers a read that quick has not answered.
 func readKey[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error), ttls ttls, l look) (T, error) {
+	if s.isDirect(ctx, key) {
+		return direct(ctx, s, load)
+	}
 	value, entry, answered, err := lookUp[T](ctx, s, key, l.is)
 	if answered {
 		return value, err

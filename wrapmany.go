@@ -135,7 +135,14 @@ func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
 		r.scratch.keys = r.keys
 		r.scope.reuse(r.scratch)
 	}()
+	if r.isDirect(ctx) {
+		return r.loadDirectly(ctx)
+	}
 	r.ttls, r.stored = ttls, r.scope.flights.stored.Load()
+	if r.purpose == toReplace {
+		r.wantAll()
+		return r.miss(ctx)
+	}
 	missing := r.takeValues(ctx)
 	r.look(ctx)
 	if len(r.items) == 0 {
@@ -151,10 +158,7 @@ func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
 // the ids that are missing. The others become items: the store has to be asked for their entries.
 func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 	if !r.scope.quick || r.results != nil {
-		r.items = make([]item, len(r.ids))
-		for n := range r.items {
-			r.items[n] = item{key: r.keys[n], index: n}
-		}
+		r.wantAll()
 		return nil
 	}
 	asked, missing := r.notBypassed()
@@ -184,6 +188,37 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 		}
 	}
 	return missing
+}
+
+// wantAll makes all ids items.
+func (r *bulk[ID, T]) wantAll() {
+	r.items = make([]item, len(r.ids))
+	for n := range r.items {
+		r.items[n] = item{key: r.keys[n], index: n}
+	}
+}
+
+// isDirect reports whether the read bypasses the cache: if one of its keys does, all do, since one load brings
+// them all.
+func (r *bulk[ID, T]) isDirect(ctx context.Context) bool {
+	return r.scope.directives.Load() != 0 && slices.ContainsFunc(r.keys, func(key string) bool { return r.scope.readsDirectly(ctx, key) })
+}
+
+// loadDirectly runs the load function of a read that bypasses the cache.
+func (r *bulk[ID, T]) loadDirectly(ctx context.Context) error {
+	r.scope.stats.bypassed.Add(int64(len(r.ids)))
+	loaded, err := r.loadMany(ctx, slices.Clone(r.ids))
+	for _, id := range r.ids {
+		value, ok := loaded[id]
+		switch {
+		case !ok:
+		case r.results == nil:
+			r.values[id] = value
+		default:
+			r.results[id] = Result[T]{Value: value, Source: FromLoad}
+		}
+	}
+	return backend.Sane(err)
 }
 
 // notBypassed returns the positions of the ids for which the store is asked, and the others as

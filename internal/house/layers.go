@@ -32,7 +32,7 @@ func house() *plan {
 		layers: []layer{
 			{"API", []string{
 				"doc.go", "cache.go", "scope.go", "wrap.go", "wrapmany.go", "memoize.go", "each.go", "family.go", "prefixes.go", "list.go",
-				"invalidate.go", "mutate.go", "put.go", "load.go",
+				"invalidate.go", "mutate.go", "put.go", "load.go", "peek.go", "batch.go", "direct.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},
 			{"work", []string{"invalidation.go", "shares.go", "call.go", "fill.go", "lease.go", "renew.go"}},

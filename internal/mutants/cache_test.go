@@ -173,8 +173,8 @@ func cacheMutants() []mutant {
 			"TestFailedInvalidationIsPending",
 		},
 		{
-			"an invalidation outlives its context", "G5", "invalidate.go",
-			"s.invalidateShares(context.WithoutCancel(ctx), list)", "s.invalidateShares(ctx, list)",
+			"an invalidation outlives its context", "G5", "batch.go",
+			"removed, errs = e.invalidateShares(after, stale)", "removed, errs = e.invalidateShares(ctx, stale)",
 			"TestInvalidateIgnoresTheEndOfItsContext",
 		},
 		{
@@ -204,8 +204,8 @@ func cacheMutants() []mutant {
 			"TestFlightThatFoundTheOldValueDuringAPut",
 		},
 		{
-			"a write that failed gives up its hold", "G6", "mutate.go",
-			"\tunholdShares(r.after, r.holds)\n\treturn errs", "\treturn errs",
+			"a write that failed gives up its hold", "G6", "batch.go",
+			"\tunholdShares(after, holds)\n\treturn removed, errs", "\treturn removed, errs",
 			"TestFailedWriteGivesUpTheHold",
 		},
 		{

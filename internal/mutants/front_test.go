@@ -39,11 +39,6 @@ func frontMutants() []mutant {
 			"TestInvalidateSeveralScopesWhileTheStoreIsLeftAlone",
 		},
 		{
-			"an invalidation of several scopes outlives its context", "G5", "invalidate.go",
-			"c.invalidateShares(context.WithoutCancel(ctx), list)", "c.invalidateShares(ctx, list)",
-			"TestInvalidateSeveralScopes",
-		},
-		{
 			"all shares of targets are invalidated", "G1", "shares.go",
 			"list = addShare(list, m)", "_ = m",
 			"TestInvalidateSeveralScopes",
@@ -67,6 +62,121 @@ func frontMutants() []mutant {
 			"a hold that cannot be had gives the others up", "G6", "shares.go",
 			"unholdShares(context.WithoutCancel(ctx), holds)", "",
 			"TestMutateHoldsSeveralScopes",
+		},
+		{
+			"reads inside of a transaction bypass the cache", "G2", "direct.go",
+			"return !d.onlyWrites || d.batch.has(s, key)", "return false",
+			"TestReadInATransaction",
+		},
+		{
+			"a bulk read inside of a transaction bypasses the cache", "G2", "wrapmany.go",
+			"if r.isDirect(ctx) {", "if false {",
+			"TestReadInATransaction",
+		},
+		{
+			"a read with its source inside of a transaction bypasses the cache", "G2", "wrap.go",
+			"value, err := direct(ctx, &s.keyspace, load)\n", "value, err := Wrap(ctx, s, key, load)\n",
+			"TestReadInATransaction",
+		},
+		{
+			"a Refresh inside of a transaction stores nothing", "G2", "wrap.go",
+			"return direct(ctx, &s.keyspace, load)\n", "",
+			"TestReadInATransaction",
+		},
+		{
+			"a hit is not for a transaction", "G1", "wrap.go",
+			"if s.isDirect(ctx, key) {\n\t\tl.is", "if false {\n\t\tl.is",
+			"TestReadInATransaction",
+		},
+		{
+			"a Put inside of a transaction stores nothing", "G2", "put.go",
+			"if s.collector(ctx) != nil {", "if false {",
+			"TestReadInATransaction",
+		},
+		{
+			"reads of what the transaction has changed bypass the cache", "G1", "batch.go",
+			"return ok || c.targets.coverByPrefix(key)", "return false && ok",
+			"TestBatchOnlyWrites",
+		},
+		{
+			"invalidations of a transaction wait for its commit", "G1", "batch.go",
+			"if b := e.collector(ctx); b != nil && b.add(after, stale, holds) {", "if b := e.collector(ctx); b != nil && false {",
+			"TestBatchInvalidatesAfterTheCommit",
+		},
+		{
+			"emissions of a transaction wait for its commit", "G1", "batch.go",
+			"return b != nil && b.add(context.WithoutCancel(ctx), nil, nil, emit{emission, ifConfirmed})", "return false && b != nil && ifConfirmed && emission != nil",
+			"TestBatchInvalidatesAfterTheCommit",
+		},
+		{
+			"a commit of which nobody knows the outcome invalidates", "G1", "batch.go",
+			"unchanged := errors.Is(err, ErrUnchanged)", "unchanged := err != nil || errors.Is(err, ErrUnchanged)",
+			"TestBatchOutcomes",
+		},
+		{
+			"a commit of which nobody knows the outcome emits nothing", "G1", "batch.go",
+			"emits = nil", "_ = emits",
+			"TestBatchOutcomes",
+		},
+		{
+			"a mutation with FailWhenPending emits nothing in a transaction, either", "G5", "batch.go",
+			"if confirmed || !e.ifConfirmed {", "if confirmed || true {",
+			"TestBatchOutcomes",
+		},
+		{
+			"a batch is settled once", "G9", "batch.go",
+			"b.ended = true\n", "",
+			"TestBatchOutcomes",
+		},
+		{
+			"a transaction that is discarded gives its holds up", "G6", "batch.go",
+			"unholdShares(b.unholds, holds)", "_ = holds",
+			"TestBatchHolds",
+		},
+		{
+			"a savepoint gives what it has to its transaction", "G1", "batch.go",
+			"outer != nil && outer.add(after, stale, holds, emits...)", "outer != nil && false",
+			"TestBatchInABatch",
+		},
+		{
+			"a context bypasses its own cache", "G10", "direct.go",
+			"case d.engine != s.engine:", "case false:",
+			"TestBypass",
+		},
+		{
+			"a look does not see what is pending, also among others", "G5", "peek.go",
+			" && !s.flights.bypasses(key) {", " {",
+			"TestPeekAfterAnInvalidation",
+		},
+		{
+			"a look does not show what is kept for errors", "G1", "peek.go",
+			"case is > stale:", "case false && is > stale:",
+			"TestPeek",
+		},
+		{
+			"a bulk refresh does not take what is stored", "G1", "wrapmany.go",
+			"if r.purpose == toReplace {", "if false {",
+			"TestRefreshMany",
+		},
+		{
+			"the error of a load that is for its reader is for nobody else", "G8", "read.go",
+			"if left == nil && r.isForOthers(i) {", "if left == nil && r.isForOthers(i) && !i.flight.outcome.failed() {",
+			"TestDoNotStoreKeepsErrorsToTheReader",
+		},
+		{
+			"the error of a load that is for its reader is not remembered", "G8", "singleflight.go",
+			"if f.fence.ended || f.outcome.private || g.options", "if f.fence.ended || g.options",
+			"TestDoNotStoreKeepsErrorsToTheReader",
+		},
+		{
+			"with FinishLoads, a load goes on that everybody has left", "G7", "leave.go",
+			"g.options.FinishLoads && cause == nil", "false",
+			"TestFinishLoads",
+		},
+		{
+			"a load that has not begun is cancelled when everybody has left, also with FinishLoads", "G7", "leave.go",
+			"if g.options.FinishLoads && cause == nil && c.stage == stageLoading {", "if g.options.FinishLoads {",
+			"TestQueuedLoadIsNotFinished",
 		},
 		{
 			"an error about a key is told apart from one of a load", "G10", "errors.go",

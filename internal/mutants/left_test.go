@@ -88,7 +88,7 @@ func leftMutants() []mutant {
 		// Loads for one reader.
 		{
 			"what a load does not want stored is for its reader only", "G7", "read.go",
-			"case o.private && i.flight.call != r.own:", "case false:",
+			"if left == nil && r.isForOthers(i) {", "if false {",
 			"TestDoNotStoreKeepsJoinersAway",
 		},
 		{

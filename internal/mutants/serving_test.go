@@ -41,7 +41,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a failure from before an invalidation is not remembered", "G1", "singleflight.go",
-			"if f.fence.ended || g.options", "if g.options",
+			"if f.fence.ended || f.outcome.private || g.options", "if f.outcome.private || g.options",
 			"TestFailureFromBeforeAnInvalidation",
 		},
 		{
