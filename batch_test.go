@@ -280,6 +280,7 @@ func TestBatchInABatch(t *testing.T) {
 		discarded.Discard()
 		require.NoError(t, r.scope.Invalidate(innerCtx, "c"), "the context of a savepoint that is over is that of its transaction")
 		assert.Empty(t, removalsOf(r.store))
+		assert.Zero(t, emitted, "emitted before the commit")
 		require.NoError(t, outer.Done(t.Context(), nil))
 		assert.Equal(t, []string{"delete a b c"}, removalsOf(r.store))
 		assert.Equal(t, 1, emitted)
@@ -397,8 +398,10 @@ func TestBypass(t *testing.T) {
 		got, err = readthrough.Wrap(t.Context(), r.scope, "k:1", source.load)
 		want(t, "after an invalidation that bypasses nothing", got, err, "2")
 
-		other, err := newCache(t, newStore(t), readthrough.Options{}).Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
+		otherCache := newCache(t, newStore(t), readthrough.Options{})
+		other, err := otherCache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
 		require.NoError(t, err)
+		defer otherCache.Collect().Discard() // so that it looks at contexts
 		_, err = readthrough.Wrap(ctx, other, "k", source.load)
 		require.NoError(t, err)
 		assert.Equal(t, int64(1), other.Stats().Misses, "misses of another cache")

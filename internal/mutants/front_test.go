@@ -75,7 +75,7 @@ func frontMutants() []mutant {
 		},
 		{
 			"a read with its source inside of a transaction bypasses the cache", "G2", "wrap.go",
-			"value, err := direct(ctx, &s.keyspace, load)\n", "value, err := Wrap(ctx, s, key, load)\n",
+			"if s.isDirect(ctx, key) {\n\t\tvalue, err := direct", "if false {\n\t\tvalue, err := direct",
 			"TestReadInATransaction",
 		},
 		{
