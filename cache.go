@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -21,16 +22,24 @@ type Cache struct {
 
 	// scopes has the scopes by name, guarded by engine.mu. After Close no scope is added.
 	scopes map[string]*CachedScope
+
+	// claimed is the store, if it has an identity; dropped gives it back if the cache is dropped without
+	// Close. Both are set by New and not changed.
+	claimed provider.CacheProvider
+	dropped runtime.Cleanup
 }
 
 // New returns a cache on store, which from then on belongs to it: [Cache.Close] closes the store if
 // it is an [io.Closer]. [provider.Null] is the store of a cache that keeps nothing.
 //
-// Make one cache for each store in a process. Two caches on one store do not know of each other's
-// loads and invalidations.
+// Make one cache for each store in a process, and scopes for what differs. Two caches on one store
+// would not know of each other's loads and invalidations, so New refuses the store of a cache that
+// is not closed, if the store is a pointer. Two stores may share a server: two values of
+// redisprovider.New, for example, see each other as two processes do.
 //
 // New looks for the optional interfaces of the store once, here. It returns an error if store is
-// nil, or if an option has a bad value; the error names each such field.
+// nil or the store of another cache, or if an option has a bad value; the error names each such
+// field.
 func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	if isNil(store) {
 		return nil, errors.New("readthrough: New: store: must not be nil")
@@ -40,6 +49,9 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{scopes: make(map[string]*CachedScope)}
+	if err := c.claim(store); err != nil {
+		return nil, err
+	}
 	c.backend = backend.New(store, backend.Config{
 		ReadTimeout: options.ProviderTimeout, DeleteTimeout: options.InvalidateTimeout,
 		BreakerFailures: options.BreakerFailures, BreakerCooldown: options.BreakerCooldown,
@@ -144,6 +156,7 @@ func (c *Cache) Close() error {
 	close(c.closing)
 	c.mu.Unlock()
 	c.background.Wait()
+	defer c.giveStoreBack()
 
 	errs := c.closeScopes()
 	if c.backend.Closer != nil {

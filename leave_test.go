@@ -802,7 +802,7 @@ func TestRefreshBesideALoadThatIsLeft(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store := newStore(t)
 		stale := serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour })
-		s, other := newScope(t, on(store), stale), newScope(t, on(store), stale)
+		s, other := newScope(t, on(store), stale), newScope(t, on(asAnotherProcess(t, store)), stale)
 		hung, fresh := newGated("hung"), newSource("fresh")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -261,7 +261,7 @@ func TestDeadlines(t *testing.T) {
 	} {
 		p := newProvider(t, newServerClient(t, s.Addr(), edit), redisprovider.Options{})
 		assert.Equal(t, name == "of the context", p.Punctual(), "whether it is punctual with deadlines %s", name)
-		mustSet(t, p, key("s", "k"), "v")
+		mustSet(t, newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{}), key("s", "k"), "v") // in its own time
 		hold := provider.HoldTargets{Scope: "s", Keys: []string{"k"}, Prefixes: []string{"p"}}
 		lease := provider.Lease{Key: key("s", "k"), Token: "token"}
 		s.Pause()

@@ -31,7 +31,7 @@ func house() *plan {
 	return &plan{
 		layers: []layer{
 			{"API", []string{
-				"doc.go", "cache.go", "scope.go", "wrap.go", "wrapmany.go", "memoize.go", "each.go", "family.go", "prefixes.go", "list.go",
+				"doc.go", "cache.go", "storeinuse.go", "scope.go", "wrap.go", "wrapmany.go", "memoize.go", "each.go", "family.go", "prefixes.go", "list.go",
 				"invalidate.go", "mutate.go", "put.go", "load.go", "peek.go", "batch.go", "direct.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},

@@ -338,5 +338,25 @@ func cacheMutants() []mutant {
 			"if key == \"\" || len(key) > MaxKeyBytes {", "if false {",
 			"TestBadKeysAndFunctions",
 		},
+		{
+			"two caches have two stores", "G1 G2 G6", "storeinuse.go",
+			"; taken {", "; taken && false {",
+			"TestStoreOfAnotherCacheIsRefused",
+		},
+		{
+			"a cache that is closed has no store", "G9", "cache.go",
+			"\tdefer c.giveStoreBack()\n", "",
+			"TestStoreOfAnotherCacheIsRefused",
+		},
+		{
+			"a cache that is dropped has no store", "G9", "storeinuse.go",
+			"func(store provider.CacheProvider) { storesInUse.Delete(store) }", "func(provider.CacheProvider) {}",
+			"TestStoreOfADroppedCacheIsFree",
+		},
+		{
+			"a store is known by its pointer", "G10", "storeinuse.go",
+			"return t.Kind() == reflect.Pointer && t.Elem().Size() > 0", "return t != nil",
+			"TestStoresWithoutIdentity",
+		},
 	}
 }
