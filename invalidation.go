@@ -210,7 +210,6 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	token = newToken()
-	// The hold has to outlast the write and the invalidation that follows it.
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
 	if _, err := b.Hold(ctx, s.holdTargets(targets), token, ttl); err != nil {

@@ -476,7 +476,7 @@ func (g *flights) learnLocked(c *call) {
 		case f.outcome.failed():
 			g.failedLocked(f, f.outcome.err)
 		case f.outcome.known && len(g.failures.keys) > 0:
-			delete(g.failures.keys, f.key)
+			g.failures.drop(f.key)
 		}
 	}
 }
