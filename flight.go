@@ -209,6 +209,8 @@ type flight struct {
 	// flight is made: if the invalidation is confirmed meanwhile, the flight costs one load more,
 	// and if one becomes pending meanwhile, the fence or fillLeased refuses the fill.
 	bypass bool
+	// lags says that the source may lag behind an invalidation of the key, as far as this process knows.
+	lags bool
 
 	// outcome is written by the goroutine of the call, before it sets stageLoaded under flights.mu.
 	// Others read it after they have seen stageLoaded under flights.mu, or call.final.

@@ -671,16 +671,16 @@ func TestReaderOfAnotherTypeLoadsLikeOthers(t *testing.T) {
 		first := wrapAsync(t.Context(), s, "k", src.load)
 		synctest.Wait()
 		hung := make(chan struct{})
-		others := []<-chan result[int]{
-			wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 1, nil }),
-			wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 1, nil }),
-		}
+		var began atomic.Int64
+		load := func(context.Context) (int, error) { began.Add(1); <-hung; return 1, nil }
+		others := []<-chan result[int]{wrapAsync(t.Context(), s, "k", load), wrapAsync(t.Context(), s, "k", load)}
 		synctest.Wait()
 		close(src.gate)
 		<-first
 		for _, other := range others {
 			assert.ErrorIs(t, (<-other).err, readthrough.ErrLoadTimeout)
 		}
+		assert.EqualValues(t, 1, began.Load(), "loads at once")
 		close(hung)
 		wantIdle(t, s)
 	})

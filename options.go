@@ -259,8 +259,9 @@ type ScopeOptions struct {
 	MaxLoads int
 
 	// ReplicaLag is how far the source may lag, if load functions read from a replica. For so long
-	// after an invalidation, what is loaded for its targets is served and not stored. So an old
-	// value is read for no longer than the replica has it. In a store with holds, the invalidation
+	// after an invalidation, what is loaded for its targets is served and not stored, and only to
+	// reads that began before that load. So a read gets an old value only if the replica still had it
+	// after the read began. In a store with holds, the invalidation
 	// of a prefix costs one round trip more. Zero means that the source does not lag; negative is
 	// an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration

@@ -266,7 +266,7 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 			f.replaces = i.replaces.loadedAt
 			c.recheck = c.recheck || !f.replaces.IsZero()
 		}
-		f.validBefore, f.bypass = always, i.alone || g.bypassLocked(i.key) || purpose != toPut && g.puttingLocked(i.key)
+		f.validBefore, f.lags, f.bypass = always, g.lagging.covers(i.key), i.alone || g.bypassLocked(i.key) || purpose != toPut && g.puttingLocked(i.key)
 		if !i.alone {
 			f.next = g.live[i.key]
 			g.live[i.key] = f

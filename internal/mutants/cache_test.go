@@ -77,7 +77,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"what is loaded is for readers that began before the load", "G1", "fence.go",
-			"\t\tif leases {\n\t\t\tf.validBefore = g.clock\n\t\t}", "\t\tif leases {\n\t\t\tf.validBefore = always\n\t\t}",
+			"\t\tif leases || f.lags {\n\t\t\tf.validBefore = g.clock\n\t\t}", "\t\tif leases {\n\t\t\tf.validBefore = always\n\t\t}",
 			"TestReaderDoesNotJoinWhatAnotherProcessInvalidated",
 		},
 		{

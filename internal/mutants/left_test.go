@@ -209,6 +209,21 @@ func leftMutants() []mutant {
 			"\t*o = one[T]{}\n", "\to.loadOne = nil\n",
 			"TestAbsenceSurvivesAnOutage",
 		},
+		{
+			"the context of a load that has ended is none of a load", "G8", "flight.go",
+			"ok && !c.final.Load() {", "ok {",
+			"TestContextOfAnEndedLoad",
+		},
+		{
+			"a reader of another type has a place of MaxLoads", "G7", "singleflight.go",
+			"if g.slots.Limit > 0 {", "if g.slots.Limit > 0 && !items[0].alone {",
+			"TestReaderOfAnotherTypeLoadsLikeOthers",
+		},
+		{
+			"a reader that began during a load does not take what lags", "G1", "fence.go",
+			"if leases || f.lags {", "if leases {",
+			"TestReplicaLagAndReadersThatJoin",
+		},
 	}
 }
 
