@@ -122,17 +122,24 @@ func removeNothing(_ context.Context, targets Targets) (removed int, failed Targ
 // after a part that has failed are not tried. It goes on to the prefixes after an error, because they
 // may succeed, unless the breaker is open now.
 func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
+	return s.removeFrom(ctx, targets, false)
+}
+
+// insist is the remover of retries: it also asks the parts of the store whose breaker is open.
+func (s *keyspace) insist(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
+	return s.removeFrom(ctx, targets, true)
+}
+
+func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool) (removed int, failed Targets, err error) {
 	var keysErr error
 	if len(targets.Keys) > 0 {
-		var confirmed int
-		if confirmed, keysErr = s.removeKeys(ctx, targets.Keys); keysErr != nil {
-			failed.Keys = slices.Clip(targets.Keys[confirmed:]) // the slice is the caller's
+		if failed.Keys, keysErr = s.removeKeys(ctx, targets.Keys, insist); keysErr != nil {
 			s.report(ctx, opDelete, Targets{Keys: targets.Keys}.single(), keysErr)
 		}
 	}
 	errs := []error{keysErr}
 	for i, prefix := range targets.Prefixes {
-		n, err := s.removePrefix(ctx, prefix)
+		n, err := s.removePrefix(ctx, prefix, insist)
 		removed += n
 		if err == nil {
 			continue
@@ -149,24 +156,38 @@ func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, fa
 }
 
 // removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
-// that takes: a hold removes them, too. It returns how many of names are removed, from the first on;
-// with a nil error, all.
-func (s *keyspace) removeKeys(ctx context.Context, names []string) (removed int, err error) {
+// that takes: a hold removes them, too. It returns those of names that are not removed for sure.
+func (s *keyspace) removeKeys(ctx context.Context, names []string, insist bool) (failed []string, err error) {
 	if s.lagsThere() {
-		return s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
+		held, err := s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
+		if err == nil {
+			return nil, nil
+		}
+		return slices.Clip(names[held:]), err // the slice is the caller's
 	}
 	keys := make([]provider.Key, len(names))
 	for i, name := range names {
 		keys[i] = s.key(name)
 	}
-	return s.backend.Delete(ctx, keys)
+	removed, err := s.backend.Delete(ctx, keys, insist)
+	return left(names, removed, err), err
+}
+
+// left returns those of names that a removal has not confirmed.
+func left(names []string, removed []bool, err error) (left []string) {
+	for i, name := range names {
+		if err != nil && !removed[i] {
+			left = append(left, name)
+		}
+	}
+	return left
 }
 
 // removePrefix removes the keys under a prefix, and returns how many live entries that were. A hold
 // does not count entries. So if the source lags, the prefix is held in a second request; if that
 // one fails, the prefix is pending.
-func (s *keyspace) removePrefix(ctx context.Context, prefix string) (removed int, err error) {
-	removed, err = s.backend.DeletePrefix(ctx, s.name, prefix)
+func (s *keyspace) removePrefix(ctx context.Context, prefix string, insist bool) (removed int, err error) {
+	removed, err = s.backend.DeletePrefix(ctx, s.name, prefix, insist)
 	if err == nil && s.lagsThere() {
 		_, err = s.holdLagging(ctx, Targets{Prefixes: []string{prefix}})
 	}
@@ -206,7 +227,7 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	if targets.size() == 0 || b.Holder == nil {
 		return "", nil
 	}
-	if err := b.AdmitFill(); err != nil {
+	if err := b.AdmitHold(); err != nil {
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	token = newToken()
@@ -423,7 +444,7 @@ func (s *keyspace) retryLoop(ctx context.Context) {
 func (s *keyspace) retryOnce(ctx context.Context) {
 	targets, begun := s.flights.retry()
 	for _, part := range targets.chunks(retryChunk) {
-		_, pending, err := s.attempt(ctx, part, begun, s.remove)
+		_, pending, err := s.attempt(ctx, part, begun, s.insist)
 		if confirmed := part.size() - pending.size(); confirmed > 0 {
 			s.tell(ctx, s.observer.Recovered, Event{Key: part.single(), Count: confirmed})
 		}

@@ -116,15 +116,19 @@ func (e *engine) removeParts(ctx context.Context, parts []partOfMany) (removed i
 			}
 		}
 	}
-	confirmed, err := 0, error(nil)
+	var confirmed []bool // of keys; nil: all
+	var err error
 	if len(keys) > 0 {
-		confirmed, err = e.backend.Delete(ctx, keys)
+		confirmed, err = e.backend.Delete(ctx, keys, false)
 	}
 	for n := range parts {
 		p := &parts[n]
 		rest := p.targets
 		if !p.scope.lagsThere() {
-			confirmed -= p.keysRemoved(ctx, confirmed, err)
+			if n := len(p.targets.Keys); err != nil {
+				p.keysRemoved(ctx, confirmed[:n], err)
+				confirmed = confirmed[n:]
+			}
 			rest.Keys = nil
 		}
 		more, failed, restErr := p.scope.remove(ctx, rest)
@@ -136,17 +140,14 @@ func (e *engine) removeParts(ctx context.Context, parts []partOfMany) (removed i
 	return removed
 }
 
-// keysRemoved records that the store has removed the keys of p; with an err, only so many of them, from the
-// first on. It returns how many that are.
-func (p *partOfMany) keysRemoved(ctx context.Context, confirmed int, err error) int {
-	n := len(p.targets.Keys)
-	if err == nil || confirmed >= n {
-		return n
+// keysRemoved records which keys of p the store has removed, in a request that has failed with err in part or
+// as a whole.
+func (p *partOfMany) keysRemoved(ctx context.Context, confirmed []bool, err error) {
+	if p.failed.Keys = left(p.targets.Keys, confirmed, err); len(p.failed.Keys) == 0 {
+		return
 	}
-	p.failed.Keys = slices.Clone(p.targets.Keys[confirmed:])
 	p.err = err
 	p.scope.report(ctx, opDelete, Targets{Keys: p.targets.Keys}.single(), err)
-	return confirmed
 }
 
 // reportShares reports the invalidations that are pending, for those who do not get them as an error.

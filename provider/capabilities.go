@@ -58,6 +58,18 @@ type Punctual interface {
 	Punctual() bool
 }
 
+// Sharded is the capability of a store whose keys lie on several servers, which fail one at
+// a time. The cache then has a circuit breaker for each shard: while one of them is down,
+// keys of the others are still cached, and their invalidations are confirmed.
+type Sharded interface {
+	// Shards returns the number of shards, such as 32. The cache asks once, in New. One or
+	// less means that the store fails as a whole.
+	Shards() int
+	// Shard returns the shard of a key, from 0 to Shards()-1, always the same. It makes no
+	// round trip.
+	Shard(key Key) int
+}
+
 // Encoder is the capability of a store outside the process to keep values as bytes, and to
 // return each as an [Encoded].
 //

@@ -14,6 +14,8 @@
 //     Without it, a hit takes twice as long.
 //   - [Punctual]: calls end at their deadline. Without it, each call gets a
 //     goroutine.
+//   - [Sharded]: keys lie on servers that fail one at a time. Without it, one circuit
+//     breaker is for all keys.
 //   - [Encoder]: values are encoded before their entries are stored. Without it,
 //     encoding takes its time from the deadline of the call.
 //   - [Leaser]: leases, which fence fills against the invalidations of other

@@ -195,5 +195,5 @@
 //	+pttl +pexpire +pexpireat +persist
 //
 // as well as +info with FenceByServer, +eval and +wait with WaitReplicas, and
-// +cluster|nodes on a cluster.
+// +cluster|nodes and +asking on a cluster.
 package redisprovider

@@ -15,8 +15,8 @@ import (
 
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder],
-// [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder] and
-// [provider.Punctual]. Errors name the Redis key that they concern, and wrap the error
+// [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder],
+// [provider.Punctual] and [provider.Sharded]. Errors name the Redis key that they concern, and wrap the error
 // of the client.
 //
 // The first fields are written by New and only read after that; the others, from lossy on,
@@ -59,6 +59,7 @@ var (
 	_ provider.Renewer       = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
 	_ provider.Punctual      = (*Provider)(nil)
+	_ provider.Sharded       = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
 

@@ -209,7 +209,7 @@ func (p *Provider) routeOn(conn *redis.Conn, confirm bool) route {
 	return route{
 		send: func(ctx context.Context, calls []call, commands []once) {
 			if confirm && p.waitReplicas > 0 {
-				p.sendAndWait(ctx, conn, calls[0].firstKey(), commands)
+				p.sendAndWait(ctx, &confirmation{to: conn, calls: calls, commands: commands})
 			} else {
 				sendAll(ctx, conn, commands)
 			}

@@ -15,19 +15,19 @@ import (
 // ask makes a request under a deadline, and records what its outcome tells about the store. does is
 // what the request does in the store. A panic of the store is an error. The deadline is timeout, and
 // more if the process is late, or half of the time that the caller has left, if that is less.
-func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
+func ask[R any](ctx context.Context, b *Backend, does demand, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
 	return askLeaving(ctx, b, does, timeout, call, nil)
 }
 
 // askOnly is ask for a request that has no result.
-func askOnly(ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) error) error {
+func askOnly(ctx context.Context, b *Backend, does demand, timeout time.Duration, call func(context.Context) error) error {
 	_, err := ask(ctx, b, does, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err
 }
 
 // askLeaving is ask for a request whose result must not be lost: left gets the result that nobody
 // else gets, since it came after the deadline. left may be nil.
-func askLeaving[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error), left func(R)) (result R, err error) {
+func askLeaving[R any](ctx context.Context, b *Backend, does demand, timeout time.Duration, call func(context.Context) (R, error), left func(R)) (result R, err error) {
 	if b.Local {
 		result, err = try(ctx, b, call)
 		return result, Sane(err)
@@ -97,7 +97,7 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 
 // request is what the verdict on a request depends on, besides its outcome.
 type request struct {
-	does kind
+	does demand
 	// conclusive: the caller had time enough.
 	conclusive bool
 	// allowance is how much longer it could take, because the process is late.
@@ -121,13 +121,10 @@ func (b *Backend) judge(ctx, bounded context.Context, r request, err error) erro
 			v, err = storeLate, errProcessLate(late, err)
 		}
 	}
-	if v == storeRefused && r.does == reads {
+	if v == storeRefused && r.does.kind == reads {
 		v = storeFailed // a store that cannot be read is of no use
 	}
-	b.breaker.record(r.does, v)
-	if r.does == writes {
-		b.refusals.record(r.does, refusal(v))
-	}
+	b.record(r.does, v)
 	return err
 }
 

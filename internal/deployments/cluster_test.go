@@ -62,7 +62,7 @@ func TestMasterOfClusterDies(t *testing.T) {
 
 // TestDistance has a server that is far away: a read takes one round trip, and setting up a
 // connection takes more than a read may take.
-func TestDistance(t *testing.T) {
+func TestDistance(t *testing.T) { //nolint:tparallel // one at a time: they measure
 	t.Parallel()
 	proofs.Require(t, "a server that is far away", "./internal/deployments -run TestDistance")
 	for _, trip := range []time.Duration{2 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond} {
@@ -92,7 +92,7 @@ func TestDistance(t *testing.T) {
 
 // TestSlowConnect has code of the user take long: when a connection is set up, or around every
 // command. It is not to delay reads.
-func TestSlowConnect(t *testing.T) {
+func TestSlowConnect(t *testing.T) { //nolint:tparallel // one at a time: they measure
 	t.Parallel()
 	proofs.Require(t, "slow hooks of the client", "./internal/deployments -run TestSlowConnect")
 	const slow = 300 * time.Millisecond

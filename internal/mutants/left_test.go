@@ -235,6 +235,37 @@ func breakerMutants() []mutant {
 			"part := targets\n\t\t\tpart.Prefixes = nil", "part := provider.HoldTargets{Scope: targets.Scope}",
 			"TestHoldIsGivenUpAsItWasPlaced",
 		},
+		// Shards.
+		{
+			"each shard has a breaker of its own", "G4", "shards.go",
+			"return &b.shards.all[n].breaker, &b.shards.all[n].refusals", "return &b.shards.all[0].breaker, &b.shards.all[0].refusals",
+			"TestShardThatIsDown",
+		},
+		{
+			"a bulk request that fails in part is split", "G4", "shards.go",
+			"	for i := range n {\n		if e := err(i); e != nil && !OfEntry(e) {\n			b.shards.doubt()\n			return\n		}\n	}\n", "",
+			"TestBulkOfShards",
+		},
+		{
+			"a request that fails has others be split", "G4", "shards.go",
+			"if b.shards != nil && v != storeAnswered && v != storeUnknown {", "if false {",
+			"TestRemovalsOfShards",
+		},
+		{
+			"a removal leaves alone what is down", "G4", "store.go",
+			"if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {", "if b.Saturated() {",
+			"TestRemovalsOfShards",
+		},
+		{
+			"a retry asks what is down", "G5", "store.go",
+			"if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {", "if b.Saturated() || b.shards != nil && b.openFor(does) {",
+			"TestRemovalsOfShards",
+		},
+		{
+			"a shard is probed while something is pending in another", "G4", "backend.go",
+			"mayProbe := b.Pending.Load() == 0 || b.shards != nil", "mayProbe := b.Pending.Load() == 0",
+			"TestShardThatIsDown",
+		},
 		// Bulk calls in parts.
 		{
 			"a part that was cut off makes the next one smaller", "G4", "parts.go",
@@ -302,18 +333,18 @@ func breakerMutants() []mutant {
 			"TestHoldIsGivenUpAsItWasPlaced",
 		},
 		{
-			"a store that refuses writes is known", "G4", "ask.go",
-			"b.refusals.record(r.does, refusal(v))", "",
+			"a store that refuses writes is known", "G4", "shards.go",
+			"refusals.record(does.kind, refusal(v))", "_ = refusals",
 			"TestRefusalsStopFillsOnly",
 		},
 		{
 			"a store that refuses writes is not asked to fill", "G4", "backend.go",
-			"|| does == writes && !b.refusals.allow(writes, mayProbe):", ":",
+			"case does.kind == writes && !refusals.allow(writes, mayProbe):", "case false:",
 			"TestRefusalsStopFillsOnly",
 		},
 		{
 			"a store that refuses reads fails", "G4", "ask.go",
-			"if v == storeRefused && r.does == reads {", "if false {",
+			"if v == storeRefused && r.does.kind == reads {", "if false {",
 			"TestRefusedReadsAreFailures",
 		},
 		{

@@ -388,6 +388,21 @@ func redisMutants() []mutant {
 			"		if r := recover(); r != nil {\n			err = errPanic(r)\n		}\n", "",
 			"TestPanicsInTheBackground",
 		},
+		{
+			"a removal that waits for replicas follows a slot that moves", "G5", "wait.go",
+			"if addr, ok := redis.IsAskError(command.Err()); ok {", "if addr, ok := redis.IsAskError(command.Err()); ok && false {",
+			"TestWaitWhileASlotMoves",
+		},
+		{
+			"the node that gets a slot is asked as such", "G5", "wait.go",
+			"	if c.asking {\n", "	if false {\n",
+			"TestWaitWhileASlotMoves",
+		},
+		{
+			"a write that a moving slot redirects is no failure", "G5", "wait.go",
+			"case !asked && !moved:", "case true:",
+			"TestWaitWhileASlotMoves",
+		},
 		// Leases whose answer nobody has read.
 		{
 			"an unread lease is given back", "G6", "lease.go",
