@@ -89,18 +89,27 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	name = strings.Clone(name) // it may be a part of a large string
 	created := new(CachedScope)
 	created.init(&c.engine, name, options) // before the lock: NotFound may be the user's code
+	s, err := c.addScope(created)
+	if err != nil {
+		return nil, err
+	}
+	if s.options != options { // after the lock: the text of NotFound may be the user's code
+		return nil, fmt.Errorf("readthrough: scope %q exists with other options: %s", name, s.options.differences(options))
+	}
+	return s, nil
+}
+
+// addScope adds a scope, and returns it, or the one of that name that is there.
+func (c *Cache) addScope(created *CachedScope) (*CachedScope, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
-	if s, ok := c.scopes[name]; ok {
-		if s.options != options {
-			return nil, fmt.Errorf("readthrough: scope %q exists with other options", name)
-		}
+	if s, ok := c.scopes[created.name]; ok {
 		return s, nil
 	}
-	c.scopes[name] = created
+	c.scopes[created.name] = created
 	return created, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -180,12 +181,12 @@ func (o Options) withDefaults() (Options, error) {
 // working default. docs/serving.md explains how the options work together. Durations are exact to
 // the nanosecond.
 type ScopeOptions struct {
-	// TTL is how long a loaded value is served. It must be positive. [NoExpiry] means that entries
-	// do not expire. Zero and negative are errors. Example: 15 * time.Second.
+	// TTL is how long a loaded value is served. It must be at least a millisecond. [NoExpiry] means that
+	// entries do not expire. Zero and negative are errors. Example: 15 * time.Second.
 	TTL time.Duration
 
-	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. Zero
-	// means 5 s, or TTL if that is less; negative means that absences are not cached. Example:
+	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. It must be at
+	// least a millisecond, if it is positive. Zero means 5 s, or TTL if that is less; negative means that absences are not cached. Example:
 	// time.Second.
 	NegativeTTL time.Duration
 
@@ -297,11 +298,24 @@ func (o *ScopeOptions) fillDefaults() error {
 	return nil
 }
 
+// differences says which fields differ in other, with both values: those of o, then those of other. It is "" if all
+// are equal. Both have their defaults.
+func (o *ScopeOptions) differences(other ScopeOptions) string {
+	var list []string
+	a, b := reflect.ValueOf(*o), reflect.ValueOf(other)
+	for i := range a.NumField() {
+		if !a.Field(i).Equal(b.Field(i)) {
+			list = append(list, fmt.Sprintf("%s is %v, not %v", a.Type().Field(i).Name, a.Field(i), b.Field(i)))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
 func (o *ScopeOptions) checkTTL() error {
 	if o.TTL <= 0 {
 		return fmt.Errorf("readthrough: ScopeOptions.TTL: %v: must be positive, or NoExpiry", o.TTL)
 	}
-	return nil
+	return errors.Join(tooShort("ScopeOptions.TTL", o.TTL), tooShort("ScopeOptions.NegativeTTL", o.NegativeTTL))
 }
 
 func (o *ScopeOptions) checkJitter() error {
@@ -331,8 +345,9 @@ type CallOption struct {
 	hasTTL bool
 }
 
-// TTL replaces [ScopeOptions.TTL] for the values that this call loads. It must be positive, or
-// [NoExpiry]; otherwise the call returns an error. A reader that joins the load of another call
+// TTL replaces [ScopeOptions.TTL] for the values that this call loads. It must be at least a millisecond, or
+// [NoExpiry]; otherwise the call returns an error. A TTL that a load function calculates, and that may be over
+// already, belongs into [Load.SetTTL]. A reader that joins the load of another call
 // gets the TTL of that call. Example: Wrap(ctx, scope, key, load, TTL(time.Minute)).
 func TTL(ttl time.Duration) CallOption {
 	return CallOption{ttl: ttl, hasTTL: true}
@@ -363,6 +378,9 @@ func (o *ScopeOptions) ttls(options []CallOption) (ttls, error) {
 		if option.ttl <= 0 {
 			return l, fmt.Errorf("readthrough: TTL: %v: must be positive, or NoExpiry", option.ttl)
 		}
+		if err := tooShort("TTL", option.ttl); err != nil {
+			return l, err
+		}
 		l.value = option.ttl
 	}
 	l.absent = min(l.absent, l.value)
@@ -384,6 +402,20 @@ func notNegative[N time.Duration | int](field string, n N) error {
 		return fmt.Errorf("readthrough: %s: %v: must not be negative", field, n)
 	}
 	return nil
+}
+
+// leastTTL is the shortest TTL. A shorter one is a number without a unit, such as 60.
+const leastTTL = time.Millisecond
+
+// tooShort returns an error if d is positive and shorter than leastTTL.
+func tooShort(field string, d time.Duration) error {
+	if d <= 0 || d >= leastTTL {
+		return nil
+	}
+	if d < time.Microsecond {
+		return fmt.Errorf("readthrough: %s: %v: must not be shorter than %v: did you mean %d * time.Second?", field, d, leastTTL, d)
+	}
+	return fmt.Errorf("readthrough: %s: %v: must not be shorter than %v", field, d, leastTTL)
 }
 
 func orDefault[N comparable](field *N, value N) {

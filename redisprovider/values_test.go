@@ -307,12 +307,12 @@ func TestWhatCannotBeStoredLeavesNothingOld(t *testing.T) {
 			_, err := readthrough.Put(t.Context(), s, name, func(context.Context) (value, error) { return v, nil })
 			return err
 		}},
-		"stale": {readthrough.ScopeOptions{TTL: time.Nanosecond, StaleWhileRevalidate: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
+		"stale": {readthrough.ScopeOptions{TTL: time.Millisecond, StaleWhileRevalidate: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
 			_, err := read(s, name, v)
 			return err
 		}},
-		"stale, bulk": {readthrough.ScopeOptions{TTL: time.Nanosecond, StaleWhileRevalidate: time.Hour}, readMany},
-		"if error": {readthrough.ScopeOptions{TTL: time.Nanosecond, StaleIfError: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
+		"stale, bulk": {readthrough.ScopeOptions{TTL: time.Millisecond, StaleWhileRevalidate: time.Hour}, readMany},
+		"if error": {readthrough.ScopeOptions{TTL: time.Millisecond, StaleIfError: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
 			_, err := read(s, name, v)
 			return err
 		}},
@@ -335,6 +335,9 @@ func TestWhatCannotBeStoredLeavesNothingOld(t *testing.T) {
 				options := redisprovider.Options{MaxValueBytes: 1000, KeyPrefix: strings.NewReplacer(" ", "-", ",", "").Replace(way+what) + ":"}
 				s, _ := newValues(t, client, options, test.options)
 				require.NoError(t, readMany(s, "k", value{V: "old"}))
+				if test.options.TTL == time.Millisecond {
+					time.Sleep(2 * time.Millisecond) // until it is stale
+				}
 				require.NoError(t, test.replace(s, "k", v))
 				p := newProvider(t, client, options)
 				eventually(t, "nothing is stored", func() bool {

@@ -179,6 +179,11 @@ func frontMutants() []mutant {
 			"TestQueuedLoadIsNotFinished",
 		},
 		{
+			"a TTL without a unit is refused", "G10", "options.go",
+			"if d <= 0 || d >= leastTTL {", "if true {",
+			"TestBadScopes",
+		},
+		{
 			"an error about a key is told apart from one of a load", "G10", "errors.go",
 			"return target == ErrBadKey", "return false",
 			"TestList",
