@@ -35,7 +35,8 @@ func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(dat
 type Encoded struct {
 	// Data is the encoded value. Decoding does not change it.
 	Data []byte
-	// Type is the name of the encoded Go type, as [TypeName] returns it.
+	// Type is the name of the encoded Go type, as [TypeShape] returns it. A store may also keep the name
+	// that [TypeName] returns; then a type is not told apart from one with the same name and other fields.
 	Type string
 	// Codec decodes Data.
 	Codec Codec
@@ -54,14 +55,14 @@ func Encode(codec Codec, v any) (encoded Encoded, err error) {
 	if err != nil {
 		return Encoded{}, fmt.Errorf("%w: %T with codec %s: %w", ErrUnencodable, v, codec.Name(), err)
 	}
-	return Encoded{Data: data, Type: TypeName(reflect.TypeOf(v)), Codec: codec}, nil
+	return Encoded{Data: data, Type: TypeShape(reflect.TypeOf(v)), Codec: codec}, nil
 }
 
 // Decode decodes e into the value that into, a non-nil pointer, points to. The
 // error matches [ErrUndecodable] if the entry holds a value of another type, if
 // the codec rejects the bytes, or if it panics.
 //
-// Types are compared by name: JSON alone would decode one struct type into a zero
+// Types are compared by name and shape: JSON alone would decode one struct type into a zero
 // value of another. A caller that asks for an interface type accepts whatever the
 // codec can decode into it, which the cache never does: JSON returns a map for a
 // struct.
@@ -72,8 +73,8 @@ func (e Encoded) Decode(into any) (err error) {
 		return fmt.Errorf("provider: decode into %T: not a pointer", into)
 	}
 	want := pointer.Elem()
-	if want.Kind() != reflect.Interface && e.Type != TypeName(want) {
-		return fmt.Errorf("%w: the entry holds a %s, not a %s", ErrUndecodable, e.Type, TypeName(want))
+	if want.Kind() != reflect.Interface && !e.Holds(want) {
+		return fmt.Errorf("%w: the entry holds a %s, not a %s", ErrUndecodable, e.Type, TypeShape(want))
 	}
 	if err := e.Codec.Unmarshal(e.Data, into); err != nil {
 		return fmt.Errorf("%w: as %s with codec %s: %w", ErrUndecodable, TypeName(want), e.Codec.Name(), err)

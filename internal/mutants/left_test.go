@@ -425,6 +425,26 @@ func providerMutants() []mutant {
 			"TestLoss",
 		},
 		{
+			"values of another version of a struct are not decoded", "G1", "shape.go",
+			"return e.Type == TypeShape(t)", "return true",
+			"TestDecodeAnotherShape",
+		},
+		{
+			"a shape has the types of fields", "G1", "shape.go",
+			"\t\tw.visit(f.Type)\n", "",
+			"TestTypeShape",
+		},
+		{
+			"a shape has the tags of codecs", "G1", "shape.go",
+			"w.write(\"%s:%q \", codec, tag)", "_, _ = codec, tag",
+			"TestTypeShape",
+		},
+		{
+			"a shape has nothing that no codec sees", "G6", "shape.go",
+			"if !f.IsExported() && !f.Anonymous {", "if false {",
+			"TestSameShape",
+		},
+		{
 			"bytes that are no UTF-8 are looked at", "G1", "loss.go",
 			"!bytes.Contains(data, []byte(`\\ufffd`))", "true",
 			"TestLoss",

@@ -95,5 +95,6 @@ func fuzzTargets() []fuzzTarget {
 		{"./internal/stablekey", "FuzzNumbers"},
 		{"./internal/stablekey", "FuzzStrings"},
 		{"./internal/stablekey", "FuzzTrees"},
+		{"./internal/idkey", "FuzzTexts"},
 	}
 }
