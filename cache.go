@@ -77,18 +77,27 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	name = strings.Clone(name) // it may be a part of a large string
 	created := new(CachedScope)
 	created.init(&c.engine, name, options) // before the lock: NotFound may be the user's code
+	s, err := c.addScope(created)
+	if s == created && options.FarOnly {
+		c.backend.KeepOut(name)
+	}
+	return s, err
+}
+
+// addScope makes created a scope of the cache, or returns the one that there is.
+func (c *Cache) addScope(created *CachedScope) (*CachedScope, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
-	if s, ok := c.scopes[name]; ok {
-		if s.options != options {
-			return nil, fmt.Errorf("readthrough: scope %q exists with other options", name)
+	if s, ok := c.scopes[created.name]; ok {
+		if s.options != created.options {
+			return nil, fmt.Errorf("readthrough: scope %q exists with other options", created.name)
 		}
 		return s, nil
 	}
-	c.scopes[name] = created
+	c.scopes[created.name] = created
 	return created, nil
 }
 
