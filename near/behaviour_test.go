@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/membership"
 	"github.com/readthrough/readthrough/internal/neartest"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/near"
@@ -297,5 +298,45 @@ func TestWeigher(t *testing.T) {
 			assert.Equal(t, near, from == readthrough.FromNear, "%d", version)
 		}
 		assert.LessOrEqual(t, p.near.Stats().Weight, int64(10))
+	})
+}
+
+// TestOwnMessage: the message about an invalidation of this process comes back to it, and drops nothing that
+// was loaded since.
+func TestOwnMessage(t *testing.T) {
+	modes(t, func(t *testing.T, options near.Options) {
+		server := neartest.NewServer()
+		p := fleet(t, server, 1, options)[0]
+		server.OnMessage(p.to(func(m membership.Message) []membership.Message {
+			if m.Beat == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+			return []membership.Message{m}
+		}))
+		p.write("k")
+		p.read("k")
+		time.Sleep(20 * time.Millisecond)
+		p.wantRead("k", 2, readthrough.FromNear)
+	})
+}
+
+// TestReplacedElsewhere: the answer to a lease says that the far store has another entry than the memory.
+func TestReplacedElsewhere(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server := neartest.NewServer()
+		p := fleet(t, server, 1, near.Options{})[0]
+		warm([]*process{p}, "k")
+		old, found := p.near.GetNear(key("k"))
+		require.True(t, found)
+		time.Sleep(1)
+		other := neartest.NewStore(t.Context(), server, lease)
+		require.NoError(t, other.Set(t.Context(), key("k"), provider.Entry{Value: &box{7}, LoadedAt: time.Now()}, time.Minute))
+		_, found = p.near.GetNear(key("k"))
+		require.True(t, found)
+		grants, err := p.near.Refresh(t.Context(), []provider.RefreshRequest{{Key: key("k"), LoadedAt: old.LoadedAt}}, time.Second)
+		require.NoError(t, err)
+		assert.Equal(t, provider.LeaseFound, grants[0].State)
+		p.wantRead("k", 7, readthrough.FromStore)
+		require.NoError(t, other.Close())
 	})
 }

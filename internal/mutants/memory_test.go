@@ -45,8 +45,23 @@ func memoryMutants() []mutant {
 		},
 		{
 			"what has ended is not found", "G1", "store.go",
-			"if n != nil && n.expires != never && n.expiredAt(s.now()) {", "if n != nil && n.expires != never && n.expiredAt(s.now()) && false {",
+			"if end = min(end, n.expires); end != never && s.now() >= end {", "if end != never && s.now() >= end {",
 			"TestTTLIsExact",
+		},
+		{
+			"after its deadline the store answers nothing", "G1", "store.go",
+			"end := s.deadline.Load()", "end := never",
+			"TestServeUntil",
+		},
+		{
+			"after its deadline the store answers nothing, of many keys", "G1", "read.go",
+			"deadline := s.deadline.Load()", "deadline := never",
+			"TestServeUntil",
+		},
+		{
+			"a store that was cleared has no part of an index", "G2", "serve.go",
+			"s.scopes, s.index, s.policy, s.wheel = nil, index{}, policy{}, wheel{}\n\ts.wake", "s.scopes, s.policy, s.wheel = nil, policy{}, wheel{}\n\ts.wake",
+			"TestClear",
 		},
 		{
 			"a name that is stored alone is a copy", "G9", "node.go",
@@ -80,7 +95,7 @@ func memoryMutants() []mutant {
 		},
 		{
 			"of many values, those that have ended are not served", "G1", "read.go",
-			"if n != nil && n.expiredAt(now) {", "if n != nil && n.expiredAt(now) && false {",
+			"if n != nil && (n.expiredAt(now) || now >= deadline) {", "if n != nil && now >= deadline {",
 			"TestConformance/default/getvalue/ends",
 		},
 		{

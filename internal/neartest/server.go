@@ -92,6 +92,13 @@ func (s *Server) Restart(keep bool) {
 	}
 }
 
+// NewEpoch loses the record, and keeps the subscriptions, as a server does whose record was evicted.
+func (s *Server) NewEpoch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.record = nil
+}
+
 // Seq returns the number of the last announcement.
 func (s *Server) Seq() int64 {
 	s.mu.Lock()
