@@ -54,6 +54,11 @@ func memoryMutants() []mutant {
 			"TestServeUntil",
 		},
 		{
+			"after its deadline the store answers no values", "G1", "read.go",
+			"end := s.deadline.Load()", "end := never",
+			"TestServeUntil",
+		},
+		{
 			"after its deadline the store answers nothing, of many keys", "G1", "read.go",
 			"deadline := s.deadline.Load()", "deadline := never",
 			"TestServeUntil",
@@ -80,7 +85,7 @@ func memoryMutants() []mutant {
 		},
 		{
 			"what has ended is not found as a value", "G1", "read.go",
-			"if now = s.now(); n.expiredAt(now) {", "if now = s.now(); false {",
+			"if now = s.now(); now >= end {", "if now = s.now(); false {",
 			"TestTTLIsExact",
 		},
 		{
