@@ -64,8 +64,8 @@ func memoryMutants() []mutant {
 			"TestServeUntil",
 		},
 		{
-			"a store that was cleared has no part of an index", "G2", "serve.go",
-			"s.scopes, s.index, s.policy, s.wheel = nil, index{}, policy{}, wheel{}\n\ts.wake", "s.scopes, s.policy, s.wheel = nil, policy{}, wheel{}\n\ts.wake",
+			"a store that was cleared has a whole index, or none", "G2", "serve.go",
+			"s.index = index{begun: indexed, complete: indexed}", "s.index = index{begun: indexed, complete: true}",
 			"TestClear",
 		},
 		{
