@@ -96,6 +96,9 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if s.options != options { // after the lock: the text of NotFound may be the user's code
 		return nil, fmt.Errorf("readthrough: scope %q exists with other options: %s", name, s.options.differences(options))
 	}
+	if s == created && options.FarOnly {
+		c.backend.KeepOut(name)
+	}
 	return s, nil
 }
 

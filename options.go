@@ -274,6 +274,11 @@ type ScopeOptions struct {
 	// sql.ErrNoRows.
 	NotFound error
 
+	// FarOnly keeps the entries of the scope out of the memory in front of a shared store (package
+	// near): what is large, or read once, or must not lie in every process. Every hit is then a round
+	// trip. It says nothing for other stores. Example: true.
+	FarOnly bool
+
 	_ struct{}
 }
 

@@ -35,8 +35,9 @@ func (s *CachedScope) Stats() Stats {
 		return Stats{}
 	}
 	inFlight, pending := s.flights.sizes()
+	near := s.stats.nearHits.Load()
 	return Stats{
-		Hits: s.stats.hits.Load(), Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(), Bypassed: s.stats.bypassed.Load(),
+		Hits: s.stats.hits.Load() + near, NearHits: near, Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(), Bypassed: s.stats.bypassed.Load(),
 		Stale: s.stats.stale.Load(), Refreshes: s.stats.refreshes.Load(),
 		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
 		RefusedFills: s.stats.refusedFills.Load(), LostLeases: s.stats.lostLeases.Load(), Invalidations: s.stats.invalidations.Load(),

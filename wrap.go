@@ -148,7 +148,7 @@ func quick[T any](ctx context.Context, s *keyspace, key string) (value T, l look
 		l.is = provider.Unsure
 		return value, l
 	}
-	s.hit(ctx, key)
+	s.hit(ctx, key, s.backend.Near)
 	return value, l
 }
 
@@ -179,7 +179,7 @@ func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Pre
 	case s.freshness(&entry) != fresh:
 		return value, boxed(entry), false, nil //nolint:modernize // see boxed
 	case entry.Absent:
-		s.hit(ctx, key)
+		s.hit(ctx, key, entry.Near)
 		return value, nil, true, s.absent
 	}
 	value, err = valueOf[T](entry.Value)
@@ -187,7 +187,7 @@ func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Pre
 		s.report(ctx, opGet, key, err)
 		return value, nil, false, nil
 	}
-	s.hit(ctx, key)
+	s.hit(ctx, key, entry.Near)
 	return value, nil, true, nil
 }
 
@@ -234,7 +234,7 @@ func readOne[T any](ctx context.Context, s *keyspace, key string, load func(cont
 func (o *one[T]) answer(ctx context.Context, entry *provider.Entry) error {
 	r, s, key := &o.read, o.scope, o.room[0].key
 	if entry != nil && r.serve(ctx, &o.room[0], entry) {
-		s.hit(ctx, key)
+		s.hit(ctx, key, r.near > 0)
 		r.refresh(ctx)
 		return o.absence
 	}

@@ -175,6 +175,9 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 		case provider.Present:
 			if value, err := valueOf[T](values[n].Value); err == nil {
 				r.values[r.ids[i]] = value
+				if r.scope.backend.Near {
+					r.near++
+				}
 				continue
 			}
 			fallthrough
@@ -242,7 +245,8 @@ func (r *bulk[ID, T]) notBypassed() (asked []int, bypassed []item) {
 // count counts a read, and tells the observer. missing is how many ids were not in the store.
 func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	s, hits := r.scope, len(r.ids)-missing
-	s.stats.hits.Add(int64(hits))
+	s.stats.hits.Add(int64(hits - r.near))
+	s.stats.nearHits.Add(int64(r.near))
 	s.stats.misses.Add(int64(missing))
 	if hits > 0 {
 		s.tell(ctx, s.observer.Hit, Event{Count: hits})

@@ -29,10 +29,13 @@ func (s *Store) Get(_ context.Context, key provider.Key) (entry provider.Entry, 
 func (s *Store) GetValue(key provider.Key) (value any, is provider.Presence) {
 	// This is live, written out. It saves a call on the hot path, and one reading of the clock
 	// decides whether the entry lives and whether it is fresh.
+	end := s.deadline.Load()
 	n, now := s.find(&key), never-1
-	if n != nil && n.expires != never {
-		if now = s.now(); n.expiredAt(now) {
-			n = nil
+	if n != nil {
+		if end = min(end, n.expires); end != never {
+			if now = s.now(); now >= end {
+				n = nil
+			}
 		}
 	}
 	if n == nil {
@@ -89,6 +92,7 @@ func (s *Store) GetValues(keys []provider.Key, values []provider.Value) {
 // eachOf calls visit for each of keys, in order, with its live node, nil if there is
 // none. now is the time of the look.
 func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node, now int64)) {
+	deadline := s.deadline.Load() // before the entries, see ServeUntil
 	now := s.now()
 	var room [lookahead]search
 	for first := 0; first < len(keys); first += lookahead {
@@ -100,7 +104,7 @@ func (s *Store) eachOf(keys []provider.Key, visit func(i int, n *node, now int64
 		s.table.Load().findSome(searches, some)
 		for i := range searches {
 			n := searches[i].node
-			if n != nil && n.expiredAt(now) {
+			if n != nil && (n.expiredAt(now) || now >= deadline) {
 				n = nil
 			}
 			visit(first+i, n, now)

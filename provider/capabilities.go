@@ -26,6 +26,9 @@ type Result struct {
 	Entry Entry
 	Found bool
 	Err   error
+	// TTL is how long the entry had left when the store was asked, or longer by what the store
+	// rounds. Only [TTLGetter] sets it.
+	TTL time.Duration
 }
 
 // Item is an entry that [Batcher.SetMany] is to store.
@@ -86,8 +89,8 @@ type Encoder interface {
 	Encode(entry Entry) (Entry, error)
 }
 
-// ValueGetter is the capability of an [InProcess] store to return a value without the
-// rest of its entry. It exists for speed: most reads are hits that need only the value,
+// ValueGetter is the capability of an [InProcess] store, or of a [NearCache], to return a value
+// without the rest of its entry. It exists for speed: most reads are hits that need only the value,
 // and an [Entry] is a large struct.
 type ValueGetter interface {
 	// GetValue returns the Value of the live entry under key, and [Present], if the

@@ -40,6 +40,28 @@ type Encoded struct {
 	Type string
 	// Codec decodes Data.
 	Codec Codec
+
+	// original is what was encoded, if whoever encoded it keeps it; see WithOriginal.
+	original any
+	// decoded is told of the value that Decode returns; nil: nobody is. See OnDecode.
+	decoded func(value any)
+}
+
+// WithOriginal returns e with the value that was encoded. A near cache keeps that value, and not the
+// bytes.
+func (e Encoded) WithOriginal(value any) Encoded {
+	e.original = value
+	return e
+}
+
+// Original returns the value that was encoded; nil if it is not known.
+func (e Encoded) Original() any { return e.original }
+
+// OnDecode returns e with a function that each successful Decode calls with the value, in the
+// goroutine of its caller. A near cache keeps that value, so it is shared from then on.
+func (e Encoded) OnDecode(told func(value any)) Encoded {
+	e.decoded = told
+	return e
 }
 
 // Encode encodes v, an [Entry.Value], with codec. If v is an [Encoded] of a codec
@@ -78,6 +100,9 @@ func (e Encoded) Decode(into any) (err error) {
 	}
 	if err := e.Codec.Unmarshal(e.Data, into); err != nil {
 		return fmt.Errorf("%w: as %s with codec %s: %w", ErrUndecodable, TypeName(want), e.Codec.Name(), err)
+	}
+	if e.decoded != nil && want.Kind() != reflect.Interface {
+		e.decoded(reflect.ValueOf(into).Elem().Interface())
 	}
 	return nil
 }

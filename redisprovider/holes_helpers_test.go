@@ -424,9 +424,16 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook implements [redis.Hook].
+// ProcessPipelineHook implements [redis.Hook]. A pipeline is known by its first command, such as the
+// UNLINK of a removal, which its announcement follows.
 func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		op := opOf(wireArgs(commands[0]))
+		w.pass(op, false)
+		err := next(ctx, commands)
+		w.pass(op, true)
+		return err
+	}
 }
 
 // wireArgs returns a command as the server gets it, as far as opOf looks.

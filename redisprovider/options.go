@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/membership"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -22,9 +23,13 @@ const (
 
 	// DefaultWaitTimeout is the default of [Options.WaitTimeout].
 	DefaultWaitTimeout = 100 * time.Millisecond
+	// DefaultNearLease is the default of [Options.NearLease].
+	DefaultNearLease = membership.DefaultLease
 	// DefaultBuckets is the default of [Options.Buckets].
 	DefaultBuckets = 16
 
+	leastNearLease    = 20 * time.Millisecond
+	mostNearLease     = 10 * time.Second
 	maxKeyPrefix      = 128
 	limitBuckets      = 1024
 	limitWaitReplicas = 100
@@ -103,6 +108,20 @@ type Options struct {
 	// errors, negative ones too.
 	WaitTimeout time.Duration
 
+	// NearLease is how long an invalidation waits for another process that has a strict near cache
+	// (package near) and does not answer: a process that has died, or is cut off. Shorter means more
+	// heartbeats. It must be less than InvalidateTimeout of the cache, 1 s by default, or such an
+	// invalidation is pending first. All processes that share the server must use the same. Zero means
+	// 500 ms; less than 20 ms, more than 10 s and negative values are errors. Example:
+	// 300 * time.Millisecond.
+	NearLease time.Duration
+
+	// NearCaches says that other processes have near caches in front of the same entries, such as true.
+	// A process without a near cache finds that out by its first invalidation, and remembers it. Only
+	// if the server has just lost everything, and this process has invalidated nothing before, it cannot:
+	// set it, if near caches are strict. It changes nothing otherwise.
+	NearCaches bool
+
 	_ struct{}
 }
 
@@ -126,6 +145,9 @@ func (o Options) withDefaults() Options {
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = DefaultWaitTimeout
 	}
+	if o.NearLease == 0 {
+		o.NearLease = DefaultNearLease
+	}
 	return o
 }
 
@@ -139,6 +161,7 @@ func (o Options) validate() error {
 		validateRange("Buckets", o.Buckets, limitBuckets),
 		validateRange("WaitReplicas", o.WaitReplicas, limitWaitReplicas),
 		validateWaitTimeout(o.WaitTimeout),
+		validateNearLease(o.NearLease),
 	)
 }
 
@@ -171,6 +194,13 @@ func validateCodec(codec provider.Codec) error {
 func validateWaitTimeout(d time.Duration) error {
 	if d < time.Millisecond {
 		return fmt.Errorf("redisprovider: Options.WaitTimeout: %v: must be at least a millisecond, or 0 for the default", d)
+	}
+	return nil
+}
+
+func validateNearLease(d time.Duration) error {
+	if d < leastNearLease || d > mostNearLease {
+		return fmt.Errorf("redisprovider: Options.NearLease: %v: must be from %v to %v, or 0 for the default", d, leastNearLease, mostNearLease)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package redisprovider_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -47,6 +48,9 @@ func TestNewRefusesOptions(t *testing.T) {
 		"many buckets":           {redisprovider.Options{Buckets: 1025}, "Options.Buckets: 1025"},
 		"negative replicas":      {redisprovider.Options{WaitReplicas: -1}, "Options.WaitReplicas: -1"},
 		"negative wait":          {redisprovider.Options{WaitTimeout: -1}, "Options.WaitTimeout: -1ns"},
+		"negative near lease":    {redisprovider.Options{NearLease: -1}, "Options.NearLease: -1ns"},
+		"short near lease":       {redisprovider.Options{NearLease: 19 * time.Millisecond}, "Options.NearLease: 19ms: must be from 20ms to 10s"},
+		"long near lease":        {redisprovider.Options{NearLease: 11 * time.Second}, "Options.NearLease: 11s"},
 		"wait too short":         {redisprovider.Options{WaitTimeout: 999_999}, "Options.WaitTimeout: 999.999µs"},
 	} {
 		p, err := redisprovider.New(client, c.options)

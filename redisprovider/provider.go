@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/readthrough/readthrough/internal/membership"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -39,8 +40,10 @@ type Provider struct {
 	waitTimeout   time.Duration
 	scripts       scripts
 
+	channel        *membership.Channel
 	lossy          lossy
 	gather         gather
+	gatherTTL      gather
 	rebuilds       rebuilds
 	abandoned      abandoned
 	layout         layout
@@ -60,6 +63,8 @@ var (
 	_ provider.Holder        = (*Provider)(nil)
 	_ provider.Punctual      = (*Provider)(nil)
 	_ provider.Sharded       = (*Provider)(nil)
+	_ provider.TTLGetter     = (*Provider)(nil)
+	_ provider.Announcer     = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
 
@@ -96,6 +101,8 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 	}
 	p.layout.want, p.layout.started = layoutOf(p.buckets), time.Now()
 	p.gather.fetch, p.gather.fetchOne = p.fetch, p.fetchOne
+	p.gatherTTL.fetch, p.gatherTTL.fetchOne = p.fetchTTL, p.fetchOneTTL
+	p.channel = membership.NewChannel(context.Background(), p.members(), options.NearLease, options.NearCaches) //nolint:forbidigo // of the store's life
 	return p, nil
 }
 

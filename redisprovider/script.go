@@ -70,6 +70,21 @@ var (
 	rebuildAddSource string
 	//go:embed lua/rebuild_end.lua
 	rebuildEndSource string
+
+	//go:embed lua/record.lua
+	recordPart string
+	//go:embed lua/announce.lua
+	announceSource string
+	//go:embed lua/beat.lua
+	beatSource string
+	//go:embed lua/acknowledge.lua
+	acknowledgeSource string
+	//go:embed lua/leave.lua
+	leaveSource string
+	//go:embed lua/roll.lua
+	rollSource string
+	//go:embed lua/getttl.lua
+	getTTLSource string
 )
 
 // A script runs on the server as one step. It has no first line "#!lua": a server
@@ -89,6 +104,8 @@ type scripts struct {
 	release, abandon, set, get, prove    *script
 	hold, prefix, list                   *script
 	rebuildBegin, rebuildAdd, rebuildEnd *script
+	announce, beat, acknowledge          *script
+	leave, roll, getTTL, proveTTL        *script
 }
 
 // newScripts returns the scripts of a store with or without the fence. With it, those that
@@ -119,6 +136,13 @@ func newScripts(fence bool, replicas int) scripts {
 		rebuildBegin: newScript(indexPart, rebuildBeginSource),
 		rebuildAdd:   newScript(indexPart, rebuildAddSource),
 		rebuildEnd:   newScript(indexPart, rebuildEndSource),
+		announce:     newScript(recordPart, announceSource),
+		beat:         newScript(recordPart, beatSource),
+		acknowledge:  newScript(acknowledgeSource),
+		leave:        newScript(leaveSource),
+		roll:         newScript(recordPart, rollSource),
+		getTTL:       newScript("local SPARE = 0", sole, getTTLSource),
+		proveTTL:     newScript(proofPart, fencePart, getTTLSource),
 	}
 }
 
@@ -129,6 +153,7 @@ func (s *scripts) all() []*script {
 		s.release, s.abandon, s.set, s.get, s.prove,
 		s.hold, s.prefix, s.list,
 		s.rebuildBegin, s.rebuildAdd, s.rebuildEnd,
+		s.announce, s.beat, s.acknowledge, s.leave, s.roll, s.getTTL, s.proveTTL,
 	}
 }
 

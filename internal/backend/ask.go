@@ -198,7 +198,7 @@ func verdictOn(err error) verdict {
 		return storeIsReplica
 	case isTimeout(err):
 		return storeFailed
-	case errors.Is(err, provider.ErrRefused):
+	case errors.Is(err, provider.ErrRefused), errors.Is(err, provider.ErrUnacknowledged):
 		return storeRefused
 	case errors.Is(err, provider.ErrUndecodable),
 		errors.Is(err, provider.ErrTooLarge),

@@ -50,8 +50,10 @@ var (
 // Fields are set by New and not changed, except the atomic ones. All methods are safe for
 // concurrent use.
 type Backend struct {
-	// Values is nil if the store has entries only.
+	// Values is nil if the store has entries only. Near says that it is the memory in front of a store
+	// outside the process.
 	Values provider.ValueGetter
+	Near   bool
 	// Closer is nil if there is nothing to close.
 	Closer io.Closer
 	// Leaser is nil if fills are fenced in this process only.
@@ -76,6 +78,8 @@ type Backend struct {
 	Pending atomic.Int64
 
 	store provider.CacheProvider
+	// near is nil if the store keeps nothing in the process.
+	near provider.NearCache
 	// batch is nil if entries are asked for one at a time.
 	batch provider.Batcher
 	// encoder is nil if entries are not encoded before they are stored.
@@ -148,6 +152,8 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	}
 	if _, b.Local = store.(provider.InProcess); b.Local {
 		b.Values, _ = store.(provider.ValueGetter) //nolint:errcheck // nil without the capability
+	} else if near, ok := store.(provider.NearCache); ok {
+		b.Values, b.near, b.Near = near, near, true
 	}
 	return b
 }

@@ -26,6 +26,9 @@ func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bo
 	if b.Local {
 		return b.getLocal(ctx, key)
 	}
+	if entry, found := b.getNear(key); found {
+		return entry, true, nil
+	}
 	does := b.demandOf(reads, 1, func(int) provider.Key { return key })
 	if err := b.admit(does); err != nil {
 		return provider.Entry{}, false, err
@@ -58,8 +61,49 @@ func (b *Backend) GetValues(keys []provider.Key, values []provider.Value) (err e
 	return nil
 }
 
+// getNear asks the memory in front of the store, if there is one, whether the store is well or not. It
+// answers only for as long as it knows that nothing was invalidated.
+func (b *Backend) getNear(key provider.Key) (entry provider.Entry, found bool) {
+	if b.near == nil {
+		return entry, false
+	}
+	var err error
+	defer b.recoverStore(&err)
+	return b.near.GetNear(key)
+}
+
+// KeepOut keeps a scope out of the memory in front of the store, if there is one.
+func (b *Backend) KeepOut(scope string) {
+	if b.near != nil {
+		b.near.KeepOut(scope)
+	}
+}
+
 // GetMany asks the store for entries. It returns a result for each key.
 func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) []provider.Result {
+	if b.near == nil {
+		return b.getFar(ctx, keys)
+	}
+	results := make([]provider.Result, len(keys))
+	var far []provider.Key
+	var at []int
+	for i, key := range keys {
+		r := &results[i]
+		if r.Entry, r.Found = b.getNear(key); !r.Found {
+			far, at = append(far, key), append(at, i)
+		}
+	}
+	if len(far) == len(keys) {
+		return b.getFar(ctx, keys)
+	}
+	for i, r := range b.getFar(ctx, far) {
+		results[at[i]] = r
+	}
+	return results
+}
+
+// getFar is GetMany without the memory in front of the store.
+func (b *Backend) getFar(ctx context.Context, keys []provider.Key) []provider.Result {
 	if b.shards == nil {
 		return b.getMany(ctx, keys)
 	}

@@ -45,8 +45,28 @@ func memoryMutants() []mutant {
 		},
 		{
 			"what has ended is not found", "G1", "store.go",
-			"if n != nil && n.expires != never && n.expiredAt(s.now()) {", "if n != nil && n.expires != never && n.expiredAt(s.now()) && false {",
+			"if end = min(end, n.expires); end != never && s.now() >= end {", "if end != never && s.now() >= end {",
 			"TestTTLIsExact",
+		},
+		{
+			"after its deadline the store answers nothing", "G1", "store.go",
+			"end := s.deadline.Load()", "end := never",
+			"TestServeUntil",
+		},
+		{
+			"after its deadline the store answers no values", "G1", "read.go",
+			"end := s.deadline.Load()", "end := never",
+			"TestServeUntil",
+		},
+		{
+			"after its deadline the store answers nothing, of many keys", "G1", "read.go",
+			"deadline := s.deadline.Load()", "deadline := never",
+			"TestServeUntil",
+		},
+		{
+			"a store that was cleared has a whole index, or none", "G2", "serve.go",
+			"s.index = index{begun: indexed, complete: indexed}", "s.index = index{begun: indexed, complete: true}",
+			"TestClear",
 		},
 		{
 			"a name that is stored alone is a copy", "G9", "node.go",
@@ -65,7 +85,7 @@ func memoryMutants() []mutant {
 		},
 		{
 			"what has ended is not found as a value", "G1", "read.go",
-			"if now = s.now(); n.expiredAt(now) {", "if now = s.now(); false {",
+			"if now = s.now(); now >= end {", "if now = s.now(); false {",
 			"TestTTLIsExact",
 		},
 		{
@@ -80,7 +100,7 @@ func memoryMutants() []mutant {
 		},
 		{
 			"of many values, those that have ended are not served", "G1", "read.go",
-			"if n != nil && n.expiredAt(now) {", "if n != nil && n.expiredAt(now) && false {",
+			"if n != nil && (n.expiredAt(now) || now >= deadline) {", "if n != nil && now >= deadline {",
 			"TestConformance/default/getvalue/ends",
 		},
 		{

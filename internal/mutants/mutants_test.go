@@ -50,6 +50,8 @@ var suites = []suite{
 	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},
 	{name: "ids", mutated: "internal/idkey", tests: "internal/idkey", mutants: idMutants},
 	{name: "provider", mutated: "provider", tests: "provider", mutants: providerMutants},
+	{name: "near", mutated: "near", tests: "near", args: []string{"-near.seed=1"}, mutants: nearMutants},
+	{name: "membership", mutated: "internal/membership", tests: "near", args: []string{"-near.seed=1"}, mutants: membershipMutants},
 	{name: "memory", mutated: "memory", tests: "memory", mutants: memoryMutants},
 	{name: "redisprovider", mutated: "redisprovider", tests: "redisprovider", servers: true, mutants: redisMutants},
 	{name: "explorer", mutated: ".", tests: "cachetest", explores: true, args: []string{"-explore.seed=1", "-explore.depth=2", "-explore.runs=5000"}, mutants: exploredMutants},

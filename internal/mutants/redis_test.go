@@ -65,7 +65,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"an invalidation says when it was not confirmed", "G5", "delete.go",
-			"return failedMany(\"delete\", part, err)", "return nil",
+			"return failedMany(\"delete\", p.keysOf(part), err)", "return nil",
 			"TestUnconfirmedDeletes",
 		},
 		{
@@ -134,9 +134,34 @@ func redisMutants() []mutant {
 			"TestHoldEndsWhatIsUnderWay",
 		},
 		{
+			"what is removed is told to near caches, which are waited for", "G1", "delete.go",
+			"return p.await(ctx, once{announced})", "return announced.Err()",
+			"TestNearWithoutOne",
+		},
+		{
+			"what is removed by prefix is told to near caches, which are waited for", "G1", "prefix.go",
+			"return removed, p.await(ctx, told)", "return removed, told.Err()",
+			"TestNear",
+		},
+		{
+			"a promoted replica begins a record of its own", "G1", "lua/record.lua",
+			"if has[1] ~= run or not", "if not",
+			"TestNearFailover",
+		},
+		{
+			"a full server tells near caches", "G5", "lua/record.lua",
+			"redis.call('PEXPIRE', key, LIFE)", "",
+			"TestNearOnAFullServer",
+		},
+		{
+			"what is not the record heals", "G5", "lua/record.lua",
+			"if has.err and not string.find(has.err, 'WRONGTYPE', 1, true) then error(has.err) end", "if has.err then error(has.err) end",
+			"TestNearRecordIsNotOurs",
+		},
+		{
 			"a prefix is held before it is emptied", "G2", "hold.go",
-			"\tif err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, told(err))\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
-			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.runAll(ctx, p.holdCalls(targets, token, px))",
+			"\tif err := p.place(ctx, targets, token, px); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, told(err))\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
+			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.place(ctx, targets, token, px)",
 			"TestPrefixHoldIsPlacedFirst",
 		},
 		{
