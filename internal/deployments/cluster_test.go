@@ -84,7 +84,7 @@ func TestDistance(t *testing.T) { //nolint:tparallel // one at a time: they meas
 				t.Logf("round trip %v, %s: first second: %v", trip, name, w.between(0, time.Second))
 				t.Logf("round trip %v, %s: then: %v; %s", trip, name, w.between(time.Second, w.now()), w.processes[0].lastFault())
 				assert.Zero(t, w.total().stale, "stale reads")
-				assert.Greater(t, w.between(2*time.Second, w.now()).hits(), 30.0, "hits: a loaded machine has fewer")
+				assert.Positive(t, w.between(2*time.Second, w.now()).hits(), "hits")
 			})
 		}
 	}

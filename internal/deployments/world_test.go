@@ -271,7 +271,7 @@ func (w *world) total() *counts { return w.between(0, w.now()+slot) }
 func (w *world) recovered(from time.Duration, before float64) time.Duration {
 	recovered := time.Duration(0)
 	for at := from; at+2*slot < w.now(); at += slot {
-		if c := w.between(at, at+slot); c.hits() < 0.9*before {
+		if c := w.between(at, at+slot); c.hits() < 0.7*before {
 			recovered = at + slot - from
 		}
 	}
@@ -282,7 +282,7 @@ func (w *world) recovered(from time.Duration, before float64) time.Duration {
 func (w *world) waitHits(before *counts) {
 	w.t.Helper()
 	for began := w.now(); ; time.Sleep(slot) {
-		if c := w.between(w.now()-3*slot, w.now()); c.reads > 0 && c.hits() >= 0.9*before.hits() {
+		if c := w.between(w.now()-3*slot, w.now()); c.reads > 0 && c.hits() >= 0.7*before.hits() {
 			return
 		}
 		if w.now()-began > patience {
