@@ -73,6 +73,7 @@ func TestDistance(t *testing.T) { //nolint:tparallel // one at a time: they meas
 				proxy.Delay(redistest.ToServer, trip/2)
 				proxy.Delay(redistest.ToClient, trip/2)
 				w := newWorld(t)
+				w.silent = true
 				for range 2 {
 					client := redis.NewClient(&redis.Options{Addr: proxy.Addr(), ContextTimeoutEnabled: onTime})
 					t.Cleanup(func() { _ = client.Close() })
