@@ -52,6 +52,8 @@ type InProcess interface {
 // leave behind when the call does not return; that doubles the cost of a hit in this
 // process.
 //
+// A store that says so, and once returns much too late, is treated as one that does not.
+//
 // A canceled context need not end a call. A reader that has left may then wait for the
 // store until the deadline, at most Options.ProviderTimeout of the cache (50 ms by
 // default).

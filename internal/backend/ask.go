@@ -37,8 +37,9 @@ func askLeaving[R any](ctx context.Context, b *Backend, does demand, timeout tim
 	bound, conclusive := Bound(ctx, timeout+allowance)
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	if b.punctual {
+	if b.punctual.Load() {
 		result, err = try(bounded, b, call)
+		b.returned(bounded, bound)
 	} else {
 		result, err = leavable(bounded, b, call, left)
 	}
