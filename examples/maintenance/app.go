@@ -14,6 +14,7 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
+	"github.com/readthrough/readthrough/inspect"
 )
 
 // app is the service with all its layers.
@@ -85,7 +86,21 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	if s.link != nil {
 		parts.Link = s.link
 	}
-	a.handler = router.New(parts)
+	return a.mount(readThrough, router.New(parts))
+}
+
+// mount puts the pages for operators beside the service. A service that others can reach has them
+// on a port of its own: the page shows keys, and invalidates.
+func (a *app) mount(readThrough *readthrough.Cache, service http.Handler) error {
+	page, err := inspect.New(readThrough, inspect.Options{ShowKeys: true, Invalidate: true})
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, page.Close)
+	mux := http.NewServeMux()
+	mux.Handle("/", service)
+	mux.Handle("/debug/cache/", page)
+	a.handler = mux
 	return nil
 }
 

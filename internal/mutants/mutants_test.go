@@ -43,7 +43,9 @@ type suite struct {
 }
 
 var suites = []suite{
-	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant { return slices.Concat(cacheMutants(), servingMutants(), leftMutants(), frontMutants(), sightMutants()) }},
+	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant {
+		return slices.Concat(cacheMutants(), servingMutants(), leftMutants(), frontMutants(), sightMutants())
+	}},
 	{name: "backend", mutated: "internal/backend", tests: ".", mutants: backendMutants},
 	{name: "breaker", mutated: "internal/backend", tests: "internal/backend", mutants: breakerMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},

@@ -179,7 +179,7 @@ func (s *session) listAll(i provider.Inspector, options provider.ListOptions) (a
 	s.t.Helper()
 	scopes := []string{options.Scope}
 	if _, err := i.List(s.ctx(), options); options.Scope == "" && errors.Is(err, errors.ErrUnsupported) {
-		scopes = []string{"*", "a", "a\xff", "ab", "b", "scope"}
+		scopes = []string{"*", "a", "ab", "a\xff", "b", "scope"}
 	}
 	for _, options.Scope = range scopes {
 		page := s.list(i, options)
@@ -366,9 +366,9 @@ func checkListCursors(s *session, i provider.Inspector) {
 
 func checkListInfo(s *session, i provider.Inspector) {
 	began := time.Now()
-	s.set(k("value"), "value", time.Hour)
-	s.setEntry(k("absent"), provider.Entry{Absent: true}, time.Minute)
-	s.set(k("for ever"), "value", provider.NoExpiry)
+	s.setEntry(k("value"), provider.Entry{Value: "value", LoadedAt: began}, time.Hour)
+	s.setEntry(k("absent"), provider.Entry{Absent: true, LoadedAt: began}, time.Minute)
+	s.setEntry(k("for ever"), provider.Entry{Value: "value", LoadedAt: began}, provider.NoExpiry)
 	s.pause()
 	ttls := map[string]time.Duration{"value": time.Hour, "absent": time.Minute}
 	for _, info := range s.list(i, provider.ListOptions{Scope: "scope"}).Entries {
