@@ -13,7 +13,7 @@
 //
 // All metrics have the attribute readthrough.scope, except those of the store.
 //
-//	readthrough.reads                     counter, {key}, by readthrough.result: hit, miss or joined
+//	readthrough.reads                     counter, {key}, by readthrough.result: near, hit, miss or joined
 //	readthrough.reads.stale               counter, {key}
 //	readthrough.load.active               up-down counter, {key}
 //	readthrough.load.duration             histogram, s, by readthrough.refresh and error.type
@@ -31,7 +31,7 @@
 //	readthrough.store.evictions           counter, {entry}
 //	readthrough.store.expirations         counter, {entry}
 //
-// A joined read has missed, and waits for a load that another one has begun. A key whose stale value
+// A near read was answered by the near cache, in this process. A joined read has missed, and waits for a load that another one has begun. A key whose stale value
 // was served counts in readthrough.reads, too. A store that is no [provider.Inspector], or does not
 // answer, has no numbers of its own.
 //

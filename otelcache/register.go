@@ -97,9 +97,10 @@ func (i *instruments) observeScope(o metric.Observer, now time.Time, s *readthro
 		return metric.WithAttributes(i.t.with(append(more, name)...)...)
 	}
 	result := func(is string) metric.ObserveOption { return of(attribute.String("readthrough.result", is)) }
-	o.ObserveInt64(i.reads, stats.Hits, result("hit"))
+	o.ObserveInt64(i.reads, stats.NearHits, result("near"))
 	o.ObserveInt64(i.reads, stats.Joined, result("joined"))
 	// The counters are read one after the other, so a reader may be between two of them.
+	o.ObserveInt64(i.reads, max(stats.Hits-stats.NearHits, 0), result("hit"))
 	o.ObserveInt64(i.reads, max(stats.Misses-stats.Joined, 0), result("miss"))
 	o.ObserveInt64(i.stale, stats.Stale, of())
 	o.ObserveInt64(i.active, int64(stats.InFlight), of())
