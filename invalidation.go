@@ -357,8 +357,10 @@ func (g *flights) conclude(confirmed, failed Targets, begun attempt) {
 	switch {
 	case before == 0 && after > 0:
 		g.scopesPending.Add(1)
+		g.since = time.Now()
 	case before > 0 && after == 0:
 		g.scopesPending.Add(-1)
+		g.since = time.Time{}
 	}
 	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
 	g.forgetEndingOfLocked(confirmed)
@@ -478,7 +480,7 @@ func (s *keyspace) close(ctx context.Context) error {
 		return nil
 	}
 	s.retryOnce(ctx)
-	_, pending := s.flights.sizes()
+	_, pending, _ := s.flights.sizes()
 	if pending == 0 {
 		return nil
 	}

@@ -75,6 +75,7 @@ type flights struct {
 	joins   uint64 // the number of runs of join so far; see call.mark
 	// pending has the invalidations that the store has not confirmed.
 	pending pendingSet
+	since   time.Time // since when something is pending, without a break; zero: nothing is
 	// lagging has the invalidations that the source may lag behind; empty if the store has holds.
 	lagging laggingSet
 	closed  bool // no call is made any more; never unset
@@ -247,9 +248,7 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 	c, created := newCall(n)
 	c.purpose = purpose
 	c.recheck = purpose != toRead && purpose != toPut || g.stored.Load() != stored
-	if g.options.SoftLoadTimeout > 0 {
-		c.created = time.Now()
-	}
+	c.created = time.Now()
 	if g.slots.Limit > 0 {
 		c.node.Init(&g.slots)
 	}
@@ -411,13 +410,6 @@ func (g *flights) close() (pending int) {
 		c.cancel(ErrClosed)
 	}
 	return pending
-}
-
-// sizes returns the number of flights in live, and the number of pending keys and prefixes.
-func (g *flights) sizes() (inFlight, pending int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.size, g.pending.size()
 }
 
 // filter returns the flights for which keep reports true. If these are all, it returns the very

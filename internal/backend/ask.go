@@ -125,6 +125,9 @@ func (b *Backend) judge(ctx, bounded context.Context, r request, err error) erro
 	if v == storeRefused && r.does.kind == reads {
 		v = storeFailed // a store that cannot be read is of no use
 	}
+	if v == storeFailed || v == storeIsReplica {
+		b.failure.Store(&failure{err, time.Now()})
+	}
 	b.record(r.does, v)
 	return err
 }

@@ -97,6 +97,8 @@ type Backend struct {
 	breaker, refusals breaker
 	// shards is nil if the store fails as a whole. Otherwise its breakers count, and not those above.
 	shards *shards
+	// failure is the last request that the store failed; nil: none has.
+	failure atomic.Pointer[failure]
 	// orphans is the number of requests that the store has not answered although their deadline is
 	// over.
 	orphans atomic.Int64

@@ -871,7 +871,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"Close tries what is pending", "G5", "invalidation.go",
-			"s.retryOnce(ctx)\n\t_, pending := s.flights.sizes()", "_, pending := s.flights.sizes()",
+			"s.retryOnce(ctx)\n\t_, pending, _ := s.flights.sizes()", "_, pending, _ := s.flights.sizes()",
 			"TestCloseWithPending",
 		},
 		{
