@@ -465,18 +465,18 @@ func (g *flights) learnLocked(c *call) {
 	}
 	for _, f := range c.flights {
 		switch {
-		case f.outcome.failed():
+		case f.outcome.failed() && !f.outcome.private: // otherwise it is for its reader only
 			g.failedLocked(f, f.outcome.err)
-		case f.outcome.known && len(g.failures.keys) > 0:
+		case f.outcome.known && !f.outcome.failed() && len(g.failures.keys) > 0:
 			g.failures.drop(f.key)
 		}
 	}
 }
 
 // failedLocked records that the load of f has failed. A load that was invalidated teaches nothing:
-// its error may be about a source that has changed since. Nor does one that is for its reader only.
+// its error may be about a source that has changed since. The outcome of f may not be final yet.
 func (g *flights) failedLocked(f *flight, err error) {
-	if f.fence.ended || f.outcome.private || g.options.ErrorTTL == 0 && !g.options.ages() {
+	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
 		return
 	}
 	g.failures.add(f.key, err, time.Now(), g.options)
