@@ -214,8 +214,10 @@ func (h *nodeGate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 func TestWaitWhileASlotMoves(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.Options{Replicas: 1})
-	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{Buckets: 4, WaitReplicas: 1, WaitTimeout: patience})
-	keys := inBucket(p, "s", 6)
+	client := newClusterClient(t, c)
+	p := newProvider(t, client, redisprovider.Options{Buckets: 4, WaitReplicas: 1, WaitTimeout: patience})
+	hasty := newProvider(t, client, redisprovider.Options{Buckets: 4, WaitReplicas: 1, WaitTimeout: time.Millisecond})
+	keys := inBucket(p, "s", 7)
 	others := numbered("s", 8)
 	mustSetMany(t, p, append(others, keys...), "v")
 	moving := newSlotMove(c, p.KeyOf(keys[0]))
@@ -240,6 +242,10 @@ func TestWaitWhileASlotMoves(t *testing.T) {
 		wantMiss(t, p, k)
 	}
 	wantValue(t, p, keys[5], "v")
+	replica := c.Replicas[c.NodeOf(p.KeyOf(keys[0]))][0]
+	replica.Pause() // what the old node removes is for its replica to confirm
+	assert.ErrorContains(t, hasty.Delete(t.Context(), keys[6]), "0 replicas have it", "while the replica of the old node hangs")
+	replica.Resume()
 	moving.moveAll()
 	moving.end()
 	assert.NoError(t, p.Delete(t.Context(), keys...), "after the move") // MOVED
