@@ -128,10 +128,9 @@ func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
 // error matches [ErrInvalidationPending], and other processes may read the old entry until its TTL
 // ends. Then the store is closed, if it is an [io.Closer].
 //
-// When Close has returned, no goroutine of the cache is left, except those inside a load function
-// or a store that has not returned. Further calls do nothing and return nil. A function of
-// [Observer] or [Options.OnError] must not call Close: Close may wait for the goroutine that it is
-// called from.
+// When Close has returned, no goroutine of the cache is left, except those inside a load function,
+// a function of [Observer], [Options.OnError] or a store that has not returned. Further calls do
+// nothing and return nil.
 func (c *Cache) Close() error {
 	if !c.isMade() {
 		return errNoCache("Close")

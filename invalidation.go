@@ -37,23 +37,40 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 	if s.backend.Open() {
 		remove = removeNothing // the retries find out when the store is back
 	}
-	removed, pending, err := s.attempt(ctx, targets, begun, remove)
-	if pending.size() > 0 {
-		s.retryPending(ctx)
+	r := s.attempt(ctx, targets, begun, remove)
+	if pending := r.failed.size(); pending > 0 {
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
-			ErrInvalidationPending, pending.size(), targets.size(), s.name, err)
+			ErrInvalidationPending, pending, targets.size(), s.name, r.err)
 	}
-	s.tell(ctx, s.observer.Invalidate, Event{Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err})
-	return removed, err
+	s.tellAll(ctx, nil, append(r.notices, notice{observe: s.observer.Invalidate, event: Event{
+		Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err,
+	}}))
+	return r.removed, err
 }
 
 // errStuckFill is the cause of a pending invalidation whose removal the store has confirmed, while
 // the store has not returned from an older fill of the key.
 var errStuckFill = errors.New("readthrough: the store has not returned from a fill of the key")
 
-// remover asks the store to remove targets. It returns those that the store has not confirmed, with
-// the reason. It is a parameter of attempt so that an open breaker is not a second path through it.
-type remover func(ctx context.Context, targets Targets) (removed int, failed Targets, err error)
+// remover asks the store to remove targets. It is a parameter of attempt so that an open breaker is not a
+// second path through it.
+type remover func(ctx context.Context, targets Targets) removal
+
+// removal is what became of a removal.
+type removal struct {
+	removed int      // live entries under the prefixes
+	failed  Targets  // what the store has not confirmed
+	err     error    // why
+	notices []notice // what the user is told when the attempt is concluded
+}
+
+// report counts why the store has not confirmed the removal of a key or prefix, "": of several, and keeps
+// a notice of it.
+func (r *removal) report(s *keyspace, op, key string, err error) {
+	if e := s.count(op, key, err); e != nil {
+		r.notices = append(r.notices, notice{err: e})
+	}
+}
 
 // attempt is what one try to remove something from the store began with.
 type attempt struct {
@@ -64,10 +81,11 @@ type attempt struct {
 
 // attempt is one try to remove targets from the store: the first one, or a retry. It waits for the
 // calls in filling, removes, and concludes. The deadline of a fill (ProviderTimeout) bounds the
-// wait, because a call lands when its fill has returned or timed out.
+// wait, because a call lands when its fill has returned or timed out; if code of the user that the fill
+// calls takes long, InvalidateTimeout does.
 //
-// A call may land while its fill is still inside the store. The store may execute that fill after
-// the removal:
+// A call may land, or be given up, while its fill is still inside the store. The store may execute that
+// fill after the removal:
 //
 //  1. The fill times out, and its call lands. The store has the request and sleeps.
 //  2. The removal is executed and confirmed.
@@ -76,58 +94,64 @@ type attempt struct {
 // So the keys of such fills stay pending although their removal is confirmed, until the store has
 // returned. They are collected before the removal. If they were collected after it, the store could
 // do step 3 and return in between, and the key would count as clean.
-func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, remove remover) (removed int, pending Targets, err error) {
-	for c := range begun.filling {
-		s.flights.awaitLanding(c)
-	}
+//
+// If the store ends the goroutine instead of answering, nothing is confirmed, and targets are pending.
+func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, remove remover) (r removal) {
+	confirmed := Targets{}
+	r.failed = targets
+	defer func() {
+		if s.flights.conclude(confirmed, r.failed, begun); r.failed.size() > 0 {
+			s.retryPending(ctx)
+		}
+	}()
+	s.flights.awaitLanding(begun.filling, s.backend.DeleteTimeout)
 	stuck := s.flights.stuckFills(targets, begun.filling) // before the removal, which they may follow
-	removed, failed, err := remove(ctx, targets)
-	confirmed := targets.without(failed)
+	r = remove(ctx, targets)
+	confirmed = targets.without(r.failed)
 	if len(stuck) > 0 {
 		covered := confirmed.covering()
-		failed.Keys = append(failed.Keys, slices.DeleteFunc(stuck, func(key string) bool { return !covered(key) })...)
+		r.failed.Keys = append(r.failed.Keys, slices.DeleteFunc(stuck, func(key string) bool { return !covered(key) })...)
 	}
-	if err == nil && failed.size() > 0 {
-		err = errStuckFill
+	if r.err == nil && r.failed.size() > 0 {
+		r.err = errStuckFill
 	}
-	s.flights.conclude(confirmed, failed, begun)
-	return removed, failed, err
+	return r
 }
 
 // removeNothing is the remover while the breaker is open: all targets become pending.
-func removeNothing(_ context.Context, targets Targets) (removed int, failed Targets, err error) {
-	return 0, targets, backend.ErrOpen
+func removeNothing(_ context.Context, targets Targets) removal {
+	return removal{failed: targets, err: backend.ErrOpen}
 }
 
 // remove is the remover that asks the store: for the keys in parts, and once for each prefix. The
 // keys of a part fail or succeed together, since the store does not say which it has removed; those
 // after a part that has failed are not tried. It goes on to the prefixes after an error, because they
 // may succeed, unless the breaker is open now.
-func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
-	var keysErr error
+func (s *keyspace) remove(ctx context.Context, targets Targets) (r removal) {
+	var errs []error
 	if len(targets.Keys) > 0 {
-		var confirmed int
-		if confirmed, keysErr = s.removeKeys(ctx, targets.Keys); keysErr != nil {
-			failed.Keys = slices.Clip(targets.Keys[confirmed:]) // the slice is the caller's
-			s.report(ctx, opDelete, Targets{Keys: targets.Keys}.single(), keysErr)
+		if confirmed, err := s.removeKeys(ctx, targets.Keys); err != nil {
+			r.failed.Keys = slices.Clip(targets.Keys[confirmed:]) // the slice is the caller's
+			r.report(s, opDelete, Targets{Keys: targets.Keys}.single(), err)
+			errs = append(errs, err)
 		}
 	}
-	errs := []error{keysErr}
 	for i, prefix := range targets.Prefixes {
 		n, err := s.removePrefix(ctx, prefix)
-		removed += n
+		r.removed += n
 		if err == nil {
 			continue
 		}
-		failed.Prefixes = append(failed.Prefixes, prefix)
-		s.report(ctx, opDeletePrefix, prefix, err)
+		r.failed.Prefixes = append(r.failed.Prefixes, prefix)
+		r.report(s, opDeletePrefix, prefix, err)
 		errs = append(errs, err)
 		if s.backend.Open() { // the others would only wait for the same timeout
-			failed.Prefixes = append(failed.Prefixes, targets.Prefixes[i+1:]...)
+			r.failed.Prefixes = append(r.failed.Prefixes, targets.Prefixes[i+1:]...)
 			break
 		}
 	}
-	return removed, failed, joinErrors(errs...)
+	r.err = joinErrors(errs...)
+	return r
 }
 
 // removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
@@ -196,8 +220,8 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
 	if _, err := b.Hold(ctx, s.holdTargets(targets), token, ttl); err != nil {
-		s.report(ctx, opHold, targets.single(), err)
 		s.unhold(ctx, targets, token) // it may have been placed all the same
+		s.report(ctx, opHold, targets.single(), err)
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	return token, nil
@@ -357,7 +381,14 @@ const (
 // One for each scope is enough, since an attempt takes all that is pending. It ends when nothing is
 // pending, so an idle cache has no goroutines (G9).
 func (s *keyspace) retryPending(ctx context.Context) {
-	if s.retrying.CompareAndSwap(false, true) && !s.spawn(func() { s.retryLoop(ctx) }) {
+	if s.retrying.CompareAndSwap(false, true) {
+		s.retryLater(ctx, firstRetry)
+	}
+}
+
+// retryLater starts the retry loop. Its caller has set retrying.
+func (s *keyspace) retryLater(ctx context.Context, pause time.Duration) {
+	if !s.spawn(func() { s.retryLoop(ctx, pause) }) {
 		s.retrying.Store(false) // closed
 	}
 }
@@ -375,22 +406,31 @@ func (s *keyspace) retryPending(ctx context.Context) {
 // With the second look there are two orders. Either the invalidation is pending before retrying is
 // unset, and the loop sees it. Or it comes later, finds retrying unset, and starts a loop. If both
 // see it, CompareAndSwap lets one of them go on.
-func (s *keyspace) retryLoop(ctx context.Context) {
-	pause := firstRetry
+//
+// A store that ends the goroutine ends only this loop: another one goes on.
+func (s *keyspace) retryLoop(ctx context.Context, pause time.Duration) {
+	ended := false
+	defer func() {
+		if !ended {
+			s.retryLater(ctx, pause)
+		}
+	}()
 	for {
 		timer := time.NewTimer(pause/2 + rand.N(pause))
 		select {
 		case <-timer.C:
 		case <-s.closing:
 			timer.Stop()
+			ended = true
 			return
 		}
 		pause = min(2*pause, lastRetry)
-		if s.retryOnce(ctx); s.flights.bypassing.Load() > 0 {
+		if s.retryOnce(ctx, s.closing); s.flights.bypassing.Load() > 0 {
 			continue
 		}
 		s.retrying.Store(false)
 		if s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true) {
+			ended = true
 			return
 		}
 		pause = firstRetry
@@ -403,14 +443,18 @@ func (s *keyspace) retryLoop(ctx context.Context) {
 // While anything is pending, reads do not probe the store (backend.Pending). So the retries have
 // to: if a removal has failed, the probe tells whether the store is down or only this removal
 // fails. The old entries are removed before reads through the store resume (G5).
-func (s *keyspace) retryOnce(ctx context.Context) {
+//
+// It does not wait for functions of the user when over is closed: such a function may be waiting for
+// Close, which waits for the retries.
+func (s *keyspace) retryOnce(ctx context.Context, over <-chan struct{}) {
 	targets, begun := s.flights.retry()
 	for _, part := range targets.chunks(retryChunk) {
-		_, pending, err := s.attempt(ctx, part, begun, s.remove)
-		if confirmed := part.size() - pending.size(); confirmed > 0 {
-			s.tell(ctx, s.observer.Recovered, Event{Key: part.single(), Count: confirmed})
+		r := s.attempt(ctx, part, begun, s.remove)
+		if confirmed := part.size() - r.failed.size(); confirmed > 0 {
+			r.notices = append(r.notices, notice{observe: s.observer.Recovered, event: Event{Key: part.single(), Count: confirmed}})
 		}
-		if err != nil && s.backend.Open() {
+		s.tellAll(ctx, over, r.notices)
+		if r.err != nil && s.backend.Open() {
 			// Reads do not probe while something is pending. If only this removal keeps failing, the others
 			// do not wait for it.
 			s.backend.Probe(ctx, s.key("-"))
@@ -430,7 +474,7 @@ func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error
 	if len(targets.Keys) == 0 {
 		op = opDeletePrefix
 	}
-	s.tellError(ctx, &OpError{op, s.name, targets.single(), err})
+	s.tellError(ctx, nil, &OpError{op, s.name, targets.single(), err})
 }
 
 // close ends the scope's flights, and tries what is pending once more. The retry loop has ended
@@ -439,7 +483,7 @@ func (s *keyspace) close(ctx context.Context) error {
 	if s.flights.close() == 0 {
 		return nil
 	}
-	s.retryOnce(ctx)
+	s.retryOnce(ctx, nil)
 	_, pending := s.flights.sizes()
 	if pending == 0 {
 		return nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/readthrough/readthrough/internal/backend"
 )
 
 // defaultHoldFor bounds a write whose targets are held.
@@ -140,6 +142,7 @@ func (r *mutating[R]) ensure() {
 // be stale then.
 func (r *mutating[R]) write(ctx context.Context) (result R, err error) {
 	result, err = r.m.write(ctx)
+	err = backend.Sane(err)
 	switch {
 	case err == nil:
 		return result, nil
@@ -157,8 +160,8 @@ func (r *mutating[R]) write(ctx context.Context) (result R, err error) {
 // was stored under the hold.
 func (r *mutating[R]) settle(targets Targets) error {
 	r.settled = true
+	defer r.scope.unhold(r.after, r.m.Hold, r.token)
 	_, err := r.scope.InvalidateTargets(r.after, targets)
-	r.scope.unhold(r.after, r.m.Hold, r.token)
 	return err
 }
 

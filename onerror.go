@@ -22,7 +22,7 @@ type OpError struct {
 	//	deletePrefix  a prefix was invalidated
 	//	hold          keys were held, or a hold was given up
 	//	load          a load function did something that it should not do
-	//	observe       a function of the Observer panicked
+	//	observe       a function of the Observer panicked, or called runtime.Goexit
 	Op string
 	// Scope is the name of the scope.
 	Scope string

@@ -88,9 +88,9 @@ const (
 // as memory), and the two lease options none on a store without leases. docs/options.md has all
 // options in one table.
 type Options struct {
-	// OnError is told of every error that did not fail a read. It is called in the goroutine that
-	// met the error, so it must be safe for concurrent use and should not block. It may use the
-	// cache, but must not close it. nil logs with [log/slog] at warn level: at most one line a
+	// OnError is told of every error that did not fail a read. The work that met the error waits for
+	// it, so it should not block, and it must be safe for concurrent use. It may use the cache, and
+	// close it. Its panics and Goexits go no further. nil logs with [log/slog] at warn level: at most one line a
 	// second for each operation, with the number of errors that were not logged before it. Example:
 	//
 	//	OnError: func(err *readthrough.OpError) { failures.WithLabelValues(err.Op).Inc() },

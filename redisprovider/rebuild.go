@@ -85,12 +85,19 @@ func (p *Provider) startRebuild(ctx context.Context, scope string) (*rebuild, er
 		p.rebuilds.running = make(map[string]*rebuild)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rebuildTimeout)
-	r := &rebuild{done: make(chan struct{}), cancel: cancel, err: errors.New("the rebuild did not return")}
+	r := &rebuild{done: make(chan struct{}), cancel: cancel}
 	p.rebuilds.running[scope] = r
 	go func() {
 		defer p.endRebuild(scope, r)
 		defer cancel()
+		returned := false
+		defer func() {
+			if failure := clientFailure(recover()); !returned {
+				r.err = failure
+			}
+		}()
 		r.err = p.runRebuild(ctx, scope)
+		returned = true
 	}()
 	return r, nil
 }

@@ -52,7 +52,17 @@ func (p *Provider) sendConfirmed(ctx context.Context, calls []call, commands []o
 	}
 	var all sync.WaitGroup
 	for master, part := range parts {
-		all.Go(func() { p.sendAndWait(ctx, master, part.key, part.commands) })
+		all.Go(func() {
+			returned := false
+			defer func() {
+				failure := clientFailure(recover())
+				for i := 0; i < len(part.commands) && !returned; i++ {
+					part.commands[i].SetErr(failure) // nobody knows what it has done
+				}
+			}()
+			p.sendAndWait(ctx, master, part.key, part.commands)
+			returned = true
+		})
 	}
 	all.Wait()
 	for _, command := range commands {

@@ -33,7 +33,12 @@ func askLeaving[R any](ctx context.Context, b *Backend, does kind, timeout time.
 	}
 	bound, conclusive := Bound(ctx, timeout)
 	bounded, cancel := context.WithTimeout(ctx, bound)
-	defer cancel()
+	judged := false
+	defer func() {
+		if cancel(); !judged { // the store, or its error, has ended the goroutine
+			b.record(does, storeUnknown)
+		}
+	}()
 	if b.punctual {
 		result, err = try(bounded, b, call)
 	} else {
@@ -44,7 +49,9 @@ func askLeaving[R any](ctx context.Context, b *Backend, does kind, timeout time.
 			err = fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
 		}
 	}
-	return result, b.judge(ctx, bounded, does, conclusive, err)
+	err = b.judge(ctx, bounded, does, conclusive, err)
+	judged = true
+	return result, err
 }
 
 // leavable makes a request in a goroutine of its own. If the request does not return in time, it
@@ -104,11 +111,17 @@ func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool
 	if v == storeRefused && does == reads {
 		v = storeFailed // a store that cannot be read is of no use
 	}
+	b.record(does, v)
+	return err
+}
+
+// record tells the breakers of the outcome of a request. Each request that was admitted has to come here:
+// it may be the probe.
+func (b *Backend) record(does kind, v verdict) {
 	b.breaker.record(does, v)
 	if does == writes {
 		b.refusals.record(does, refusal(v))
 	}
-	return err
 }
 
 // Sane returns err, or an error in its place if err panics when it is asked what it is, as a nil

@@ -149,8 +149,64 @@ func leftMutants() []mutant {
 		},
 		{
 			"a put that changed nothing invalidates nothing", "G6", "put.go",
-			"\t\tif unchanged {", "\t\tif unchanged && false {",
+			"\tcase unchanged:", "\tcase unchanged && false:",
 			"TestPutInvalidatesAfterAWriteThatFails",
+		},
+		// Functions of the user, and stores, that do not return.
+		{
+			"OnError ends nothing but itself", "G5 G8", "keyspace.go",
+			"_ = apart(over, func() { e.onError(err) })", "e.onError(err)",
+			"TestCallbacks/plain/OnError/panic",
+		},
+		{
+			"the observer ends nothing but itself", "G5 G8", "keyspace.go",
+			"s.observerFailed(over, n.event.Key, apart(over, func() { n.observe(ctx, n.event) }))", "n.observe(ctx, n.event)",
+			"TestFailureOfTheObserverIsReported",
+		},
+		{
+			"Observer.Error ends nothing but itself", "G5 G8", "keyspace.go",
+			"s.observerFailed(over, err.Key, apart(over, func() { s.observer.Error(ctx, err) }))", "s.observer.Error(ctx, err)",
+			"TestCallbacks/plain/Error/panic",
+		},
+		{
+			"the retries do not wait for who waits for Close", "G8 G9", "invalidation.go",
+			"if s.retryOnce(ctx, s.closing); s", "if s.retryOnce(ctx, nil); s",
+			"TestCallbacks/plain/Recovered/Close",
+		},
+		{
+			"another loop of retries follows one that was ended", "G5", "invalidation.go",
+			"\t\tif !ended {\n\t\t\ts.retryLater", "\t\tif !ended && false {\n\t\t\ts.retryLater",
+			"TestGoexitOfAStoreThatIsCalledDirectly",
+		},
+		{
+			"what a store has not removed before it ended its caller is pending", "G5", "invalidation.go",
+			"\tconfirmed := Targets{}\n\tr.failed = targets\n", "\tconfirmed := Targets{}\n",
+			"TestGoexitOfAStoreThatIsCalledDirectly",
+		},
+		{
+			"an invalidation does not wait for ever for a fill that waits for it", "G8", "leave.go",
+			"\t\tcase <-timer.C:\n\t\t\treturn\n", "\t\tcase <-make(chan struct{}):\n\t\t\treturn\n",
+			"TestCallbacks/memory/weigher/Invalidate",
+		},
+		{
+			"a reader that ends leaves its loads", "G7", "read.go",
+			"\t\tif !waited {", "\t\tif !waited && false {",
+			"TestReaderThatEndsLeavesTheLoad",
+		},
+		{
+			"leases that nobody has used up are given back", "G6 G8", "call.go",
+			"return f.lease != nil && !f.spent })", "return false })",
+			"TestCallbacks/shared/marshal/Goexit",
+		},
+		{
+			"readers wake, though the end of the load was ended", "G8", "call.go",
+			"\tdefer c.land()\n\tdefer c.settle()\n\tdefer c.end()\n", "\tdefer func() {\n\t\tc.end()\n\t\tc.settle()\n\t\tc.land()\n\t}()\n",
+			"TestGoexitAtTheEndOfALoad",
+		},
+		{
+			"a put that was ended is whole", "G8", "put.go",
+			"\t\tif !whole {", "\t\tif !whole && false {",
+			"TestCallbacks/shared/put/Goexit",
 		},
 		// Loads that fail in part.
 		{

@@ -359,8 +359,18 @@ func redisMutants() []mutant {
 		},
 		{
 			"a round trip that fails fails for all its readers", "G4", "gather.go",
-			"b.results = failedResults(b.names, fmt.Errorf(\"the client panicked: %v\", r))", "return",
+			"b.results = failedResults(b.names, err)", "return",
 			"TestGatherPanic",
+		},
+		{
+			"leases are given back, though a client ends the goroutine", "G8 G9", "abandon.go",
+			"\t\tif !ended {", "\t\tif !ended && false {",
+			"TestGivingBackGoesOnAfterAGoexit",
+		},
+		{
+			"a client that panics in a rebuild fails the rebuild alone", "G4", "rebuild.go",
+			"failure := clientFailure(recover()); !returned {", "failure := clientFailure(nil); !returned {",
+			"TestRebuildWhoseClientDoesNotReturn",
 		},
 		{
 			"a reader that leaves takes no round trip along", "G7", "gather.go",
