@@ -58,6 +58,10 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 //
 // A name has 1 to 128 ASCII letters, digits, dots, hyphens and underscores. Example: "maintenance".
 //
+// A scope stays until the cache is closed, and takes less than 2 KiB. Use one for each kind of data, not
+// one for each tenant or user: their number belongs into the keys ("tenant:7:maintenance:42"), which
+// leave nothing behind, and a prefix invalidates all of one tenant.
+//
 // It returns an error for a bad name, for options with bad values or without an effect (the error
 // names each field), for other options than the scope was made with, for options about stale values
 // if the store has leases and is no [provider.Refresher], and [ErrClosed].
@@ -74,9 +78,17 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if b := c.backend; options.ages() && b.Leaser != nil && b.Refresher == nil {
 		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
 	}
+	if s, err := c.made(name, options, nil); s != nil || err != nil {
+		return s, err
+	}
 	name = strings.Clone(name) // it may be a part of a large string
 	created := new(CachedScope)
-	created.init(&c.engine, name, options) // before the lock: NotFound may be the user's code
+	created.init(&c.engine, name, options) // without the lock: NotFound may be the user's code
+	return c.made(name, options, created)
+}
+
+// made returns the scope of that name, or makes created the scope of that name if there is none.
+func (c *Cache) made(name string, options ScopeOptions, created *CachedScope) (*CachedScope, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
@@ -88,7 +100,9 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 		}
 		return s, nil
 	}
-	c.scopes[name] = created
+	if created != nil {
+		c.scopes[name] = created
+	}
 	return created, nil
 }
 

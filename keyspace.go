@@ -31,6 +31,11 @@ type engine struct {
 	graph limit.Graph
 	// losses are the types whose values a store has refused, each told once.
 	losses lossLog
+	// reads has the pools of the memory of reads of one key, *sync.Pool of *one, by their types, and
+	// scratches that of bulk reads, *scratch. A pool is as large as the machine has processors, so scopes
+	// have none of their own.
+	reads     sync.Map
+	scratches sync.Pool
 
 	// closed is set under mu by Close, and never unset. Every call of the API reads it without mu.
 	closed atomic.Bool
@@ -88,8 +93,6 @@ type keyspace struct {
 	// stats are the counters. Each is atomic.
 	stats   scopeStats
 	flights flights
-	// reads has the memory of reads of one key, *one, and scratches that of bulk reads, *scratch.
-	reads, scratches sync.Pool
 	// retrying says that a goroutine retries what is pending. See retryLoop.
 	retrying atomic.Bool
 	// toldOfLost says that the user was told of a load that took longer than its lease.

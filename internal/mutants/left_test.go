@@ -268,6 +268,22 @@ func leftMutants() []mutant {
 	}
 }
 
+// counterMutants are those of the counters of hits.
+func counterMutants() []mutant {
+	return []mutant{
+		{
+			"a counter is small until goroutines have often met on it", "G9", "counter.go",
+			"c.met.Add(1) == tolerated", "c.met.Add(1) == 1",
+			"TestCells",
+		},
+		{
+			"what was counted before there were cells counts", "G9", "counter.go",
+			"sum := c.first.Load()", "sum := int64(0)",
+			"TestCells",
+		},
+	}
+}
+
 // breakerMutants are those of the breakers, with the tests beside them.
 func breakerMutants() []mutant {
 	return []mutant{

@@ -48,6 +48,7 @@ var suites = []suite{
 	{name: "breaker", mutated: "internal/backend", tests: "internal/backend", mutants: breakerMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
 	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},
+	{name: "counter", mutated: "internal/counter", tests: "internal/counter", mutants: counterMutants},
 	{name: "provider", mutated: "provider", tests: "provider", mutants: providerMutants},
 	{name: "memory", mutated: "memory", tests: "memory", mutants: memoryMutants},
 	{name: "redisprovider", mutated: "redisprovider", tests: "redisprovider", servers: true, mutants: redisMutants},
