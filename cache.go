@@ -48,7 +48,7 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	c.observer, c.onError, c.options = options.Observer, options.OnError, options
 	c.closing = make(chan struct{})
 	if c.onError == nil {
-		c.onError = new(errorLog).onError
+		c.onError = (&errorLog{keys: options.LogKeys}).onError
 	}
 	return c, nil
 }

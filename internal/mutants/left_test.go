@@ -208,6 +208,27 @@ func leftMutants() []mutant {
 			"\t\tif !whole {", "\t\tif !whole && false {",
 			"TestCallbacks/shared/put/Goexit",
 		},
+		// What is logged.
+		{
+			"keys are logged only if that is wanted", "G9", "onerror.go",
+			"\tif l.keys {", "\tif true {",
+			"TestLogSaysNoSecrets",
+		},
+		{
+			"an error that names the key is logged without it", "G9", "logtext.go",
+			"\tif len(key) >= leastMasked {\n\t\ttext = strings.ReplaceAll(text, key, \"the key\")\n\t}\n", "",
+			"TestLogSaysNoSecrets",
+		},
+		{
+			"what errors hide is not logged", "G9", "logtext.go",
+			"text = strings.ReplaceAll(text, err.Error(), hides.LogValue().Resolve().String())", "_ = hides",
+			"TestLogSaysNoSecrets",
+		},
+		{
+			"lines of the log are bounded", "G9", "logtext.go",
+			"return clipTo(text, mostLogged)", "return text",
+			"TestLogSaysNoSecrets",
+		},
 		// Loads that fail in part.
 		{
 			"an id that fails, fails alone", "G8", "wrapmany.go",
@@ -433,6 +454,16 @@ func providerMutants() []mutant {
 			"two fields of one name are looked at", "G1", "jsontype.go",
 			"if names[name] || ", "if ",
 			"TestJSONTypes",
+		},
+		{
+			"what a codec quotes is hidden from logs", "G9", "codec.go",
+			"logged: codecText(err)", "logged: err.Error()",
+			"TestErrorsOfCodecsHideValues",
+		},
+		{
+			"a long name of a type is cut", "G9", "codec.go",
+			"if len(name) > most {", "if false {",
+			"TestErrorsOfCodecsHideValues",
 		},
 	}
 }

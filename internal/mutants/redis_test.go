@@ -363,6 +363,11 @@ func redisMutants() []mutant {
 			"TestGatherPanic",
 		},
 		{
+			"an answer that cannot be parsed is not quoted", "G9", "refusal.go",
+			"if !quotes || !strings.HasPrefix(text, library) {", "if true {",
+			"TestErrorsHideKeys",
+		},
+		{
 			"leases are given back, though a client ends the goroutine", "G8 G9", "abandon.go",
 			"\t\tif !ended {", "\t\tif !ended && false {",
 			"TestGivingBackGoesOnAfterAGoexit",
