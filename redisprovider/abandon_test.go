@@ -153,16 +153,17 @@ func TestCloseEndsGivingBack(t *testing.T) {
 func TestGivingBackGoesOnAfterAGoexit(t *testing.T) {
 	t.Parallel()
 	var exits atomic.Bool
-	p, proxy, s := newOnProxy(t, hasty(true))
+	_, proxy, s := newOnProxy(t, hasty(true))
 	client := newServerClient(t, proxy.Addr(), hasty(true))
 	client.AddHook(exitHook{&exits})
-	far := newProvider(t, client, redisprovider.Options{})
+	far, err := redisprovider.New(client, redisprovider.Options{})
+	require.NoError(t, err)
 	wantMiss(t, far, key("s", "k"))
 	proxy.Hold(redistest.ToClient)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	keys := numbered("s", 700)
-	_, err := far.Acquire(ctx, keys, time.Hour)
+	_, err = far.Acquire(ctx, keys, time.Hour)
 	require.Error(t, err)
 	exits.Store(true)
 	proxy.Release(redistest.ToClient)
@@ -178,8 +179,14 @@ func TestGivingBackGoesOnAfterAGoexit(t *testing.T) {
 		}
 		return err == nil && granted > 0
 	}, 10*time.Second, 10*time.Millisecond, "no lease was given back")
-	require.NoError(t, far.Close())
-	require.NoError(t, p.Close())
+	closed := make(chan error, 1)
+	go func() { closed <- far.Close() }()
+	select {
+	case err := <-closed:
+		require.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "Close hangs")
+	}
 }
 
 // exitHook ends the goroutine of the next pipeline, once it is armed.
