@@ -145,3 +145,32 @@ func TestFailureOfTheObserverIsReported(t *testing.T) {
 		})
 	}
 }
+
+// TestStoreThatIsLeftBehindHasItsOwnLists: what a store was asked to hold at its deadline, it goes on with,
+// and the caller uses its lists for something else.
+func TestStoreThatIsLeftBehindHasItsOwnLists(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		d := newLeaseDouble()
+		_, s := newFleetScope(t, d.as(likeShared), readthrough.Options{BreakerFailures: -1}, readthrough.ScopeOptions{ReplicaLag: time.Minute})
+		d.fail(faultStuck, "hold")
+		d.fail(faultError, "unhold")
+		invalidated := []string{"a"}
+		require.ErrorIs(t, s.Invalidate(t.Context(), invalidated...), readthrough.ErrInvalidationPending)
+		invalidated[0] = "x"
+		held := readthrough.Targets{Keys: []string{"a"}, Prefixes: []string{"a:"}}
+		_, err := readthrough.Mutate(t.Context(), s, readthrough.Mutation[int]{
+			Hold: held, Write: func(context.Context) (int, error) { return 1, nil },
+		})
+		require.ErrorIs(t, err, readthrough.ErrNotHeld)
+		held.Keys[0], held.Prefixes[0] = "x", "x:"
+		d.heal()
+		synctest.Wait()
+		d.server.mu.Lock()
+		defer d.server.mu.Unlock()
+		require.GreaterOrEqual(t, len(d.server.holds), 2, "holds")
+		for _, h := range d.server.holds {
+			assert.Equal(t, []string{"a"}, h.targets.Keys, "held keys")
+			assert.Subset(t, []string{"a:"}, h.targets.Prefixes, "held prefixes")
+		}
+	})
+}

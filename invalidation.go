@@ -238,9 +238,10 @@ func (s *keyspace) unhold(ctx context.Context, targets Targets, token string) {
 	}
 }
 
-// holdTargets returns targets as the store wants them.
+// holdTargets returns targets as the store wants them. It copies the lists, which are the caller's: a store
+// that was left behind at its deadline goes on with them.
 func (s *keyspace) holdTargets(targets Targets) provider.HoldTargets {
-	return provider.HoldTargets{Scope: s.name, Keys: targets.Keys, Prefixes: targets.Prefixes}
+	return provider.HoldTargets{Scope: s.name, Keys: slices.Clone(targets.Keys), Prefixes: slices.Clone(targets.Prefixes)}
 }
 
 // newToken returns a token that no other hold has: 128 random bits.
@@ -428,13 +429,18 @@ func (s *keyspace) retryLoop(ctx context.Context, pause time.Duration) {
 		if s.retryOnce(ctx, s.closing); s.flights.bypassing.Load() > 0 {
 			continue
 		}
-		s.retrying.Store(false)
-		if s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true) {
-			ended = true
+		if ended = s.stopRetrying(); ended {
 			return
 		}
 		pause = firstRetry
 	}
+}
+
+// stopRetrying unsets retrying, and reports whether the loop ends: nothing became pending before that, or
+// another loop has it.
+func (s *keyspace) stopRetrying() bool {
+	s.retrying.Store(false)
+	return s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true)
 }
 
 // retryOnce tries everything that is pending, in chunks. It stops when a removal has failed and the

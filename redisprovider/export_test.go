@@ -1,6 +1,10 @@
 package redisprovider
 
-import "github.com/readthrough/readthrough/provider"
+import (
+	"context"
+
+	"github.com/readthrough/readthrough/provider"
+)
 
 // KeyOf returns the Redis key of key.
 func (p *Provider) KeyOf(key provider.Key) string { return p.keyOf(key) }
@@ -26,3 +30,6 @@ var CommandsForACL = []string{
 	"zrandmember", "zremrangebylex", "zremrangebyscore",
 	"pttl", "pexpire", "pexpireat", "persist",
 }
+
+// Rebuild completes the index of a scope.
+func (p *Provider) Rebuild(ctx context.Context, scope string) error { return p.rebuild(ctx, scope) }

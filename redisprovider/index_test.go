@@ -651,3 +651,19 @@ func (bytesCodec) Unmarshal(data []byte, v any) error {
 	*text = string(data)
 	return nil
 }
+
+// TestCompleteIndexIsNotRebuilt: a rebuild looks first. Another process may have completed the index since
+// this one has found it incomplete.
+func TestCompleteIndexIsNotRebuilt(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	p := newProvider(t, client, redisprovider.Options{})
+	mustSetMany(t, p, numbered("s", 10), "v")
+	wantRemoved(t, p, "s", "name:", 10) // the index is complete
+	scans := 0
+	client.AddHook(&everyScan{do: func(int) { scans++ }})
+	require.NoError(t, p.Rebuild(t.Context(), "s"))
+	assert.Zero(t, scans, "scans")
+	assert.True(t, isComplete(s, p.IndexOf(key("s", ""))), "the index is complete")
+}

@@ -208,6 +208,43 @@ func leftMutants() []mutant {
 			"\t\tif !whole {", "\t\tif !whole && false {",
 			"TestCallbacks/shared/put/Goexit",
 		},
+		// Fences that no other test defends.
+		{
+			"the retries look a second time before they end", "G5", "invalidation.go",
+			"return s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true)", "return true",
+			"TestRetriesLookASecondTime",
+		},
+		{
+			"a hold outlasts the invalidation", "G1 G2", "invalidation.go",
+			"ttl := min(holdFor, provider.NoExpiry-margin) + margin", "ttl := holdFor + 0*margin",
+			"TestHoldOutlastsTheInvalidation",
+		},
+		{
+			"a hold that was not confirmed is given up", "G6", "invalidation.go",
+			"\t\ts.unhold(ctx, targets, token)\n", "",
+			"TestHoldThatWasNotConfirmedIsGivenUp",
+		},
+		{
+			"what is stuck is asked before the removal", "G2 G5", "invalidation.go",
+			"\tstuck := s.flights.stuckFills(targets, begun.filling)\n\tr = remove(ctx, targets)\n",
+			"\tr = remove(ctx, targets)\n\tstuck := s.flights.stuckFills(targets, begun.filling)\n",
+			"TestStuckFillThatStoresAfterTheRemoval",
+		},
+		{
+			"a store that is left behind has lists of its own", "G2 G5", "invalidation.go",
+			"Keys: slices.Clone(targets.Keys), Prefixes: slices.Clone(targets.Prefixes)}", "Keys: targets.Keys, Prefixes: targets.Prefixes}",
+			"TestStoreThatIsLeftBehindHasItsOwnLists",
+		},
+		{
+			"ids that cannot be compared deep inside are found", "G10", "value.go",
+			"\t\t\tif hasInterface(t.Field(i).Type) {", "\t\t\tif i < 0 {",
+			"TestIDsThatCannotBeCompared",
+		},
+		{
+			"ids that cannot be compared are refused by Each", "G10", "each.go",
+			"\t\tif err := checkIDs(ids); err != nil {", "\t\tif err := error(nil); err != nil {",
+			"TestIDsThatCannotBeCompared",
+		},
 		// What is logged.
 		{
 			"keys are logged only if that is wanted", "G9", "onerror.go",

@@ -363,6 +363,16 @@ func redisMutants() []mutant {
 			"TestGatherPanic",
 		},
 		{
+			"a prefix that is not emptied is not held", "G1", "hold.go",
+			"if _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {", "if _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil && false {",
+			"TestHoldOfAPrefixThatIsNotEmptied",
+		},
+		{
+			"an index that is complete is not rebuilt", "G9", "lua/rebuild_begin.lua",
+			"if complete(KEYS[1]) then return '' end\n", "",
+			"TestCompleteIndexIsNotRebuilt",
+		},
+		{
 			"an answer that cannot be parsed is not quoted", "G9", "refusal.go",
 			"if !quotes || !strings.HasPrefix(text, library) {", "if true || quotes {",
 			"TestErrorsHideKeys",
