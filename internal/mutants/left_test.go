@@ -237,7 +237,7 @@ func leftMutants() []mutant {
 		},
 		{
 			"ids that cannot be compared deep inside are found", "G10", "value.go",
-			"\t\t\tif hasInterface(t.Field(i).Type) {", "\t\t\tif i < 0 {",
+			"\t\t\tif hasInterface(field.Type) {", "\t\t\tif field.Type == nil {",
 			"TestIDsThatCannotBeCompared",
 		},
 		{
