@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/race"
@@ -60,10 +61,23 @@ func TestAllocations(t *testing.T) {
 		}
 	})
 
-	appended := readthrough.MemoizeAppend(s, func(b []byte, id int) []byte { return strconv.AppendInt(append(b, "maintenance:"...), int64(id), 10) },
-		func(ctx context.Context, _ int) (*record, error) { return load(ctx) })
-	wantAllocs(t, "memoized hit with a key that is appended", 0, func() {
-		if r, err := appended(ctx, 42); err != nil || r.id != "42" {
+	type memberID struct {
+		tenant string
+		user   int64
+	}
+	members := newFamily(t, s, readthrough.Loads[memberID, *record]{One: func(ctx context.Context, _ memberID) (*record, error) { return load(ctx) }})
+	appended, err := readthrough.NewFamily(s, "appended:", readthrough.Loads[int, record]{
+		One:      func(ctx context.Context, _ int) (record, error) { return loadValue(ctx) },
+		AppendID: func(b []byte, id int) []byte { return strconv.AppendInt(b, int64(id), 10) },
+	})
+	require.NoError(t, err)
+	wantAllocs(t, "hit of a family", 0, func() {
+		if r, err := members.Get(ctx, memberID{"acme", 4200}); err != nil || r.id != "42" {
+			t.Error(r, err)
+		}
+	})
+	wantAllocs(t, "hit of a family whose ids are appended", 0, func() {
+		if r, err := appended.Get(ctx, 4200); err != nil || r.id != "42" {
 			t.Error(r, err)
 		}
 	})

@@ -192,6 +192,7 @@ func TestBadKeysAndFunctions(t *testing.T) {
 		{name: "Wrap/nil load", call: func() error { _, err := readthrough.Wrap(ctx, s, "k", noLoad); return err }, want: "load: must not be nil"},
 		{name: "Wrap/zero TTL", call: wrap("k", readthrough.TTL(0)), want: "TTL: 0s: must be positive"},
 		{name: "Wrap/negative TTL", call: wrap("k", readthrough.TTL(-1)), want: "TTL: -1ns: must be positive"},
+		{name: "Wrap/TTL without a unit", call: wrap("k", readthrough.TTL(60)), want: "TTL: 60ns: must not be shorter than 1ms: did you mean 60 * time.Second?"},
 		{name: "Wrap/bad TTL before a good one", call: wrap("k", readthrough.TTL(-1), readthrough.TTL(1)), want: "TTL: -1ns: must be positive"},
 
 		{name: "WrapMany/nil key", call: wrapMany([]int{1}, nil), want: "key: must not be nil"},

@@ -18,10 +18,15 @@ import (
 // benchScope returns a scope on a memory store of at most entries.
 func benchScope(b *testing.B, entries int) *readthrough.CachedScope {
 	b.Helper()
+	return benchScopeWith(b, entries, readthrough.ScopeOptions{TTL: time.Hour})
+}
+
+func benchScopeWith(b *testing.B, entries int, options readthrough.ScopeOptions) *readthrough.CachedScope {
+	b.Helper()
 	store, err := memory.New(memory.Options{MaxEntries: entries})
 	require.NoError(b, err)
 	cache := newCache(b, store, readthrough.Options{})
-	scope, err := cache.Scope("bench", readthrough.ScopeOptions{TTL: time.Hour})
+	scope, err := cache.Scope("bench", options)
 	require.NoError(b, err)
 	return scope
 }
@@ -63,6 +68,22 @@ func BenchmarkHit(b *testing.B) {
 	}
 	b.Run("one", func(b *testing.B) {
 		ctx := b.Context()
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, err := readthrough.Wrap(ctx, s, keys[i&511], load); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("stale options", func(b *testing.B) {
+		ctx := b.Context()
+		s := benchScopeWith(b, 1000, readthrough.ScopeOptions{
+			TTL: time.Hour, StaleWhileRevalidate: time.Hour, StaleIfError: 2 * time.Hour,
+		})
+		for _, key := range keys {
+			_, err := readthrough.Wrap(ctx, s, key, load)
+			require.NoError(b, err)
+		}
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			if _, err := readthrough.Wrap(ctx, s, keys[i&511], load); err != nil {
@@ -264,7 +285,5 @@ func BenchmarkHitWithKey(b *testing.B) {
 		})
 	}
 	run("string", readthrough.Memoize(s, func(id int) string { return "record:" + strconv.Itoa(id) }, loadRecord))
-	run("appended", readthrough.MemoizeAppend(s, func(key []byte, id int) []byte {
-		return strconv.AppendInt(append(key, "record:"...), int64(id), 10)
-	}, loadRecord))
+	run("family", newFamily(b, s, readthrough.Loads[int, *record]{One: loadRecord}).Get)
 }

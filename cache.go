@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -21,16 +22,24 @@ type Cache struct {
 
 	// scopes has the scopes by name, guarded by engine.mu. After Close no scope is added.
 	scopes map[string]*CachedScope
+
+	// claimed is the store, if it has an identity; dropped gives it back if the cache is dropped without
+	// Close. Both are set by New and not changed.
+	claimed provider.CacheProvider
+	dropped runtime.Cleanup
 }
 
 // New returns a cache on store, which from then on belongs to it: [Cache.Close] closes the store if
 // it is an [io.Closer]. [provider.Null] is the store of a cache that keeps nothing.
 //
-// Make one cache for each store in a process. Two caches on one store do not know of each other's
-// loads and invalidations.
+// Make one cache for each store in a process, and scopes for what differs. Two caches on one store
+// would not know of each other's loads and invalidations, so New refuses the store of a cache that
+// is not closed, if the store is a pointer. Two stores may share a server: two values of
+// redisprovider.New, for example, see each other as two processes do.
 //
 // New looks for the optional interfaces of the store once, here. It returns an error if store is
-// nil, or if an option has a bad value; the error names each such field.
+// nil or the store of another cache, or if an option has a bad value; the error names each such
+// field.
 func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	if isNil(store) {
 		return nil, errors.New("readthrough: New: store: must not be nil")
@@ -40,6 +49,9 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 		return nil, err
 	}
 	c := &Cache{scopes: make(map[string]*CachedScope)}
+	if err := c.claim(store); err != nil {
+		return nil, err
+	}
 	c.backend = backend.New(store, backend.Config{
 		ReadTimeout: options.ProviderTimeout, DeleteTimeout: options.InvalidateTimeout,
 		BreakerFailures: options.BreakerFailures, BreakerCooldown: options.BreakerCooldown,
@@ -78,26 +90,33 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if b := c.backend; options.ages() && b.Leaser != nil && b.Refresher == nil {
 		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
 	}
-	if s, err := c.made(name, options, nil); s != nil || err != nil {
-		return s, err
+	s, err := c.addScope(name, nil)
+	if s == nil && err == nil {
+		name = strings.Clone(name) // it may be a part of a large string
+		created := new(CachedScope)
+		created.init(&c.engine, name, options) // without the lock: NotFound may be the user's code
+		if s, err = c.addScope(name, created); s == created && options.FarOnly {
+			c.backend.KeepOut(name)
+		}
 	}
-	name = strings.Clone(name) // it may be a part of a large string
-	created := new(CachedScope)
-	created.init(&c.engine, name, options) // without the lock: NotFound may be the user's code
-	return c.made(name, options, created)
+	if err != nil {
+		return nil, err
+	}
+	if s.options != options { // without the lock: the text of NotFound may be the user's code
+		return nil, fmt.Errorf("readthrough: scope %q exists with other options: %s", name, s.options.differences(options))
+	}
+	return s, nil
 }
 
-// made returns the scope of that name, or makes created the scope of that name if there is none.
-func (c *Cache) made(name string, options ScopeOptions, created *CachedScope) (*CachedScope, error) {
+// addScope returns the scope of that name. If there is none, it adds created, unless that is nil, and returns
+// it.
+func (c *Cache) addScope(name string, created *CachedScope) (*CachedScope, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
 	if s, ok := c.scopes[name]; ok {
-		if s.options != options {
-			return nil, fmt.Errorf("readthrough: scope %q exists with other options", name)
-		}
 		return s, nil
 	}
 	if created != nil {
@@ -157,6 +176,7 @@ func (c *Cache) Close() error {
 	close(c.closing)
 	c.mu.Unlock()
 	c.background.Wait()
+	defer c.giveStoreBack()
 
 	errs := c.closeScopes()
 	if c.backend.Closer != nil {

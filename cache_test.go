@@ -289,7 +289,7 @@ func TestCloseEndsRefreshes(t *testing.T) {
 func TestScopeNames(t *testing.T) {
 	cache := newCache(t, newStore(t), readthrough.Options{})
 	for _, name := range []string{"a", "Z", "0", "-", "_", ".", "maintenance-v2.1_X", strings.Repeat("s", 128)} {
-		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: 1})
+		s, err := cache.Scope(name, readthrough.ScopeOptions{TTL: time.Minute})
 		if !assert.NoError(t, err, "Scope(%q)", name) {
 			continue
 		}
@@ -309,20 +309,23 @@ func TestSameScope(t *testing.T) {
 		assert.NoError(t, err, "Scope again returns the same scope")
 		assert.Same(t, first, again, "Scope again returns the same scope")
 	}
-	changes := map[string]func(*readthrough.ScopeOptions){
-		"TTL":         func(o *readthrough.ScopeOptions) { o.TTL++ },
-		"NegativeTTL": func(o *readthrough.ScopeOptions) { o.NegativeTTL = -1 },
-		"Jitter":      func(o *readthrough.ScopeOptions) { o.Jitter = -1 },
-		"LoadTimeout": func(o *readthrough.ScopeOptions) { o.LoadTimeout = 1 },
-		"NotFound":    func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{2} },
-		"ErrorTTL":    func(o *readthrough.ScopeOptions) { o.ErrorTTL = 1 },
-		"MaxLoads":    func(o *readthrough.ScopeOptions) { o.MaxLoads = 1 },
-		"stale":       func(o *readthrough.ScopeOptions) { o.StaleIfError = 1 },
+	changes := map[string]struct {
+		change func(*readthrough.ScopeOptions)
+		says   string
+	}{
+		"TTL":         {func(o *readthrough.ScopeOptions) { o.TTL++ }, "TTL is 1m0s, not 1m0.000000001s"},
+		"NegativeTTL": {func(o *readthrough.ScopeOptions) { o.NegativeTTL = -1 }, "NegativeTTL is 5s, not -1ns"},
+		"Jitter":      {func(o *readthrough.ScopeOptions) { o.Jitter = -1 }, "Jitter is 0.1, not -1"},
+		"LoadTimeout": {func(o *readthrough.ScopeOptions) { o.LoadTimeout = 1 }, "LoadTimeout is 0s, not 1ns"},
+		"NotFound":    {func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{2} }, "NotFound is "},
+		"FinishLoads": {func(o *readthrough.ScopeOptions) { o.FinishLoads = true }, "FinishLoads is false, not true"},
+		"ErrorTTL":    {func(o *readthrough.ScopeOptions) { o.ErrorTTL = 1 }, "ErrorTTL is 0s, not 1ns"},
+		"two":         {func(o *readthrough.ScopeOptions) { o.MaxLoads, o.StaleIfError = 1, time.Hour }, "StaleIfError is 0s, not 1h0m0s, MaxLoads is 0, not 1"},
 	}
 	for name, change := range changes {
 		options := base
-		change(&options)
-		badCall{name: name, want: `scope "s" exists with other options`, call: func() error {
+		change.change(&options)
+		badCall{name: name, want: `scope "s" exists with other options: ` + change.says, call: func() error {
 			_, err := cache.Scope("s", options)
 			return err
 		}}.run(t, func() int64 { return 0 })

@@ -46,7 +46,7 @@ func TestCallbacks(t *testing.T) {
 // callbacks are where the user's code is called.
 var callbacks = []string{
 	"OnError", "Error", "Hit", "Miss", "Join", "Stale", "LoadStart", "LoadEnd", "RefusedFill", "Invalidate", "Recovered",
-	"key", "append key", "load", "load of Each", "is", "error text", "unwrap",
+	"key", "load", "load of Each", "is", "error text", "unwrap",
 	"write", "targets", "emit", "put", "write error", "weigher", "marshal", "unmarshal", "value", "done", "err", "deadline",
 }
 
@@ -279,11 +279,6 @@ var siegeOperations = []struct {
 		key := func(n int) string { s.called(ctx, "key"); return strconv.Itoa(n) }
 		load := func(context.Context, int) (siegeValue, error) { return "value", nil }
 		_, _ = readthrough.Memoize(s.scope, key, load)(ctx, 1)
-	}},
-	{"a read of a function that is memoized with append", func(s *siege, ctx context.Context) {
-		appendKey := func(b []byte, n int) []byte { s.called(ctx, "append key"); return strconv.AppendInt(b, int64(n), 10) }
-		load := func(context.Context, int) (siegeValue, error) { return "value", nil }
-		_, _ = readthrough.MemoizeAppend(s.scope, appendKey, load)(ctx, 2)
 	}},
 	{"a refresh that reads wait for", func(s *siege, ctx context.Context) {
 		_, _ = readthrough.Refresh(ctx, s.scope, "k", func(context.Context) (siegeValue, error) { return "value", nil })

@@ -7,6 +7,11 @@
 //
 //	getMaintenance := readthrough.Memoize(scope, maintenanceKey, repo.Get)
 //
+// or say once how an entity is loaded, one by one and in bulk, and how its keys are made ([NewFamily]):
+//
+//	users, err := readthrough.NewFamily(scope, "user:", readthrough.Loads[int64, *User]{One: repo.Get, Many: repo.GetMany})
+//	user, err := users.Get(ctx, 42)
+//
 // A read is then answered from the store. A key that is not stored is loaded once, however many
 // readers ask for it, and bulk reads are cached for each entity ([WrapMany]).
 //
@@ -49,7 +54,7 @@
 //
 // G7, a load belongs to its key: it has the values of the first reader's context, not its
 // cancellation. Each reader waits on its own context, and when the last one has left, the load is
-// cancelled. A result that is there wins over a context that has ended.
+// cancelled, unless the scope has [ScopeOptions.FinishLoads]. A result that is there wins over a context that has ended.
 //
 // G8, outcomes are whole: a value, an error, a panic and a Goexit of a load reach every reader that
 // waits for it. No reader hangs, and a failed load costs all of them one load.

@@ -52,6 +52,11 @@ var ErrLoadTimeout = fmt.Errorf("readthrough: load timeout: %w", context.Deadlin
 // of [ScopeOptions.MaxLoads], or is one of another process. No call returns it.
 var ErrStillLoading = errors.New("readthrough: the value is still being loaded")
 
+// ErrBadKey says that a key is empty or longer than [MaxKeyBytes], or that a filter has no key, such as one
+// with a NaN. Every call that takes or makes keys returns it, before anything happens; so it is never the
+// error of a load. Test with [errors.Is].
+var ErrBadKey = errors.New("readthrough: bad key")
+
 // ErrGoexit is returned to the readers of a load that ended its goroutine with [runtime.Goexit], as
 // a failed [testing.T.FailNow] does. Test with [errors.Is].
 var ErrGoexit = errors.New("readthrough: load function called runtime.Goexit")
@@ -103,6 +108,13 @@ func (e *PanicError) Unwrap() error {
 	}
 	return nil
 }
+
+// keyError is an error that matches [ErrBadKey]. Its text says more.
+type keyError struct{ error }
+
+func (*keyError) Is(target error) bool { return target == ErrBadKey }
+
+func (e *keyError) Unwrap() error { return e.error }
 
 // absentError is the error of an absence, for a scope with a NotFound of its own. It matches
 // ErrNotFound and NotFound, and its text is that of the load's error.

@@ -236,17 +236,18 @@ func ExampleWrapResult() {
 	ctx := context.Background()
 
 	scope, err := cache.Scope("pages", readthrough.ScopeOptions{
-		TTL:          time.Nanosecond, // so that the second read finds it stale
+		TTL:          time.Minute,
 		StaleIfError: time.Hour,
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, down := range []bool{false, true} {
-		got, err := readthrough.WrapResult(ctx, scope, "page:1", func(context.Context) (string, error) {
+		got, err := readthrough.WrapResult(ctx, scope, "page:1", func(ctx context.Context) (string, error) {
 			if down {
 				return "", errors.New("the database is down")
 			}
+			readthrough.LoadOf(ctx, "page:1").SetTTL(time.Nanosecond) // so that the second read finds it stale
 			return "Welcome", nil
 		})
 		fmt.Println(got.Value, "from:", got.Source, "because of:", got.Err, "error:", err)

@@ -3,6 +3,8 @@ package readthrough
 import (
 	"strings"
 	"time"
+
+	"github.com/readthrough/readthrough/internal/sortedset"
 )
 
 // maxFailures bounds the keys whose failures a scope remembers (G9). A source that is down makes
@@ -30,8 +32,11 @@ const maxDoublings = 4
 // The set belongs to this process. No other process learns of it, and nothing of it is in the
 // store. It is guarded by flights.mu, like all that a reader decides on when it joins.
 type failures struct {
-	// keys is nil until the first failure.
-	keys map[string]failure
+	// keys is nil until the first failure. It keeps copies of the keys, and its values are pointers: to
+	// assign to a key replaces the string of the key, too.
+	keys map[string]*failure
+	// names has the keys of keys, for prefixes.
+	names sortedset.Set
 }
 
 // failure is what is known of a key whose loads fail.
@@ -50,7 +55,7 @@ type failure struct {
 // add records that a load of key has failed at now. Both pauses begin at now and double with every
 // failure in a row.
 func (f *failures) add(key string, err error, now time.Time, options *ScopeOptions) {
-	count := f.keys[key].count + 1
+	count := f.of(key).count + 1
 	f.put(key, failure{
 		err: err, count: count,
 		retryAt: now.Add(doubled(options.RetryAfter, count)),
@@ -63,7 +68,7 @@ func (f *failures) add(key string, err error, now time.Time, options *ScopeOptio
 // pause, and it does not count as a failure. until stays, so a reader without a fallback still
 // loads.
 func (f *failures) backOff(key string, now time.Time, pause time.Duration) {
-	last := f.keys[key]
+	last := f.of(key)
 	if retryAt := now.Add(pause); last.retryAt.Before(retryAt) {
 		last.retryAt = retryAt
 	}
@@ -75,10 +80,18 @@ func (f *failures) backOff(key string, now time.Time, pause time.Duration) {
 
 // put records the state of key, and keeps the map within its bound.
 func (f *failures) put(key string, last failure, now time.Time) {
-	if f.keys == nil {
-		f.keys = make(map[string]failure)
+	if known := f.keys[key]; known != nil {
+		*known = last
+		return
 	}
-	f.keys[strings.Clone(key)] = last // key may be a part of a large string, such as a request
+	if f.keys == nil {
+		f.keys = make(map[string]*failure)
+	}
+	key = strings.Clone(key) // it may be a part of a large string, such as a request
+	known := new(failure)
+	*known = last
+	f.keys[key] = known
+	f.names.Add(key)
 	if len(f.keys) > maxFailures {
 		f.shrink(now)
 	}
@@ -92,26 +105,42 @@ func (f *failures) put(key string, last failure, now time.Time) {
 func (f *failures) shrink(now time.Time) {
 	for key, failure := range f.keys {
 		if !now.Before(failure.retryAt) && !now.Before(failure.until) {
-			delete(f.keys, key)
+			f.drop(key)
 		}
 	}
 	for key := range f.keys {
 		if len(f.keys) <= maxFailures-maxFailures/8 {
 			return
 		}
-		delete(f.keys, key)
+		f.drop(key)
 	}
+}
+
+// drop forgets key.
+func (f *failures) drop(key string) {
+	if f.keys[key] != nil {
+		delete(f.keys, key)
+		f.names.Remove(key)
+	}
+}
+
+// of returns what is known of key.
+func (f *failures) of(key string) failure {
+	if known := f.keys[key]; known != nil {
+		return *known
+	}
+	return failure{}
 }
 
 // backsOff reports whether no refresh of key may begin at now.
 func (f *failures) backsOff(key string, now time.Time) bool {
-	return now.Before(f.keys[key].retryAt)
+	return now.Before(f.of(key).retryAt)
 }
 
 // instead returns the error that a reader of key gets at now instead of a load, or nil if the
 // reader loads. A reader with a fallback serves the fallback in place of the error.
 func (f *failures) instead(key string, hasFallback bool, now time.Time) error {
-	last := f.keys[key]
+	last := f.of(key)
 	until := last.until
 	if hasFallback {
 		until = last.retryAt
@@ -122,21 +151,17 @@ func (f *failures) instead(key string, hasFallback bool, now time.Time) error {
 	return nil
 }
 
-// forget removes the keys that targets cover. It is a part of every invalidation.
+// forget removes the keys that targets cover. It is a part of every invalidation, under flights.mu, so it
+// does not walk through the others.
 func (f *failures) forget(targets Targets) {
 	if len(f.keys) == 0 {
 		return
 	}
 	for _, key := range targets.Keys {
-		delete(f.keys, key)
+		f.drop(key)
 	}
-	if len(targets.Prefixes) == 0 {
-		return
-	}
-	for key := range f.keys {
-		if targets.coverByPrefix(key) {
-			delete(f.keys, key)
-		}
+	for _, prefix := range targets.Prefixes {
+		f.names.RemovePrefix(prefix, func(key string) { delete(f.keys, key) })
 	}
 }
 

@@ -1,6 +1,7 @@
 package readthrough
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -37,6 +38,14 @@ func TestFailuresAreBounded(t *testing.T) {
 			t.Fatalf("%d keys are remembered", n)
 		}
 	}
+	var names []string
+	f.names.RemovePrefix("", func(key string) { names = append(names, key) })
+	if len(names) != len(f.keys) {
+		t.Fatalf("%d keys are remembered, and %d names", len(f.keys), len(names))
+	}
+	for _, name := range names {
+		f.names.Add(name)
+	}
 	if n := len(f.keys); n < maxFailures/2 {
 		t.Errorf("only %d keys are remembered", n)
 	}
@@ -70,5 +79,48 @@ func TestFailuresThatAreNotOver(t *testing.T) {
 		if _, ok := f.keys[key]; !ok {
 			t.Errorf("%s is forgotten, among %d", key, len(f.keys))
 		}
+	}
+}
+
+// TestKnownFailureIsKeptOnce: a key that fails again is not copied again.
+func TestKnownFailureIsKeptOnce(t *testing.T) {
+	var f failures
+	now, options := time.Now(), ScopeOptions{ErrorTTL: time.Hour}
+	f.add("key", ErrGoexit, now, &options)
+	if n := testing.AllocsPerRun(100, func() {
+		f.add("key", ErrGoexit, now, &options)
+		f.backOff("key", now, time.Hour)
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if got := f.of("key").count; got != 102 {
+		t.Errorf("%d failures in a row, want 102", got)
+	}
+}
+
+// TestForgetAmongManyFailures: what an invalidation does about failures, under the lock of the scope,
+// takes about as long however many other keys have failed. Only the fastest of several runs counts: the
+// machine may be busy.
+func TestForgetAmongManyFailures(t *testing.T) {
+	takes := func(n int) time.Duration {
+		var f failures
+		now, options := time.Now(), ScopeOptions{ErrorTTL: time.Hour}
+		for i := range n {
+			f.add(fmt.Sprint("key ", i), ErrGoexit, now, &options)
+		}
+		least := time.Hour
+		for range 100 {
+			f.add("other", ErrGoexit, now, &options)
+			began := time.Now()
+			f.forget(Targets{Prefixes: []string{"other"}})
+			least = min(least, time.Since(began))
+		}
+		if len(f.keys) != n {
+			t.Fatalf("%d failures are left, want %d", len(f.keys), n)
+		}
+		return least
+	}
+	if few, many := takes(20), takes(maxFailures-1); many > 50*few {
+		t.Errorf("among 20 failures it takes %v, among 500 times as many %v", few, many)
 	}
 }

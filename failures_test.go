@@ -102,7 +102,7 @@ func TestErrorTTL(t *testing.T) {
 		}
 		at, wanted := p.tries(src, 130, check), []int{0, 2, 6, 14, 30, 62, 94, 126}
 		assert.Equal(t, wanted, at, "the seconds in which it asked")
-		other := newScope(t, on(p.store), serving(keep))
+		other := newScope(t, on(asAnotherProcess(t, p.store)), serving(keep))
 		before := src.loads.Load()
 		_, err := p.reading(t.Context(), other, "k:1", src.load)
 		assert.ErrorIs(t, err, errDatabase, "another process")
@@ -147,7 +147,7 @@ func TestValueComesBeforeARememberedError(t *testing.T) {
 		_, err := p.read(src.load)
 		require.ErrorIs(t, err, errDatabase)
 		src.fail(nil)
-		other := newScope(t, on(p.store))
+		other := newScope(t, on(asAnotherProcess(t, p.store)))
 		_, err = p.reading(t.Context(), other, "k:1", src.load)
 		require.NoError(t, err)
 		got, err := p.read(src.load)

@@ -36,7 +36,8 @@ func (g *flights) bind(flights []*flight) {
 // source is read: an invalidation that returned before this line cannot be missed. With leases,
 // other processes invalidate too, so only readers that began before this moment may take what is
 // loaded. Without leases, only the invalidations of this process count (G3). They end the epochs,
-// and every reader that can join may take the result.
+// and every reader that can join may take the result. But while the source lags, it changes without an
+// invalidation: when it has caught up, a reader must not get what was read before.
 //
 // It returns false if all readers have left c. The load function is not run then.
 func (g *flights) load(c *call, flights []*flight, leases bool) bool {
@@ -48,7 +49,7 @@ func (g *flights) load(c *call, flights []*flight, leases bool) bool {
 	g.clock++
 	for _, f := range flights {
 		f.began = g.clock
-		if leases {
+		if leases || f.lags {
 			f.validBefore = g.clock
 		}
 	}

@@ -60,7 +60,7 @@ func (c *call) removeGone(flights []*flight) {
 
 // remove removes the entries of flights from the store. That is always safe.
 func (c *call) remove(flights []*flight) {
-	if _, err := c.scope.backend.Delete(&c.values, c.keys(flights)); err != nil {
+	if _, err := c.scope.backend.Delete(&c.values, c.keys(flights), false); err != nil {
 		c.report(opDelete, keyOf(flights), err)
 	}
 }

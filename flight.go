@@ -119,7 +119,8 @@ type call struct {
 	// fill.
 	fill fillState
 	// detached: the load goes on though nobody waits for it. Set when the call is made, for a
-	// refresh and a put, or by a reader that left it for its fallback. Never unset.
+	// refresh and a put, or by a reader that left it for its fallback, or in a scope with FinishLoads.
+	// Never unset.
 	detached bool
 	// abandoned: the load was cancelled, and its readers were sent away. Never unset.
 	abandoned bool
@@ -208,6 +209,8 @@ type flight struct {
 	// flight is made: if the invalidation is confirmed meanwhile, the flight costs one load more,
 	// and if one becomes pending meanwhile, the fence or fillLeased refuses the fill.
 	bypass bool
+	// lags says that the source may lag behind an invalidation of the key, as far as this process knows.
+	lags bool
 
 	// outcome is written by the goroutine of the call, before it sets stageLoaded under flights.mu.
 	// Others read it after they have seen stageLoaded under flights.mu, or call.final.

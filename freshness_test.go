@@ -151,7 +151,7 @@ func TestValueThatOthersKeepForLonger(t *testing.T) {
 				keep := func(d time.Duration) func(*setup) {
 					return serving(func(so *readthrough.ScopeOptions) { so.StaleIfError = d })
 				}
-				other, s := newScope(t, on(store), keep(time.Hour)), newScope(t, on(store), keep(time.Minute))
+				other, s := newScope(t, on(asAnotherProcess(t, store)), keep(time.Hour)), newScope(t, on(store), keep(time.Minute))
 				src := newSource(1)
 				_, err := readthrough.Wrap(t.Context(), other, "k", src.load)
 				require.NoError(t, err)

@@ -28,7 +28,8 @@ func (s *CachedScope) InvalidatePrefix(ctx context.Context, prefix string) (remo
 	return s.InvalidateTargets(ctx, Targets{Prefixes: []string{prefix}})
 }
 
-// InvalidateTargets is [CachedScope.Invalidate] for several keys and prefixes at once. It asks the
+// InvalidateTargets is [CachedScope.Invalidate] for several keys and prefixes at once. They may be of other
+// scopes of the cache, too. It asks the
 // store once for all keys and once for each prefix, and [Options.InvalidateTimeout] bounds each of
 // these requests. It returns the number of live entries that the store removed for the prefixes. If
 // it returns an error, the store may have confirmed some of the targets.
@@ -36,11 +37,59 @@ func (s *CachedScope) InvalidateTargets(ctx context.Context, targets Targets) (r
 	if err := s.check(ctx); err != nil {
 		return 0, err
 	}
-	if err := targets.validate(); err != nil {
+	list, err := s.shares(&s.keyspace, targets)
+	if err != nil || len(list) == 0 {
 		return 0, err
 	}
-	if targets.size() == 0 {
-		return 0, nil
+	removed, errs := s.settle(ctx, list, nil)
+	return removed, joinErrors(errs...)
+}
+
+// Of returns keys of the scope as targets that name it.
+func (s *CachedScope) Of(keys ...string) Targets { return s.named(Targets{Keys: keys}) }
+
+// Under returns all keys of the scope that begin with prefix as targets that name it; "" stands for the whole
+// scope. Example: scope.Under("list:").
+func (s *CachedScope) Under(prefix string) Targets {
+	return s.named(Targets{Prefixes: []string{prefix}})
+}
+
+// named returns targets that name s.
+func (s *CachedScope) named(t Targets) Targets {
+	if !s.isMade() {
+		return Targets{err: errNoScope}
 	}
-	return s.invalidate(context.WithoutCancel(ctx), targets)
+	t.in = &s.keyspace
+	return t
+}
+
+// Invalidate removes what targets cover, in all scopes that they name, as [CachedScope.Invalidate] does in
+// one:
+//
+//	err := cache.Invalidate(ctx, users.Of(42), lists.All())
+//
+// The store is asked once for the keys of all scopes, and once for each prefix. When Invalidate returns nil,
+// all of them are invalidated. An error that matches [ErrInvalidationPending] names the scopes in which some
+// of them are pending; the others are invalidated.
+//
+// A bad argument is an error before anything is invalidated: a nil ctx, a bad key, and targets without a scope
+// or with one of another cache. After Close it is [ErrClosed].
+func (c *Cache) Invalidate(ctx context.Context, targets ...Targets) error {
+	switch {
+	case !c.isMade():
+		return errNoCache("Invalidate")
+	case ctx == nil:
+		return errNoContext
+	case c.closed.Load():
+		return ErrClosed
+	}
+	list, err := c.shares(nil, Targets{}.And(targets...))
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	_, errs := c.settle(ctx, list, nil)
+	return joinErrors(errs...)
 }

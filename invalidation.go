@@ -38,14 +38,23 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 		remove = removeNothing // the retries find out when the store is back
 	}
 	r := s.attempt(ctx, targets, begun, remove)
+	return r.removed, s.invalidated(ctx, targets, &r, began)
+}
+
+// invalidated ends an invalidation of targets that began at began, and of which r has become. It tells the
+// user, and returns the error of the call.
+func (s *keyspace) invalidated(ctx context.Context, targets Targets, r *removal, began time.Time) (err error) {
 	if pending := r.failed.size(); pending > 0 {
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
 			ErrInvalidationPending, pending, targets.size(), s.name, r.err)
 	}
-	s.tellAll(ctx, nil, append(r.notices, notice{observe: s.observer.Invalidate, event: Event{
-		Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err,
-	}}))
-	return r.removed, err
+	if s.observer.Invalidate != nil {
+		r.notices = append(r.notices, notice{observe: s.observer.Invalidate, event: Event{
+			Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err,
+		}})
+	}
+	s.tellAll(ctx, nil, r.notices)
+	return err
 }
 
 // errStuckFill is the cause of a pending invalidation whose removal the store has confirmed, while
@@ -97,17 +106,24 @@ type attempt struct {
 //
 // If the store ends the goroutine instead of answering, nothing is confirmed, and targets are pending.
 func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, remove remover) (r removal) {
-	confirmed := Targets{}
 	r.failed = targets
-	defer func() {
-		if s.flights.conclude(confirmed, r.failed, begun); r.failed.size() > 0 {
-			s.retryPending(ctx)
-		}
-	}()
-	s.flights.awaitLanding(begun.filling, s.backend.DeleteTimeout)
-	stuck := s.flights.stuckFills(targets, begun.filling) // before the removal, which they may follow
+	var stuck []string
+	defer func() { s.conclude(ctx, targets, &r, stuck, begun) }()
+	stuck = s.awaitFills(targets, begun)
 	r = remove(ctx, targets)
-	confirmed = targets.without(r.failed)
+	return r
+}
+
+// awaitFills is the first step of an attempt. It returns the keys of fills that are stuck.
+func (s *keyspace) awaitFills(targets Targets, begun attempt) (stuck []string) {
+	s.flights.awaitLanding(begun.filling, s.backend.DeleteTimeout)
+	return s.flights.stuckFills(targets, begun.filling) // before the removal, which they may follow
+}
+
+// conclude is the last step of an attempt, of which r has become. It adds to r what is stuck, and sees to the
+// retries of what has failed.
+func (s *keyspace) conclude(ctx context.Context, targets Targets, r *removal, stuck []string, begun attempt) {
+	confirmed := targets.without(r.failed)
 	if len(stuck) > 0 {
 		covered := confirmed.covering()
 		r.failed.Keys = append(r.failed.Keys, slices.DeleteFunc(stuck, func(key string) bool { return !covered(key) })...)
@@ -115,7 +131,9 @@ func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, 
 	if r.err == nil && r.failed.size() > 0 {
 		r.err = errStuckFill
 	}
-	return r
+	if s.flights.conclude(confirmed, r.failed, begun); r.failed.size() > 0 {
+		s.retryPending(ctx)
+	}
 }
 
 // removeNothing is the remover while the breaker is open: all targets become pending.
@@ -127,17 +145,26 @@ func removeNothing(_ context.Context, targets Targets) removal {
 // keys of a part fail or succeed together, since the store does not say which it has removed; those
 // after a part that has failed are not tried. It goes on to the prefixes after an error, because they
 // may succeed, unless the breaker is open now.
-func (s *keyspace) remove(ctx context.Context, targets Targets) (r removal) {
+func (s *keyspace) remove(ctx context.Context, targets Targets) removal {
+	return s.removeFrom(ctx, targets, false)
+}
+
+// insist is the remover of retries: it also asks the parts of the store whose breaker is open.
+func (s *keyspace) insist(ctx context.Context, targets Targets) removal {
+	return s.removeFrom(ctx, targets, true)
+}
+
+func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool) (r removal) {
 	var errs []error
 	if len(targets.Keys) > 0 {
-		if confirmed, err := s.removeKeys(ctx, targets.Keys); err != nil {
-			r.failed.Keys = slices.Clip(targets.Keys[confirmed:]) // the slice is the caller's
+		var err error
+		if r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist); err != nil {
 			r.report(s, opDelete, Targets{Keys: targets.Keys}.single(), err)
 			errs = append(errs, err)
 		}
 	}
 	for i, prefix := range targets.Prefixes {
-		n, err := s.removePrefix(ctx, prefix)
+		n, err := s.removePrefix(ctx, prefix, insist)
 		r.removed += n
 		if err == nil {
 			continue
@@ -155,24 +182,38 @@ func (s *keyspace) remove(ctx context.Context, targets Targets) (r removal) {
 }
 
 // removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
-// that takes: a hold removes them, too. It returns how many of names are removed, from the first on;
-// with a nil error, all.
-func (s *keyspace) removeKeys(ctx context.Context, names []string) (removed int, err error) {
+// that takes: a hold removes them, too. It returns those of names that are not removed for sure.
+func (s *keyspace) removeKeys(ctx context.Context, names []string, insist bool) (failed []string, err error) {
 	if s.lagsThere() {
-		return s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
+		held, err := s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
+		if err == nil {
+			return nil, nil
+		}
+		return slices.Clip(names[held:]), err // the slice is the caller's
 	}
 	keys := make([]provider.Key, len(names))
 	for i, name := range names {
 		keys[i] = s.key(name)
 	}
-	return s.backend.Delete(ctx, keys)
+	removed, err := s.backend.Delete(ctx, keys, insist)
+	return left(names, removed, err), err
+}
+
+// left returns those of names that a removal has not confirmed.
+func left(names []string, removed []bool, err error) (left []string) {
+	for i, name := range names {
+		if err != nil && !removed[i] {
+			left = append(left, name)
+		}
+	}
+	return left
 }
 
 // removePrefix removes the keys under a prefix, and returns how many live entries that were. A hold
 // does not count entries. So if the source lags, the prefix is held in a second request; if that
 // one fails, the prefix is pending.
-func (s *keyspace) removePrefix(ctx context.Context, prefix string) (removed int, err error) {
-	removed, err = s.backend.DeletePrefix(ctx, s.name, prefix)
+func (s *keyspace) removePrefix(ctx context.Context, prefix string, insist bool) (removed int, err error) {
+	removed, err = s.backend.DeletePrefix(ctx, s.name, prefix, insist)
 	if err == nil && s.lagsThere() {
 		_, err = s.holdLagging(ctx, Targets{Prefixes: []string{prefix}})
 	}
@@ -212,11 +253,10 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	if targets.size() == 0 || b.Holder == nil {
 		return "", nil
 	}
-	if err := b.AdmitFill(); err != nil {
+	if err := b.AdmitHold(); err != nil {
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	token = newToken()
-	// The hold has to outlast the write and the invalidation that follows it.
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
 	if _, err := b.Hold(ctx, s.holdTargets(targets), token, ttl); err != nil {
@@ -367,133 +407,4 @@ func (g *flights) forgetEndingOfLocked(targets Targets) {
 	if len(targets.Prefixes) > 0 {
 		maps.DeleteFunc(g.ending, func(key string, _ *flight) bool { return targets.coverByPrefix(key) })
 	}
-}
-
-// ---- retries
-
-const (
-	firstRetry = 25 * time.Millisecond
-	lastRetry  = time.Second
-	// retryChunk is how many pending keys are retried in one removal.
-	retryChunk = 1000
-)
-
-// retryPending starts the goroutine that retries what is pending in this scope, if there is none.
-// One for each scope is enough, since an attempt takes all that is pending. It ends when nothing is
-// pending, so an idle cache has no goroutines (G9).
-func (s *keyspace) retryPending(ctx context.Context) {
-	if s.retrying.CompareAndSwap(false, true) {
-		s.retryLater(ctx, firstRetry)
-	}
-}
-
-// retryLater starts the retry loop. Its caller has set retrying.
-func (s *keyspace) retryLater(ctx context.Context, pause time.Duration) {
-	if !s.spawn(func() { s.retryLoop(ctx, pause) }) {
-		s.retrying.Store(false) // closed
-	}
-}
-
-// retryLoop is that goroutine. The pause doubles from firstRetry to lastRetry, and each is drawn at
-// random around its length, so that processes do not retry in step.
-//
-// Before it ends, it looks a second time, after it has unset retrying. Without that look, an
-// invalidation could be forgotten:
-//
-//  1. The loop sees that nothing is pending.
-//  2. An invalidation becomes pending. It finds retrying set, and starts no loop.
-//  3. The loop unsets retrying and ends. Nobody retries.
-//
-// With the second look there are two orders. Either the invalidation is pending before retrying is
-// unset, and the loop sees it. Or it comes later, finds retrying unset, and starts a loop. If both
-// see it, CompareAndSwap lets one of them go on.
-//
-// A store that ends the goroutine ends only this loop: another one goes on.
-func (s *keyspace) retryLoop(ctx context.Context, pause time.Duration) {
-	ended := false
-	defer func() {
-		if !ended {
-			s.retryLater(ctx, pause)
-		}
-	}()
-	for {
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-s.closing:
-			timer.Stop()
-			ended = true
-			return
-		}
-		pause = min(2*pause, lastRetry)
-		if s.retryOnce(ctx, s.closing); s.flights.bypassing.Load() > 0 {
-			continue
-		}
-		if ended = s.stopRetrying(); ended {
-			return
-		}
-		pause = firstRetry
-	}
-}
-
-// stopRetrying unsets retrying, and reports whether the loop ends: nothing became pending before that, or
-// another loop has it.
-func (s *keyspace) stopRetrying() bool {
-	s.retrying.Store(false)
-	return s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true)
-}
-
-// retryOnce tries everything that is pending, in chunks. It stops when a removal has failed and the
-// breaker is open. The chunks keep a request within its deadline after a long outage.
-//
-// While anything is pending, reads do not probe the store (backend.Pending). So the retries have
-// to: if a removal has failed, the probe tells whether the store is down or only this removal
-// fails. The old entries are removed before reads through the store resume (G5).
-//
-// It does not wait for functions of the user when over is closed: such a function may be waiting for
-// Close, which waits for the retries.
-func (s *keyspace) retryOnce(ctx context.Context, over <-chan struct{}) {
-	targets, begun := s.flights.retry()
-	for _, part := range targets.chunks(retryChunk) {
-		r := s.attempt(ctx, part, begun, s.remove)
-		if confirmed := part.size() - r.failed.size(); confirmed > 0 {
-			r.notices = append(r.notices, notice{observe: s.observer.Recovered, event: Event{Key: part.single(), Count: confirmed}})
-		}
-		s.tellAll(ctx, over, r.notices)
-		if r.err != nil && s.backend.Open() {
-			// Reads do not probe while something is pending. If only this removal keeps failing, the others
-			// do not wait for it.
-			s.backend.Probe(ctx, s.key("-"))
-			return
-		}
-	}
-}
-
-// reportPending reports a pending invalidation that nobody gets as an error (Mutate without
-// FailWhenPending). It reports the two causes that nobody has reported yet: an open breaker, and a
-// fill that is stuck. A failure of the store was reported when it happened.
-func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error) {
-	if !errors.Is(err, backend.ErrOpen) && !errors.Is(err, errStuckFill) {
-		return
-	}
-	op := opDelete
-	if len(targets.Keys) == 0 {
-		op = opDeletePrefix
-	}
-	s.tellError(ctx, nil, &OpError{op, s.name, targets.single(), err})
-}
-
-// close ends the scope's flights, and tries what is pending once more. The retry loop has ended
-// before.
-func (s *keyspace) close(ctx context.Context) error {
-	if s.flights.close() == 0 {
-		return nil
-	}
-	s.retryOnce(ctx, nil)
-	_, pending := s.flights.sizes()
-	if pending == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
-		ErrInvalidationPending, pending, s.name)
 }

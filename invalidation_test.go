@@ -503,3 +503,29 @@ func TestStuckFillThatStoresAfterTheRemoval(t *testing.T) {
 		r.expectRead("k", "2", false)
 	})
 }
+
+// A source that lags catches up without an invalidation. So a reader that begins during a load, in the lag
+// or after it, does not get what that load has read before.
+func TestReplicaLagAndReadersThatJoin(t *testing.T) {
+	onEachPath(t, func(so *readthrough.ScopeOptions) { so.ReplicaLag = time.Second }, func(t *testing.T, p *path) {
+		src := newSource(2) // it has caught up
+		p.invalidateNow()
+		time.Sleep(time.Second - 1)
+		during := async(func() (readthrough.Result[int], error) {
+			return p.read(func(context.Context) (int, error) {
+				time.Sleep(time.Minute)
+				return 1, nil // read at the beginning
+			})
+		})
+		synctest.Wait()
+		in := async(func() (readthrough.Result[int], error) { return p.read(src.load) })
+		synctest.Wait()
+		time.Sleep(1)
+		after, err := p.read(src.load)
+		want(t, "a reader after the lag", after.Value, err, 2)
+		r := <-in
+		want(t, "a reader in the lag", r.value.Value, r.err, 2)
+		r = <-during
+		want(t, "the reader that began the load", r.value.Value, r.err, 1)
+	})
+}

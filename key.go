@@ -12,20 +12,23 @@ import (
 // list:{"status":"open"}. Equal filters have equal keys, whatever the order of their map entries.
 // Different filters of one type have different keys. Struct fields go by their JSON names.
 //
-// It returns an error for an empty family, without which no prefix would name the keys; for a key
+// It returns an error that matches [ErrBadKey] for an empty family, without which no prefix would name the keys; for a key
 // longer than [MaxKeyBytes]; and for a v without such an encoding: NaN and infinities, channels,
 // functions, cycles.
 func Key(family string, v any) (string, error) {
 	if family == "" {
-		return "", errors.New("readthrough: Key: family: must not be empty")
+		return "", &keyError{errors.New("readthrough: Key: family: must not be empty")}
 	}
-	encoded, err := stablekey.Encode(v)
+	return filterKey("Key", family, v)
+}
+
+// filterKey returns prefix, followed by the stable encoding of filter. function names the caller in the
+// error.
+func filterKey(function, prefix string, filter any) (string, error) {
+	encoded, err := stablekey.Encode(filter)
 	if err != nil {
-		return "", fmt.Errorf("readthrough: Key: %w", err)
+		return "", &keyError{fmt.Errorf("readthrough: %s: %w", function, err)}
 	}
-	key := family + encoded
-	if err := checkKey("Key", key); err != nil {
-		return "", err
-	}
-	return key, nil
+	key := prefix + encoded
+	return key, checkKey(function, key)
 }

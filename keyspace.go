@@ -37,6 +37,11 @@ type engine struct {
 	reads     sync.Map
 	scratches sync.Pool
 
+	// directives is how many batches are open, plus one if a context was made that bypasses the cache.
+	// While it is 0, no call looks for a directive in its context.
+	directives atomic.Int64
+	bypassed   atomic.Bool // Bypass has counted itself; never unset
+
 	// closed is set under mu by Close, and never unset. Every call of the API reads it without mu.
 	closed atomic.Bool
 	// closing is closed under mu, after closed was set. The retries wait for it.
@@ -241,9 +246,14 @@ func (s *keyspace) freshness(entry *provider.Entry) freshness {
 // ---- telling the user. None of this is called under a lock, or by a call that has not landed, because
 // the functions of the user may use the cache. LoadStart is the exception (call.loadStart).
 
-// hit counts a hit, and tells Observer.Hit.
-func (s *keyspace) hit(ctx context.Context, key string) {
-	s.stats.hits.Add(1)
+// hit counts a hit, and tells Observer.Hit. near says that it was one of the memory in front of the
+// store.
+func (s *keyspace) hit(ctx context.Context, key string, near bool) {
+	if near {
+		s.stats.nearHits.Add(1)
+	} else {
+		s.stats.hits.Add(1)
+	}
 	if s.observer.Hit != nil {
 		s.tell(ctx, s.observer.Hit, Event{Key: key, Count: 1})
 	}

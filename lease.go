@@ -83,11 +83,13 @@ func claimed(flights []*flight, is claim) []*flight {
 func (c *call) acquire(ctx context.Context, flights []*flight) {
 	c.ask(ctx, flights)
 	if bad := claimed(flights, claimRemove); len(bad) > 0 {
-		removed, err := c.scope.backend.Delete(ctx, c.keys(bad))
+		removed, err := c.scope.backend.Delete(ctx, c.keys(bad), false)
 		if err != nil {
 			c.report(opDelete, keyOf(bad), err)
-			for _, f := range bad[removed:] {
-				f.claim = claimLoad
+			for i, f := range bad {
+				if !removed[i] {
+					f.claim = claimLoad
+				}
 			}
 		}
 	}

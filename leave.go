@@ -126,6 +126,9 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	if why == softTimeout || why == isQueued && c.stage == stageLoading {
 		c.detachLocked(g.options)
 	}
+	if g.options.FinishLoads && cause == nil && c.stage == stageLoading {
+		c.detachLocked(g.options)
+	}
 	last := c.waiters == 0 && !c.detached || cause != nil // nobody waits for a load that was cancelled
 	if last {
 		g.abandonLocked(c)

@@ -671,16 +671,16 @@ func TestReaderOfAnotherTypeLoadsLikeOthers(t *testing.T) {
 		first := wrapAsync(t.Context(), s, "k", src.load)
 		synctest.Wait()
 		hung := make(chan struct{})
-		others := []<-chan result[int]{
-			wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 1, nil }),
-			wrapAsync(t.Context(), s, "k", func(context.Context) (int, error) { <-hung; return 1, nil }),
-		}
+		var began atomic.Int64
+		load := func(context.Context) (int, error) { began.Add(1); <-hung; return 1, nil }
+		others := []<-chan result[int]{wrapAsync(t.Context(), s, "k", load), wrapAsync(t.Context(), s, "k", load)}
 		synctest.Wait()
 		close(src.gate)
 		<-first
 		for _, other := range others {
 			assert.ErrorIs(t, (<-other).err, readthrough.ErrLoadTimeout)
 		}
+		assert.EqualValues(t, 1, began.Load(), "loads at once")
 		close(hung)
 		wantIdle(t, s)
 	})
@@ -802,7 +802,7 @@ func TestRefreshBesideALoadThatIsLeft(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		store := newStore(t)
 		stale := serving(func(so *readthrough.ScopeOptions) { so.StaleWhileRevalidate = time.Hour })
-		s, other := newScope(t, on(store), stale), newScope(t, on(store), stale)
+		s, other := newScope(t, on(store), stale), newScope(t, on(asAnotherProcess(t, store)), stale)
 		hung, fresh := newGated("hung"), newSource("fresh")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -58,8 +58,8 @@ func (l *Load) SetTTL(ttl time.Duration) {
 	l.decide(func(d *decisions) { d.ttl, d.isTTL = ttl, true })
 }
 
-// DoNotStore gives what is loaded to the reader that began the load, and to nobody else: it is not
-// stored, and readers that have joined the load load for themselves. It is for what only this reader
+// DoNotStore gives what is loaded, or the error of the load, to the reader that began the load, and to nobody
+// else: it is not stored, and readers that have joined the load load for themselves. It is for what only this reader
 // may see, such as a read inside of a transaction that is not committed. What is stored under the
 // key, if anything, stays.
 func (l *Load) DoNotStore() { l.decide(func(d *decisions) { d.unstored = true }) }

@@ -147,6 +147,46 @@ func TestDoNotStoreKeepsJoinersAway(t *testing.T) {
 	}
 }
 
+// TestDoNotStoreKeepsErrorsToTheReader: the error of a load that has said DoNotStore is for its reader, too. It may be
+// that of a transaction. Neither those that have joined get it, nor those that come within ErrorTTL.
+func TestDoNotStoreKeepsErrorsToTheReader(t *testing.T) {
+	for name, fails := range map[string]func() (int, error){
+		"error":  func() (int, error) { return 0, errFault },
+		"panic":  func() (int, error) { panic(errFault) },
+		"absent": func() (int, error) { return 0, fmt.Errorf("%w: %w", readthrough.ErrNotFound, errFault) },
+	} {
+		for kind, read := range resultReads[int]() {
+			if kind != "Wrap" && name == "absent" {
+				continue // a bulk load does not return it
+			}
+			bubble(t, name+"/"+kind, func(t *testing.T) {
+				s := newScope(t, serving(func(so *readthrough.ScopeOptions) { so.ErrorTTL = time.Hour }))
+				first := async(func() (readthrough.Result[int], error) {
+					return read(t.Context(), s, "k", func(ctx context.Context) (int, error) {
+						readthrough.LoadOf(ctx, "k").DoNotStore()
+						time.Sleep(time.Second)
+						return fails()
+					})
+				})
+				synctest.Wait()
+				joiner := async(func() (readthrough.Result[int], error) {
+					return read(t.Context(), s, "k", func(context.Context) (int, error) { return 2, nil })
+				})
+				if r := <-first; kind == "Wrap" || name != "absent" {
+					assert.ErrorIs(t, r.err, errFault, "first")
+				}
+				later, err := read(t.Context(), s, "k2", func(context.Context) (int, error) { return 3, nil })
+				want(t, "another key", later.Value, err, 3)
+				r := <-joiner
+				want(t, "joiner", r.value.Value, r.err, 2)
+				got, err := read(t.Context(), s, "k", func(context.Context) (int, error) { return 4, nil })
+				want(t, "within ErrorTTL", got.Value, err, 4)
+				wantIdle(t, s)
+			})
+		}
+	}
+}
+
 // A load function also works outside of the cache, and for keys that are not its
 // own.
 func TestLoadOfNothing(t *testing.T) {

@@ -26,8 +26,8 @@ type Mutation[R any] struct {
 	// result to ask Invalidate with: Targets and Hold alone are invalidated.
 	Write func(ctx context.Context) (R, error)
 
-	// Targets is what the change makes stale, as far as that is known before it. It is invalidated
-	// on every outcome of Write but ErrUnchanged. What Targets covers, Invalidate need not return.
+	// Targets is what the change makes stale, as far as that is known before it, in all scopes.
+	// Example: users.Of(42).And(lists.All()). It is invalidated on every outcome of Write but ErrUnchanged. What Targets covers, Invalidate need not return.
 	Targets Targets
 
 	// Invalidate returns what the change made stale. A change that made nothing stale returns no
@@ -76,6 +76,8 @@ type Mutation[R any] struct {
 // Mutate runs a mutation in the only order that is right: write, then invalidate and wait for that,
 // then emit. It returns the result of the write.
 //
+// Targets may name their scopes, which are those of one cache. s is the scope of those that name none.
+//
 // The errors, and what has happened then:
 //
 //   - a bad argument, [ErrClosed] or [ErrNotHeld]: nothing
@@ -87,6 +89,8 @@ type Mutation[R any] struct {
 //   - [ErrClosed] if the cache was closed meanwhile, with a result: the write
 //   - the error of Emit, with a result: the write and the invalidation
 //
+// With a context of an open [Batch], the invalidation and the emission wait for the commit.
+//
 // Mutate is safe for concurrent use. Mutations are not ordered against each other: the source does
 // that.
 func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error) {
@@ -95,11 +99,15 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 		return none, err
 	}
 	orDefault(&m.HoldFor, defaultHoldFor)
-	token, err := s.hold(ctx, m.Hold, m.HoldFor)
+	toHold, err := s.shares(&s.keyspace, m.Hold)
 	if err != nil {
 		return none, err
 	}
-	run := mutating[R]{m: &m, scope: s, after: context.WithoutCancel(ctx), token: token}
+	holds, err := holdShares(ctx, toHold, m.HoldFor)
+	if err != nil {
+		return none, err
+	}
+	run := mutating[R]{m: &m, scope: s, after: context.WithoutCancel(ctx), holds: holds}
 	defer run.ensure()
 	result, err := run.write(ctx)
 	if err != nil {
@@ -111,10 +119,11 @@ func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error
 	if m.Emit == nil {
 		return result, nil
 	}
-	if err := m.Emit(run.after, result); err != nil {
-		return result, fmt.Errorf("readthrough: emit: %w", err)
+	emission := func() error { return errEmit(m.Emit(run.after, result)) }
+	if s.emitLater(run.after, m.FailWhenPending, emission) {
+		return result, nil
 	}
-	return result, nil
+	return result, emission()
 }
 
 // mutating is one run of a mutation whose targets are held.
@@ -122,7 +131,7 @@ type mutating[R any] struct {
 	m     *Mutation[R]
 	scope *CachedScope
 	after context.Context //nolint:containedctx // the caller's without its end, for what has to follow the write
-	token string          // of the hold; "": none
+	holds []held
 	// settled: what follows the write was done, or is not needed.
 	settled bool
 }
@@ -133,60 +142,67 @@ func (r *mutating[R]) ensure() {
 	if r.settled {
 		return
 	}
-	if err := r.settle(r.m.known()); err != nil {
-		r.scope.reportPending(r.after, r.m.known(), err)
+	known, err := r.shares(r.m.known())
+	if err != nil {
+		return // it was checked before the write
 	}
+	reportShares(r.after, known, r.settle(known))
 }
 
 // write runs Write. If that fails, and may have changed something, write invalidates what is known to
 // be stale then.
 func (r *mutating[R]) write(ctx context.Context) (result R, err error) {
-	result, err = r.m.write(ctx)
+	result, err = r.m.write(ctx, len(r.holds) > 0)
 	err = backend.Sane(err)
 	switch {
 	case err == nil:
 		return result, nil
 	case errors.Is(err, ErrUnchanged):
 		r.settled = true
-		r.scope.unhold(r.after, r.m.Hold, r.token)
+		unholdShares(r.after, r.holds)
 		return result, err
 	default:
-		targets, bad := r.valid(r.m.maybeStale(r.after, r.scope, result))
-		return result, joinErrors(err, bad, r.settle(targets))
+		stale, bad := r.valid(r.m.maybeStale(r.after, r.scope, result))
+		return result, joinErrors(err, bad, joinErrors(r.settle(stale)...))
 	}
 }
 
-// settle invalidates targets and gives the hold up; also if the invalidation is pending, since nothing
-// was stored under the hold.
-func (r *mutating[R]) settle(targets Targets) error {
+// settle invalidates stale and gives the holds up; also if the invalidation is pending, since nothing was
+// stored under them. It returns the error of each share.
+func (r *mutating[R]) settle(stale []share) (errs []error) {
 	r.settled = true
-	defer r.scope.unhold(r.after, r.m.Hold, r.token)
-	_, err := r.scope.InvalidateTargets(r.after, targets)
-	return err
+	_, errs = r.scope.settle(r.after, stale, r.holds)
+	return errs
 }
 
-// valid returns targets, or if they make no sense, why, and in their place what was known before the write.
-func (r *mutating[R]) valid(targets Targets) (Targets, error) {
-	if err := targets.validate(); err != nil {
-		return r.m.known(), err
+// shares returns the shares of targets.
+func (r *mutating[R]) shares(targets Targets) ([]share, error) {
+	return r.scope.shares(&r.scope.keyspace, targets)
+}
+
+// valid returns the shares of targets, or if they make no sense, why, and in their place what was known before
+// the write.
+func (r *mutating[R]) valid(targets Targets) (stale []share, bad error) {
+	if stale, bad = r.shares(targets); bad != nil {
+		stale, _ = r.shares(r.m.known()) //nolint:errcheck // it was checked before the write
 	}
-	return targets, nil
+	return stale, bad
 }
 
 // invalidate settles a write that has happened. It returns an error if Mutate must not emit.
 func (r *mutating[R]) invalidate(targets Targets) error {
-	targets, bad := r.valid(targets)
-	err := r.settle(targets)
-	if err == nil || r.m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
+	stale, bad := r.valid(targets)
+	errs := r.settle(stale)
+	if err := joinErrors(errs...); err == nil || r.m.FailWhenPending || !errors.Is(err, ErrInvalidationPending) {
 		return joinErrors(bad, err)
 	}
-	r.scope.reportPending(r.after, targets, err)
+	reportShares(r.after, stale, errs)
 	return bad
 }
 
 // write runs Write; within HoldFor, if something is held.
-func (m *Mutation[R]) write(ctx context.Context) (R, error) {
-	if m.Hold.size() == 0 {
+func (m *Mutation[R]) write(ctx context.Context, isHeld bool) (R, error) {
+	if !isHeld {
 		return m.Write(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.HoldFor)
@@ -195,14 +211,14 @@ func (m *Mutation[R]) write(ctx context.Context) (R, error) {
 }
 
 // known returns what the change makes stale, as far as that is known before it.
-func (m *Mutation[R]) known() Targets { return m.Targets.with(m.Hold) }
+func (m *Mutation[R]) known() Targets { return m.Targets.And(m.Hold) }
 
 // stale returns what the change made stale.
 func (m *Mutation[R]) stale(result R) Targets {
 	if m.Invalidate == nil {
 		return m.known()
 	}
-	return m.Invalidate(result).with(m.known())
+	return m.Invalidate(result).And(m.known())
 }
 
 // maybeStale is stale for a result that came with an error. Invalidate may not expect that.
@@ -224,15 +240,19 @@ func (m *Mutation[R]) check(ctx context.Context, s *CachedScope) error {
 	switch {
 	case m.Write == nil:
 		return errors.New("readthrough: Mutation.Write: must not be nil")
-	case m.Invalidate == nil && m.known().size() == 0:
-		return errors.New("readthrough: Mutation.Invalidate: must not be nil without Targets or Hold")
 	case m.HoldFor < 0:
 		return fmt.Errorf("readthrough: Mutation.HoldFor: %v: must not be negative", m.HoldFor)
-	case m.Targets.validate() != nil:
-		return fmt.Errorf("readthrough: Mutation.Targets: %w", m.Targets.validate())
-	case m.Hold.validate() != nil:
-		return fmt.Errorf("readthrough: Mutation.Hold: %w", m.Hold.validate())
-	default:
-		return nil
 	}
+	targets, err := s.shares(&s.keyspace, m.Targets)
+	if err != nil {
+		return fmt.Errorf("readthrough: Mutation.Targets: %w", err)
+	}
+	hold, err := s.shares(&s.keyspace, m.Hold)
+	if err != nil {
+		return fmt.Errorf("readthrough: Mutation.Hold: %w", err)
+	}
+	if m.Invalidate == nil && len(targets)+len(hold) == 0 {
+		return errors.New("readthrough: Mutation.Invalidate: must not be nil without Targets or Hold")
+	}
+	return nil
 }

@@ -39,7 +39,7 @@ type Observer struct {
 	// LoadStart has returned, as for RefusedFill.
 	LoadEnd func(ctx context.Context, event Event)
 	// RefusedFill: Count loaded values were not stored, because an invalidation came during the
-	// load, or because their leases had ended.
+	// load. Values whose leases had ended are counted in [Stats.LostLeases].
 	RefusedFill func(ctx context.Context, event Event)
 
 	// Invalidate: an invalidation of Count keys and prefixes has ended after Duration. If Err is

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -111,7 +112,9 @@ type Options struct {
 	// ProviderTimeout bounds every request to the store that reads or fills. It is also how long an
 	// invalidation may wait for a fill under way. A bulk call is sent in requests of up to 256
 	// keys, each with this time. A request that stores large values has more: a second for every
-	// 10 MiB. Zero means 50 ms; negative is an error. Example: 20 * time.Millisecond.
+	// 10 MiB. While this process is short of processor time, requests have more, too: as long as
+	// their goroutines may wait for a processor, up to nine times ProviderTimeout in all. Zero means
+	// 50 ms; negative is an error. Example: 20 * time.Millisecond.
 	ProviderTimeout time.Duration
 
 	// InvalidateTimeout bounds every request to the store that removes or holds, and every
@@ -123,8 +126,9 @@ type Options struct {
 	// BreakerFailures is the number of failures in a row that open the breaker. While it is open,
 	// the store is not asked: reads load, and invalidations are pending. A server that says that it
 	// is a replica opens it at once ([provider.ErrReadOnly]). After as many writes in a row that a
-	// store refuses ([provider.ErrRefused]), the cache reads from it and does not fill. Zero means
-	// 5; negative means that neither happens, except for a replica. Example: 3.
+	// store refuses ([provider.ErrRefused]), the cache reads from it and does not fill. If a request
+	// has timed out while this process was short of processor time, it counts as a fourth of a
+	// failure. Zero means 5; negative means that neither happens, except for a replica. Example: 3.
 	BreakerFailures int
 
 	// BreakerCooldown is how long the breaker stays open. Then it is half-open: one request at a
@@ -186,12 +190,12 @@ func (o Options) withDefaults() (Options, error) {
 // working default. docs/serving.md explains how the options work together. Durations are exact to
 // the nanosecond.
 type ScopeOptions struct {
-	// TTL is how long a loaded value is served. It must be positive. [NoExpiry] means that entries
-	// do not expire. Zero and negative are errors. Example: 15 * time.Second.
+	// TTL is how long a loaded value is served. It must be at least a millisecond. [NoExpiry] means that
+	// entries do not expire. Zero and negative are errors. Example: 15 * time.Second.
 	TTL time.Duration
 
-	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. Zero
-	// means 5 s, or TTL if that is less; negative means that absences are not cached. Example:
+	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. It must be at
+	// least a millisecond, if it is positive. Zero means 5 s, or TTL if that is less; negative means that absences are not cached. Example:
 	// time.Second.
 	NegativeTTL time.Duration
 
@@ -205,6 +209,13 @@ type ScopeOptions struct {
 	// place of MaxLoads. Zero means that loads are not bounded, except those that no reader waits for,
 	// which end after 5 minutes; negative is an error. Example: 10 * time.Second.
 	LoadTimeout time.Duration
+
+	// FinishLoads lets a load whose function runs go on, and store its value, although every reader has left.
+	// It ends after LoadTimeout, or after 5 minutes without one. False: the context of the load is cancelled
+	// when the last reader leaves. It is for sources that are slower than some readers wait: without it, each
+	// of these readers starts a load that is then cancelled, and nothing is ever stored. With it, searches that
+	// users give up go on, too. Example: true.
+	FinishLoads bool
 
 	// StaleWhileRevalidate is how long after its TTL a value is still served at once, while a load
 	// in the background replaces it (RFC 5861, section 3). There is one such load for each key in
@@ -258,8 +269,9 @@ type ScopeOptions struct {
 	MaxLoads int
 
 	// ReplicaLag is how far the source may lag, if load functions read from a replica. For so long
-	// after an invalidation, what is loaded for its targets is served and not stored. So an old
-	// value is read for no longer than the replica has it. In a store with holds, the invalidation
+	// after an invalidation, what is loaded for its targets is served and not stored, and only to
+	// reads that began before that load. So a read gets an old value only if the replica still had it
+	// after the read began. In a store with holds, the invalidation
 	// of a prefix costs one round trip more. Zero means that the source does not lag; negative is
 	// an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration
@@ -270,6 +282,11 @@ type ScopeOptions struct {
 	// pointer. nil means [ErrNotFound], which load functions may return in every scope. Example:
 	// sql.ErrNoRows.
 	NotFound error
+
+	// FarOnly keeps the entries of the scope out of the memory in front of a shared store (package
+	// near): what is large, or read once, or must not lie in every process. Every hit is then a round
+	// trip. It says nothing for other stores. Example: true.
+	FarOnly bool
 
 	_ struct{}
 }
@@ -295,11 +312,24 @@ func (o *ScopeOptions) fillDefaults() error {
 	return nil
 }
 
+// differences says which fields differ in other, with both values: those of o, then those of other. It is "" if all
+// are equal. Both have their defaults.
+func (o *ScopeOptions) differences(other ScopeOptions) string {
+	var list []string
+	a, b := reflect.ValueOf(*o), reflect.ValueOf(other)
+	for i := range a.NumField() {
+		if !a.Field(i).Equal(b.Field(i)) {
+			list = append(list, fmt.Sprintf("%s is %v, not %v", a.Type().Field(i).Name, a.Field(i), b.Field(i)))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
 func (o *ScopeOptions) checkTTL() error {
 	if o.TTL <= 0 {
 		return fmt.Errorf("readthrough: ScopeOptions.TTL: %v: must be positive, or NoExpiry", o.TTL)
 	}
-	return nil
+	return errors.Join(tooShort("ScopeOptions.TTL", o.TTL), tooShort("ScopeOptions.NegativeTTL", o.NegativeTTL))
 }
 
 func (o *ScopeOptions) checkJitter() error {
@@ -329,8 +359,9 @@ type CallOption struct {
 	hasTTL bool
 }
 
-// TTL replaces [ScopeOptions.TTL] for the values that this call loads. It must be positive, or
-// [NoExpiry]; otherwise the call returns an error. A reader that joins the load of another call
+// TTL replaces [ScopeOptions.TTL] for the values that this call loads. It must be at least a millisecond, or
+// [NoExpiry]; otherwise the call returns an error. A TTL that a load function calculates, and that may be over
+// already, belongs into [Load.SetTTL]. A reader that joins the load of another call
 // gets the TTL of that call. Example: Wrap(ctx, scope, key, load, TTL(time.Minute)).
 func TTL(ttl time.Duration) CallOption {
 	return CallOption{ttl: ttl, hasTTL: true}
@@ -361,6 +392,9 @@ func (o *ScopeOptions) ttls(options []CallOption) (ttls, error) {
 		if option.ttl <= 0 {
 			return l, fmt.Errorf("readthrough: TTL: %v: must be positive, or NoExpiry", option.ttl)
 		}
+		if err := tooShort("TTL", option.ttl); err != nil {
+			return l, err
+		}
 		l.value = option.ttl
 	}
 	l.absent = min(l.absent, l.value)
@@ -382,6 +416,20 @@ func notNegative[N time.Duration | int](field string, n N) error {
 		return fmt.Errorf("readthrough: %s: %v: must not be negative", field, n)
 	}
 	return nil
+}
+
+// leastTTL is the shortest TTL. A shorter one is a number without a unit, such as 60.
+const leastTTL = time.Millisecond
+
+// tooShort returns an error if d is positive and shorter than leastTTL.
+func tooShort(field string, d time.Duration) error {
+	if d <= 0 || d >= leastTTL {
+		return nil
+	}
+	if d < time.Microsecond {
+		return fmt.Errorf("readthrough: %s: %v: must not be shorter than %v: did you mean %d * time.Second?", field, d, leastTTL, d)
+	}
+	return fmt.Errorf("readthrough: %s: %v: must not be shorter than %v", field, d, leastTTL)
 }
 
 func orDefault[N comparable](field *N, value N) {

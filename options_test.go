@@ -99,6 +99,9 @@ func TestBadScopes(t *testing.T) {
 		{name: "Jitter", call: changed(func(o *readthrough.ScopeOptions) { o.Jitter = 1.01 }), want: "ScopeOptions.Jitter: 1.01: " + jitter},
 		{name: "Jitter NaN", call: changed(func(o *readthrough.ScopeOptions) { o.Jitter = math.NaN() }), want: "ScopeOptions.Jitter: NaN: " + jitter},
 		{name: "Jitter infinite", call: changed(func(o *readthrough.ScopeOptions) { o.Jitter = math.Inf(1) }), want: "ScopeOptions.Jitter: +Inf: " + jitter},
+		{name: "TTL without a unit", call: changed(func(o *readthrough.ScopeOptions) { o.TTL = 60 }), want: "ScopeOptions.TTL: 60ns: must not be shorter than 1ms: did you mean 60 * time.Second?"},
+		{name: "TTL of some microseconds", call: changed(func(o *readthrough.ScopeOptions) { o.TTL = time.Millisecond - 1 }), want: "ScopeOptions.TTL: 999.999µs: must not be shorter than 1ms"},
+		{name: "NegativeTTL without a unit", call: changed(func(o *readthrough.ScopeOptions) { o.NegativeTTL = 5 }), want: "ScopeOptions.NegativeTTL: 5ns: must not be shorter than 1ms: did you mean 5 * time.Second?"},
 		{name: "LoadTimeout", call: changed(func(o *readthrough.ScopeOptions) { o.LoadTimeout = -1 }), want: "ScopeOptions.LoadTimeout: -1ns: must not be negative"},
 		{name: "NotFound uncomparable", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = uncomparableError{"a"} }), want: "ScopeOptions.NotFound: readthrough_test.uncomparableError: must be comparable"},
 		{name: "NotFound with an uncomparable value", call: changed(func(o *readthrough.ScopeOptions) { o.NotFound = holdingError{[]int{1}} }), want: "ScopeOptions.NotFound: readthrough_test.holdingError: must be comparable"},
@@ -178,7 +181,7 @@ func TestLifetimes(t *testing.T) {
 	}{
 		{"defaults", readthrough.ScopeOptions{TTL: time.Minute}, nil, time.Minute, 5 * time.Second},
 		{"a short TTL", readthrough.ScopeOptions{TTL: time.Second}, nil, time.Second, time.Second},
-		{"one nanosecond", readthrough.ScopeOptions{TTL: 1}, nil, 1, 1},
+		{"one millisecond", readthrough.ScopeOptions{TTL: time.Millisecond}, nil, time.Millisecond, time.Millisecond},
 		{"500 ms", readthrough.ScopeOptions{TTL: 500 * time.Millisecond}, nil, 500 * time.Millisecond, 500 * time.Millisecond},
 		{"no expiry", readthrough.ScopeOptions{TTL: never}, nil, never, 5 * time.Second},
 		{"negative TTL set", readthrough.ScopeOptions{TTL: time.Minute, NegativeTTL: time.Second}, nil, time.Minute, time.Second},

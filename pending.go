@@ -1,6 +1,7 @@
 package readthrough
 
 import (
+	"container/list"
 	"strings"
 	"time"
 )
@@ -46,19 +47,27 @@ func (c *coverSet[V]) find(key string, counts func(V) bool) bool {
 	return false
 }
 
+// member is a key or a prefix of a coverSet.
+type member struct {
+	name   string
+	prefix bool
+}
+
 // set adds the members of targets. value returns the new value of a member from its value before,
 // which is zero for a new member. set returns false if the set is past a bound now. Then the caller
 // has to call coverAll, in the same critical section.
-func (c *coverSet[V]) set(targets Targets, value func(before V) V) (fits bool) {
+func (c *coverSet[V]) set(targets Targets, value func(m member, before V) V) (fits bool) {
 	if c.keys == nil {
 		c.keys, c.prefixes = make(map[string]V), make(map[string]V)
 	}
 	// What the set keeps may be a part of a large string, such as a request.
 	for _, key := range targets.Keys {
-		c.keys[strings.Clone(key)] = value(c.keys[key])
+		key = strings.Clone(key)
+		c.keys[key] = value(member{key, false}, c.keys[key])
 	}
 	for _, prefix := range targets.Prefixes {
-		c.prefixes[strings.Clone(prefix)] = value(c.prefixes[prefix])
+		prefix = strings.Clone(prefix)
+		c.prefixes[prefix] = value(member{prefix, true}, c.prefixes[prefix])
 	}
 	return c.size() <= c.limit && len(c.prefixes) <= maxPrefixes
 }
@@ -110,7 +119,7 @@ func (p *pendingSet) add(targets Targets, version uint64) {
 	if targets.size() == 0 {
 		return
 	}
-	if p.set(targets, func(before uint64) uint64 { return max(before, version) }) {
+	if p.set(targets, func(_ member, before uint64) uint64 { return max(before, version) }) {
 		return
 	}
 	var latest uint64
@@ -156,8 +165,24 @@ func (p *pendingSet) targets() Targets {
 // for all processes (provider.Holder), so there the set stays empty.
 //
 // Members that are over are not removed when they end. The next add drops them, so the set is never
-// larger than the invalidations of one lag, or its bound.
-type laggingSet struct{ coverSet[time.Time] }
+// larger than the invalidations of one lag, or its bound. The lag of a scope is always the same, so the
+// members end in the order in which they were added last. order has them in that order: an add looks at
+// those that are over and at one more, since it is under flights.mu.
+type laggingSet struct {
+	coverSet[*list.Element]
+
+	order list.List // of *lag
+}
+
+// lag is a member of a laggingSet.
+type lag struct {
+	member
+
+	until time.Time
+}
+
+// untilOf returns the end of a member.
+func untilOf(e *list.Element) time.Time { return e.Value.(*lag).until } //nolint:errcheck,forcetypeassert // the order has nothing else
 
 // covers reports whether what a load of key brings may not be stored, if the load begins now.
 func (l *laggingSet) covers(key string) bool {
@@ -165,13 +190,34 @@ func (l *laggingSet) covers(key string) bool {
 		return false
 	}
 	now := time.Now()
-	return l.find(key, func(until time.Time) bool { return now.Before(until) })
+	return l.find(key, func(e *list.Element) bool { return now.Before(untilOf(e)) })
 }
 
 // add adds targets until a time, and drops the members whose time is over at now.
 func (l *laggingSet) add(targets Targets, now, until time.Time) {
-	l.remove(func(_ string, until time.Time) bool { return !now.Before(until) })
-	if !l.set(targets, func(time.Time) time.Time { return until }) {
-		l.coverAll(until) // no other ends later: the lag of a scope is always the same
+	l.dropUntil(now)
+	fits := l.set(targets, func(m member, known *list.Element) *list.Element {
+		if known == nil {
+			return l.order.PushBack(&lag{m, until})
+		}
+		known.Value.(*lag).until = until //nolint:errcheck,forcetypeassert // see untilOf
+		l.order.MoveToBack(known)
+		return known
+	})
+	if !fits {
+		l.order.Init()
+		l.coverAll(l.order.PushBack(&lag{member{"", true}, until})) // no other ends later
+	}
+}
+
+// dropUntil drops the members whose time is over at now.
+func (l *laggingSet) dropUntil(now time.Time) {
+	for e := l.order.Front(); e != nil && !now.Before(untilOf(e)); e = l.order.Front() {
+		m := l.order.Remove(e).(*lag).member //nolint:errcheck,forcetypeassert // see untilOf
+		if m.prefix {
+			delete(l.prefixes, m.name)
+		} else {
+			delete(l.keys, m.name)
+		}
 	}
 }

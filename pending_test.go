@@ -547,13 +547,13 @@ func TestPendingAndValuesWithoutEntries(t *testing.T) {
 			loadMany := func(context.Context, []int) (map[int]string, error) { return map[int]string{1: value}, nil }
 			key := func(id int) string { return fmt.Sprint("k:", id) }
 			get, getMany := readthrough.Memoize(s, key, load), readthrough.MemoizeMany(s, key, loadMany)
-			getAppended := readthrough.MemoizeAppend(s, func(b []byte, id int) []byte { return fmt.Append(b, "k:", id) }, load)
+			ofFamily := newFamily(t, s, readthrough.Loads[int, string]{One: load})
 			got, err := get(t.Context(), 1)
 			require.NoError(t, err, "get")
 			require.Equal(t, "old", got, "get")
 			value = "new"
 			require.ErrorIs(t, invalidate(t.Context(), s), readthrough.ErrInvalidationPending)
-			for name, get := range map[string]func(context.Context, int) (string, error){"Memoize": get, "MemoizeAppend": getAppended} {
+			for name, get := range map[string]func(context.Context, int) (string, error){"Memoize": get, "Family": ofFamily.Get} {
 				got, err := get(t.Context(), 1)
 				assert.NoError(t, err, name)
 				assert.Equal(t, "new", got, name)

@@ -37,11 +37,11 @@ import (
 // If write panics or calls [runtime.Goexit], key is invalidated, too. write runs with ctx, in the
 // goroutine of the caller.
 //
-// Nothing is stored in a scope with [ScopeOptions.ReplicaLag]: until the lag is over, the value
+// Nothing is stored with a context of an open [Batch], before whose end the value is not committed, and in a scope with [ScopeOptions.ReplicaLag]: until the lag is over, the value
 // could not be told from one that a load has read too early.
 func Put[T any](ctx context.Context, s *CachedScope, key string, write func(context.Context) (T, error), options ...CallOption) (T, error) {
 	var none T
-	ttls, err := checkRead[T](ctx, s, key, write != nil, options)
+	ttls, err := checkRead[T](ctx, "Put", s, key, write != nil, options)
 	if err != nil {
 		return none, err
 	}
@@ -101,6 +101,9 @@ type put struct {
 // newPut makes the put of a write that begins after it.
 func newPut(ctx context.Context, s *keyspace, key string, ttls ttls) *put {
 	p := &put{scope: s, ctx: context.WithoutCancel(ctx), key: key, began: time.Now()}
+	if s.collector(ctx) != nil {
+		return p // what is not committed is not stored
+	}
 	if _, err := s.invalidate(p.ctx, Targets{Keys: []string{key}}); err != nil {
 		return p
 	}

@@ -37,6 +37,8 @@ type read struct {
 	ttls   ttls
 	// toRefresh are the items that were answered and are to be loaded again in the background.
 	toRefresh []item
+	// near counts the items that the memory in front of the store has answered.
+	near int
 	// fallbacks: some item has a fallback.
 	fallbacks bool
 	// single: the store is asked by Get, not by GetMany.
@@ -134,6 +136,7 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 	}
 	if is == fresh && entry.Absent {
 		r.target.absent(i, nil)
+		r.countNear(entry)
 		return true
 	}
 	if is == ifError {
@@ -145,13 +148,17 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		return false
 	}
 	source := FromStore
-	if is == stale {
+	switch {
+	case is == stale:
 		source = FromStale
+	case entry.Near:
+		source = FromNear
 	}
 	if err := r.target.put(i, entry.Value, source, entry.LoadedAt, nil); err != nil {
 		r.scope.report(ctx, opGet, i.key, err)
 		return false
 	}
+	r.countNear(entry)
 	if is == stale {
 		r.scope.servedStale(ctx, i.key, 1, nil)
 	}
@@ -160,6 +167,12 @@ func (r *read) serve(ctx context.Context, i *item, entry *provider.Entry) bool {
 		r.toRefresh = append(r.toRefresh, *i)
 	}
 	return true
+}
+
+func (r *read) countNear(entry *provider.Entry) {
+	if entry.Near {
+		r.near++
+	}
 }
 
 // keepFallback keeps an entry whose TTL is over, for the case that the load fails or takes long.
@@ -332,6 +345,9 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 	if left == errEndless { //nolint:errorlint // the very error of awaitEnd
 		return cameLate, nil
 	}
+	if left == nil && r.isForOthers(i) {
+		return isPrivate, nil
+	}
 	o, err := &i.flight.outcome, left
 	if err == nil && !i.late && o.failed() {
 		err = o.err
@@ -342,8 +358,6 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		return hasFailed, err
 	case i.late:
 		return cameLate, nil
-	case o.private && i.flight.call != r.own:
-		return isPrivate, nil
 	case o.entry.Absent:
 		r.target.absent(i, o.err)
 	default:
@@ -352,6 +366,12 @@ func (r *read) take(ctx context.Context, i *item, left error) (taken, error) {
 		}
 	}
 	return answered, nil
+}
+
+// isForOthers reports whether the outcome of an item's flight, be it an error, is for the reader alone that began
+// the load.
+func (r *read) isForOthers(i *item) bool {
+	return !i.late && i.flight.outcome.private && i.flight.call != r.own
 }
 
 // fallBack answers an item with its fallback, in place of err.

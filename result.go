@@ -14,6 +14,9 @@ const (
 	// FromStale says that it was in the store, and its TTL had ended. See
 	// [ScopeOptions.StaleWhileRevalidate] and [ScopeOptions.StaleIfError].
 	FromStale
+	// FromNear says that it was in the memory of this process, in front of the shared store, and its
+	// TTL had not ended. See package near.
+	FromNear
 )
 
 // String returns the name of the source, such as "stale".
@@ -25,6 +28,8 @@ func (s Source) String() string {
 		return "load"
 	case FromStale:
 		return "stale"
+	case FromNear:
+		return "near"
 	default:
 		return "unknown"
 	}

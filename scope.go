@@ -7,10 +7,19 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// CachedScope is a named keyspace of a [Cache]. Its keys are byte strings of 1 to [MaxKeyBytes]
-// bytes. Readable keys, such as "maintenance:42" and "system:7", let a prefix name a family. Get a
+// CachedScope is a part of a [Cache] whose entries share their options, such as the TTL, and can be
+// invalidated together. Each scope has keys of its own. Entities with one life in one database, such as
+// users and the lists of users, are mostly families of one scope; entities with another TTL or another
+// source are in another one. One mutation may invalidate several scopes ([Cache.Invalidate]).
+//
+// Keys are byte strings of 1 to [MaxKeyBytes] bytes. Readable keys, such as "maintenance:42" and "system:7", let a prefix name a family. Get a
 // scope from [Cache.Scope]. It is safe for concurrent use.
-type CachedScope struct{ keyspace }
+type CachedScope struct {
+	keyspace
+
+	// prefixes are those of its families and lists.
+	prefixes prefixes
+}
 
 // Name returns the name of the scope; "" for nil.
 func (s *CachedScope) Name() string {
@@ -26,8 +35,9 @@ func (s *CachedScope) Stats() Stats {
 		return Stats{}
 	}
 	inFlight, pending := s.flights.sizes()
+	near := s.stats.nearHits.Load()
 	return Stats{
-		Hits: s.stats.hits.Load(), Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(),
+		Hits: s.stats.hits.Load() + near, NearHits: near, Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(), Bypassed: s.stats.bypassed.Load(),
 		Stale: s.stats.stale.Load(), Refreshes: s.stats.refreshes.Load(),
 		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
 		RefusedFills: s.stats.refusedFills.Load(), LostLeases: s.stats.lostLeases.Load(), Invalidations: s.stats.invalidations.Load(),

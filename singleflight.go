@@ -266,7 +266,7 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 			f.replaces = i.replaces.loadedAt
 			c.recheck = c.recheck || !f.replaces.IsZero()
 		}
-		f.validBefore, f.bypass = always, i.alone || g.bypassLocked(i.key) || purpose != toPut && g.puttingLocked(i.key)
+		f.validBefore, f.lags, f.bypass = always, g.lagging.covers(i.key), i.alone || g.bypassLocked(i.key) || purpose != toPut && g.puttingLocked(i.key)
 		if !i.alone {
 			f.next = g.live[i.key]
 			g.live[i.key] = f
@@ -473,16 +473,16 @@ func (g *flights) learnLocked(c *call) {
 		case f.outcome.failed():
 			g.failedLocked(f, f.outcome.err)
 		case f.outcome.known && len(g.failures.keys) > 0:
-			delete(g.failures.keys, f.key)
+			g.failures.drop(f.key)
 		}
 	}
 }
 
 // failedLocked records that the load of f has failed. After the end of its epoch it teaches nothing: it
 // was invalidated, so its error may be about a source that has changed since, or abandoned, so it failed
-// because nobody waited.
+// because nobody waited. Nor does one that is for its reader only.
 func (g *flights) failedLocked(f *flight, err error) {
-	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
+	if f.fence.ended || f.outcome.private || g.options.ErrorTTL == 0 && !g.options.ages() {
 		return
 	}
 	g.failures.add(f.key, err, time.Now(), g.options)

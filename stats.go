@@ -14,6 +14,12 @@ type Stats struct {
 	// Hits and Misses count keys that were read: answered by the store, or not.
 	// Keys read while the store is bypassed are misses.
 	Hits, Misses int64
+	// NearHits counts the hits that the memory in front of a shared store has answered, see package
+	// near. They count as hits, too.
+	NearHits int64
+	// Bypassed counts the keys whose reads bypassed the cache because of their context ([Cache.Bypass],
+	// [Batch.In]). They are neither hits nor misses, and their loads do not count.
+	Bypassed int64
 	// Joined counts the misses that waited for a load which was already under way.
 	Joined int64
 	// Stale counts the keys whose stale values were served. Those because of StaleWhileRevalidate
@@ -74,8 +80,10 @@ const (
 // scopeStats are the counters behind [Stats]. Each is written without a lock, by whichever
 // goroutine does the work.
 type scopeStats struct {
-	hits           counter.Counter // the only one on the path of a hit
+	hits           counter.Counter // without nearHits; on the path of a hit there is one of the two
+	nearHits       counter.Counter
 	misses         atomic.Int64
+	bypassed       atomic.Int64
 	joined         atomic.Int64
 	stale          atomic.Int64
 	refreshes      atomic.Int64

@@ -18,18 +18,38 @@ func checkKey(what, key string) error {
 // every hit.
 func badKey(what, key string) error {
 	if key == "" {
-		return fmt.Errorf("readthrough: %s: must not be empty", what)
+		return &keyError{fmt.Errorf("readthrough: %s: must not be empty", what)}
 	}
-	return fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)
+	return &keyError{fmt.Errorf("readthrough: %s: %d bytes: must not be longer than %d", what, len(key), MaxKeyBytes)}
 }
 
 // Targets are what an invalidation covers. The zero value covers nothing.
+//
+// Those of [Family.Of], [Family.All], [List.Of], [CachedScope.Of] and their kin name their scope, and can be
+// joined with those of other scopes by And. Those that are written as a literal belong to the scope of the
+// call.
 type Targets struct {
 	// Keys are single keys. Example: "maintenance:42".
 	Keys []string
 	// Prefixes stand for all keys that begin with one of them. The empty prefix stands for the
 	// whole scope. Example: "list:".
 	Prefixes []string
+
+	// in is the scope that is named, a *keyspace; nil: the scope of the call. It is an any, because this
+	// file is below the scopes. more are targets of any scope, and err is why the targets make no sense.
+	in   any
+	more []Targets
+	err  error
+}
+
+// And returns the targets of t and of all others, each in its scope. Example:
+//
+//	users.Of(42).And(lists.All())
+func (t Targets) And(others ...Targets) Targets {
+	if len(others) > 0 {
+		t.more = slices.Concat(t.more, others)
+	}
+	return t
 }
 
 // size returns the number of keys and prefixes.
@@ -58,8 +78,11 @@ func (t Targets) coverByPrefix(key string) bool {
 	return false
 }
 
-// validate returns the error of a bad key or prefix.
+// validate returns the error of a bad key or prefix of t, without those that And has added.
 func (t Targets) validate() error {
+	if t.err != nil {
+		return t.err
+	}
 	for _, key := range t.Keys {
 		if err := checkKey("key", key); err != nil {
 			return err
@@ -67,7 +90,7 @@ func (t Targets) validate() error {
 	}
 	for _, prefix := range t.Prefixes {
 		if len(prefix) > MaxKeyBytes {
-			return fmt.Errorf("readthrough: prefix: %d bytes: must not be longer than %d", len(prefix), MaxKeyBytes)
+			return badKey("prefix", prefix)
 		}
 	}
 	return nil
@@ -97,14 +120,6 @@ func lacking(names, others []string) []string {
 		}
 	}
 	return rest
-}
-
-// with returns the targets of both.
-func (t Targets) with(other Targets) Targets {
-	return Targets{
-		Keys:     slices.Concat(t.Keys, other.Keys),
-		Prefixes: slices.Concat(t.Prefixes, other.Prefixes),
-	}
 }
 
 // single returns the key or prefix that t consists of, or "" if there are more.

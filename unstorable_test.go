@@ -38,7 +38,7 @@ func replacements() map[string]struct {
 		})
 		return err
 	}
-	const soon, kept = time.Nanosecond, time.Hour
+	const soon, kept = time.Millisecond, time.Hour
 	return map[string]struct {
 		scope   readthrough.ScopeOptions
 		replace func(ctx context.Context, s *readthrough.CachedScope, load func(context.Context) (int, error)) error

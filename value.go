@@ -43,7 +43,7 @@ func convert[T any](stored any) (T, error) {
 // damaged. It does not decode.
 func holdsA[T any](stored any) bool {
 	if encoded, ok := stored.(provider.Encoded); ok {
-		return encoded.Type == provider.TypeName(reflect.TypeFor[T]())
+		return encoded.Holds(reflect.TypeFor[T]())
 	}
 	_, ok := stored.(T)
 	return ok || stored == nil && isInterface[T]()

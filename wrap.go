@@ -2,7 +2,7 @@ package readthrough
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"time"
@@ -36,25 +36,28 @@ import (
 //
 // Wrap is safe for concurrent use. All readers share the value: do not change what it points to.
 func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, "Wrap", s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
 	}
-	l := lookUp[T](ctx, &s.keyspace, key)
-	if l.answered {
-		return l.value, l.err
+	value, look := quick[T](ctx, &s.keyspace, key)
+	if look.is == provider.Present {
+		return value, nil
 	}
-	result, err := readOne(ctx, &s.keyspace, key, load, ttls, toRead, l.stored, l.entry)
-	return result.Value, err
+	return readKey(ctx, &s.keyspace, key, load, ttls, look)
 }
 
 // WrapResult is [Wrap] for readers that want to know where the value comes from, how old it is, and
 // why a stale value was served. With an error there is no value.
 func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (Result[T], error) {
-	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, "WrapResult", s, key, load != nil, options)
 	if err != nil {
 		return Result[T]{}, err
+	}
+	if s.isDirect(ctx, key) {
+		value, err := direct(ctx, &s.keyspace, load)
+		return Result[T]{Value: value, Source: FromLoad}, err
 	}
 	stored := s.flights.stored.Load()
 	var known *provider.Entry
@@ -76,18 +79,22 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 // A store with leases that is no [provider.Refresher] cannot replace an entry. There the entry is
 // removed first. Everything else that Wrap says holds, too.
 func Refresh[T any](ctx context.Context, s *CachedScope, key string, load func(context.Context) (T, error), options ...CallOption) (T, error) {
-	ttls, err := checkRead[T](ctx, s, key, load != nil, options)
+	ttls, err := checkRead[T](ctx, "Refresh", s, key, load != nil, options)
 	if err != nil {
 		var none T
 		return none, err
+	}
+	if s.isDirect(ctx, key) {
+		return direct(ctx, &s.keyspace, load)
 	}
 	result, err := readOne(ctx, &s.keyspace, key, load, ttls, toReplace, s.flights.stored.Load(), nil)
 	return result.Value, err
 }
 
-// checkRead returns the TTLs of a read of one key, or the error of a bad argument (G10).
-func checkRead[T any](ctx context.Context, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
-	ttls, err := checkReads[T](s, true, hasLoad, options)
+// checkRead returns the TTLs of a read of one key by the function of that name, or the error of a bad
+// argument (G10).
+func checkRead[T any](ctx context.Context, function string, s *CachedScope, key string, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads[T](function, s, true, hasLoad, options)
 	if err == nil {
 		err = s.checkKey(ctx, key)
 	}
@@ -96,14 +103,14 @@ func checkRead[T any](ctx context.Context, s *CachedScope, key string, hasLoad b
 
 // checkReads is the part of checkRead that has one result for every call of a memoized function.
 // Memoize runs it once.
-func checkReads[T any](s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+func checkReads[T any](function string, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
 	switch {
 	case !s.isMade():
 		return ttls{}, errNoScope
 	case !hasKey:
-		return ttls{}, errors.New("readthrough: key: must not be nil")
+		return ttls{}, errNoArgument(function, s, "key")
 	case !hasLoad:
-		return ttls{}, errors.New("readthrough: load: must not be nil")
+		return ttls{}, errNoArgument(function, s, "load")
 	case s.encodes && isInterface[T]():
 		return ttls{}, errInterface[T]()
 	default:
@@ -111,73 +118,79 @@ func checkReads[T any](s *CachedScope, hasKey, hasLoad bool, options []CallOptio
 	}
 }
 
-// ---- a look into the store
-
-// lookup is the result of a look into the store, before anything is decided about loads. It is a
-// value, so a hit allocates nothing.
-type lookup[T any] struct {
-	value T
-	// err is the error of a hit of an absence.
-	err error
-	// entry is what is stored and not served as it is; nil: nothing.
-	entry *provider.Entry
-	// stored is flights.stored before the look. It has to be read before: see flights.stored.
-	stored uint64
-	// answered: it was a hit.
-	answered bool
+// errNoArgument is the error of a call with a nil function.
+func errNoArgument(function string, s *CachedScope, argument string) error {
+	return fmt.Errorf("readthrough: %s: scope %q: %s: must not be nil", function, s.name, argument)
 }
 
-// lookUp answers a read if there is an entry that is served as it is.
-func lookUp[T any](ctx context.Context, s *keyspace, key string) (l lookup[T]) {
-	l.stored = s.flights.stored.Load()
-	var is provider.Presence
-	if l.value, is = quick[T](ctx, s, key); is == provider.Present {
-		l.answered = true
-		return l
-	}
-	l.lookUpEntry(ctx, s, key, is)
-	return l
+// ---- a look into the store
+
+// look is what quick has found out. It is two words, so a hit pays nothing for it.
+type look struct {
+	// stored is flights.stored before the store was asked: see flights.stored.
+	stored uint64
+	// is: Present is a hit, Unsure means that lookUp has to be asked.
+	is provider.Presence
 }
 
 // quick answers a read from a store that has values without their entries. Most hits take this
-// path. If it returns Unsure, lookUpEntry has to be asked. key may be a buffer that its caller uses
-// again, if the observer has no Hit.
-func quick[T any](ctx context.Context, s *keyspace, key string) (value T, is provider.Presence) {
-	given, is := s.getValue(ctx, key)
-	if is != provider.Present {
-		return value, is
+// path. key may be a buffer that its caller uses again, if the observer has no Hit.
+func quick[T any](ctx context.Context, s *keyspace, key string) (value T, l look) {
+	l.stored = s.flights.stored.Load()
+	if s.isDirect(ctx, key) {
+		l.is = provider.Missing // readKey asks again
+		return value, l
+	}
+	var given any
+	if given, l.is = s.getValue(ctx, key); l.is != provider.Present {
+		return value, l
 	}
 	value, err := valueOf[T](given)
 	if err != nil {
-		return value, provider.Unsure
+		l.is = provider.Unsure
+		return value, l
 	}
-	s.hit(ctx, key)
-	return value, provider.Present
+	s.hit(ctx, key, s.backend.Near)
+	return value, l
 }
 
-// lookUpEntry answers a read that quick has not answered. is is what quick has returned. It keeps
-// an entry that is not fresh for readOne, so the store is asked once.
-func (l *lookup[T]) lookUpEntry(ctx context.Context, s *keyspace, key string, is provider.Presence) {
+// readKey answers a read that quick has not answered.
+func readKey[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error), ttls ttls, l look) (T, error) {
+	if s.isDirect(ctx, key) {
+		return direct(ctx, s, load)
+	}
+	value, entry, answered, err := lookUp[T](ctx, s, key, l.is)
+	if answered {
+		return value, err
+	}
+	result, err := readOne(ctx, s, key, load, ttls, toRead, l.stored, entry)
+	return result.Value, err
+}
+
+// lookUp asks the store for the entry under key, if quick does not know that there is none. It
+// answers the read if the entry is served as it is; err is then the error of an absence. If not, it
+// returns the entry for readOne, so the store is asked once; nil: there is none.
+func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Presence) (value T, stored *provider.Entry, answered bool, err error) {
 	if is == provider.Missing {
-		return
+		return value, nil, false, nil
 	}
 	entry, found := s.get(ctx, key)
 	switch {
 	case !found:
+		return value, nil, false, nil
 	case s.freshness(&entry) != fresh:
-		l.entry = boxed(entry) //nolint:modernize // see boxed
+		return value, boxed(entry), false, nil //nolint:modernize // see boxed
 	case entry.Absent:
-		l.err, l.answered = s.absent, true
-		s.hit(ctx, key)
-	default:
-		value, err := valueOf[T](entry.Value)
-		if err != nil {
-			s.report(ctx, opGet, key, err)
-			return
-		}
-		l.value, l.answered = value, true
-		s.hit(ctx, key)
+		s.hit(ctx, key, entry.Near)
+		return value, nil, true, s.absent
 	}
+	value, err = valueOf[T](entry.Value)
+	if err != nil {
+		s.report(ctx, opGet, key, err)
+		return value, nil, false, nil
+	}
+	s.hit(ctx, key, entry.Near)
+	return value, nil, true, nil
 }
 
 // boxed moves an entry to the heap. An entry that is served at once stays off it: only boxed makes
@@ -234,7 +247,7 @@ func poolOf[T any](e *engine) *sync.Pool {
 func (o *one[T]) answer(ctx context.Context, entry *provider.Entry) error {
 	r, s, key := &o.read, o.scope, o.room[0].key
 	if entry != nil && r.serve(ctx, &o.room[0], entry) {
-		s.hit(ctx, key)
+		s.hit(ctx, key, r.near > 0)
 		r.refresh(ctx)
 		return o.absence
 	}

@@ -28,7 +28,7 @@ import (
 // key are an error, and so is a key that is empty or longer than [MaxKeyBytes], or an id that
 // cannot be compared. After such an error nothing was read. No ids at all are an empty result.
 func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]T, error) {
-	ttls, err := checkReadMany[T](ctx, s, key != nil, load != nil, options)
+	ttls, err := checkReadMany[T](ctx, "WrapMany", s, key != nil, load != nil, options)
 	if err != nil {
 		return map[ID]T{}, err
 	}
@@ -43,7 +43,7 @@ func WrapMany[ID comparable, T any](ctx context.Context, s *CachedScope, ids []I
 // WrapManyResult is [WrapMany] for readers that want to know where each value comes from, how old
 // it is, and why a stale value was served.
 func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, ids []ID, key func(ID) string, load func(context.Context, []ID) (map[ID]T, error), options ...CallOption) (map[ID]Result[T], error) {
-	ttls, err := checkReadMany[T](ctx, s, key != nil, load != nil, options)
+	ttls, err := checkReadMany[T](ctx, "WrapManyResult", s, key != nil, load != nil, options)
 	if err != nil {
 		return map[ID]Result[T]{}, err
 	}
@@ -57,8 +57,8 @@ func WrapManyResult[ID comparable, T any](ctx context.Context, s *CachedScope, i
 }
 
 // checkReadMany returns the TTLs of a read of many keys, or the error of a bad argument (G10).
-func checkReadMany[T any](ctx context.Context, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
-	ttls, err := checkReads[T](s, hasKey, hasLoad, options)
+func checkReadMany[T any](ctx context.Context, function string, s *CachedScope, hasKey, hasLoad bool, options []CallOption) (ttls, error) {
+	ttls, err := checkReads[T](function, s, hasKey, hasLoad, options)
 	if err == nil {
 		err = s.checkOpen(ctx)
 	}
@@ -132,7 +132,14 @@ func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
 		r.scratch.keys = r.keys
 		r.scope.reuse(r.scratch)
 	}()
+	if r.isDirect(ctx) {
+		return r.loadDirectly(ctx)
+	}
 	r.ttls, r.stored = ttls, r.scope.flights.stored.Load()
+	if r.purpose == toReplace {
+		r.wantAll()
+		return r.miss(ctx)
+	}
 	missing := r.takeValues(ctx)
 	r.look(ctx)
 	if len(r.items) == 0 {
@@ -148,10 +155,7 @@ func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
 // the ids that are missing. The others become items: the store has to be asked for their entries.
 func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 	if !r.scope.quick || r.results != nil {
-		r.items = make([]item, len(r.ids))
-		for n := range r.items {
-			r.items[n] = item{key: r.keys[n], index: n}
-		}
+		r.wantAll()
 		return nil
 	}
 	asked, missing := r.notBypassed()
@@ -168,6 +172,9 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 		case provider.Present:
 			if value, err := valueOf[T](values[n].Value); err == nil {
 				r.values[r.ids[i]] = value
+				if r.scope.backend.Near {
+					r.near++
+				}
 				continue
 			}
 			fallthrough
@@ -181,6 +188,37 @@ func (r *bulk[ID, T]) takeValues(ctx context.Context) (missing []item) {
 		}
 	}
 	return missing
+}
+
+// wantAll makes all ids items.
+func (r *bulk[ID, T]) wantAll() {
+	r.items = make([]item, len(r.ids))
+	for n := range r.items {
+		r.items[n] = item{key: r.keys[n], index: n}
+	}
+}
+
+// isDirect reports whether the read bypasses the cache: if one of its keys does, all do, since one load brings
+// them all.
+func (r *bulk[ID, T]) isDirect(ctx context.Context) bool {
+	return r.scope.directives.Load() != 0 && slices.ContainsFunc(r.keys, func(key string) bool { return r.scope.readsDirectly(ctx, key) })
+}
+
+// loadDirectly runs the load function of a read that bypasses the cache.
+func (r *bulk[ID, T]) loadDirectly(ctx context.Context) error {
+	r.scope.stats.bypassed.Add(int64(len(r.ids)))
+	loaded, err := r.loadMany(ctx, slices.Clone(r.ids))
+	for _, id := range r.ids {
+		value, ok := loaded[id]
+		switch {
+		case !ok:
+		case r.results == nil:
+			r.values[id] = value
+		default:
+			r.results[id] = Result[T]{Value: value, Source: FromLoad}
+		}
+	}
+	return backend.Sane(err)
 }
 
 // notBypassed returns the positions of the ids for which the store is asked, and the others as
@@ -204,7 +242,8 @@ func (r *bulk[ID, T]) notBypassed() (asked []int, bypassed []item) {
 // count counts a read, and tells the observer. missing is how many ids were not in the store.
 func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	s, hits := r.scope, len(r.ids)-missing
-	s.stats.hits.Add(int64(hits))
+	s.stats.hits.Add(int64(hits - r.near))
+	s.stats.nearHits.Add(int64(r.near))
 	s.stats.misses.Add(int64(missing))
 	if hits > 0 {
 		s.tell(ctx, s.observer.Hit, Event{Count: hits})

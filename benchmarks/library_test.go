@@ -181,10 +181,6 @@ const prefix = "maintenance:"
 
 func keyOf(id int) string { return prefix + strconv.Itoa(id) }
 
-func appendKeyOf(b []byte, id int) []byte {
-	return strconv.AppendInt(append(b, prefix...), int64(id), 10)
-}
-
 // stopwatch measures the processor time of the process, which unlike the wall's
 // includes what a library does in the background.
 type stopwatch struct{ began time.Duration }

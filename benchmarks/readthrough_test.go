@@ -39,12 +39,14 @@ func newOurs(b *testing.B, store provider.CacheProvider, below io.Closer, s sour
 	scope, err := c.Scope("bench", readthrough.ScopeOptions{TTL: ttl})
 	require.NoError(b, err)
 	itself := func(key string) string { return key }
+	records, err := readthrough.NewFamily(scope, prefix, readthrough.Loads[int, *record]{One: func(ctx context.Context, id int) (*record, error) {
+		return s.load(ctx, keyOf(id))
+	}})
+	require.NoError(b, err)
 	return &ours{
 		tb: b, cache: c, below: below, scope: scope,
-		get: readthrough.Memoize(scope, itself, s.load),
-		getID: readthrough.MemoizeAppend(scope, appendKeyOf, func(ctx context.Context, id int) (*record, error) {
-			return s.load(ctx, keyOf(id))
-		}),
+		get:     readthrough.Memoize(scope, itself, s.load),
+		getID:   records.Get,
 		getMany: readthrough.MemoizeMany(scope, itself, s.loadMany),
 	}
 }

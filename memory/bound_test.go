@@ -134,7 +134,7 @@ func TestRoomIsMadeFirst(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := key("s", "new")
-	n := s.newNode(&provider.Item{Key: k}, 35)
+	n := s.newNode(&provider.Item{Key: k}, 35, new(names))
 	n.expires = never
 	old := s.makeRoomLocked(n, &k, s.now())
 	require.Nil(t, old, "it replaces another")

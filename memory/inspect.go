@@ -15,7 +15,7 @@ import (
 // Has reports whether there is a live entry under key. It counts as neither hit
 // nor miss.
 func (s *Store) Has(_ context.Context, key provider.Key) (bool, error) {
-	if n, _ := s.live(&key); n != nil {
+	if n := s.live(&key); n != nil {
 		return true, nil
 	}
 	if s.closed.Load() {

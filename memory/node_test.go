@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,4 +72,39 @@ func sameEntry(a, b provider.Entry) bool {
 	same := a.FreshUntil.Equal(b.FreshUntil) && a.LoadedAt.Equal(b.LoadedAt)
 	a.FreshUntil, a.LoadedAt = b.FreshUntil, b.LoadedAt
 	return same && a == b
+}
+
+// TestNamesAreCopies: no name that the store keeps is memory of its caller, and one that outlives
+// the others of its piece keeps little of theirs.
+func TestNamesAreCopies(t *testing.T) {
+	s := newStore(t, Options{})
+	const n = 40
+	var items []provider.Item
+	for i := range n {
+		size := i + 1
+		if i == n/2 {
+			size = pieceSize // takes memory of its own
+		}
+		items = append(items, provider.Item{Key: key("s", strings.Repeat(string(rune('0'+i)), size)), TTL: time.Hour})
+	}
+	alone := key("s", "alone")
+	require.NoError(t, s.SetMany(t.Context(), items))
+	require.NoError(t, s.Set(t.Context(), alone, provider.Entry{}, time.Hour))
+	items = append(items, provider.Item{Key: alone})
+
+	pieces, size := 0, 0
+	var end uintptr // of the name before
+	for _, item := range items {
+		given, kept := item.Key.Name, s.node(item.Key).name
+		require.Equal(t, given, kept)
+		require.NotSame(t, unsafe.StringData(given), unsafe.StringData(kept), "the caller's memory is kept")
+		begin := uintptr(unsafe.Pointer(unsafe.StringData(kept)))
+		if begin != end {
+			pieces, size = pieces+1, 0
+		}
+		end = begin + uintptr(len(kept))
+		size += len(kept)
+		assert.LessOrEqual(t, size, 2*pieceSize, "a piece that one name keeps alive")
+	}
+	assert.Less(t, pieces, n, "names that are stored together share pieces")
 }

@@ -50,6 +50,7 @@ type Store struct {
 	maxWeight  int64                                    // math.MaxInt64: no bound
 	base       time.Time                                // the origin of the store's clock
 	seed       maphash.Seed                             // of the hashes of keys
+	deadline   atomic.Int64                             // see ServeUntil; on the store's clock; never: none
 
 	// table holds every stored entry; an expired one stays until the sweep removes
 	// it. Anyone may read the table. Only a holder of mu changes it. A store that
@@ -109,6 +110,7 @@ func New(options Options) (*Store, error) {
 	s.table.Store(newTable())
 	// New creates the timer and wakeLocked sets it, so that the timer uses the clock
 	// under which the store was made: in a synctest bubble, that of the bubble.
+	s.deadline.Store(never)
 	s.timer = time.AfterFunc(math.MaxInt64, s.sweep)
 	s.timer.Stop()
 	return s, nil
@@ -123,14 +125,8 @@ func (s *Store) InProcess() {}
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if !s.closed.Load() {
-		s.table.Store(newTable())
+		s.clearLocked()
 		s.closed.Store(true)
-		s.count, s.weight = 0, 0
-		s.scopes, s.index, s.policy, s.wheel = nil, index{}, policy{}, wheel{}
-		s.wake = never
-		if s.timer.Stop() {
-			s.sweeps.Done()
-		}
 	}
 	s.mu.Unlock()
 	s.sweeps.Wait()
@@ -152,17 +148,17 @@ func (s *Store) timeOf(t time.Time) int64 {
 // find returns the node of key, nil if there is none.
 func (s *Store) find(key *provider.Key) *node { return s.table.Load().find(s.hash(key), key) }
 
-// live is find without entries that have expired. now is the time of the look for an
-// entry with an end. Without one, the clock is not read, and now is later than every
-// FreshUntil.
-func (s *Store) live(key *provider.Key) (n *node, now int64) {
-	n, now = s.find(key), never-1
-	if n != nil && n.expires != never {
-		if now = s.now(); n.expiredAt(now) {
-			return nil, now
+// live is find without entries that have expired, or that may not be served any more. It reads the clock
+// only for an entry with an end, or if there is a deadline. ServeUntil says why that comes first.
+func (s *Store) live(key *provider.Key) *node {
+	end := s.deadline.Load()
+	n := s.find(key)
+	if n != nil {
+		if end = min(end, n.expires); end != never && s.now() >= end {
+			return nil
 		}
 	}
-	return n, now
+	return n
 }
 
 // hash returns the hash of a key. It has hashBits bits.

@@ -17,7 +17,7 @@ import (
 // means no end.
 func (s *Store) Set(_ context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
 	item := provider.Item{Key: key, Entry: entry, TTL: ttl}
-	put := s.prepare(&item)
+	put := s.prepare(&item, new(names))
 	if err := s.lock(); err != nil {
 		return err
 	}
@@ -30,10 +30,11 @@ func (s *Store) Set(_ context.Context, key provider.Key, entry provider.Entry, t
 func (s *Store) SetMany(_ context.Context, items []provider.Item) error {
 	var refused []error
 	puts := make([]put, 0, min(len(items), chunk))
+	names := names{left: len(items)}
 	for some := range slices.Chunk(items, chunk) {
 		puts = puts[:0]
 		for i := range some {
-			puts = append(puts, s.prepare(&some[i]))
+			puts = append(puts, s.prepare(&some[i], &names))
 		}
 		errs, err := s.applyAll(puts, some)
 		if err != nil {
@@ -96,9 +97,9 @@ type put struct {
 	refuse bool  // with err: also remove the entry under the key
 }
 
-// prepare checks and weighs an entry. It calls the weigher, so it runs without the
-// lock.
-func (s *Store) prepare(item *provider.Item) put {
+// prepare checks and weighs an entry, and makes its node. It calls the weigher, so it
+// runs without the lock.
+func (s *Store) prepare(item *provider.Item, names *names) put {
 	if err := provider.CheckTTL(item.TTL); err != nil {
 		return put{err: err}
 	}
@@ -115,7 +116,7 @@ func (s *Store) prepare(item *provider.Item) put {
 			return p
 		}
 	}
-	p.node = s.newNode(item, weight)
+	p.node = s.newNode(item, weight, names)
 	return p
 }
 

@@ -26,6 +26,9 @@ type Result struct {
 	Entry Entry
 	Found bool
 	Err   error
+	// TTL is how long the entry had left when the store was asked, or longer by what the store
+	// rounds. Only [TTLGetter] sets it.
+	TTL time.Duration
 }
 
 // Item is an entry that [Batcher.SetMany] is to store.
@@ -58,6 +61,18 @@ type Punctual interface {
 	Punctual() bool
 }
 
+// Sharded is the capability of a store whose keys lie on several servers, which fail one at
+// a time. The cache then has a circuit breaker for each shard: while one of them is down,
+// keys of the others are still cached, and their invalidations are confirmed.
+type Sharded interface {
+	// Shards returns the number of shards, such as 32. The cache asks once, in New. One or
+	// less means that the store fails as a whole.
+	Shards() int
+	// Shard returns the shard of a key, from 0 to Shards()-1, always the same. It makes no
+	// round trip.
+	Shard(key Key) int
+}
+
 // Encoder is the capability of a store outside the process to keep values as bytes, and to
 // return each as an [Encoded].
 //
@@ -74,8 +89,8 @@ type Encoder interface {
 	Encode(entry Entry) (Entry, error)
 }
 
-// ValueGetter is the capability of an [InProcess] store to return a value without the
-// rest of its entry. It exists for speed: most reads are hits that need only the value,
+// ValueGetter is the capability of an [InProcess] store, or of a [NearCache], to return a value
+// without the rest of its entry. It exists for speed: most reads are hits that need only the value,
 // and an [Entry] is a large struct.
 type ValueGetter interface {
 	// GetValue returns the Value of the live entry under key, and [Present], if the

@@ -40,10 +40,33 @@ func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(dat
 type Encoded struct {
 	// Data is the encoded value. Decoding does not change it.
 	Data []byte
-	// Type is the name of the encoded Go type, as [TypeName] returns it.
+	// Type is the name of the encoded Go type, as [TypeShape] returns it. A store may also keep the name
+	// that [TypeName] returns; then a type is not told apart from one with the same name and other fields.
 	Type string
 	// Codec decodes Data.
 	Codec Codec
+
+	// original is what was encoded, if whoever encoded it keeps it; see WithOriginal.
+	original any
+	// decoded is told of the value that Decode returns; nil: nobody is. See OnDecode.
+	decoded func(value any)
+}
+
+// WithOriginal returns e with the value that was encoded. A near cache keeps that value, and not the
+// bytes.
+func (e Encoded) WithOriginal(value any) Encoded {
+	e.original = value
+	return e
+}
+
+// Original returns the value that was encoded; nil if it is not known.
+func (e Encoded) Original() any { return e.original }
+
+// OnDecode returns e with a function that each successful Decode calls with the value, in the
+// goroutine of its caller. A near cache keeps that value, so it is shared from then on.
+func (e Encoded) OnDecode(told func(value any)) Encoded {
+	e.decoded = told
+	return e
 }
 
 // Encode encodes v, an [Entry.Value], with codec. If v is an [Encoded] of a codec
@@ -59,14 +82,14 @@ func Encode(codec Codec, v any) (encoded Encoded, err error) {
 	if err != nil {
 		return Encoded{}, fmt.Errorf("%w: %T with codec %s: %w", ErrUnencodable, v, codec.Name(), newCodecError(err))
 	}
-	return Encoded{Data: data, Type: TypeName(reflect.TypeOf(v)), Codec: codec}, nil
+	return Encoded{Data: data, Type: TypeShape(reflect.TypeOf(v)), Codec: codec}, nil
 }
 
 // Decode decodes e into the value that into, a non-nil pointer, points to. The
 // error matches [ErrUndecodable] if the entry holds a value of another type, if
 // the codec rejects the bytes, or if it panics.
 //
-// Types are compared by name: JSON alone would decode one struct type into a zero
+// Types are compared by name and shape: JSON alone would decode one struct type into a zero
 // value of another. A caller that asks for an interface type accepts whatever the
 // codec can decode into it, which the cache never does: JSON returns a map for a
 // struct.
@@ -77,11 +100,14 @@ func (e Encoded) Decode(into any) (err error) {
 		return fmt.Errorf("provider: decode into %T: not a pointer", into)
 	}
 	want := pointer.Elem()
-	if want.Kind() != reflect.Interface && e.Type != TypeName(want) {
-		return fmt.Errorf("%w: the entry holds a %s, not a %s", ErrUndecodable, clip(e.Type), TypeName(want))
+	if want.Kind() != reflect.Interface && !e.Holds(want) {
+		return fmt.Errorf("%w: the entry holds a %s, not a %s", ErrUndecodable, clip(e.Type), TypeShape(want))
 	}
 	if err := e.Codec.Unmarshal(e.Data, into); err != nil {
 		return fmt.Errorf("%w: as %s with codec %s: %w", ErrUndecodable, TypeName(want), e.Codec.Name(), newCodecError(err))
+	}
+	if e.decoded != nil && want.Kind() != reflect.Interface {
+		e.decoded(reflect.ValueOf(into).Elem().Interface())
 	}
 	return nil
 }

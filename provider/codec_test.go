@@ -137,7 +137,7 @@ func TestEncodeNil(t *testing.T) {
 func TestEncodeRemembersTypeAndCodec(t *testing.T) {
 	encoded, err := provider.Encode(gobCodec{}, &maintenance{ID: 1})
 	require.NoError(t, err)
-	assert.Equal(t, "*provider_test.maintenance", encoded.Type, "type")
+	assert.Equal(t, provider.TypeShape(reflect.TypeFor[*maintenance]()), encoded.Type, "type")
 	assert.Equal(t, gobCodec{}, encoded.Codec, "codec")
 	assert.NotEmpty(t, encoded.Data, "bytes")
 }

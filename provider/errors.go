@@ -37,3 +37,9 @@ var ErrReadOnly = errors.New("provider: the server is a replica")
 
 // ErrClosed matches the errors of a store after its Close.
 var ErrClosed = errors.New("provider: store closed")
+
+// ErrUnacknowledged matches the error of a removal that the store has carried out, while another
+// process may still answer from its near cache: it has not said that it dropped the entry, and its
+// lease has not ended. The cache keeps the invalidation pending and tries again. It does not count the
+// error as a failure of the store.
+var ErrUnacknowledged = errors.New("provider: another process may still have it in its memory")

@@ -14,6 +14,8 @@
 //     Without it, a hit takes twice as long.
 //   - [Punctual]: calls end at their deadline. Without it, each call gets a
 //     goroutine.
+//   - [Sharded]: keys lie on servers that fail one at a time. Without it, one circuit
+//     breaker is for all keys.
 //   - [Encoder]: values are encoded before their entries are stored. Without it,
 //     encoding takes its time from the deadline of the call.
 //   - [Leaser]: leases, which fence fills against the invalidations of other
@@ -25,6 +27,9 @@
 //     brings that takes longer than its lease is served and not stored.
 //   - [Holder]: keys that nobody may fill for a while. Without it, a mutation
 //     cannot announce itself to other processes.
+//   - [Announcer] and [TTLGetter]: what a near cache in front of the store needs.
+//   - [NearCache]: entries in the memory of the process, in front of a store outside.
+//     Without it, every hit of a shared store is a round trip.
 //   - [Inspector]: presence, statistics and a listing of entries. Without it,
 //     these calls of the cache return [errors.ErrUnsupported].
 //   - [io.Closer]: the cache closes the store when it is closed itself.
@@ -65,6 +70,10 @@ type Entry struct {
 	// Absent means that the source has nothing under this key. It is a property of
 	// the entry: no value, whatever its bytes, means absence.
 	Absent bool
+
+	// Near says that the entry comes from the memory of a [NearCache]. Only such a store sets it, and
+	// no store keeps it.
+	Near bool
 
 	// FreshUntil is the wall clock time until which the entry is fresh. Zero means
 	// as long as it is stored. The cache sets it. A store keeps it with a

@@ -23,7 +23,7 @@ const (
 // one script per bucket. If a node does not answer, only the keys of its slots get
 // an error.
 func (p *Provider) GetMany(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		results := make([]provider.Result, len(keys))
 		for i := range results {
 			results[i].Err = err
@@ -62,6 +62,7 @@ func (p *Provider) mget(ctx context.Context, keys []string) []provider.Result {
 		err = fmt.Errorf("%d answers to %d keys", len(values), len(keys))
 	}
 	if err != nil {
+		p.notice(ctx, err)
 		return failedResults(keys, err)
 	}
 	results := make([]provider.Result, len(keys))
@@ -86,6 +87,7 @@ func (p *Provider) pipelineGet(ctx context.Context, keys []string) []provider.Re
 		answers[i] = pipe.Get(ctx, key)
 	}
 	_, pipeErr := pipe.Exec(ctx)
+	p.notice(ctx, pipeErr)
 	results := make([]provider.Result, len(keys))
 	for i, answer := range answers {
 		entry, found, err := p.read(answer)
@@ -122,7 +124,7 @@ func failedResults(keys []string, err error) []provider.Result {
 // trip. Each item behaves as in Set. Items with the same key are stored in their
 // order.
 func (p *Provider) SetMany(ctx context.Context, items []provider.Item) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
 	var errs []error

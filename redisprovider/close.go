@@ -1,6 +1,7 @@
 package redisprovider
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/readthrough/readthrough/provider"
@@ -9,21 +10,26 @@ import (
 // Close cancels the rebuilds under way and waits for them. Leases that are being
 // given back in the background are left to their TTL. A call that begins
 // later returns an error that matches [provider.ErrClosed]. Close does not close
-// the client, which belongs to the caller. It always returns nil. Further calls
-// do nothing.
+// the client, which belongs to the caller. It ends the membership of a near cache; if the
+// server does not hear of that, it returns an error. Further calls do nothing.
 func (p *Provider) Close() error {
+	err := p.channel.Close()
 	p.closed.Store(true)
 	for _, r := range p.rebuilds.stop() {
 		<-r.done
 	}
 	p.abandoned.stop()
-	return nil
+	p.background.stop()
+	return err
 }
 
-// usable returns an error if the store was closed.
-func (p *Provider) usable() error {
+// usable returns an error if the store was closed, or is not to be used; see layout.go. It
+// may wait for the first connection, until ctx ends.
+func (p *Provider) usable(ctx context.Context) error {
 	if p.closed.Load() {
-		return fmt.Errorf("redisprovider: %w", provider.ErrClosed)
+		return errClosed()
 	}
-	return nil
+	return p.ready(ctx)
 }
+
+func errClosed() error { return fmt.Errorf("redisprovider: %w", provider.ErrClosed) }

@@ -189,3 +189,25 @@ func (m *slotMove) end() {
 		node.Do("CLUSTER", "SETSLOT", m.slot, "NODE", m.toID)
 	}
 }
+
+// TestShards checks that keys of a cluster are in shards, those of a bucket in one, and those of a server
+// in none.
+func TestShards(t *testing.T) {
+	t.Parallel()
+	const nowhere = "127.0.0.1:1"
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nowhere}})
+	t.Cleanup(func() { _ = cluster.Close() })
+	p := newProvider(t, cluster, redisprovider.Options{Buckets: 64})
+	shards := make(map[int]bool)
+	for _, k := range numbered("s", 1000) {
+		n := p.Shard(k)
+		assert.GreaterOrEqual(t, n, 0)
+		assert.Less(t, n, p.Shards())
+		shards[n] = true
+	}
+	assert.Greater(t, len(shards), p.Shards()/2, "shards that have keys")
+	for _, k := range inBucket(p, "s", 10) {
+		assert.Equal(t, p.Shard(key("s", "name:0")), p.Shard(k), k.Name)
+	}
+	assert.Equal(t, 1, newProvider(t, newServerClient(t, nowhere), redisprovider.Options{}).Shards(), "shards of a server")
+}

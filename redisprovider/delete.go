@@ -15,15 +15,44 @@ import (
 // with [Options.WaitReplicas] the replicas did too. The removed names stay in the
 // index until a later write trims them.
 func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
-	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
-		if err := p.unlink(ctx, part); err != nil {
-			return failedMany("delete", part, err)
+	for part := range slices.Chunk(keys, maxBatch) {
+		if err := p.deletePart(ctx, part); err != nil {
+			return failedMany("delete", p.keysOf(part), err)
 		}
 	}
 	return nil
+}
+
+// deletePart removes keys, announces that, and waits for near caches. There is at least one key.
+func (p *Provider) deletePart(ctx context.Context, keys []provider.Key) error {
+	names, removed := p.keysOf(keys), provider.Removed{Keys: keys}
+	defer p.channel.Tell(removed)
+	if p.server == nil || p.waitReplicas > 0 {
+		if err := p.unlink(ctx, names); err != nil {
+			return err
+		}
+		return p.announce(ctx, &removed)
+	}
+	// In one pipeline, which the client may repeat: who is told twice drops twice.
+	pipe := p.client.Pipeline()
+	unlinked := pipe.Unlink(ctx, names...)
+	announced := p.announcement(&removed).cmd(ctx).Cmd
+	_ = pipe.Process(ctx, announced) //nolint:errcheck // only queues
+	_, err := pipe.Exec(ctx)
+	p.notice(ctx, err)
+	switch {
+	case unlinked.Err() != nil:
+		return unlinked.Err()
+	case isUnknown(once{announced}):
+		return p.announce(ctx, &removed)
+	case announced.Err() == nil && announced.Val() == nil && err != nil:
+		return err // a hook of the client ended it
+	default:
+		return p.await(ctx, once{announced})
+	}
 }
 
 // unlink removes keys in one round trip per node. There is at least one key.
@@ -38,7 +67,9 @@ func (p *Provider) unlink(ctx context.Context, keys []string) error {
 		return nil
 	}
 	if p.server != nil || len(keys) == 1 {
-		return p.client.Unlink(ctx, keys...).Err()
+		err := p.client.Unlink(ctx, keys...).Err()
+		p.notice(ctx, err)
+		return err
 	}
 	// The error is that of the pipeline, or of the first command that failed.
 	_, err := p.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -47,6 +78,7 @@ func (p *Provider) unlink(ctx context.Context, keys []string) error {
 		}
 		return nil
 	})
+	p.notice(ctx, err)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -60,15 +61,41 @@ func deploymentOf(client redis.UniversalClient) (deployment, error) {
 	}
 }
 
-// punctual reports whether the client honours the deadlines of contexts.
+// punctual reports whether calls of the client end at the deadlines of their contexts. Code of
+// the user that a client calls to set up a connection, or before a command, may take longer;
+// hooks do not show.
 func (d deployment) punctual() bool {
+	if d.cluster != nil {
+		o := d.cluster.Options()
+		return o.ContextTimeoutEnabled && o.OnConnect == nil && o.CredentialsProvider == nil &&
+			o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil
+	}
+	o := d.server.Options()
+	return o.ContextTimeoutEnabled && o.OnConnect == nil && o.CredentialsProvider == nil &&
+		o.CredentialsProviderContext == nil && o.StreamingCredentialsProvider == nil && o.Limiter == nil
+}
+
+// connectsInTime reports whether the client sets up connections within the deadlines of calls.
+func (d deployment) connectsInTime() bool {
 	if d.cluster != nil {
 		return d.cluster.Options().ContextTimeoutEnabled
 	}
 	return d.server.Options().ContextTimeoutEnabled
 }
 
+// dialTimeout returns the DialTimeout of the client.
+func (d deployment) dialTimeout() time.Duration {
+	if d.cluster != nil {
+		return d.cluster.Options().DialTimeout
+	}
+	return d.server.Options().DialTimeout
+}
+
 func checkClusterOptions(o *redis.ClusterOptions) error {
+	// NewFailoverClusterClient sets it: its servers are a master and replicas.
+	if o.ClusterSlots != nil {
+		return errors.New("redisprovider: client: ClusterSlots is set, as by NewFailoverClusterClient: its servers may be no cluster; use NewFailoverClient behind Sentinel")
+	}
 	// go-redis sets ReadOnly itself with RouteByLatency or RouteRandomly.
 	if o.ReadOnly {
 		return errors.New("redisprovider: client: ReadOnly, RouteByLatency or RouteRandomly is set: a replica may still have what was deleted")

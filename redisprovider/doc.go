@@ -48,11 +48,12 @@
 //	Fill            1 pipeline       1 pipeline per node   1 script per entry
 //	Release, Renew  1 pipeline       1 pipeline per node   1 script per lease
 //	Set, SetMany    1 pipeline       1 pipeline per node   1 script per entry
-//	Delete          1 UNLINK         1 pipeline of UNLINK per node
-//	DeletePrefix    1, and 1 for     the same per node
+//	Delete          1 pipeline       1 pipeline of UNLINK per node, then 1
+//	DeletePrefix    1, and 1 for     the same per node, then 1
 //	                every 1,000 keys
-//	Hold            1, and those of  the same per node
+//	Hold            1, and those of  the same per node, then 1
 //	                DeletePrefix for each prefix
+//	GetTTL          1                1 pipeline per node   1 script per bucket
 //	Unhold          1                1 pipeline of ZREM per node
 //
 // A hit takes one round trip; a miss that is loaded and stored takes three. All
@@ -60,6 +61,38 @@
 // than 16 MiB of values to store, takes one round trip per part of that size. If a
 // server does not know the scripts, because it was restarted, the call takes two
 // more. Pipelines on a cluster follow redirections; there is no CROSSSLOT error.
+//
+// Delete, DeletePrefix and Hold run a script behind what they remove: it asks whether
+// there are near caches, and tells them. On one server it is in the same pipeline. On a
+// cluster, and with WaitReplicas, it is a round trip of its own.
+//
+// # Near caches
+//
+// Memory in front of this store, in each process, is package near. The processes agree
+// by one record and two channels:
+//
+//	<KeyPrefix>{:near}:r       the record: a hash with the epoch, a number and the members
+//	<KeyPrefix>{:near}:c       the channel of what was removed
+//	<KeyPrefix>{:near}:b:<id>  the channel of the heartbeats of a member
+//
+// There is no record before the first near cache, and for a day after the last one.
+// Without a record, nothing is published, and nobody waits. Each near cache has one
+// connection more, for its subscription, with RESP2 or RESP3. Its heartbeats are one
+// script each, four in a window or lease.
+//
+// An invalidation removes, then publishes one message, whether it is for one key or for
+// a prefix of a thousand keys, and gets the members that are strict. It waits until each
+// has acknowledged, or has let its lease pass ([Options.NearLease]). It asks the record
+// for acknowledgements, in one round trip for all invalidations of the process that
+// wait. docs/near.md has the costs, and package internal/membership the argument.
+//
+// Each process that shares the server tells near caches, whether it has one or not.
+// Processes of a version before this one do not: near caches would not hear of their
+// invalidations. So bring all processes to this version first, and then switch near
+// caches on.
+//
+// On a cluster, the record is on one node. If that fails over, every near cache is
+// emptied, and an invalidation waits once, until a lease is over since then.
 //
 // # What is not ours
 //
@@ -123,8 +156,14 @@
 // call. Both settings work: the cache abandons a call at its deadline.
 // ContextTimeoutEnabled is recommended. A server that hangs then does not occupy a
 // goroutine and a connection for up to ReadTimeout. The store is then
-// [provider.Punctual] too, and a read takes about half the processor time. A custom
-// Dialer must honour its context.
+// [provider.Punctual] too, and a read takes about half the processor time, unless the
+// client has an OnConnect, a credentials provider or a Limiter: no deadline bounds these.
+// A custom Dialer must honour its context.
+//
+// With ContextTimeoutEnabled, go-redis sets up a connection within the deadline of the
+// call that needs it. That takes three or four round trips. If calls are late, the store
+// sets up connections in the background, for up to the DialTimeout of the client, so that
+// a server whose connections take long is used all the same.
 //
 // Requests cross a network, so a call that returned an error may still take effect
 // later: the server may receive its command long after the caller has left. For a
@@ -147,12 +186,27 @@
 // their TTL ends. With [Options.FenceByServer], entries and leases count only while
 // the server that stored them is the master: after a failover the cache is cold, but
 // correct. With [Options.WaitReplicas], a removal fails unless replicas confirm it.
-// A master that does not know that it was replaced continues to answer; its option
-// min-replicas-to-write limits for how long it confirms writes.
+// A master that does not know that it was replaced continues to answer. With both
+// options, the store does not use a master that has fewer replicas than
+// [Options.WaitReplicas].
 //
 // Reads go to masters only, because they must see every deletion. [New] refuses
-// cluster clients that read from replicas, and clients with a cache of their own. It
-// cannot detect a Sentinel client that was made with ReplicaOnly: do not use one.
+// cluster clients that read from replicas, clients of NewFailoverClusterClient, and
+// clients with a cache of their own. What [New] cannot see is found out at run time: a
+// client whose servers are replicas, such as a Sentinel client with ReplicaOnly, is not
+// used, because the first command is a write. If an address leads to replicas now and
+// then, the first write that a replica refuses tells. For a minute after that, each read
+// proves that it is at a master.
+//
+// # Layout
+//
+// A client of a cluster and one of a single server lay out their keys differently, and
+// so do different numbers of [Options.Buckets]. Processes with different layouts would
+// not see each other's invalidations. So the store keeps a marker with its layout, the
+// key <KeyPrefix>{#}:layout. A call of a process that finds another marker returns an
+// error that matches [ErrLayout]. The marker ends a minute after its last process. A
+// process looks before its first call, and every 15 s while it is used; if the marker is
+// evicted, two layouts go unnoticed for up to 15 s.
 //
 // # Clusters whose slots move
 //
@@ -174,5 +228,10 @@
 //	+pttl +pexpire +pexpireat +persist
 //
 // as well as +info with FenceByServer, +eval and +wait with WaitReplicas, and
-// +cluster|nodes on a cluster.
+// +cluster|nodes and +asking on a cluster. If any process has a near cache, all need
+//
+//	+hset +hget +hmget +hgetall +hdel +hincrby +info +publish &<KeyPrefix>*
+//
+// and those with a near cache +subscribe and +unsubscribe. A user without +evalsha can
+// remove nothing: it could not tell near caches of it.
 package redisprovider

@@ -2,6 +2,7 @@ package redisprovider
 
 import (
 	"context"
+	"time"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -33,3 +34,18 @@ var CommandsForACL = []string{
 
 // Rebuild completes the index of a scope.
 func (p *Provider) Rebuild(ctx context.Context, scope string) error { return p.rebuild(ctx, scope) }
+
+// MarkerKey returns the Redis key of the marker of the layout.
+func (p *Provider) MarkerKey() string { return p.markerKey() }
+
+// LookAgain has the next call look at the marker, as if enough time had passed.
+func (p *Provider) LookAgain() {
+	l := &p.layout
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.started = l.started.Add(-markerEvery)
+	l.next = time.Time{}
+}
+
+// LookNever has no call look at the marker any more.
+func (p *Provider) LookNever() { p.layout.confirmed.Store(int64(time.Hour)) }

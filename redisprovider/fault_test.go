@@ -158,10 +158,11 @@ func TestDeletePrefixCountsOrFails(t *testing.T) {
 	wantRemoved(t, p, "s", "none", 0) // completes the index
 	var once sync.Once
 	tap := proxy.Record(func(c redistest.Command) bool {
-		if c.Name() == "EVALSHA" {
-			once.Do(func() { proxy.Drop(redistest.ToClient, true) })
+		if c.Name() != "EVALSHA" || c.Args[3] != "rt:{s}:i" { // and not what is told to near caches
+			return false
 		}
-		return c.Name() == "EVALSHA"
+		once.Do(func() { proxy.Drop(redistest.ToClient, true) })
+		return true
 	})
 	n, err := p.DeletePrefix(t.Context(), "s", "")
 	assert.Error(t, err, "want an error")
@@ -261,7 +262,7 @@ func TestDeadlines(t *testing.T) {
 	} {
 		p := newProvider(t, newServerClient(t, s.Addr(), edit), redisprovider.Options{})
 		assert.Equal(t, name == "of the context", p.Punctual(), "whether it is punctual with deadlines %s", name)
-		mustSet(t, p, key("s", "k"), "v")
+		mustSet(t, newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{}), key("s", "k"), "v") // in its own time
 		hold := provider.HoldTargets{Scope: "s", Keys: []string{"k"}, Prefixes: []string{"p"}}
 		lease := provider.Lease{Key: key("s", "k"), Token: "token"}
 		s.Pause()
@@ -378,12 +379,15 @@ func TestPromotedReplica(t *testing.T) {
 	p := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{})
 	mustSet(t, p, key("s", "k"), "v")
 	q := newProvider(t, newServerClient(t, replica.Addr()), redisprovider.Options{})
-	poll(t, func() bool { _, found, _ := q.Get(t.Context(), key("s", "k")); return found })
+	poll(t, func() bool { return replica.Do("EXISTS", p.KeyOf(key("s", "k"))) == int64(1) })
+	_, _, err := q.Get(t.Context(), key("s", "k"))
+	assert.ErrorIs(t, err, provider.ErrReadOnly, "a read of a replica, which may have what was deleted")
 	assert.Error(t, q.Delete(t.Context(), key("s", "k")), "a replica confirmed a delete")
 	n, err := q.DeletePrefix(t.Context(), "s", "")
 	assert.Error(t, err, "a replica confirmed a prefix delete of %d", n)
 	primary.Stop()
 	replica.Promote()
+	poll(t, func() bool { _, _, err := q.Get(t.Context(), key("s", "k")); return err == nil })
 	wantValue(t, q, key("s", "k"), "v")
 	wantRemoved(t, q, "s", "", 1)
 }

@@ -8,14 +8,23 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// fencedGet reads keys by a script that ignores frames of another run of the
-// server. It sends one script per bucket, all in one round trip.
-func (p *Provider) fencedGet(ctx context.Context, keys []string) []provider.Result {
+// byScript reports whether reads are scripts.
+func (p *Provider) byScript() bool { return p.fence || p.suspected() }
+
+// getByScript reads keys by a script: with the fence, one that ignores frames of another run
+// of the server; after a replica has answered, one that a replica refuses. It sends one
+// script per bucket, all in one round trip.
+func (p *Provider) getByScript(ctx context.Context, keys []string) []provider.Result {
 	groups := p.groupBySlot(keys)
+	prove := !p.fence // whose scripts ask the server anyway
 	answers := p.run(ctx, len(groups), func(i int) call {
-		c := call{script: p.scripts.get, keys: make([]string, len(groups[i]))}
+		c := call{script: p.scripts.get, keys: make([]string, len(groups[i]), len(groups[i])+1)}
 		for j, at := range groups[i] {
 			c.keys[j] = keys[at]
+		}
+		if prove {
+			b, _ := cutValue(c.keys[0])
+			c.script, c.keys = p.scripts.prove, append(c.keys, b.nothing())
 		}
 		return c
 	})

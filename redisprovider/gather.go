@@ -108,10 +108,21 @@ func (g *gather) get(ctx context.Context, name string) provider.Result {
 	}
 	b, i := g.joinLocked(ctx, name)
 	g.mu.Unlock()
+	return b.wait(ctx, name, i)
+}
+
+// wait waits for read i of the batch, whose key is called name. An answer that is
+// there wins over a context that has ended.
+func (b *gathered) wait(ctx context.Context, name string, i int) provider.Result {
 	select {
 	case <-b.done:
 		return b.results[i]
 	case <-ctx.Done():
+	}
+	select {
+	case <-b.done:
+		return b.results[i]
+	default:
 		return provider.Result{Err: failed("get", name, ctx.Err())}
 	}
 }

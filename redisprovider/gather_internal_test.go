@@ -159,6 +159,20 @@ func TestGatherContexts(t *testing.T) {
 	})
 }
 
+// An answer that is there wins over a context that has ended: a reader that waits
+// for a processor finds both.
+func TestGatheredAnswerWins(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b := &gathered{results: []provider.Result{{Found: true}}, done: make(chan struct{})}
+	assert.ErrorIs(t, b.wait(ctx, "name", 0).Err, context.Canceled, "there is no answer")
+	close(b.done)
+	for range 100 { // select chooses at random
+		assert.NoError(t, b.wait(ctx, "name", 0).Err)
+	}
+}
+
 // TestGatherPanic checks that a panic or a Goexit in a batch reaches its readers as
 // an error, and that reads go on.
 func TestGatherPanic(t *testing.T) {

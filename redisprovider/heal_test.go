@@ -215,7 +215,8 @@ func newHealScope(t *testing.T, p *redisprovider.Provider, name string) *readthr
 	t.Helper()
 	o := newProcOptions(nil)
 	o.cache.LeaseTTL, o.cache.LeaseWait = 50*time.Millisecond, 100*time.Millisecond
-	cache, err := readthrough.New(p, o.cache)
+	// One value may be the store of one cache. Each of these caches is a process of its own.
+	cache, err := readthrough.New(struct{ *redisprovider.Provider }{p}, o.cache)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = cache.Close() })
 	o.scope.StaleWhileRevalidate = time.Hour

@@ -15,14 +15,14 @@ import (
 // what is under the prefixes: no new lease is granted there any more, and an
 // entry that is filled under an older lease is deleted too.
 func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
 	if err := provider.CheckTTL(ttl); err != nil {
 		return fmt.Errorf("redisprovider: hold: %w", err)
 	}
 	px, _ := pxOf(min(ttl, maxTTL))
-	if err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {
+	if err := p.place(ctx, targets, token, px); err != nil {
 		return fmt.Errorf("redisprovider: hold in scope %q: %w", targets.Scope, told(err))
 	}
 	for _, prefix := range targets.Prefixes {
@@ -31,6 +31,28 @@ func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token
 		}
 	}
 	return nil
+}
+
+// place places a hold. For its keys, which are removed in the same step, it tells near caches and waits
+// for them; what is under the prefixes is not removed yet.
+func (p *Provider) place(ctx context.Context, targets provider.HoldTargets, token string, px int64) error {
+	calls := p.holdCalls(targets, token, px)
+	if len(targets.Keys) == 0 {
+		return p.runAll(ctx, calls)
+	}
+	var removed provider.Removed
+	for _, name := range targets.Keys {
+		removed.Keys = append(removed.Keys, provider.Key{Scope: targets.Scope, Name: name})
+	}
+	defer p.channel.Tell(removed)
+	answers, announced := p.runTold(ctx, calls, &removed)
+	if err := allOf(answers, calls); err != nil {
+		return err
+	}
+	if announced.Cmd == nil {
+		return p.announce(ctx, &removed)
+	}
+	return p.await(ctx, announced)
 }
 
 // holdCalls returns the calls that place a hold.
@@ -61,7 +83,7 @@ func (p *Provider) holdCalls(targets provider.HoldTargets, token string, px int6
 
 // Unhold implements [provider.Holder], in one round trip.
 func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, token string) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
 	var calls []call
@@ -87,8 +109,13 @@ func (p *Provider) Unhold(ctx context.Context, targets provider.HoldTargets, tok
 // runAll makes calls that all have to succeed. It returns their distinct errors,
 // joined.
 func (p *Provider) runAll(ctx context.Context, calls []call) error {
+	return allOf(p.runConfirmed(ctx, len(calls), func(i int) call { return calls[i] }), calls)
+}
+
+// allOf returns the distinct errors of answers to calls, joined.
+func allOf(answers []once, calls []call) error {
 	var failures failureGroups
-	for i, answer := range p.runConfirmed(ctx, len(calls), func(i int) call { return calls[i] }) {
+	for i, answer := range answers {
 		err := answer.Err()
 		if calls[i].script == nil && serverSays(err, "WRONGTYPE") {
 			continue // a ZREM, of something that is no holds: none is left

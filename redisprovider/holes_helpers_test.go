@@ -118,6 +118,7 @@ type proc struct {
 	store *redisprovider.Provider
 	proxy *redistest.Proxy // nil on a cluster
 	wire  *wire
+	due   bool // its entries are due as soon as they are stored
 }
 
 // proc starts a process. Nothing in it ends by time, unless edit says so: a lease
@@ -161,7 +162,21 @@ func newProc(t *testing.T, client redis.UniversalClient, o *procOptions) *proc {
 	t.Cleanup(func() { _ = cache.Close() }) // some servers are gone by then
 	scope, err := cache.Scope(o.name, o.scope)
 	require.NoError(t, err)
-	return &proc{CachedScope: scope, t: t, store: store, wire: wire}
+	return &proc{CachedScope: scope, t: t, store: store, wire: wire, due: o.scope.TTL == dueTTL}
+}
+
+// dueTTL is the TTL of scopes whose entries are due as soon as they are stored.
+const dueTTL = time.Millisecond
+
+// loading returns load. If the entries of the scope are due as soon as they are stored, it says so.
+func (p *proc) loading(name string, load loader) loader {
+	if !p.due {
+		return load
+	}
+	return func(ctx context.Context) (string, error) {
+		readthrough.LoadOf(ctx, name).SetTTL(1)
+		return load(ctx)
+	}
 }
 
 // brief makes a process wait for leases for a moment only.
@@ -212,7 +227,7 @@ func (p *proc) begin(name string, load loader) <-chan answer {
 	answers := make(chan answer, 1)
 	ctx := p.t.Context()
 	go func() {
-		value, err := readthrough.Wrap(ctx, p.CachedScope, name, load)
+		value, err := readthrough.Wrap(ctx, p.CachedScope, name, p.loading(name, load))
 		answers <- answer{value, err}
 	}()
 	return answers
@@ -225,7 +240,7 @@ func (p *proc) beginMany(name string, load loader) <-chan answer {
 	go func() {
 		values, err := readthrough.WrapMany(ctx, p.CachedScope, []string{name}, func(id string) string { return id },
 			func(ctx context.Context, ids []string) (map[string]string, error) {
-				value, err := load(ctx)
+				value, err := p.loading(name, load)(ctx)
 				return map[string]string{ids[0]: value}, err
 			})
 		answers <- answer{values[name], err}
@@ -409,9 +424,16 @@ func (w *wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook implements [redis.Hook].
+// ProcessPipelineHook implements [redis.Hook]. A pipeline is known by its first command, such as the
+// UNLINK of a removal, which its announcement follows.
 func (w *wire) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		op := opOf(wireArgs(commands[0]))
+		w.pass(op, false)
+		err := next(ctx, commands)
+		w.pass(op, true)
+		return err
+	}
 }
 
 // wireArgs returns a command as the server gets it, as far as opOf looks.
@@ -450,11 +472,15 @@ const (
 	opUnlink  = "unlink"
 	opUnhold  = "zrem"
 	opScan    = "scan"
+	opMarker  = "marker"
 )
 
 // opOf tells what a command does. Scripts are known by what they are given.
 func opOf(args []string) string {
 	name := strings.ToLower(args[0])
+	if len(args) > 1 && strings.HasSuffix(args[1], "{#}:layout") {
+		return opMarker
+	}
 	if name != "evalsha" || len(args) < 4 {
 		return name
 	}

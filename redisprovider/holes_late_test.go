@@ -142,7 +142,7 @@ func (l *lateness) renewAndAbandon(a *proc) {
 // returns them.
 func (l *lateness) record(a *proc) []redistest.Command {
 	l.t.Helper()
-	all := []string{opGet, opFenced, opAcquire, opRefresh, opFill, opRelease, opRenew, opAbandon, opSet, opUnlink, opPrefix, opList, opRebuild, opScan, opHold, opUnhold}
+	all := []string{opGet, opFenced, opAcquire, opRefresh, opFill, opRelease, opRenew, opAbandon, opSet, opUnlink, opPrefix, opList, opRebuild, opScan, opHold, opUnhold, opMarker}
 	l.b.wantRead(l.world, "a reader of something else", "other", "")
 	tap := a.proxy.Record(func(c redistest.Command) bool { return slices.Contains(all, opOf(c.Args)) })
 	l.write("k", "v1")
@@ -172,7 +172,7 @@ func (l *lateness) record(a *proc) []redistest.Command {
 	for _, c := range sent {
 		seen[opOf(c.Args)]++
 	}
-	for _, op := range []string{opAcquire, opRefresh, opFill, opRelease, opRenew, opAbandon, opUnlink, opPrefix, opScan, opHold, opUnhold} {
+	for _, op := range []string{opAcquire, opRefresh, opFill, opRelease, opRenew, opAbandon, opUnlink, opPrefix, opScan, opHold, opUnhold, opMarker} {
 		assert.NotZero(l.t, seen[op], "the process has sent no %s: %v", op, seen)
 	}
 	assert.GreaterOrEqual(l.t, seen[opRebuild], 3, "the process has sent %v: a whole rebuild, and reads", seen)

@@ -23,13 +23,13 @@ type serving struct {
 }
 
 func servings() []serving {
-	const soon, kept = time.Nanosecond, time.Hour
+	const soon, kept = dueTTL, time.Hour
 	return []serving{
 		{"stale while revalidate", readthrough.ScopeOptions{TTL: soon, StaleWhileRevalidate: kept}, (*proc).begin},
 		{"stale while revalidate, bulk", readthrough.ScopeOptions{TTL: soon, StaleWhileRevalidate: kept}, (*proc).beginMany},
 		{"stale if error", readthrough.ScopeOptions{TTL: soon, StaleIfError: kept}, (*proc).begin},
 		{"stale if error, bulk", readthrough.ScopeOptions{TTL: soon, StaleIfError: kept}, (*proc).beginMany},
-		{"soft timeout", readthrough.ScopeOptions{TTL: soon, StaleIfError: kept, SoftLoadTimeout: soon}, (*proc).begin},
+		{"soft timeout", readthrough.ScopeOptions{TTL: soon, StaleIfError: kept, SoftLoadTimeout: time.Nanosecond}, (*proc).begin},
 		{"refresh ahead", readthrough.ScopeOptions{TTL: kept, RefreshAheadFactor: 1e-13}, (*proc).begin},
 		{"XFetch", readthrough.ScopeOptions{TTL: kept, XFetchBeta: 1e18}, (*proc).beginMany},
 		{"Refresh", readthrough.ScopeOptions{TTL: kept}, (*proc).beginRefresh},
@@ -42,7 +42,9 @@ func (s *serving) serves(o *procOptions) { o.scope = s.scope }
 
 // beginRefresh begins a Refresh.
 func (p *proc) beginRefresh(name string, load loader) <-chan answer {
-	return p.call(func(ctx context.Context) (string, error) { return readthrough.Refresh(ctx, p.CachedScope, name, load) })
+	return p.call(func(ctx context.Context) (string, error) {
+		return readthrough.Refresh(ctx, p.CachedScope, name, p.loading(name, load))
+	})
 }
 
 // beginPut begins a Put, whose write is load.

@@ -49,7 +49,7 @@ func (p *Provider) Refresh(ctx context.Context, requests []provider.RefreshReque
 // into the call of this one.
 func (p *Provider) grant(ctx context.Context, op string, keys []provider.Key, ttl time.Duration, complete func(i int, c *call)) ([]provider.Grant, error) {
 	grants := make([]provider.Grant, len(keys))
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return failGrants(grants, err)
 	}
 	if err := provider.CheckTTL(ttl); err != nil {
@@ -170,7 +170,7 @@ func failGrants(grants []provider.Grant, err error) ([]provider.Grant, error) {
 // Fill implements [provider.Leaser]: one script per entry, all in one round trip,
 // each sent once.
 func (p *Provider) Fill(ctx context.Context, fills []provider.Fill) ([]provider.Filled, error) {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return make([]provider.Filled, len(fills)), err
 	}
 	filled := make([]provider.Filled, len(fills))
@@ -235,7 +235,7 @@ func (p *Provider) fillCall(f provider.Fill) (c call, loss *provider.LossError, 
 
 // Release implements [provider.Leaser]: one script per lease, all in one round trip.
 func (p *Provider) Release(ctx context.Context, leases []provider.Lease) error {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return err
 	}
 	answers := p.run(ctx, len(leases), func(i int) call { return p.releaseCall(leases[i]) })
@@ -259,7 +259,7 @@ func (p *Provider) releaseCall(l provider.Lease) call {
 // Renew implements [provider.Renewer]: one script per lease, all in one round trip.
 func (p *Provider) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
 	renewed := make([]bool, len(leases))
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return renewed, err
 	}
 	if err := provider.CheckTTL(ttl); err != nil {

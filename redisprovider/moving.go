@@ -144,9 +144,12 @@ func readOwnSlots(nodes string) (own string, moving []string, err error) {
 	return "", nil, fmt.Errorf("a node of the cluster does not know itself: %.200q", nodes)
 }
 
+// clusterSlots is the number of slots of a cluster.
+const clusterSlots = 16384
+
 // slotOf returns the slot of a bucket: the CRC16 of its hash tag, modulo 16384.
 func slotOf(b bucket) int {
-	const slots, polynomial, top = 16384, 0x1021, 0x8000
+	const polynomial, top = 0x1021, 0x8000
 	_, tag, _ := strings.Cut(string(b), "{")
 	tag, _, _ = strings.Cut(tag, "}")
 	crc := uint16(0)
@@ -160,5 +163,5 @@ func slotOf(b bucket) int {
 			}
 		}
 	}
-	return int(crc) % slots
+	return int(crc) % clusterSlots
 }

@@ -208,3 +208,64 @@ func (h *nodeGate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (h *nodeGate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
+
+// TestWaitWhileASlotMoves removes keys of a slot that moves, with replicas that confirm: those that are
+// still on the old node, those that are on the new one, and those that are nowhere.
+func TestWaitWhileASlotMoves(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{Replicas: 1})
+	p := newProvider(t, newClusterClient(t, c), redisprovider.Options{Buckets: 4, WaitReplicas: 1, WaitTimeout: patience})
+	keys := inBucket(p, "s", 6)
+	others := numbered("s", 8)
+	mustSetMany(t, p, append(others, keys...), "v")
+	moving := newSlotMove(c, p.KeyOf(keys[0]))
+	moving.begin()
+	for _, k := range keys[:3] {
+		moving.move(p.KeyOf(k))
+	}
+	targets := provider.HoldTargets{Scope: "s", Keys: []string{keys[2].Name}}
+	for what, call := range map[string]func() error{
+		"moved and not":        func() error { return p.Delete(t.Context(), keys[0], keys[3]) },
+		"moved":                func() error { return p.Delete(t.Context(), keys[1]) },
+		"not moved":            func() error { return p.Delete(t.Context(), keys[4]) },
+		"nowhere":              func() error { return p.Delete(t.Context(), key("s", "nowhere"), keys[0]) },
+		"of all slots":         func() error { return p.Delete(t.Context(), append(others, keys[:5]...)...) },
+		"a hold that is given": func() error { return p.Unhold(t.Context(), targets, "t") },
+	} {
+		for range 2 {
+			assert.NoError(t, call(), "removing %s", what)
+		}
+	}
+	for _, k := range append(others, keys[:5]...) {
+		wantMiss(t, p, k)
+	}
+	wantValue(t, p, keys[5], "v")
+	moving.moveAll()
+	moving.end()
+	assert.NoError(t, p.Delete(t.Context(), keys...), "after the move") // MOVED
+	wantMiss(t, p, keys[5])
+}
+
+// TestACLWhileASlotMoves runs what it can as a user that may do only what the documentation lists.
+func TestACLWhileASlotMoves(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.Options{})
+	rules := []string{"ACL", "SETUSER", "user", "on", ">secret", "resetkeys", "~rt:*", "-@all"}
+	for _, command := range append([]string{"cluster|nodes", "cluster|slots", "cluster|shards", "asking"}, redisprovider.CommandsForACL...) {
+		rules = append(rules, "+"+command)
+	}
+	for _, node := range c.Nodes {
+		node.Do(rules...)
+	}
+	p := newProvider(t, newClusterClient(t, c, func(o *redis.ClusterOptions) { o.Username, o.Password = "user", "secret" }), redisprovider.Options{})
+	keys := inBucket(p, "s", 4)
+	mustSetMany(t, p, keys, "v")
+	moving := newSlotMove(c, p.KeyOf(keys[0]))
+	moving.begin()
+	moving.move(p.KeyOf(keys[0]))
+	wantValue(t, p, keys[0], "v")
+	wantValue(t, p, keys[1], "v")
+	assert.NoError(t, p.Delete(t.Context(), keys[0], keys[1]))
+	wantMiss(t, p, keys[0])
+	wantMiss(t, p, keys[1])
+}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/membership"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -22,9 +23,13 @@ const (
 
 	// DefaultWaitTimeout is the default of [Options.WaitTimeout].
 	DefaultWaitTimeout = 100 * time.Millisecond
+	// DefaultNearLease is the default of [Options.NearLease].
+	DefaultNearLease = membership.DefaultLease
 	// DefaultBuckets is the default of [Options.Buckets].
 	DefaultBuckets = 16
 
+	leastNearLease    = 20 * time.Millisecond
+	mostNearLease     = 10 * time.Second
 	maxKeyPrefix      = 128
 	limitBuckets      = 1024
 	limitWaitReplicas = 100
@@ -82,15 +87,19 @@ type Options struct {
 	// a promoted replica, or a server that starts from an old snapshot, may bring
 	// back invalidated entries until their TTL ends. With it, every hit runs a
 	// script instead of a GET. Processes that share entries should agree on it: a
-	// process with the fence ignores what a process without it has stored.
+	// process with the fence ignores what a process without it has stored. Together
+	// with WaitReplicas, it also closes the time in which there are two masters.
 	FenceByServer bool
 
 	// WaitReplicas is the number of replicas that have to confirm a removal or a
 	// hold, such as 1; on a cluster, of each master that the call concerns. If
 	// fewer confirm it within WaitTimeout, the call returns an error, although the
 	// master has done it. A failover to a replica that confirmed brings back no
-	// removed entry; the store does not choose which replica is promoted. Zero
-	// waits for none. Negative values and more than 100 are errors.
+	// removed entry; the store does not choose which replica is promoted. With
+	// FenceByServer, a master that has fewer replicas is not used at all: another may
+	// have replaced it. If WaitReplicas is at least half of the replicas, such as 1 of
+	// 2, then of two masters one is not used. Zero waits for none. Negative values
+	// and more than 100 are errors.
 	WaitReplicas int
 
 	// WaitTimeout is the longest wait for replicas, in whole milliseconds, such as
@@ -98,6 +107,20 @@ type Options struct {
 	// than the ReadTimeout of the client. Other values below one millisecond are
 	// errors, negative ones too.
 	WaitTimeout time.Duration
+
+	// NearLease is how long an invalidation waits for another process that has a strict near cache
+	// (package near) and does not answer: a process that has died, or is cut off. Shorter means more
+	// heartbeats. It must be less than InvalidateTimeout of the cache, 1 s by default, or such an
+	// invalidation is pending first. All processes that share the server must use the same. Zero means
+	// 500 ms; less than 20 ms, more than 10 s and negative values are errors. Example:
+	// 300 * time.Millisecond.
+	NearLease time.Duration
+
+	// NearCaches says that other processes have near caches in front of the same entries, such as true.
+	// A process without a near cache finds that out by its first invalidation, and remembers it. Only
+	// if the server has just lost everything, and this process has invalidated nothing before, it cannot:
+	// set it, if near caches are strict. It changes nothing otherwise.
+	NearCaches bool
 
 	_ struct{}
 }
@@ -122,6 +145,9 @@ func (o Options) withDefaults() Options {
 	if o.WaitTimeout == 0 {
 		o.WaitTimeout = DefaultWaitTimeout
 	}
+	if o.NearLease == 0 {
+		o.NearLease = DefaultNearLease
+	}
 	return o
 }
 
@@ -135,6 +161,7 @@ func (o Options) validate() error {
 		validateRange("Buckets", o.Buckets, limitBuckets),
 		validateRange("WaitReplicas", o.WaitReplicas, limitWaitReplicas),
 		validateWaitTimeout(o.WaitTimeout),
+		validateNearLease(o.NearLease),
 	)
 }
 
@@ -167,6 +194,13 @@ func validateCodec(codec provider.Codec) error {
 func validateWaitTimeout(d time.Duration) error {
 	if d < time.Millisecond {
 		return fmt.Errorf("redisprovider: Options.WaitTimeout: %v: must be at least a millisecond, or 0 for the default", d)
+	}
+	return nil
+}
+
+func validateNearLease(d time.Duration) error {
+	if d < leastNearLease || d > mostNearLease {
+		return fmt.Errorf("redisprovider: Options.NearLease: %v: must be from %v to %v, or 0 for the default", d, leastNearLease, mostNearLease)
 	}
 	return nil
 }

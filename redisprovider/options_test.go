@@ -3,6 +3,7 @@ package redisprovider_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
@@ -47,6 +48,9 @@ func TestNewRefusesOptions(t *testing.T) {
 		"many buckets":           {redisprovider.Options{Buckets: 1025}, "Options.Buckets: 1025"},
 		"negative replicas":      {redisprovider.Options{WaitReplicas: -1}, "Options.WaitReplicas: -1"},
 		"negative wait":          {redisprovider.Options{WaitTimeout: -1}, "Options.WaitTimeout: -1ns"},
+		"negative near lease":    {redisprovider.Options{NearLease: -1}, "Options.NearLease: -1ns"},
+		"short near lease":       {redisprovider.Options{NearLease: 19 * time.Millisecond}, "Options.NearLease: 19ms: must be from 20ms to 10s"},
+		"long near lease":        {redisprovider.Options{NearLease: 11 * time.Second}, "Options.NearLease: 11s"},
 		"wait too short":         {redisprovider.Options{WaitTimeout: 999_999}, "Options.WaitTimeout: 999.999µs"},
 	} {
 		p, err := redisprovider.New(client, c.options)
@@ -78,9 +82,10 @@ func TestNewChoosesClients(t *testing.T) {
 	replicas := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{nowhere}, ReadOnly: true})
 	caching := redis.NewClient(&redis.Options{Addr: nowhere, Protocol: 3, ClientSideCacheConfig: &redis.ClientSideCacheConfig{}})
 	sentinel := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{nowhere}})
+	noCluster := redis.NewFailoverClusterClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{nowhere}})
 	shards := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": nowhere}})
 	t.Cleanup(func() {
-		for _, c := range []redis.UniversalClient{server, nodes, byLatency, randomly, replicas, caching, sentinel, shards} {
+		for _, c := range []redis.UniversalClient{server, nodes, byLatency, randomly, replicas, caching, sentinel, noCluster, shards} {
 			_ = c.Close()
 		}
 	})
@@ -101,6 +106,7 @@ func TestNewChoosesClients(t *testing.T) {
 		"replicas by latency": {byLatency, "replica"},
 		"replicas randomly":   {randomly, "replica"},
 		"replicas":            {replicas, "replica"},
+		"sentinel as cluster": {noCluster, "use NewFailoverClient"},
 		"client-side cache":   {caching, "ClientSideCache"},
 	} {
 		p, err := redisprovider.New(c.client, redisprovider.Options{})

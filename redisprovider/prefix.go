@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // prefixChunk is the number of index members that one run of a script removes. It
@@ -29,20 +31,26 @@ var errIncomplete = errors.New("the index is not complete")
 // exact. With an error, the count is what was confirmed, and another call
 // continues from there.
 func (p *Provider) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return 0, err
 	}
-	removed, err := p.deletePrefix(ctx, scope, prefix)
+	gone := provider.Removed{Prefixes: []provider.Key{{Scope: scope, Name: prefix}}}
+	defer p.channel.Tell(gone)
+	removed, err := p.deletePrefix(ctx, scope, prefix, &gone)
 	if err != nil {
 		return removed, failed("delete prefix", string(p.bucketsOf(scope)[0])+valueMark+prefix, err)
 	}
 	return removed, nil
 }
 
-func (p *Provider) deletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
+// deletePrefix removes what is under the prefix, announces gone, and waits for near caches.
+func (p *Provider) deletePrefix(ctx context.Context, scope, prefix string, gone *provider.Removed) (removed int, err error) {
 	for range rebuildAttempts {
-		n, err := p.deleteListed(ctx, scope, prefix)
+		n, told, err := p.deleteListed(ctx, scope, prefix, gone)
 		removed += n
+		if err == nil {
+			return removed, p.await(ctx, told)
+		}
 		if !errors.Is(err, errIncomplete) {
 			return removed, err
 		}
@@ -53,7 +61,10 @@ func (p *Provider) deletePrefix(ctx context.Context, scope, prefix string) (remo
 		}
 	}
 	n, err := p.sweep(ctx, scope, prefix)
-	return removed + n, err
+	if removed += n; err != nil {
+		return removed, err
+	}
+	return removed, p.announce(ctx, gone)
 }
 
 // hopeless reports whether another rebuild would fail in the same way, although
@@ -63,20 +74,24 @@ func hopeless(err error) bool {
 }
 
 // deleteListed removes what the indices list under the prefix, in all buckets at
-// the same time. If it returns errIncomplete, some keys may be removed.
-func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (removed int, err error) {
+// the same time, and announces gone. told is the answer to that. If it returns
+// errIncomplete, some keys may be removed.
+func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone *provider.Removed) (removed int, told once, err error) {
 	least, beyond := lexRange(prefix)
 	for open := p.bucketsOf(scope); len(open) > 0; {
 		if err := ctx.Err(); err != nil {
-			return removed, err
+			return removed, told, err
 		}
-		answers := p.runConfirmed(ctx, len(open), func(i int) call {
-			return call{
+		calls := make([]call, len(open))
+		for i := range open {
+			calls[i] = call{
 				script: p.scripts.prefix,
 				keys:   p.scriptKeys(open[i], open[i].index()),
 				args:   []any{open[i].value(""), least, beyond, prefixChunk},
 			}
-		})
+		}
+		var answers []once
+		answers, told = p.runTold(ctx, calls, gone)
 		var more []bucket
 		var errs []error
 		for i, answer := range answers {
@@ -91,11 +106,14 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string) (remo
 			}
 		}
 		if err := firstOf(errs); err != nil {
-			return removed, err
+			return removed, told, err
 		}
 		open = more
 	}
-	return removed, nil
+	if told.Cmd == nil {
+		told = p.run(ctx, 1, func(int) call { return p.announcement(gone) })[0]
+	}
+	return removed, told, nil
 }
 
 // readRemoved interprets the answer of prefix.lua. An incomplete index is reported

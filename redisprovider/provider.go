@@ -11,18 +11,19 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/readthrough/readthrough/internal/membership"
 	"github.com/readthrough/readthrough/provider"
 )
 
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder],
-// [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder] and
-// [provider.Punctual]. Errors name the Redis key that they concern, and wrap the error
+// [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder],
+// [provider.Punctual] and [provider.Sharded]. Errors name the Redis key that they concern, and wrap the error
 // of the client.
 //
-// All fields but the last five are written by New and only read after that. lossy, gather,
-// rebuilds and abandoned have their own locks. closed is set once, by
-// [Provider.Close], which also ends the rebuilds. The client belongs to the caller.
+// The first fields are written by New and only read after that; the others, from lossy on,
+// have their own locks or are atomic. closed is set once, by [Provider.Close], which also
+// ends what goes on in the background. The client belongs to the caller.
 type Provider struct {
 	deployment
 
@@ -40,11 +41,17 @@ type Provider struct {
 	waitTimeout   time.Duration
 	scripts       scripts
 
-	lossy     lossy
-	gather    gather
-	rebuilds  rebuilds
-	abandoned abandoned
-	closed    atomic.Bool
+	channel        *membership.Channel
+	lossy          lossy
+	gather         gather
+	gatherTTL      gather
+	rebuilds       rebuilds
+	abandoned      abandoned
+	layout         layout
+	connecting     connecting
+	background     background
+	suspectedUntil atomic.Int64 // Unix nanoseconds; see suspect.go
+	closed         atomic.Bool
 }
 
 var (
@@ -56,6 +63,9 @@ var (
 	_ provider.Renewer       = (*Provider)(nil)
 	_ provider.Holder        = (*Provider)(nil)
 	_ provider.Punctual      = (*Provider)(nil)
+	_ provider.Sharded       = (*Provider)(nil)
+	_ provider.TTLGetter     = (*Provider)(nil)
+	_ provider.Announcer     = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
 
@@ -88,9 +98,12 @@ func New(client redis.UniversalClient, options Options) (*Provider, error) {
 		fence:         options.FenceByServer,
 		waitReplicas:  options.WaitReplicas,
 		waitTimeout:   options.WaitTimeout,
-		scripts:       newScripts(options.FenceByServer),
+		scripts:       newScripts(options.FenceByServer, options.WaitReplicas),
 	}
+	p.layout.want, p.layout.started = layoutOf(p.buckets), time.Now()
 	p.gather.fetch, p.gather.fetchOne = p.fetch, p.fetchOne
+	p.gatherTTL.fetch, p.gatherTTL.fetchOne = p.fetchTTL, p.fetchOneTTL
+	p.channel = membership.NewChannel(context.Background(), p.members(), options.NearLease, options.NearCaches) //nolint:forbidigo // of the store's life
 	return p, nil
 }
 
@@ -103,13 +116,14 @@ func bucketsFor(where deployment, options Options) int {
 }
 
 // Punctual implements [provider.Punctual]. It reports whether the option
-// ContextTimeoutEnabled of the client is set. See "Deadlines and late commands".
+// ContextTimeoutEnabled of the client is set, and neither OnConnect nor a credentials
+// provider nor a Limiter, which no deadline bounds. See "Deadlines and late commands".
 func (p *Provider) Punctual() bool { return p.punctual() }
 
 // Get implements [provider.CacheProvider]: one GET, or one script with a fence. On
 // one server, reads that come while several others are under way share a round trip.
 func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, bool, error) {
-	if err := p.usable(); err != nil {
+	if err := p.usable(ctx); err != nil {
 		return provider.Entry{}, false, err
 	}
 	name := p.keyOf(key)
@@ -125,8 +139,8 @@ func (p *Provider) Get(ctx context.Context, key provider.Key) (provider.Entry, b
 // fetch reads keys in one round trip; on a cluster, in one per node.
 func (p *Provider) fetch(ctx context.Context, keys []string) []provider.Result {
 	switch {
-	case p.fence:
-		return p.fencedGet(ctx, keys)
+	case p.byScript():
+		return p.getByScript(ctx, keys)
 	case len(keys) == 1:
 		return []provider.Result{p.fetchOne(ctx, keys[0])}
 	case p.server != nil:
@@ -138,11 +152,12 @@ func (p *Provider) fetch(ctx context.Context, keys []string) []provider.Result {
 
 // fetchOne reads one key.
 func (p *Provider) fetchOne(ctx context.Context, key string) provider.Result {
-	if p.fence {
-		return p.fencedGet(ctx, []string{key})[0]
+	if p.byScript() {
+		return p.getByScript(ctx, []string{key})[0]
 	}
 	entry, found, err := p.read(p.client.Get(ctx, key))
 	if err != nil {
+		p.notice(ctx, err)
 		return provider.Result{Err: failed("get", key, err)}
 	}
 	return provider.Result{Entry: entry, Found: found}

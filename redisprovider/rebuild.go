@@ -90,14 +90,8 @@ func (p *Provider) startRebuild(ctx context.Context, scope string) (*rebuild, er
 	go func() {
 		defer p.endRebuild(scope, r)
 		defer cancel()
-		returned := false
-		defer func() {
-			if failure := clientFailure(recover()); !returned {
-				r.err = failure
-			}
-		}()
-		r.err = p.runRebuild(ctx, scope)
-		returned = true
+		r.err = clientFailure(nil) // unless it returns or panics
+		r.err = safely(func() error { return p.runRebuild(ctx, scope) })
 	}()
 	return r, nil
 }

@@ -19,6 +19,10 @@ var (
 	fenceOffPart string
 	//go:embed lua/fence_on.lua
 	fenceOnPart string
+	//go:embed lua/replicas.lua
+	replicasPart string
+	//go:embed lua/proof.lua
+	proofPart string
 	//go:embed lua/frame.lua
 	framePart string
 	//go:embed lua/index.lua
@@ -66,6 +70,21 @@ var (
 	rebuildAddSource string
 	//go:embed lua/rebuild_end.lua
 	rebuildEndSource string
+
+	//go:embed lua/record.lua
+	recordPart string
+	//go:embed lua/announce.lua
+	announceSource string
+	//go:embed lua/beat.lua
+	beatSource string
+	//go:embed lua/acknowledge.lua
+	acknowledgeSource string
+	//go:embed lua/leave.lua
+	leaveSource string
+	//go:embed lua/roll.lua
+	rollSource string
+	//go:embed lua/getttl.lua
+	getTTLSource string
 )
 
 // A script runs on the server as one step. It has no first line "#!lua": a server
@@ -82,32 +101,48 @@ func newScript(parts ...string) *script {
 type scripts struct {
 	acquire, refresh                     *script
 	fill, extend, renew                  *script
-	release, abandon, set, get           *script
+	release, abandon, set, get, prove    *script
 	hold, prefix, list                   *script
 	rebuildBegin, rebuildAdd, rebuildEnd *script
+	announce, beat, acknowledge          *script
+	leave, roll, getTTL, proveTTL        *script
 }
 
-func newScripts(fence bool) scripts {
+// newScripts returns the scripts of a store with or without the fence. With it, those that
+// read or store want so many replicas.
+func newScripts(fence bool, replicas int) scripts {
 	fencePart := fenceOffPart
 	if fence {
 		fencePart = fenceOnPart
 	}
+	sole := fencePart // of what there is one master at a time for
+	if fence && replicas > 0 {
+		sole += fmt.Sprintf("\nlocal NEED = %d\n%s", replicas, replicasPart)
+	}
 	return scripts{
-		acquire:      newScript(fencePart, framePart, indexPart, heldPart, storePart, grantPart, acquireSource),
-		refresh:      newScript(fencePart, framePart, leasedPart, readablePart, indexPart, heldPart, storePart, grantPart, keepPart, refreshSource),
-		fill:         newScript(fencePart, framePart, leasedPart, indexPart, storePart, fillSource),
-		extend:       newScript(fencePart, framePart, leasedPart, indexPart, storePart, extendSource),
+		acquire:      newScript(sole, framePart, indexPart, heldPart, storePart, grantPart, acquireSource),
+		refresh:      newScript(sole, framePart, leasedPart, readablePart, indexPart, heldPart, storePart, grantPart, keepPart, refreshSource),
+		fill:         newScript(sole, framePart, leasedPart, indexPart, storePart, fillSource),
+		extend:       newScript(sole, framePart, leasedPart, indexPart, storePart, extendSource),
 		release:      newScript(fencePart, framePart, leasedPart, releaseSource),
 		renew:        newScript(fencePart, framePart, leasedPart, indexPart, renewSource),
 		abandon:      newScript(fencePart, framePart, leasedPart, abandonSource),
-		set:          newScript(fencePart, indexPart, heldPart, storePart, setSource),
-		get:          newScript(fencePart, getSource),
+		set:          newScript(sole, indexPart, heldPart, storePart, setSource),
+		get:          newScript("local SPARE = 0", sole, getSource),
+		prove:        newScript(proofPart, fencePart, getSource),
 		hold:         newScript(holdSource),
 		prefix:       newScript(fencePart, framePart, indexPart, prefixSource),
 		list:         newScript(indexPart, listSource),
 		rebuildBegin: newScript(indexPart, rebuildBeginSource),
 		rebuildAdd:   newScript(indexPart, rebuildAddSource),
 		rebuildEnd:   newScript(indexPart, rebuildEndSource),
+		announce:     newScript(recordPart, announceSource),
+		beat:         newScript(recordPart, beatSource),
+		acknowledge:  newScript(acknowledgeSource),
+		leave:        newScript(leaveSource),
+		roll:         newScript(recordPart, rollSource),
+		getTTL:       newScript("local SPARE = 0", sole, getTTLSource),
+		proveTTL:     newScript(proofPart, fencePart, getTTLSource),
 	}
 }
 
@@ -115,9 +150,10 @@ func (s *scripts) all() []*script {
 	return []*script{
 		s.acquire, s.refresh,
 		s.fill, s.extend, s.renew,
-		s.release, s.abandon, s.set, s.get,
+		s.release, s.abandon, s.set, s.get, s.prove,
 		s.hold, s.prefix, s.list,
 		s.rebuildBegin, s.rebuildAdd, s.rebuildEnd,
+		s.announce, s.beat, s.acknowledge, s.leave, s.roll, s.getTTL, s.proveTTL,
 	}
 }
 
@@ -161,7 +197,7 @@ func (c call) firstKey() string {
 // that did not run: next therefore creates whatever must not be sent twice, such
 // as tokens.
 func (p *Provider) run(ctx context.Context, n int, next func(i int) call) []once {
-	return p.runBy(ctx, route{send: p.send, load: p.load}, n, next)
+	return p.runBy(ctx, p.anyRoute(false), n, next)
 }
 
 // A route is a way to reach servers.
@@ -171,6 +207,40 @@ type route struct {
 	send func(ctx context.Context, calls []call, commands []once)
 	// load loads all scripts into the servers.
 	load func(ctx context.Context) error
+	// pin returns a route to one server; nil: this is one. Connections of a client may lead
+	// to several servers: to the old and to the new master after a failover, for example. What
+	// loads the scripts and what runs them have to reach the same one.
+	pin func() (pinned route, done func())
+}
+
+// anyRoute is the route that lets the client choose the connections. With confirm,
+// replicas have to confirm, as many as the options say.
+func (p *Provider) anyRoute(confirm bool) route {
+	way := route{send: p.send, load: p.load}
+	if confirm && p.waitReplicas > 0 {
+		way.send = p.sendConfirmed
+	}
+	if p.server != nil {
+		way.pin = func() (route, func()) {
+			conn := p.server.Conn()
+			return p.routeOn(conn, confirm), func() { _ = conn.Close() } //nolint:errcheck // it goes back to its pool
+		}
+	}
+	return way
+}
+
+// routeOn is the route of one connection.
+func (p *Provider) routeOn(conn *redis.Conn, confirm bool) route {
+	return route{
+		send: func(ctx context.Context, calls []call, commands []once) {
+			if confirm && p.waitReplicas > 0 {
+				p.sendAndWait(ctx, &confirmation{to: conn, calls: calls, commands: commands})
+			} else {
+				sendAll(ctx, conn, commands)
+			}
+		},
+		load: func(ctx context.Context) error { return p.loadBy(ctx, conn) },
+	}
 }
 
 func (p *Provider) runBy(ctx context.Context, way route, n int, next func(i int) call) []once {
@@ -196,8 +266,14 @@ func (p *Provider) runPart(ctx context.Context, way route, calls []call, answers
 		answers[i] = c.cmd(ctx)
 	}
 	way.send(ctx, calls, answers)
+	defer func() { p.noticeAny(ctx, answers) }()
 	if !slices.ContainsFunc(answers, isUnknown) {
 		return
+	}
+	if way.pin != nil {
+		pinned, done := way.pin()
+		defer done()
+		way = pinned
 	}
 	loadErr := way.load(ctx)
 	// Commands without a script are sent again too, so that calls on the same key
@@ -275,9 +351,11 @@ func (p *Provider) loadBy(ctx context.Context, client pipeliner) error {
 // onMasters calls f for the client of each master, at the same time.
 func (p *Provider) onMasters(ctx context.Context, f func(ctx context.Context, master server) error) error {
 	if p.server != nil {
-		return f(ctx, p.server)
+		return safely(func() error { return f(ctx, p.server) })
 	}
-	return p.cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return f(ctx, master) })
+	return p.cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		return safely(func() error { return f(ctx, master) }) // in a goroutine of the client
+	})
 }
 
 // serverSays reports whether err is an error of the server of the kind word, such

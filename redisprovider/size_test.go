@@ -59,6 +59,7 @@ func TestRefusedButNotRemoved(t *testing.T) {
 	s := redistest.Start(t, redistest.Options{})
 	p := newProvider(t, newServerClient(t, s.Addr(), resigned), redisprovider.Options{MaxValueBytes: 10})
 	k := key("s", "k")
+	wantMiss(t, p, k)
 	s.Stop()
 	big := provider.Entry{Value: strings.Repeat("x", 100)}
 	for name, err := range map[string]error{

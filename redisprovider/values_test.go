@@ -232,10 +232,11 @@ func TestInterfaceTypes(t *testing.T) {
 			_, err := readthrough.MemoizeMany(s, id, loadMany)(t.Context(), []string{"k"})
 			return err
 		},
-		"MemoizeAppend": func() error {
-			_, err := readthrough.MemoizeAppend(s, func(b []byte, id string) []byte { return append(b, id...) }, loadOf)(t.Context(), "k")
+		"NewFamily": func() error {
+			_, err := readthrough.NewFamily(s, "k:", readthrough.Loads[string, shape]{One: loadOf})
 			return err
 		},
+		"NewList": func() error { _, err := readthrough.NewList(s, "list:", loadOf); return err },
 	} {
 		assert.ErrorContains(t, call(), "readthrough: values of type redisprovider_test.shape: the store encodes values", name)
 	}
@@ -306,12 +307,12 @@ func TestWhatCannotBeStoredLeavesNothingOld(t *testing.T) {
 			_, err := readthrough.Put(t.Context(), s, name, func(context.Context) (value, error) { return v, nil })
 			return err
 		}},
-		"stale": {readthrough.ScopeOptions{TTL: time.Nanosecond, StaleWhileRevalidate: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
+		"stale": {readthrough.ScopeOptions{TTL: time.Millisecond, StaleWhileRevalidate: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
 			_, err := read(s, name, v)
 			return err
 		}},
-		"stale, bulk": {readthrough.ScopeOptions{TTL: time.Nanosecond, StaleWhileRevalidate: time.Hour}, readMany},
-		"if error": {readthrough.ScopeOptions{TTL: time.Nanosecond, StaleIfError: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
+		"stale, bulk": {readthrough.ScopeOptions{TTL: time.Millisecond, StaleWhileRevalidate: time.Hour}, readMany},
+		"if error": {readthrough.ScopeOptions{TTL: time.Millisecond, StaleIfError: time.Hour}, func(s *readthrough.CachedScope, name string, v value) error {
 			_, err := read(s, name, v)
 			return err
 		}},
@@ -334,6 +335,9 @@ func TestWhatCannotBeStoredLeavesNothingOld(t *testing.T) {
 				options := redisprovider.Options{MaxValueBytes: 1000, KeyPrefix: strings.NewReplacer(" ", "-", ",", "").Replace(way+what) + ":"}
 				s, _ := newValues(t, client, options, test.options)
 				require.NoError(t, readMany(s, "k", value{V: "old"}))
+				if test.options.TTL == time.Millisecond {
+					time.Sleep(2 * time.Millisecond) // until it is stale
+				}
 				require.NoError(t, test.replace(s, "k", v))
 				p := newProvider(t, client, options)
 				eventually(t, "nothing is stored", func() bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -12,26 +13,28 @@ import (
 )
 
 // ask makes a request under a deadline, and records what its outcome tells about the store. does is
-// what the request does in the store. A panic of the store is an error. The deadline is timeout, or
-// half of the time that the caller has left, if that is less.
-func ask[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
+// what the request does in the store. A panic of the store is an error. The deadline is timeout, and
+// more if the process is late, or half of the time that the caller has left, if that is less.
+func ask[R any](ctx context.Context, b *Backend, does demand, timeout time.Duration, call func(context.Context) (R, error)) (result R, err error) {
 	return askLeaving(ctx, b, does, timeout, call, nil)
 }
 
 // askOnly is ask for a request that has no result.
-func askOnly(ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) error) error {
+func askOnly(ctx context.Context, b *Backend, does demand, timeout time.Duration, call func(context.Context) error) error {
 	_, err := ask(ctx, b, does, timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err
 }
 
 // askLeaving is ask for a request whose result must not be lost: left gets the result that nobody
 // else gets, since it came after the deadline. left may be nil.
-func askLeaving[R any](ctx context.Context, b *Backend, does kind, timeout time.Duration, call func(context.Context) (R, error), left func(R)) (result R, err error) {
+func askLeaving[R any](ctx context.Context, b *Backend, does demand, timeout time.Duration, call func(context.Context) (R, error), left func(R)) (result R, err error) {
 	if b.Local {
 		result, err = try(ctx, b, call)
 		return result, Sane(err)
 	}
-	bound, conclusive := Bound(ctx, timeout)
+	allowance := b.late.begin()
+	defer b.late.end()
+	bound, conclusive := Bound(ctx, timeout+allowance)
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	judged := false
 	defer func() {
@@ -49,7 +52,7 @@ func askLeaving[R any](ctx context.Context, b *Backend, does kind, timeout time.
 			err = fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
 		}
 	}
-	err = b.judge(ctx, bounded, does, conclusive, err)
+	err = b.judge(ctx, bounded, request{does, conclusive, allowance}, err)
 	judged = true
 	return result, err
 }
@@ -88,6 +91,7 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 	case r := <-replies:
 		return r.result, r.err
 	case <-bounded.Done():
+		runtime.Gosched() // an answer that is there, and whose goroutine waits for a processor, wins
 	}
 	if decided.CompareAndSwap(false, true) {
 		b.orphans.Add(1)
@@ -98,30 +102,37 @@ func leavable[R any](bounded context.Context, b *Backend, call func(context.Cont
 	return r.result, r.err
 }
 
+// request is what the verdict on a request depends on, besides its outcome.
+type request struct {
+	does demand
+	// conclusive: the caller had time enough.
+	conclusive bool
+	// allowance is how much longer it could take, because the process is late.
+	allowance time.Duration
+}
+
 // judge records what the outcome of a request tells about the store, and returns the error for its
 // caller. An outcome tells nothing if the caller has left, or had too little time: impatient
 // readers must not open the breaker for the others.
-func (b *Backend) judge(ctx, bounded context.Context, does kind, conclusive bool, err error) error {
+//
+// It tells little if the process itself is late.
+func (b *Backend) judge(ctx, bounded context.Context, r request, err error) error {
 	err = Sane(err)
 	v := verdictWithin(ctx, err)
 	// The deadline of a connection may be noticed a moment before the deadline of the context.
-	if v == storeFailed && !conclusive && (bounded.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) {
+	if v == storeFailed && !r.conclusive && (bounded.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded)) {
 		v, err = storeUnknown, ErrNoTime
 	}
-	if v == storeRefused && does == reads {
+	if v == storeFailed && isTimeout(err) {
+		if late, excused := b.late.excuses(r.allowance); excused {
+			v, err = storeLate, errProcessLate(late, err)
+		}
+	}
+	if v == storeRefused && r.does.kind == reads {
 		v = storeFailed // a store that cannot be read is of no use
 	}
-	b.record(does, v)
+	b.record(r.does, v)
 	return err
-}
-
-// record tells the breakers of the outcome of a request. Each request that was admitted has to come here:
-// it may be the probe.
-func (b *Backend) record(does kind, v verdict) {
-	b.breaker.record(does, v)
-	if does == writes {
-		b.refusals.record(does, refusal(v))
-	}
 }
 
 // Sane returns err, or an error in its place if err panics when it is asked what it is, as a nil
@@ -194,7 +205,7 @@ func verdictOn(err error) verdict {
 		return storeIsReplica
 	case isTimeout(err):
 		return storeFailed
-	case errors.Is(err, provider.ErrRefused):
+	case errors.Is(err, provider.ErrRefused), errors.Is(err, provider.ErrUnacknowledged):
 		return storeRefused
 	case errors.Is(err, provider.ErrUndecodable),
 		errors.Is(err, provider.ErrTooLarge),

@@ -42,16 +42,18 @@ var (
 // Backend is the store behind a cache. Every request of the cache goes through it, and comes back
 // in time, as an answer or as an error (G4): the store may fail, hang, panic or call Goexit.
 //
-// A request passes three gates: the breaker (Admit), the deadline (ask), and the verdict on its
+// A request passes three gates: the breaker (admit), the deadline (ask), and the verdict on its
 // outcome, which the breaker learns (judge). Removals and holds pass the last two only: an
-// invalidation has to be tried, and its caller has asked Open or Admit. A store in the process
+// invalidation has to be tried, and its caller has asked Open or AdmitHold. A store in the process
 // needs none of them and is called directly; only its panics are caught.
 //
 // Fields are set by New and not changed, except the atomic ones. All methods are safe for
 // concurrent use.
 type Backend struct {
-	// Values is nil if the store has entries only.
+	// Values is nil if the store has entries only. Near says that it is the memory in front of a store
+	// outside the process.
 	Values provider.ValueGetter
+	Near   bool
 	// Closer is nil if there is nothing to close.
 	Closer io.Closer
 	// Leaser is nil if fills are fenced in this process only.
@@ -76,6 +78,8 @@ type Backend struct {
 	Pending atomic.Int64
 
 	store provider.CacheProvider
+	// near is nil if the store keeps nothing in the process.
+	near provider.NearCache
 	// batch is nil if entries are asked for one at a time.
 	batch provider.Batcher
 	// encoder is nil if entries are not encoded before they are stored.
@@ -90,12 +94,16 @@ type Backend struct {
 	// opened by a store that is well and refuses writes (its memory is full, say). It stops fills,
 	// leases and holds, and neither reads nor removals.
 	breaker, refusals breaker
+	// shards is nil if the store fails as a whole. Otherwise its breakers count, and not those above.
+	shards *shards
 	// orphans is the number of requests that the store has not answered although their deadline is
 	// over.
 	orphans atomic.Int64
 	// asking, storing and removing say how many items the parts of bulk calls have, by what they
 	// do.
 	asking, storing, removing pace
+	// late is how late the process runs.
+	late lateness
 }
 
 // Config is how a store is asked.
@@ -125,12 +133,16 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		storing:       pace{most: mostAsked},
 		removing:      pace{most: mostRemoved, stops: true},
 	}
+	b.late.init(c.ReadTimeout)
 	b.batch, _ = store.(provider.Batcher)       //nolint:errcheck // nil without the capability
 	b.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
 	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability
 	b.encoder, b.Encodes = store.(provider.Encoder)
 	if punctual, ok := store.(provider.Punctual); ok {
 		b.punctual = punctual.Punctual()
+	}
+	if sharded, ok := store.(provider.Sharded); ok && sharded.Shards() > 1 {
+		b.shards = newShards(sharded, c)
 	}
 	if leaser, ok := store.(provider.Leaser); ok {
 		b.Leaser = leaser
@@ -140,34 +152,58 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	}
 	if _, b.Local = store.(provider.InProcess); b.Local {
 		b.Values, _ = store.(provider.ValueGetter) //nolint:errcheck // nil without the capability
+	} else if near, ok := store.(provider.NearCache); ok {
+		b.Values, b.near, b.Near = near, near, true
 	}
 	return b
 }
 
 // Open reports whether the breaker is open.
-func (b *Backend) Open() bool { return b.breaker.open.Load() }
+//
+// Of a store with shards, all of them have to be open.
+func (b *Backend) Open() bool {
+	if b.shards != nil {
+		return b.shards.allOpen()
+	}
+	return b.breaker.open.Load()
+}
 
 // Saturated reports whether there are as many orphans as there may be.
 func (b *Backend) Saturated() bool { return b.orphans.Load() >= maxOrphans }
 
-// Admit returns nil if a read may be made now, and ErrOpen if not. In the half-open state it admits
-// one request as the probe, so the caller has to make the request.
-func (b *Backend) Admit() error { return b.admit(reads) }
-
-// AdmitFill is Admit for a fill, a lease or a hold. It returns ErrOpen also if the store refuses to
-// store anything.
-func (b *Backend) AdmitFill() error { return b.admit(writes) }
-
-func (b *Backend) admit(does kind) error {
-	mayProbe := b.Pending.Load() == 0
-	switch {
-	case b.Local:
-		return nil
-	case b.Saturated() || does == writes && !b.refusals.allow(writes, mayProbe):
+// AdmitHold returns nil if a hold may be placed now, and ErrOpen if not. In the half-open state it
+// admits one request as the probe, so the caller has to make the request. Of a store with shards, all
+// have to be well.
+func (b *Backend) AdmitHold() error {
+	if b.shards != nil && b.PartlyOpen() {
 		return ErrOpen
-	case !b.breaker.allow(does, mayProbe):
-		if does == writes {
-			b.refusals.record(writes, storeUnknown) // it is not the probe after all
+	}
+	return b.admit(anywhere(writes))
+}
+
+// admit returns nil if a request may be made now, and ErrOpen if not. In the half-open state it admits
+// one request as the probe, so the caller has to make the request. A request that writes is not
+// admitted either if the store refuses to store anything.
+func (b *Backend) admit(does demand) error {
+	if b.Local {
+		return nil
+	}
+	if b.Saturated() {
+		return ErrOpen
+	}
+	breaker, refusals := b.breakers(does.shard)
+	if breaker == nil {
+		return nil
+	}
+	// What is pending bypasses the store. So in a store with shards, reads of one need not wait until
+	// what is pending in another one is removed.
+	mayProbe := b.Pending.Load() == 0 || b.shards != nil
+	switch {
+	case does.kind == writes && !refusals.allow(writes, mayProbe):
+		return ErrOpen
+	case !breaker.allow(does.kind, mayProbe):
+		if does.kind == writes {
+			refusals.record(writes, storeUnknown) // it is not the probe after all
 		}
 		return ErrOpen
 	default:

@@ -32,7 +32,8 @@ type breaker struct {
 	// open and failures are written under mu. A request reads them without mu, to know that all is
 	// well; so a healthy store costs two atomic loads.
 	open atomic.Bool
-	// failures is the number of failures in a row.
+	// failures is the number of failures in a row, times lateShare. A timeout of a process that is late
+	// counts once.
 	failures atomic.Int64
 
 	mu sync.Mutex // guards following
@@ -55,6 +56,8 @@ const (
 	// storeUnknown: the caller gave the request up. It neither counts as a failure nor ends a row
 	// of failures.
 	storeUnknown
+	// storeLate: it did not answer in time, but the process was late itself.
+	storeLate
 	// storeRefused: it is well, and refuses a write.
 	storeRefused
 	// storeIsReplica: it takes no writes, and does not have the removals of others.
@@ -115,13 +118,23 @@ func (b *breaker) record(does kind, v verdict) {
 		b.open.Store(false)
 		b.replica = false
 	case storeFailed:
-		if failures := b.failures.Add(1); b.limit > 0 && failures >= int64(b.limit) {
-			b.openLocked()
-		}
+		b.failedLocked(lateShare)
+	case storeLate:
+		b.failedLocked(1)
 	case storeIsReplica:
 		b.replica = true
 		b.openLocked()
 	case storeUnknown:
+	}
+}
+
+// lateShare is how many timeouts of a process that is late count like a failure.
+const lateShare = 4
+
+// failedLocked counts a part of a failure: so many of lateShare.
+func (b *breaker) failedLocked(share int64) {
+	if failures := b.failures.Add(share); b.limit > 0 && failures >= int64(b.limit)*lateShare {
+		b.openLocked()
 	}
 }
 

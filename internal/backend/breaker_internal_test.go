@@ -187,25 +187,27 @@ func newBackend() *Backend {
 func TestRefusalsStopFillsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
-		judge := func(does kind, err error) { _ = b.judge(t.Context(), t.Context(), does, true, err) }
+		judge := func(does kind, err error) {
+			_ = b.judge(t.Context(), t.Context(), request{does: anywhere(does), conclusive: true}, err)
+		}
 		refused := fmt.Errorf("OOM: %w", provider.ErrRefused)
 		for range twinLimit {
-			assert.NoError(t, b.AdmitFill(), "below the limit")
+			assert.NoError(t, b.admit(anywhere(writes)), "below the limit")
 			judge(writes, refused)
 		}
-		assert.ErrorIs(t, b.AdmitFill(), ErrOpen, "a fill")
-		assert.NoError(t, b.Admit(), "a read")
+		assert.ErrorIs(t, b.admit(anywhere(writes)), ErrOpen, "a fill")
+		assert.NoError(t, b.admit(anywhere(reads)), "a read")
 		assert.False(t, b.Open(), "removals are not pending")
 		judge(reads, nil) // that it is read tells nothing about its writes
 		judge(removes, nil)
-		assert.ErrorIs(t, b.AdmitFill(), ErrOpen, "a fill")
+		assert.ErrorIs(t, b.admit(anywhere(writes)), ErrOpen, "a fill")
 		time.Sleep(twinCooldown)
-		assert.NoError(t, b.AdmitFill(), "the probe")
-		assert.ErrorIs(t, b.AdmitFill(), ErrOpen, "there is one probe at a time")
+		assert.NoError(t, b.admit(anywhere(writes)), "the probe")
+		assert.ErrorIs(t, b.admit(anywhere(writes)), ErrOpen, "there is one probe at a time")
 		judge(writes, context.Canceled) // it told nothing: another may find out
-		assert.NoError(t, b.AdmitFill(), "the next probe")
+		assert.NoError(t, b.admit(anywhere(writes)), "the next probe")
 		judge(writes, nil)
-		assert.NoError(t, b.AdmitFill(), "it was accepted")
+		assert.NoError(t, b.admit(anywhere(writes)), "it was accepted")
 	})
 }
 
@@ -213,7 +215,7 @@ func TestRefusalsStopFillsOnly(t *testing.T) {
 func TestRefusedReadsAreFailures(t *testing.T) {
 	b := newBackend()
 	for range twinLimit {
-		_ = b.judge(t.Context(), t.Context(), reads, true, provider.ErrRefused)
+		_ = b.judge(t.Context(), t.Context(), request{does: anywhere(reads), conclusive: true}, provider.ErrRefused)
 	}
 	assert.True(t, b.Open(), "open")
 }
@@ -234,15 +236,15 @@ func TestErrorThatPanicsIsAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
 		for range twinLimit {
-			_ = b.judge(t.Context(), t.Context(), reads, true, &badError{})
+			_ = b.judge(t.Context(), t.Context(), request{does: anywhere(reads), conclusive: true}, &badError{})
 		}
-		assert.ErrorIs(t, b.Admit(), ErrOpen)
+		assert.ErrorIs(t, b.admit(anywhere(reads)), ErrOpen)
 		time.Sleep(twinCooldown)
-		require.NoError(t, b.Admit(), "the probe")
-		_ = b.judge(t.Context(), t.Context(), reads, true, &badError{})
+		require.NoError(t, b.admit(anywhere(reads)), "the probe")
+		_ = b.judge(t.Context(), t.Context(), request{does: anywhere(reads), conclusive: true}, &badError{})
 		time.Sleep(twinCooldown)
-		require.NoError(t, b.Admit(), "the next probe")
-		_ = b.judge(t.Context(), t.Context(), reads, true, nil)
-		assert.NoError(t, b.Admit(), "the store is well again")
+		require.NoError(t, b.admit(anywhere(reads)), "the next probe")
+		_ = b.judge(t.Context(), t.Context(), request{does: anywhere(reads), conclusive: true}, nil)
+		assert.NoError(t, b.admit(anywhere(reads)), "the store is well again")
 	})
 }

@@ -13,15 +13,19 @@ import (
 
 // Acquire asks the store for the entries of keys, or else for leases. It returns a grant for each key.
 func (b *Backend) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) []provider.Grant {
-	return b.grants(ctx, len(keys), func(ctx context.Context, first, end int) ([]provider.Grant, error) {
-		return b.Leaser.Acquire(ctx, keys[first:end:end], ttl)
+	return inShards(b, keys, func(key *provider.Key) provider.Key { return *key }, func(keys []provider.Key) []provider.Grant {
+		return b.grants(ctx, len(keys), func(i int) provider.Key { return keys[i] }, func(ctx context.Context, first, end int) ([]provider.Grant, error) {
+			return b.Leaser.Acquire(ctx, keys[first:end:end], ttl)
+		})
 	})
 }
 
 // Refresh is Acquire for keys that may hold an entry that is to be replaced.
 func (b *Backend) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) []provider.Grant {
-	return b.grants(ctx, len(requests), func(ctx context.Context, first, end int) ([]provider.Grant, error) {
-		return b.Refresher.Refresh(ctx, requests[first:end:end], ttl)
+	return inShards(b, requests, func(r *provider.RefreshRequest) provider.Key { return r.Key }, func(requests []provider.RefreshRequest) []provider.Grant {
+		return b.grants(ctx, len(requests), func(i int) provider.Key { return requests[i].Key }, func(ctx context.Context, first, end int) ([]provider.Grant, error) {
+			return b.Refresher.Refresh(ctx, requests[first:end:end], ttl)
+		})
 	})
 }
 
@@ -29,11 +33,13 @@ func (b *Backend) Refresh(ctx context.Context, requests []provider.RefreshReques
 // for them any more, and they are given back: a lease that stayed would keep all processes from
 // filling the key until it ends. All others belong to the caller, also if they come at the
 // deadline.
-func (b *Backend) grants(ctx context.Context, n int, call func(ctx context.Context, first, end int) ([]provider.Grant, error)) []provider.Grant {
+func (b *Backend) grants(ctx context.Context, n int, key func(i int) provider.Key, call func(ctx context.Context, first, end int) ([]provider.Grant, error)) []provider.Grant {
 	giveBack := func(grants []provider.Grant) { b.giveBack(ctx, grants) }
 	all := make([]provider.Grant, n)
 	sent, err := b.inParts(ctx, n, b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
-		grants, err := b.grantPart(ctx, timeout, end-first, func(ctx context.Context) ([]provider.Grant, error) { return call(ctx, first, end) }, giveBack)
+		does := b.demandOf(writes, end-first, func(i int) provider.Key { return key(first + i) })
+		grants, err := b.grantPart(ctx, timeout, does, end-first, func(ctx context.Context) ([]provider.Grant, error) { return call(ctx, first, end) }, giveBack)
+		b.doubtAny(does, len(grants), func(i int) error { return grants[i].Err })
 		for i := range end - first {
 			g := &all[first+i]
 			if len(grants) == end-first {
@@ -52,11 +58,11 @@ func (b *Backend) grants(ctx context.Context, n int, call func(ctx context.Conte
 }
 
 // grantPart makes one request for n grants.
-func (b *Backend) grantPart(ctx context.Context, timeout time.Duration, n int, call func(context.Context) ([]provider.Grant, error), left func([]provider.Grant)) ([]provider.Grant, error) {
-	if err := b.AdmitFill(); err != nil {
+func (b *Backend) grantPart(ctx context.Context, timeout time.Duration, does demand, n int, call func(context.Context) ([]provider.Grant, error), left func([]provider.Grant)) ([]provider.Grant, error) {
+	if err := b.admit(does); err != nil {
 		return nil, err
 	}
-	return askLeaving(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Grant, error) {
+	return askLeaving(ctx, b, does, timeout, func(ctx context.Context) ([]provider.Grant, error) {
 		grants, err := call(ctx)
 		if err == nil && len(grants) != n {
 			err = fmt.Errorf("readthrough: the store returned %d grants for %d keys", len(grants), n)
@@ -91,6 +97,11 @@ func (b *Backend) giveBack(ctx context.Context, grants []provider.Grant) {
 // Fill asks the store to keep entries under their leases. It returns an answer for each of them. It may
 // replace the values of fills by encoded ones.
 func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) []provider.Filled {
+	return inShards(b, fills, func(f *provider.Fill) provider.Key { return f.Lease.Key },
+		func(fills []provider.Fill) []provider.Filled { return b.fill(ctx, fills) })
+}
+
+func (b *Backend) fill(ctx context.Context, fills []provider.Fill) []provider.Filled {
 	all := make([]provider.Filled, len(fills))
 	cut := b.cutBySize(func(i int) *provider.Entry {
 		if fills[i].Extend {
@@ -117,14 +128,16 @@ func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) []provider.Fi
 
 // fillPart makes one request for fills.
 func (b *Backend) fillPart(ctx context.Context, timeout time.Duration, fills []provider.Fill) ([]provider.Filled, error) {
-	if err := b.AdmitFill(); err != nil {
+	does := b.demandOf(writes, len(fills), func(i int) provider.Key { return fills[i].Lease.Key })
+	if err := b.admit(does); err != nil {
 		return nil, err
 	}
-	return ask(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Filled, error) {
+	return ask(ctx, b, does, timeout, func(ctx context.Context) ([]provider.Filled, error) {
 		filled, err := b.Leaser.Fill(ctx, fills)
 		for i := range filled {
 			filled[i].Err = Sane(filled[i].Err)
 		}
+		b.doubtAny(does, len(filled), func(i int) error { return filled[i].Err })
 		if err == nil && len(filled) != len(fills) {
 			err = fmt.Errorf("readthrough: the store returned %d answers for %d fills", len(filled), len(fills))
 		}
@@ -135,10 +148,11 @@ func (b *Backend) fillPart(ctx context.Context, timeout time.Duration, fills []p
 // Release asks the store to take leases back.
 func (b *Backend) Release(ctx context.Context, leases []provider.Lease) error {
 	_, err := b.inParts(ctx, len(leases), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
-		if err := b.Admit(); err != nil {
+		does := b.demandOf(removes, end-first, func(i int) provider.Key { return leases[first+i].Key })
+		if err := b.admit(does); err != nil {
 			return err
 		}
-		return askOnly(ctx, b, removes, timeout, func(ctx context.Context) error {
+		return askOnly(ctx, b, does, timeout, func(ctx context.Context) error {
 			return b.Leaser.Release(ctx, leases[first:end:end])
 		})
 	})
@@ -150,10 +164,11 @@ func (b *Backend) Release(ctx context.Context, leases []provider.Lease) error {
 func (b *Backend) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
 	all := make([]bool, len(leases))
 	_, err := b.inParts(ctx, len(leases), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
-		if err := b.Admit(); err != nil {
+		does := b.demandOf(removes, end-first, func(i int) provider.Key { return leases[first+i].Key })
+		if err := b.admit(does); err != nil {
 			return err
 		}
-		renewed, err := ask(ctx, b, removes, timeout, func(ctx context.Context) ([]bool, error) {
+		renewed, err := ask(ctx, b, does, timeout, func(ctx context.Context) ([]bool, error) {
 			renewed, err := b.Renewer.Renew(ctx, leases[first:end:end], ttl)
 			if err == nil && len(renewed) != end-first {
 				err = fmt.Errorf("readthrough: the store returned %d answers for %d renewals", len(renewed), end-first)
@@ -167,11 +182,11 @@ func (b *Backend) Renew(ctx context.Context, leases []provider.Lease, ttl time.D
 }
 
 // Hold asks the store to hold targets, whether the breaker is open or not: the caller has asked
-// AdmitFill, or is an invalidation and has to try. It returns how many keys of targets are held, from
+// AdmitHold, or is an invalidation and has to try. It returns how many keys of targets are held, from
 // the first on. If the error is nil, the prefixes are held, too.
 func (b *Backend) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) (keys int, err error) {
 	for part, partToken := range holdParts(targets, token) {
-		if err := askOnly(ctx, b, writes, b.DeleteTimeout, func(ctx context.Context) error {
+		if err := askOnly(ctx, b, anywhere(writes), b.DeleteTimeout, func(ctx context.Context) error {
 			return b.Holder.Hold(ctx, part, partToken, ttl)
 		}); err != nil {
 			return keys, err
@@ -189,7 +204,7 @@ func (b *Backend) Unhold(ctx context.Context, targets provider.HoldTargets, toke
 		if b.Saturated() {
 			return ErrOpen
 		}
-		err := askOnly(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) error {
+		err := askOnly(ctx, b, anywhere(removes), b.DeleteTimeout, func(ctx context.Context) error {
 			return b.Holder.Unhold(ctx, part, partToken)
 		})
 		if err != nil {

@@ -136,7 +136,7 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 			sent, size = cut(first, sent)
 			limit += timeFor(size)
 		}
-		bound, _ := Bound(ctx, limit)
+		bound, _ := Bound(ctx, limit+b.late.allowance())
 		began := time.Now()
 		err := request(first, sent, limit)
 		took = time.Since(began)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,10 +26,14 @@ func (b *Backend) Get(ctx context.Context, key provider.Key) (provider.Entry, bo
 	if b.Local {
 		return b.getLocal(ctx, key)
 	}
-	if err := b.Admit(); err != nil {
+	if entry, found := b.getNear(key); found {
+		return entry, true, nil
+	}
+	does := b.demandOf(reads, 1, func(int) provider.Key { return key })
+	if err := b.admit(does); err != nil {
 		return provider.Entry{}, false, err
 	}
-	l, err := ask(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) (lookup, error) {
+	l, err := ask(ctx, b, does, b.ReadTimeout, func(ctx context.Context) (lookup, error) {
 		entry, found, err := b.store.Get(ctx, key)
 		return lookup{entry, found}, err
 	})
@@ -56,8 +61,57 @@ func (b *Backend) GetValues(keys []provider.Key, values []provider.Value) (err e
 	return nil
 }
 
+// getNear asks the memory in front of the store, if there is one, whether the store is well or not. It
+// answers only for as long as it knows that nothing was invalidated.
+func (b *Backend) getNear(key provider.Key) (entry provider.Entry, found bool) {
+	if b.near == nil {
+		return entry, false
+	}
+	var err error
+	defer b.recoverStore(&err)
+	return b.near.GetNear(key)
+}
+
+// KeepOut keeps a scope out of the memory in front of the store, if there is one.
+func (b *Backend) KeepOut(scope string) {
+	if b.near != nil {
+		b.near.KeepOut(scope)
+	}
+}
+
 // GetMany asks the store for entries. It returns a result for each key.
 func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) []provider.Result {
+	if b.near == nil {
+		return b.getFar(ctx, keys)
+	}
+	results := make([]provider.Result, len(keys))
+	var far []provider.Key
+	var at []int
+	for i, key := range keys {
+		r := &results[i]
+		if r.Entry, r.Found = b.getNear(key); !r.Found {
+			far, at = append(far, key), append(at, i)
+		}
+	}
+	if len(far) == len(keys) {
+		return b.getFar(ctx, keys)
+	}
+	for i, r := range b.getFar(ctx, far) {
+		results[at[i]] = r
+	}
+	return results
+}
+
+// getFar is GetMany without the memory in front of the store.
+func (b *Backend) getFar(ctx context.Context, keys []provider.Key) []provider.Result {
+	if b.shards == nil {
+		return b.getMany(ctx, keys)
+	}
+	return inShards(b, keys, func(key *provider.Key) provider.Key { return *key },
+		func(keys []provider.Key) []provider.Result { return b.getMany(ctx, keys) })
+}
+
+func (b *Backend) getMany(ctx context.Context, keys []provider.Key) []provider.Result {
 	var all []provider.Result
 	sent, err := b.inParts(ctx, len(keys), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
 		results, err := b.getPart(ctx, timeout, keys[first:end:end])
@@ -87,10 +141,11 @@ func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) []provider.R
 
 // getPart makes one request for entries.
 func (b *Backend) getPart(ctx context.Context, timeout time.Duration, keys []provider.Key) ([]provider.Result, error) {
-	if err := b.Admit(); err != nil {
+	does := b.demandOf(reads, len(keys), func(i int) provider.Key { return keys[i] })
+	if err := b.admit(does); err != nil {
 		return nil, err
 	}
-	results, err := ask(ctx, b, reads, timeout, func(ctx context.Context) ([]provider.Result, error) {
+	results, err := ask(ctx, b, does, timeout, func(ctx context.Context) ([]provider.Result, error) {
 		if b.batch != nil {
 			return b.batch.GetMany(ctx, keys)
 		}
@@ -102,6 +157,7 @@ func (b *Backend) getPart(ctx context.Context, timeout time.Duration, keys []pro
 	for i := range results {
 		results[i].Err = Sane(results[i].Err)
 	}
+	b.doubtAny(does, len(results), func(i int) error { return results[i].Err })
 	return results, err
 }
 
@@ -140,7 +196,8 @@ func (b *Backend) Probe(ctx context.Context, key provider.Key) {
 	if b.Saturated() {
 		return
 	}
-	if err := askOnly(ctx, b, reads, b.ReadTimeout, func(ctx context.Context) error {
+	does := b.demandOf(reads, 1, func(int) provider.Key { return key })
+	if err := askOnly(ctx, b, does, b.ReadTimeout, func(ctx context.Context) error {
 		_, _, err := b.store.Get(ctx, key)
 		return err
 	}); err != nil {
@@ -181,11 +238,12 @@ func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler)
 	defer s.done()
 	cut := b.cutBySize(func(i int) *provider.Entry { return &items[i].Entry })
 	_, err := b.inSizedParts(ctx, len(items), b.ReadTimeout, &b.storing, cut, func(first, end int, timeout time.Duration) error {
-		if err := b.AdmitFill(); err != nil {
+		does := b.demandOf(writes, end-first, func(i int) provider.Key { return items[first+i].Key })
+		if err := b.admit(does); err != nil {
 			return err
 		}
 		s.left.Add(1)
-		return askOnly(ctx, b, writes, timeout, func(ctx context.Context) error {
+		return askOnly(ctx, b, does, timeout, func(ctx context.Context) error {
 			defer s.done()
 			return b.setNow(ctx, items[first:end:end])
 		})
@@ -236,14 +294,62 @@ func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 // ---- removals. They are made also while the breaker is open: the caller has asked Open, or has to
 // try.
 
-// Delete asks the store to remove keys. It returns how many it has removed for sure, from the first on;
-// with a nil error, all.
-func (b *Backend) Delete(ctx context.Context, keys []provider.Key) (removed int, err error) {
+// Delete asks the store to remove keys. It returns for each key whether the store has confirmed that; nil
+// for all of them, with a nil error. It leaves keys alone whose shard has an open breaker, unless insist is
+// set.
+func (b *Backend) Delete(ctx context.Context, keys []provider.Key, insist bool) (removed []bool, err error) {
+	if b.shards == nil {
+		n, err := b.deleteSome(ctx, keys, insist)
+		if err == nil {
+			return nil, nil
+		}
+		return firstOf(n, len(keys)), err
+	}
+	var mu sync.Mutex // guards errs
+	var errs []error
+	removed = inShards(b, keys, func(key *provider.Key) provider.Key { return *key }, func(keys []provider.Key) []bool {
+		n, err := b.deleteSome(ctx, keys, insist)
+		if err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		} else {
+			n = len(keys)
+		}
+		return firstOf(n, len(keys))
+	})
+	if errs == nil {
+		return nil, nil
+	}
+	return removed, join(errs)
+}
+
+// firstOf returns that the first n of so many are removed.
+func firstOf(n, all int) (removed []bool) {
+	removed = make([]bool, all)
+	for i := range n {
+		removed[i] = true
+	}
+	return removed
+}
+
+// join returns the only error as it is, and joins several.
+func join(errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// deleteSome is Delete for keys of one shard, or of several that are well. It returns how many the store
+// has removed for sure, from the first on; with a nil error, all.
+func (b *Backend) deleteSome(ctx context.Context, keys []provider.Key, insist bool) (removed int, err error) {
 	_, err = b.inParts(ctx, len(keys), b.DeleteTimeout, &b.removing, func(first, end int, timeout time.Duration) error {
-		if b.Saturated() {
+		does := b.demandOf(removes, end-first, func(i int) provider.Key { return keys[first+i] })
+		if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {
 			return ErrOpen
 		}
-		err := askOnly(ctx, b, removes, timeout, func(ctx context.Context) error {
+		err := askOnly(ctx, b, does, timeout, func(ctx context.Context) error {
 			return b.store.Delete(ctx, keys[first:end:end]...)
 		})
 		if err == nil && removed == first {
@@ -257,7 +363,12 @@ func (b *Backend) Delete(ctx context.Context, keys []provider.Key) (removed int,
 // DeletePrefix asks the store to remove the keys under a prefix. It returns how many live entries were
 // removed. After a removal that the deadline cuts off it asks again, as long as each removes something:
 // a prefix may have more keys than a store can remove in that time.
-func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string) (removed int, err error) {
+//
+// It asks nothing if the breaker of any shard is open, unless insist is set: a prefix has keys in all.
+func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string, insist bool) (removed int, err error) {
+	if !insist && b.shards != nil && b.PartlyOpen() {
+		return 0, ErrOpen
+	}
 	for {
 		n, cutOff, err := b.deletePrefixPart(ctx, scope, prefix)
 		if removed += n; !cutOff {
@@ -279,7 +390,7 @@ func (b *Backend) deletePrefixPart(ctx context.Context, scope, prefix string) (r
 		removed int
 		cutOff  bool
 	}
-	p, err := ask(ctx, b, removes, b.DeleteTimeout, func(ctx context.Context) (part, error) {
+	p, err := ask(ctx, b, anywhere(removes), b.DeleteTimeout, func(ctx context.Context) (part, error) {
 		n, err := b.store.DeletePrefix(ctx, scope, prefix)
 		err = Sane(err)
 		if n > 0 && isTimeout(err) {
@@ -314,8 +425,8 @@ func inspect[R any](ctx context.Context, b *Backend, call func(context.Context) 
 	if b.inspector == nil {
 		return none, b.errNoInspector()
 	}
-	if err := b.Admit(); err != nil {
+	if err := b.admit(anywhere(reads)); err != nil {
 		return none, err
 	}
-	return ask(ctx, b, reads, b.DeleteTimeout, call)
+	return ask(ctx, b, anywhere(reads), b.DeleteTimeout, call)
 }

@@ -31,11 +31,11 @@ func house() *plan {
 	return &plan{
 		layers: []layer{
 			{"API", []string{
-				"doc.go", "cache.go", "scope.go", "wrap.go", "wrapmany.go", "memoize.go", "each.go",
-				"invalidate.go", "mutate.go", "put.go", "load.go",
+				"doc.go", "cache.go", "storeinuse.go", "scope.go", "wrap.go", "wrapmany.go", "memoize.go", "each.go", "family.go", "prefixes.go", "list.go",
+				"invalidate.go", "mutate.go", "put.go", "load.go", "peek.go", "batch.go", "direct.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},
-			{"work", []string{"invalidation.go", "call.go", "fill.go", "lease.go", "renew.go"}},
+			{"work", []string{"invalidation.go", "retries.go", "shares.go", "call.go", "fill.go", "lease.go", "renew.go"}},
 			{"fence", []string{"fence.go"}},
 			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "request.go", "keyspace.go"}},
 			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},

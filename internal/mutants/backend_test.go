@@ -25,7 +25,7 @@ func backendMutants() []mutant {
 		},
 		{
 			"a caller with too little time tells nothing about the store", "G4", "ask.go",
-			"v == storeFailed && !conclusive", "v == storeFailed && false",
+			"v == storeFailed && !r.conclusive", "v == storeFailed && false",
 			"TestPunctualStoreAndImpatientCallers",
 		},
 		{
@@ -75,17 +75,17 @@ func backendMutants() []mutant {
 		},
 		{
 			"a store that fails is asked for no leases", "G4", "lease.go",
-			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn askLeaving(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Grant, error) {", "\treturn askLeaving(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Grant, error) {",
+			"\tif err := b.admit(does); err != nil {\n\t\treturn nil, err\n\t}\n\treturn askLeaving(ctx, b, does, timeout, func(ctx context.Context) ([]provider.Grant, error) {", "\treturn askLeaving(ctx, b, does, timeout, func(ctx context.Context) ([]provider.Grant, error) {",
 			"TestLeasesOfAFailingStore",
 		},
 		{
 			"a store that fails is not asked to fill under leases", "G4", "lease.go",
-			"\tif err := b.AdmitFill(); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Filled, error) {", "\treturn ask(ctx, b, writes, timeout, func(ctx context.Context) ([]provider.Filled, error) {",
+			"\tif err := b.admit(does); err != nil {\n\t\treturn nil, err\n\t}\n\treturn ask(ctx, b, does, timeout, func(ctx context.Context) ([]provider.Filled, error) {", "\treturn ask(ctx, b, does, timeout, func(ctx context.Context) ([]provider.Filled, error) {",
 			"TestLeasesOfAFailingStore",
 		},
 		{
 			"a store that fails is not asked to take leases back", "G4", "lease.go",
-			"\t\tif err := b.Admit(); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn askOnly(", "\t\treturn askOnly(",
+			"\t\tif err := b.admit(does); err != nil {\n\t\t\treturn err\n\t\t}\n\t\treturn askOnly(", "\t\treturn askOnly(",
 			"TestLeasesOfAFailingStore",
 		},
 		{

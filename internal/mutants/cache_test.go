@@ -77,7 +77,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"what is loaded is for readers that began before the load", "G1", "fence.go",
-			"\t\tif leases {\n\t\t\tf.validBefore = g.clock\n\t\t}", "\t\tif leases {\n\t\t\tf.validBefore = always\n\t\t}",
+			"\t\tif leases || f.lags {\n\t\t\tf.validBefore = g.clock\n\t\t}", "\t\tif leases {\n\t\t\tf.validBefore = always\n\t\t}",
 			"TestReaderDoesNotJoinWhatAnotherProcessInvalidated",
 		},
 		{
@@ -129,12 +129,12 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a failed removal of keys is an error", "G5", "invalidation.go",
-			"r.failed.Keys = slices.Clip(targets.Keys[confirmed:])", "_ = confirmed",
+			"if r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist); err != nil {", "if _, err = s.removeKeys(ctx, targets.Keys, insist); err != nil {",
 			"TestFailedInvalidationIsPending",
 		},
 		{
 			"keys of a part that was removed are not pending", "G4", "invalidation.go",
-			"slices.Clip(targets.Keys[confirmed:])", "slices.Clip(targets.Keys[:len(targets.Keys)+0*confirmed])",
+			"if err != nil && !removed[i] {", "if err != nil {",
 			"TestPartOfAnInvalidationIsConfirmed",
 		},
 		{
@@ -173,8 +173,8 @@ func cacheMutants() []mutant {
 			"TestFailedInvalidationIsPending",
 		},
 		{
-			"an invalidation outlives its context", "G5", "invalidate.go",
-			"return s.invalidate(context.WithoutCancel(ctx), targets)", "return s.invalidate(ctx, targets)",
+			"an invalidation outlives its context", "G5", "batch.go",
+			"removed, errs = e.invalidateShares(after, stale)", "removed, errs = e.invalidateShares(ctx, stale)",
 			"TestInvalidateIgnoresTheEndOfItsContext",
 		},
 		{
@@ -185,7 +185,7 @@ func cacheMutants() []mutant {
 		// Writes.
 		{
 			"a hold is placed before the write", "G1 G2", "mutate.go",
-			"token, err := s.hold(ctx, m.Hold, m.HoldFor)", "token, err := \"\", error(nil)",
+			"holds, err := holdShares(ctx, toHold, m.HoldFor)", "holds, err := []held(nil), error(nil)\n\t_ = toHold",
 			"TestHoldSurvivesTheWriter",
 		},
 		{
@@ -195,7 +195,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"what was held is invalidated", "G1 G2", "mutate.go",
-			"return m.Invalidate(result).with(m.known())", "return m.Invalidate(result)",
+			"return m.Invalidate(result).And(m.known())", "return m.Invalidate(result)",
 			"TestMutateInvalidatesWhatItHeld",
 		},
 		{
@@ -204,13 +204,13 @@ func cacheMutants() []mutant {
 			"TestFlightThatFoundTheOldValueDuringAPut",
 		},
 		{
-			"a write that failed gives up its hold", "G6", "mutate.go",
-			"\tdefer r.scope.unhold(r.after, r.m.Hold, r.token)\n", "",
+			"a write that failed gives up its hold", "G6", "batch.go",
+			"\tdefer unholdShares(after, holds)\n", "",
 			"TestFailedWriteGivesUpTheHold",
 		},
 		{
 			"a write that changed nothing gives up its hold", "G6", "mutate.go",
-			"\t\tr.settled = true\n\t\tr.scope.unhold(r.after, r.m.Hold, r.token)\n", "\t\tr.settled = true\n",
+			"\t\tr.settled = true\n\t\tunholdShares(r.after, r.holds)\n", "\t\tr.settled = true\n",
 			"TestMutateGivesItsHoldUp",
 		},
 		{
@@ -280,7 +280,7 @@ func cacheMutants() []mutant {
 		{
 			"what is reported of a key is a copy", "G10", "keyspace.go",
 			"s.reportGet(ctx, strings.Clone(key), err)", "s.reportGet(ctx, key, err)",
-			"TestMemoizeAppendReportsKeys",
+			"TestFamilyReportsKeys",
 		},
 		{
 			"that the breaker is open is no error of the store", "G4", "keyspace.go",
@@ -293,14 +293,14 @@ func cacheMutants() []mutant {
 			"TestWhatIsNoErrorOfTheStore",
 		},
 		{
-			"a key that is observed is a copy", "G10", "memoize.go",
+			"a key that is observed is a copy", "G10", "family.go",
 			"k = strings.Clone(k)", "_ = strings.Clone",
-			"TestMemoizeAppendIsMemoize",
+			"TestFamilyIsMemoize",
 		},
 		{
-			"a key that is loaded is a copy", "G10", "memoize.go",
+			"a key that is loaded is a copy", "G10", "family.go",
 			"k = string(b.key)", "_ = k",
-			"TestMemoizeAppendStoresKeys",
+			"TestFamilyStoresKeys",
 		},
 		{
 			"a load that was cancelled gives its lease back all the same", "G6 G7", "lease.go",
@@ -337,6 +337,26 @@ func cacheMutants() []mutant {
 			"keys are checked", "G10", "targets.go",
 			"if key == \"\" || len(key) > MaxKeyBytes {", "if false {",
 			"TestBadKeysAndFunctions",
+		},
+		{
+			"two caches have two stores", "G1 G2 G6", "storeinuse.go",
+			"; taken {", "; taken && false {",
+			"TestStoreOfAnotherCacheIsRefused",
+		},
+		{
+			"a cache that is closed has no store", "G9", "cache.go",
+			"\tdefer c.giveStoreBack()\n", "",
+			"TestStoreOfAnotherCacheIsRefused",
+		},
+		{
+			"a cache that is dropped has no store", "G9", "storeinuse.go",
+			"func(store provider.CacheProvider) { storesInUse.Delete(store) }", "func(provider.CacheProvider) {}",
+			"TestStoreOfADroppedCacheIsFree",
+		},
+		{
+			"a store is known by its pointer", "G10", "storeinuse.go",
+			"return t.Kind() == reflect.Pointer && t.Elem().Size() > 0", "return t != nil",
+			"TestStoresWithoutIdentity",
 		},
 	}
 }

@@ -88,7 +88,7 @@ func leftMutants() []mutant {
 		// Loads for one reader.
 		{
 			"what a load does not want stored is for its reader only", "G7", "read.go",
-			"case o.private && i.flight.call != r.own:", "case false:",
+			"if left == nil && r.isForOthers(i) {", "if false {",
 			"TestDoNotStoreKeepsJoinersAway",
 		},
 		{
@@ -114,7 +114,7 @@ func leftMutants() []mutant {
 		// Writes that fail.
 		{
 			"a write that may have happened invalidates", "G1", "mutate.go",
-			"\t\treturn result, joinErrors(err, bad, r.settle(targets))\n", "\t\t_ = targets\n\t\treturn result, joinErrors(err, bad)\n",
+			"\t\treturn result, joinErrors(err, bad, joinErrors(r.settle(stale)...))\n", "\t\t_ = stale\n\t\treturn result, joinErrors(err, bad)\n",
 			"TestMutateFailedWrite",
 		},
 		{
@@ -129,7 +129,7 @@ func leftMutants() []mutant {
 		},
 		{
 			"bad targets do not hide what was known", "G1", "mutate.go",
-			"return r.m.known(), err", "return targets, err",
+			"stale, _ = r.shares(r.m.known())", "_ = bad",
 			"TestMutateWhenInvalidateFails",
 		},
 		{
@@ -169,18 +169,18 @@ func leftMutants() []mutant {
 			"TestCallbacks/plain/Error/panic",
 		},
 		{
-			"the retries do not wait for who waits for Close", "G8 G9", "invalidation.go",
+			"the retries do not wait for who waits for Close", "G8 G9", "retries.go",
 			"if s.retryOnce(ctx, s.closing); s", "if s.retryOnce(ctx, nil); s",
 			"TestCallbacks/plain/Recovered/Close",
 		},
 		{
-			"another loop of retries follows one that was ended", "G5", "invalidation.go",
+			"another loop of retries follows one that was ended", "G5", "retries.go",
 			"\t\tif !ended {\n\t\t\ts.retryLater", "\t\tif !ended && false {\n\t\t\ts.retryLater",
 			"TestGoexitOfAStoreThatIsCalledDirectly",
 		},
 		{
 			"what a store has not removed before it ended its caller is pending", "G5", "invalidation.go",
-			"\tconfirmed := Targets{}\n\tr.failed = targets\n", "\tconfirmed := Targets{}\n",
+			"\tr.failed = targets\n\tvar stuck", "\tvar stuck",
 			"TestGoexitOfAStoreThatIsCalledDirectly",
 		},
 		{
@@ -210,7 +210,7 @@ func leftMutants() []mutant {
 		},
 		// Fences that no other test defends.
 		{
-			"the retries look a second time before they end", "G5", "invalidation.go",
+			"the retries look a second time before they end", "G5", "retries.go",
 			"return s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true)", "return true",
 			"TestRetriesLookASecondTime",
 		},
@@ -226,8 +226,8 @@ func leftMutants() []mutant {
 		},
 		{
 			"what is stuck is asked before the removal", "G2 G5", "invalidation.go",
-			"\tstuck := s.flights.stuckFills(targets, begun.filling)\n\tr = remove(ctx, targets)\n",
-			"\tr = remove(ctx, targets)\n\tstuck := s.flights.stuckFills(targets, begun.filling)\n",
+			"\tstuck = s.awaitFills(targets, begun)\n\tr = remove(ctx, targets)\n",
+			"\tr = remove(ctx, targets)\n\tstuck = s.awaitFills(targets, begun)\n",
 			"TestStuckFillThatStoresAfterTheRemoval",
 		},
 		{
@@ -323,6 +323,21 @@ func leftMutants() []mutant {
 			"\t*o = one[T]{}\n", "\to.loadOne = nil\n",
 			"TestAbsenceSurvivesAnOutage",
 		},
+		{
+			"the context of a load that has ended is none of a load", "G8", "flight.go",
+			"ok && !c.final.Load() {", "ok {",
+			"TestContextOfAnEndedLoad",
+		},
+		{
+			"a reader of another type has a place of MaxLoads", "G7", "singleflight.go",
+			"if g.slots.Limit > 0 {", "if g.slots.Limit > 0 && !items[0].alone {",
+			"TestReaderOfAnotherTypeLoadsLikeOthers",
+		},
+		{
+			"a reader that began during a load does not take what lags", "G1", "fence.go",
+			"if leases || f.lags {", "if leases {",
+			"TestReplicaLagAndReadersThatJoin",
+		},
 	}
 }
 
@@ -349,6 +364,37 @@ func breakerMutants() []mutant {
 			"a part of a hold says what the hold says", "G9", "lease.go",
 			"part := targets\n\t\t\tpart.Prefixes = nil", "part := provider.HoldTargets{Scope: targets.Scope}",
 			"TestHoldIsGivenUpAsItWasPlaced",
+		},
+		// Shards.
+		{
+			"each shard has a breaker of its own", "G4", "shards.go",
+			"return &b.shards.all[n].breaker, &b.shards.all[n].refusals", "return &b.shards.all[0].breaker, &b.shards.all[0].refusals",
+			"TestShardThatIsDown",
+		},
+		{
+			"a bulk request that fails in part is split", "G4", "shards.go",
+			"	for i := range n {\n		if e := err(i); e != nil && !OfEntry(e) {\n			b.shards.doubt()\n			return\n		}\n	}\n", "",
+			"TestBulkOfShards",
+		},
+		{
+			"a request that fails has others be split", "G4", "shards.go",
+			"if b.shards != nil && v != storeAnswered && v != storeUnknown {", "if false {",
+			"TestRemovalsOfShards",
+		},
+		{
+			"a removal leaves alone what is down", "G4", "store.go",
+			"if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {", "if b.Saturated() {",
+			"TestRemovalsOfShards",
+		},
+		{
+			"a retry asks what is down", "G5", "store.go",
+			"if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {", "if b.Saturated() || b.shards != nil && b.openFor(does) {",
+			"TestRemovalsOfShards",
+		},
+		{
+			"a shard is probed while something is pending in another", "G4", "backend.go",
+			"mayProbe := b.Pending.Load() == 0 || b.shards != nil", "mayProbe := b.Pending.Load() == 0",
+			"TestShardThatIsDown",
 		},
 		// Bulk calls in parts.
 		{
@@ -417,18 +463,18 @@ func breakerMutants() []mutant {
 			"TestHoldIsGivenUpAsItWasPlaced",
 		},
 		{
-			"a store that refuses writes is known", "G4", "ask.go",
-			"b.refusals.record(does, refusal(v))", "",
+			"a store that refuses writes is known", "G4", "shards.go",
+			"refusals.record(does.kind, refusal(v))", "_ = refusals",
 			"TestRefusalsStopFillsOnly",
 		},
 		{
 			"a store that refuses writes is not asked to fill", "G4", "backend.go",
-			"|| does == writes && !b.refusals.allow(writes, mayProbe):", ":",
+			"case does.kind == writes && !refusals.allow(writes, mayProbe):", "case false:",
 			"TestRefusalsStopFillsOnly",
 		},
 		{
 			"a store that refuses reads fails", "G4", "ask.go",
-			"if v == storeRefused && does == reads {", "if false {",
+			"if v == storeRefused && r.does.kind == reads {", "if false {",
 			"TestRefusedReadsAreFailures",
 		},
 		{
@@ -446,6 +492,52 @@ func breakerMutants() []mutant {
 			"if b.replica && does == reads {", "if false {",
 			"TestBreakerOfAReplica",
 		},
+		// A process that is short of processor time.
+		{
+			"a process that is late waits longer", "G4", "ask.go",
+			"Bound(ctx, timeout+allowance)", "Bound(ctx, timeout)",
+			"TestLateProcessWaitsLonger",
+		},
+		{
+			"a process is late only while it is", "G4", "lateness.go",
+			"\tcase age < latenessWindow:\n\t\treturn\n", "\tcase l.now > 0:\n\t\treturn\n",
+			"TestLateProcessWaitsLonger",
+		},
+		{
+			"a process that is late does not wait long", "G4", "lateness.go",
+			"min(lateTurns*l.recentLocked(), l.most)", "lateTurns * l.recentLocked()",
+			"TestLateProcessDoesNotWaitLong",
+		},
+		{
+			"a timeout of a process that is late is a part of a failure", "G4", "breaker.go",
+			"b.failedLocked(1)", "b.failedLocked(lateShare)",
+			"TestLateProcessKeepsItsStore",
+		},
+		{
+			"many timeouts of a process that is late are a failure", "G4", "breaker.go",
+			"b.failedLocked(1)", "",
+			"TestLateProcessAndADeadStore",
+		},
+		{
+			"a request with time enough is a failure in a process that is late", "G4", "lateness.go",
+			"lateTurns*late > allowance", "late > 0",
+			"TestLateProcessAndADeadStore",
+		},
+		{
+			"a sample that does not come counts", "G4", "lateness.go",
+			"\tif l.sampling.Load() {\n\t\tl.addLocked(time.Since(l.due))\n\t}\n", "",
+			"TestSampleThatIsDueCounts",
+		},
+		{
+			"samples end with the requests", "G9", "lateness.go",
+			"\tl.addLocked(time.Since(l.due))\n\tif l.underWay.Load() > 0 {", "\tl.addLocked(time.Since(l.due))\n\tif true {",
+			"TestSamplesEndWithTheRequests",
+		},
+		{
+			"a sample waits for a processor", "G4", "lateness.go",
+			"\tl.addLocked(time.Since(l.due))\n\tif", "\tif",
+			"TestBusyProcessIsLate",
+		},
 		{
 			"an error that panics is a failure", "G4 G8", "ask.go",
 			"\terr = Sane(err)\n\tv := verdictWithin(ctx, err)", "\tv := verdictWithin(ctx, err)",
@@ -461,6 +553,26 @@ func providerMutants() []mutant {
 			"what a codec loses is found", "G1", "loss.go",
 			"return encoded, c.compare(v, encoded)", "return encoded, nil",
 			"TestLoss",
+		},
+		{
+			"values of another version of a struct are not decoded", "G1", "shape.go",
+			"return e.Type == TypeShape(t)", "return true",
+			"TestDecodeAnotherShape",
+		},
+		{
+			"a shape has the types of fields", "G1", "shape.go",
+			"\t\tw.visit(f.Type)\n", "",
+			"TestTypeShape",
+		},
+		{
+			"a shape has the tags of codecs", "G1", "shape.go",
+			"w.write(\"%s:%q \", codec, tag)", "_, _ = codec, tag",
+			"TestTypeShape",
+		},
+		{
+			"a shape has nothing that no codec sees", "G6", "shape.go",
+			"if !f.IsExported() && !f.Anonymous {", "if false {",
+			"TestSameShape",
 		},
 		{
 			"bytes that are no UTF-8 are looked at", "G1", "loss.go",

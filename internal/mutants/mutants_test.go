@@ -43,13 +43,16 @@ type suite struct {
 }
 
 var suites = []suite{
-	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant { return slices.Concat(cacheMutants(), servingMutants(), leftMutants()) }},
+	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant { return slices.Concat(cacheMutants(), servingMutants(), leftMutants(), frontMutants()) }},
 	{name: "backend", mutated: "internal/backend", tests: ".", mutants: backendMutants},
 	{name: "breaker", mutated: "internal/backend", tests: "internal/backend", mutants: breakerMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
 	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},
 	{name: "counter", mutated: "internal/counter", tests: "internal/counter", mutants: counterMutants},
+	{name: "ids", mutated: "internal/idkey", tests: "internal/idkey", mutants: idMutants},
 	{name: "provider", mutated: "provider", tests: "provider", mutants: providerMutants},
+	{name: "near", mutated: "near", tests: "near", args: []string{"-near.seed=1"}, mutants: nearMutants},
+	{name: "membership", mutated: "internal/membership", tests: "near", args: []string{"-near.seed=1"}, mutants: membershipMutants},
 	{name: "memory", mutated: "memory", tests: "memory", mutants: memoryMutants},
 	{name: "redisprovider", mutated: "redisprovider", tests: "redisprovider", servers: true, mutants: redisMutants},
 	{name: "explorer", mutated: ".", tests: "cachetest", explores: true, args: []string{"-explore.seed=1", "-explore.depth=2", "-explore.runs=5000"}, mutants: exploredMutants},

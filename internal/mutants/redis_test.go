@@ -60,12 +60,12 @@ func redisMutants() []mutant {
 		},
 		{
 			"an invalidation removes what is there", "G1 G2", "delete.go",
-			"return p.client.Unlink(ctx, keys...).Err()", "return p.client.Exists(ctx, keys...).Err()",
+			"p.client.Unlink(ctx, keys...).Err()", "p.client.Exists(ctx, keys...).Err()",
 			"TestLinearizable",
 		},
 		{
 			"an invalidation says when it was not confirmed", "G5", "delete.go",
-			"return failedMany(\"delete\", part, err)", "return nil",
+			"return failedMany(\"delete\", p.keysOf(part), err)", "return nil",
 			"TestUnconfirmedDeletes",
 		},
 		{
@@ -134,9 +134,34 @@ func redisMutants() []mutant {
 			"TestHoldEndsWhatIsUnderWay",
 		},
 		{
+			"what is removed is told to near caches, which are waited for", "G1", "delete.go",
+			"return p.await(ctx, once{announced})", "return announced.Err()",
+			"TestNearWithoutOne",
+		},
+		{
+			"what is removed by prefix is told to near caches, which are waited for", "G1", "prefix.go",
+			"return removed, p.await(ctx, told)", "return removed, told.Err()",
+			"TestNear",
+		},
+		{
+			"a promoted replica begins a record of its own", "G1", "lua/record.lua",
+			"if has[1] ~= run or not", "if not",
+			"TestNearFailover",
+		},
+		{
+			"a full server tells near caches", "G5", "lua/record.lua",
+			"redis.call('PEXPIRE', key, LIFE)", "",
+			"TestNearOnAFullServer",
+		},
+		{
+			"what is not the record heals", "G5", "lua/record.lua",
+			"if has.err and not string.find(has.err, 'WRONGTYPE', 1, true) then error(has.err) end", "if has.err then error(has.err) end",
+			"TestNearRecordIsNotOurs",
+		},
+		{
 			"a prefix is held before it is emptied", "G2", "hold.go",
-			"\tif err := p.runAll(ctx, p.holdCalls(targets, token, px)); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, told(err))\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
-			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.runAll(ctx, p.holdCalls(targets, token, px))",
+			"\tif err := p.place(ctx, targets, token, px); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, told(err))\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
+			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.place(ctx, targets, token, px)",
 			"TestPrefixHoldIsPlacedFirst",
 		},
 		{
@@ -315,6 +340,94 @@ func redisMutants() []mutant {
 			", 'LIMIT', 0, ENDED + #ARGV)", ")",
 			"TestEndedHoldsAreDroppedInParts",
 		},
+		// Two masters.
+		{
+			"a master without its replicas is not read", "G1", "lua/replicas.lua",
+			"if have < NEED then", "if false then",
+			"TestHole22TwoMasters",
+		},
+		{
+			"a replica that says nothing counts as away", "G1", "lua/replicas.lua",
+			"if state == 'online' and tonumber(lag) <= LAG then", "if state == 'online' then",
+			"TestMasterWithoutReplicas",
+		},
+		{
+			"a fill at a master without its replicas confirms nothing", "G1", "script.go",
+			"fill:         newScript(sole,", "fill:         newScript(fencePart,",
+			"TestHole22TwoMasters",
+		},
+		{
+			"scripts are loaded into the server that runs them", "G4", "script.go",
+			"if way.pin != nil {", "if false {",
+			"TestHole22TwoMasters",
+		},
+		// Layouts, and replicas.
+		{
+			"another layout is noticed", "G1 G3", "layout.go",
+			"case found != want:", "case false:",
+			"TestLayouts",
+		},
+		{
+			"no call is made before the layout is known", "G1 G3", "layout.go",
+			"	if under == nil {\n		return err\n	}\n	select {", "	if under == nil || true {\n		return err\n	}\n	select {",
+			"TestLayouts",
+		},
+		{
+			"a process looks at the layout again", "G1 G3", "layout.go",
+			"if confirmed && age < markerEvery {", "if confirmed {",
+			"TestMarkerIsNoticedLater",
+		},
+		{
+			"what does not tell the layout is no reason to stay away", "G4", "layout.go",
+			"if !other && isAnswer(err) && !errors.Is(err, provider.ErrReadOnly) {", "if false {",
+			"TestMarkerThatCannotBeSet",
+		},
+		{
+			"a replica is not read from because its first write fails", "G1", "layout.go",
+			"set := once{redis.NewCmd(ctx, \"set\", key, want, \"nx\", \"px\", markerTTL.Milliseconds())}", "set := once{redis.NewCmd(ctx, \"exists\", key)}",
+			"TestReplicaOnly",
+		},
+		{
+			"after a replica has refused a write, reads prove where they are", "G1", "suspect.go",
+			"return until != 0 && time.Now().UnixNano() < until", "return until < 0",
+			"TestReaderEndpoint",
+		},
+		{
+			"the proof is a write", "G1", "lua/proof.lua",
+			"redis.call('UNLINK', KEYS[#KEYS])", "",
+			"TestReaderEndpoint",
+		},
+		// Connections.
+		{
+			"connecting has a deadline of its own", "G4", "connect.go",
+			"			p.connect(ctx)\n", "",
+			"TestConnectingHasADeadlineOfItsOwn",
+		},
+		{
+			"a cluster client looks for the masters again", "G4", "connect.go",
+			"			p.cluster.ReloadState(ctx)\n", "",
+			"TestClusterLooksForTheMastersAgain",
+		},
+		{
+			"a panic in the background is an error", "G8", "background.go",
+			"		if r := recover(); r != nil {\n			err = clientFailure(r)\n		}\n", "",
+			"TestPanicsInTheBackground",
+		},
+		{
+			"a removal that waits for replicas follows a slot that moves", "G5", "wait.go",
+			"if addr, ok := redis.IsAskError(command.Err()); ok {", "if addr, ok := redis.IsAskError(command.Err()); ok && false {",
+			"TestWaitWhileASlotMoves",
+		},
+		{
+			"the node that gets a slot is asked as such", "G5", "wait.go",
+			"	if c.asking {\n", "	if false {\n",
+			"TestWaitWhileASlotMoves",
+		},
+		{
+			"a write that a moving slot redirects is no failure", "G5", "wait.go",
+			"case !asked && !moved:", "case true:",
+			"TestWaitWhileASlotMoves",
+		},
 		// Leases whose answer nobody has read.
 		{
 			"an unread lease is given back", "G6", "lease.go",
@@ -344,7 +457,7 @@ func redisMutants() []mutant {
 		// Reads that go together.
 		{
 			"a read that is gathered takes its own answer", "G1", "gather.go",
-			"return b.results[i]", "return b.results[i/2]",
+			"return b.results[i]\n\tcase", "return b.results[i/2]\n\tcase",
 			"TestGather",
 		},
 		{
@@ -384,13 +497,18 @@ func redisMutants() []mutant {
 		},
 		{
 			"a client that panics in a rebuild fails the rebuild alone", "G4", "rebuild.go",
-			"failure := clientFailure(recover()); !returned {", "failure := clientFailure(nil); !returned {",
+			"r.err = safely(func() error { return p.runRebuild(ctx, scope) })", "r.err = p.runRebuild(ctx, scope)",
 			"TestRebuildWhoseClientDoesNotReturn",
 		},
 		{
 			"a reader that leaves takes no round trip along", "G7", "gather.go",
 			"ctx: context.WithoutCancel(ctx), done", "ctx: ctx, done",
 			"TestGatherContexts",
+		},
+		{
+			"an answer of a round trip wins over the end of a context", "G4", "gather.go",
+			"\tcase <-ctx.Done():\n\t}\n\tselect {\n\tcase <-b.done:\n\t\treturn b.results[i]\n\tdefault:\n", "\tcase <-ctx.Done():\n\t}\n\tselect {\n\tdefault:\n",
+			"TestGatheredAnswerWins",
 		},
 		{
 			"a reader leaves a round trip by its own context", "G4", "gather.go",

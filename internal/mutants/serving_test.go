@@ -31,17 +31,44 @@ func servingMutants() []mutant {
 		},
 		{
 			"an invalidation forgets the failure of its key", "G1", "failures.go",
-			"\t\tdelete(f.keys, key)\n\t}\n\tif len(targets.Prefixes) == 0 {", "\t\t_ = key\n\t}\n\tif len(targets.Prefixes) == 0 {",
+			"\t\tf.drop(key)\n\t}\n\tfor _, prefix := range targets.Prefixes {", "\t\t_ = key\n\t}\n\tfor _, prefix := range targets.Prefixes {",
 			"TestErrorTTL",
 		},
 		{
 			"an invalidation by prefix forgets failures", "G1", "failures.go",
-			"if targets.coverByPrefix(key) {", "if false {",
+			"f.names.RemovePrefix(prefix, func(key string) { delete(f.keys, key) })", "_ = prefix",
 			"TestErrorTTL",
 		},
 		{
+			"failures are forgotten without a walk through all", "G9", "failures.go",
+			"f.names.RemovePrefix(prefix, func(key string) { delete(f.keys, key) })",
+			"for key := range f.keys {\n\t\t\tif strings.HasPrefix(key, prefix) {\n\t\t\t\tf.drop(key)\n\t\t\t}\n\t\t}",
+			"TestForgetAmongManyFailures",
+		},
+		{
+			"a failure that goes leaves the sorted keys, too", "G9", "failures.go",
+			"\t\tf.names.Remove(key)\n", "",
+			"TestFailuresAreBounded",
+		},
+		{
+			"a key that fails again is kept once", "G9", "failures.go",
+			"\t\t*known = last\n\t\treturn\n", "\t\t*known = last\n",
+			"TestKnownFailureIsKeptOnce",
+		},
+		{
+			"a recent invalidation is noted without a walk through all", "G9", "pending.go",
+			"for e := l.order.Front(); e != nil && !now.Before(untilOf(e)); e = l.order.Front() {",
+			"for x := l.order.Front(); x != nil; x = x.Next() {\n\t\t_ = x\n\t}\n\tfor e := l.order.Front(); e != nil && !now.Before(untilOf(e)); e = l.order.Front() {",
+			"TestInvalidateAmongManyRecentKeys",
+		},
+		{
+			"a key that is invalidated again lags longer", "G2", "pending.go",
+			"\t\tl.order.MoveToBack(known)\n", "",
+			"TestLaggingSetAgainstTwin",
+		},
+		{
 			"a failure from before an invalidation is not remembered", "G1", "singleflight.go",
-			"if f.fence.ended || g.options", "if g.options",
+			"if f.fence.ended || f.outcome.private || g.options", "if f.outcome.private || g.options",
 			"TestFailureFromBeforeAnInvalidation",
 		},
 		{
@@ -157,12 +184,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"a stored entry of another type is a miss", "G4", "wrap.go",
-			"\t\t\ts.report(ctx, opGet, key, err)\n\t\t\treturn\n", "\t\t\ts.report(ctx, opGet, key, err)\n",
+			"\t\ts.report(ctx, opGet, key, err)\n\t\treturn value, nil, false, nil\n", "\t\ts.report(ctx, opGet, key, err)\n",
 			"TestStoredValueOfAnotherType",
 		},
 		{
 			"a stored value of another type is a miss", "G4", "wrap.go",
-			"return value, provider.Unsure", "return value, provider.Present",
+			"l.is = provider.Unsure", "l.is = provider.Present",
 			"TestStoredValueOfAnotherType",
 		},
 		{
@@ -339,7 +366,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"pauses after failures get longer", "G6", "failures.go",
-			"count := f.keys[key].count + 1", "count := 1",
+			"count := f.of(key).count + 1", "count := 1",
 			"TestErrorTTL",
 		},
 		{
@@ -369,7 +396,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a pause after a failure ends", "G1", "failures.go",
-			"return now.Before(f.keys[key].retryAt)", "return !f.keys[key].retryAt.IsZero()",
+			"return now.Before(f.of(key).retryAt)", "return !f.of(key).retryAt.IsZero()",
 			"TestRetryAfterDoubles",
 		},
 		{
@@ -843,12 +870,12 @@ func servingMutants() []mutant {
 			"TestFailedInvalidationIsPending",
 		},
 		{
-			"Close tries what is pending", "G5", "invalidation.go",
+			"Close tries what is pending", "G5", "retries.go",
 			"s.retryOnce(ctx, nil)\n\t_, pending := s.flights.sizes()", "_, pending := s.flights.sizes()",
 			"TestCloseWithPending",
 		},
 		{
-			"Close says what is pending", "G5", "invalidation.go",
+			"Close says what is pending", "G5", "retries.go",
 			"\tif pending == 0 {\n\t\treturn nil\n\t}\n", "\tif true {\n\t\treturn nil\n\t}\n",
 			"TestCloseWithPending",
 		},
@@ -874,17 +901,17 @@ func servingMutants() []mutant {
 		},
 		{
 			"what lags ends", "G6", "pending.go",
-			"return l.find(key, func(until time.Time) bool { return now.Before(until) })", "return l.find(key, func(time.Time) bool { return !now.IsZero() })",
+			"return l.find(key, func(e *list.Element) bool { return now.Before(untilOf(e)) })", "return l.find(key, func(*list.Element) bool { return !now.IsZero() })",
 			"TestLaggingSetAgainstTwin",
 		},
 		{
 			"what lags leaves the set", "G9", "pending.go",
-			"\tl.remove(func(_ string, until time.Time) bool { return !now.Before(until) })\n", "",
+			"\tl.dropUntil(now)\n", "",
 			"TestLaggingSetAgainstTwin",
 		},
 		{
 			"what lags is bounded, and then the whole scope lags", "G2 G9", "pending.go",
-			"\t\tl.coverAll(until)", "\t\tl.coverAll(now)",
+			"\t\tl.coverAll(l.order.PushBack(&lag{member{\"\", true}, until}))", "\t\tl.coverAll(l.order.PushBack(&lag{member{\"\", true}, now}))",
 			"TestLaggingSetAgainstTwin",
 		},
 		// The store does not fail reads.

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -11,39 +12,75 @@ const (
 	clusterSlots   = 16384
 )
 
-// A Cluster is a Redis cluster of three masters without replicas.
+// A Cluster is a Redis cluster of three masters, with as many replicas as its options
+// say.
 type Cluster struct {
 	// Nodes are the masters. Node i has the i-th third of the slots.
 	Nodes []*Server
+	// Replicas are the replicas of each of Nodes.
+	Replicas [clusterMasters][]*Server
 }
 
 // StartCluster starts a cluster, and waits until all nodes agree that it is
-// complete.
+// complete, and until all replicas have the data of their masters.
 func StartCluster(tb testing.TB, options Options) *Cluster {
 	tb.Helper()
 	Require(tb)
 	c := &Cluster{}
-	busPorts := make([]string, clusterMasters)
 	for i := range clusterMasters {
-		busPorts[i] = strconv.Itoa(freePort(tb))
-		c.Nodes = append(c.Nodes, startServer(tb, slices.Concat([]string{
-			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
-			"--cluster-port", busPorts[i], "--cluster-node-timeout", "2000",
-		}, options.Args)))
-	}
-	for i, node := range c.Nodes {
+		node := startNode(tb, options)
 		node.Do(addSlots(i)...)
 		node.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+		c.Nodes = append(c.Nodes, node)
 	}
-	for _, node := range c.Nodes {
-		for j, other := range c.Nodes {
+	for i := range clusterMasters {
+		for range options.Replicas {
+			c.Replicas[i] = append(c.Replicas[i], startNode(tb, options))
+		}
+	}
+	all := c.all()
+	for _, node := range all {
+		for _, other := range all {
 			if other != node {
-				node.Do("CLUSTER", "MEET", loopback, strconv.Itoa(other.Port()), busPorts[j])
+				node.Do("CLUSTER", "MEET", loopback, strconv.Itoa(other.Port()))
 			}
 		}
 	}
+	c.replicate()
 	c.WaitComplete()
 	return c
+}
+
+// startNode starts a node that knows no other.
+func startNode(tb testing.TB, options Options) *Server {
+	tb.Helper()
+	return startOn(tb, freeNodePort, func(s *Server) []string {
+		return slices.Concat(serverArgs(s), []string{
+			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000",
+		}, options.Args)
+	})
+}
+
+// all returns the masters and the replicas.
+func (c *Cluster) all() []*Server {
+	return slices.Concat(append([][]*Server{c.Nodes}, c.Replicas[:]...)...)
+}
+
+// replicate makes replicas of the nodes that are to be, as soon as they know their
+// masters.
+func (c *Cluster) replicate() {
+	for i, master := range c.Nodes {
+		id := fmt.Sprint(master.Do("CLUSTER", "MYID"))
+		for _, replica := range c.Replicas[i] {
+			waitFor(replica.tb, "a node to become a replica", func() bool {
+				_, err := replica.do(doTimeout, "CLUSTER", "REPLICATE", id)
+				return err == nil
+			})
+		}
+		for _, replica := range c.Replicas[i] {
+			replica.waitSynchronized()
+		}
+	}
 }
 
 // WaitComplete waits until all nodes agree that the cluster is complete, for
@@ -51,7 +88,7 @@ func StartCluster(tb testing.TB, options Options) *Cluster {
 func (c *Cluster) WaitComplete() {
 	tb := c.Nodes[0].tb
 	tb.Helper()
-	for _, node := range c.Nodes {
+	for _, node := range c.all() {
 		waitFor(tb, "the nodes of the cluster to agree", node.clusterComplete)
 	}
 }

@@ -19,18 +19,43 @@ const (
 // moment later; the caller then tries another port.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	var listen net.ListenConfig
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // any port will do
-		l, err := listen.Listen(tb.Context(), "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
-		if err != nil {
-			continue
+		if isFree(tb, port) {
+			return port
 		}
-		if err := l.Close(); err != nil {
-			tb.Fatalf("redistest: closing a probe of port %d: %v", port, err)
-		}
-		return port
 	}
 	tb.Fatal("redistest: found no free port")
 	return 0
+}
+
+// busOffset is how far the port of a node's cluster bus is above its own. Before version
+// 7 that is not an option.
+const busOffset = 10_000
+
+// freeNodePort is freePort for a node of a cluster, whose bus has a port too.
+func freeNodePort(tb testing.TB) int {
+	tb.Helper()
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-busOffset-firstPort+1) //nolint:gosec // any port will do
+		if isFree(tb, port) && isFree(tb, port+busOffset) {
+			return port
+		}
+	}
+	tb.Fatal("redistest: found no free ports for a node")
+	return 0
+}
+
+// isFree reports whether nobody listens on a port.
+func isFree(tb testing.TB, port int) bool {
+	tb.Helper()
+	var listen net.ListenConfig
+	l, err := listen.Listen(tb.Context(), "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	if err := l.Close(); err != nil {
+		tb.Fatalf("redistest: closing a probe of port %d: %v", port, err)
+	}
+	return true
 }

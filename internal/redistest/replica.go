@@ -11,13 +11,25 @@ import (
 func StartReplica(tb testing.TB, primary *Server, options Options) *Server {
 	tb.Helper()
 	Require(tb)
-	args := slices.Concat([]string{"--replicaof", loopback + " " + strconv.Itoa(primary.Port())}, options.Args)
+	args := slices.Concat([]string{"--replicaof", loopback, strconv.Itoa(primary.Port())}, options.Args)
 	replica := startServer(tb, args)
-	waitFor(tb, "the replica's first synchronization", func() bool {
-		info, err := replica.do(doTimeout, "INFO", "replication")
-		return err == nil && infoField(info, "master_link_status") == "up"
-	})
+	replica.waitSynchronized()
 	return replica
+}
+
+// waitSynchronized waits until a replica has the data of its primary.
+func (s *Server) waitSynchronized() {
+	s.tb.Helper()
+	waitFor(s.tb, "the replica's first synchronization", func() bool { return s.replication("master_link_status") == "up" })
+}
+
+// replication returns a field of INFO replication, empty if the server does not answer.
+func (s *Server) replication(field string) string {
+	info, err := s.do(doTimeout, "INFO", "replication")
+	if err != nil {
+		return ""
+	}
+	return infoField(info, field)
 }
 
 // Promote makes a replica a primary, as a failover does. It does not change the
@@ -26,8 +38,5 @@ func (s *Server) Promote() {
 	s.tb.Helper()
 	s.needProcess("a promotion")
 	s.Do("REPLICAOF", "NO", "ONE")
-	waitFor(s.tb, "the promotion", func() bool {
-		info, err := s.do(doTimeout, "INFO", "replication")
-		return err == nil && infoField(info, "role") == "master"
-	})
+	waitFor(s.tb, "the promotion", func() bool { return s.replication("role") == "master" })
 }

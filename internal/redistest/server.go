@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -29,6 +28,11 @@ type Options struct {
 	// "1mb". They override those of this package.
 	Args []string
 
+	// Replicas is the number of replicas, such as 1: of each master of a cluster, or of
+	// the master behind Sentinel, which has at least one. [Start] and [StartReplica]
+	// ignore it.
+	Replicas int
+
 	_ struct{}
 }
 
@@ -41,7 +45,7 @@ type Server struct {
 	addr string
 	dir  string
 	port int
-	args []string
+	args []string // all of them
 
 	mu   sync.Mutex // guards proc
 	proc *process   // nil if the server is stopped, or an imitation
@@ -71,16 +75,32 @@ func StartReal(tb testing.TB, options Options) *Server {
 // startServer starts a redis-server on a free port.
 func startServer(tb testing.TB, args []string) *Server {
 	tb.Helper()
+	return startOn(tb, freePort, func(s *Server) []string { return append(serverArgs(s), args...) })
+}
+
+// serverArgs returns the arguments that every server has. All versions take them one
+// word each.
+func serverArgs(s *Server) []string {
+	return []string{
+		"--bind", loopback, "--port", strconv.Itoa(s.port), "--dir", s.dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no",
+		"--repl-diskless-sync-delay", "0",
+	}
+}
+
+// startOn starts a server on a port that free returns, with the arguments of args.
+func startOn(tb testing.TB, free func(testing.TB) int, args func(s *Server) []string) *Server {
+	tb.Helper()
 	var output string
 	for range startAttempts {
-		port := freePort(tb)
+		port := free(tb)
 		s := &Server{
 			tb:   tb,
 			addr: net.JoinHostPort(loopback, strconv.Itoa(port)),
 			dir:  tb.TempDir(),
 			port: port,
-			args: slices.Clone(args),
 		}
+		s.args = args(s)
 		ok, printed := s.launch()
 		if ok {
 			tb.Cleanup(s.kill)
@@ -96,12 +116,7 @@ func startServer(tb testing.TB, args []string) *Server {
 // instead, launch returns false and what it printed.
 func (s *Server) launch() (ok bool, printed string) {
 	s.tb.Helper()
-	args := append([]string{
-		"--bind", loopback, "--port", strconv.Itoa(s.port), "--dir", s.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no",
-		"--repl-diskless-sync-delay", "0",
-	}, s.args...)
-	proc, err := startProcess(context.WithoutCancel(s.tb.Context()), binary(), s.dir, args)
+	proc, err := startProcess(context.WithoutCancel(s.tb.Context()), binary(), s.dir, s.args)
 	if err != nil {
 		s.tb.Fatalf("redistest: starting redis-server: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -143,6 +144,48 @@ func TestCluster(t *testing.T) {
 		assert.Regexp(t, "^MOVED", err, "another node asked for %s", key)
 	}
 	assert.Len(t, seen, 3, "the nodes that keys went to")
+}
+
+func TestClusterWithReplicas(t *testing.T) {
+	t.Parallel()
+	c := StartCluster(t, Options{Replicas: 1})
+	for i, node := range c.Nodes {
+		require.Len(t, c.Replicas[i], 1, "the replicas of node %d", i)
+		assert.Equal(t, node.Port(), portOf(t, c.Replicas[i][0].replication("master_port")), "the master of a replica")
+	}
+	c.Nodes[1].Stop()
+	waitFor(t, "the replica to take over", func() bool { return c.Replicas[1][0].replication("role") == "master" })
+}
+
+func portOf(t *testing.T, text string) int {
+	t.Helper()
+	port, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return port
+}
+
+func TestSentinel(t *testing.T) {
+	t.Parallel()
+	s := StartSentinel(t, Options{})
+	assert.Len(t, s.Addrs(), 3, "the Sentinels")
+	first := s.Master()
+	assert.Same(t, s.Servers[0], first, "the master")
+	s.Failover()
+	second := s.WaitMaster(first)
+	assert.Same(t, s.Servers[1], second, "the master after a planned failover")
+	assert.Equal(t, "master", first.replication("role"), "the old master goes on at first")
+}
+
+func TestServerOfTheEnvironment(t *testing.T) {
+	t.Setenv(serverEnv, "/nowhere/redis-server")
+	assert.Empty(t, binary(), "the server")
+	t.Setenv(requireEnv, "")
+	var tb fakeTB
+	tb.run(func(tb testing.TB) {
+		tb.Helper()
+		Require(tb)
+	})
+	assert.Contains(t, tb.skipped, serverEnv, "no other server is taken")
 }
 
 // fakeTB records how a test would have ended.

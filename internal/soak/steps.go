@@ -103,5 +103,6 @@ func fuzzTargets() []fuzzTarget {
 		{"./internal/stablekey", "FuzzNumbers"},
 		{"./internal/stablekey", "FuzzStrings"},
 		{"./internal/stablekey", "FuzzTrees"},
+		{"./internal/idkey", "FuzzTexts"},
 	}
 }

@@ -38,6 +38,14 @@ func differ(got, want any) string {
 	return ""
 }
 
+// differEqual is differ for a value that only has to be equal.
+func differEqual(got, want any) string {
+	if reflect.TypeOf(got) == reflect.TypeOf(want) && (want == nil || emptyBoth(reflect.ValueOf(got), reflect.ValueOf(want)) || reflect.DeepEqual(got, want)) {
+		return ""
+	}
+	return fmt.Sprintf("the value is %s, want %s", brief(got), brief(want))
+}
+
 // differDecoded decodes into the type of want and compares.
 func differDecoded(encoded provider.Encoded, want any) string {
 	asked := reflect.TypeOf(want)

@@ -1,8 +1,8 @@
 -- Returns for each key its bytes, or false if there are none that count.
--- KEYS: values.
+-- KEYS: values, and SPARE more.
 local found = {}
-for i, key in ipairs(KEYS) do
-  local frame = redis.pcall('GET', key)
+for i = 1, #KEYS - SPARE do
+  local frame = redis.pcall('GET', KEYS[i])
   if type(frame) == 'table' then
     frame = '' -- no string: the client reports it like any bytes that are no frame
   elseif frame and not current(frame) then

@@ -48,7 +48,7 @@ func memoryWorkloads() []workload {
 		{bench: "^BenchmarkKeyBuilt$", benchtime: "200ms", sections: []section{{
 			title: "Hits with a key that is made in the call",
 			text: "The same with 100,000 keys. Each read makes its key from a prefix and a number, as services do. " +
-				"readthrough appends the key to a buffer (MemoizeAppend). The others have no such call, and make a string.",
+				"readthrough appends the key to a buffer (Family). The others have no such call, and make a string.",
 			names: []string{"KeyBuilt/one", "KeyBuilt/all"},
 			unit:  cpuPerOp, more: []string{nsPerOp, allocsPerOp},
 		}}},

@@ -36,10 +36,16 @@ type Broadcaster interface {
 // other readers and must not be changed. It is safe for concurrent use.
 type Maintenances struct {
 	service *service.Service
-	scope   *readthrough.CachedScope // nil: no cache
 	signals Broadcaster
 	reads   *latencies
 
+	// What is cached: a maintenance by its id, the maintenances of a system by its
+	// id, and listings by their filters. nil: no cache.
+	maintenances *readthrough.Family[int64, service.Maintenance]
+	systems      *readthrough.Family[string, []service.Maintenance]
+	lists        *readthrough.List[service.Filters, []service.Maintenance]
+
+	// The reads: those of the families, or of the service.
 	get       func(context.Context, int64) (service.Maintenance, error)
 	bySystem  func(context.Context, string) ([]service.Maintenance, error)
 	bySystems func(context.Context, []string) (map[string][]service.Maintenance, error)
@@ -56,24 +62,18 @@ func New(c *readthrough.Cache, s *service.Service, signals Broadcaster) (*Mainte
 	if err != nil {
 		return nil, err
 	}
-	return &Maintenances{
-		service:   s,
-		scope:     scope,
-		signals:   signals,
-		reads:     &latencies{},
-		get:       readthrough.Memoize(scope, maintenanceKey, s.Get),
-		bySystem:  readthrough.Memoize(scope, systemKey, s.BySystem),
-		bySystems: readthrough.MemoizeMany(scope, systemKey, s.BySystems),
-		list: func(ctx context.Context, filters service.Filters) ([]service.Maintenance, error) {
-			key, err := listKey(filters)
-			if err != nil {
-				return nil, err
-			}
-			return readthrough.Wrap(ctx, scope, key, func(ctx context.Context) ([]service.Maintenance, error) {
-				return s.List(ctx, filters)
-			})
-		},
-	}, nil
+	m := &Maintenances{service: s, signals: signals, reads: &latencies{}}
+	if m.maintenances, err = readthrough.NewFamily(scope, "maintenance:", readthrough.Loads[int64, service.Maintenance]{One: s.Get}); err != nil {
+		return nil, err
+	}
+	if m.systems, err = readthrough.NewFamily(scope, "system:", readthrough.Loads[string, []service.Maintenance]{One: s.BySystem, Many: s.BySystems}); err != nil {
+		return nil, err
+	}
+	if m.lists, err = readthrough.NewList(scope, "list:", s.List); err != nil {
+		return nil, err
+	}
+	m.get, m.bySystem, m.bySystems, m.list = m.maintenances.Get, m.systems.Get, m.systems.GetMany, m.lists.Get
+	return m, nil
 }
 
 // Uncached returns the maintenances of s and reads each from the database. It
@@ -85,8 +85,15 @@ func Uncached(s *service.Service, signals Broadcaster) *Maintenances {
 	}
 }
 
+// stale returns the entries that a change makes obsolete: the maintenance,
+// the systems that it affected before and after, and every listing, because the
+// change may add, remove or reorder it in any of them.
+func (m *Maintenances) stale(change service.Change) readthrough.Targets {
+	return m.maintenances.Of(change.Maintenance.ID).And(m.systems.Of(change.AffectedSystems()...), m.lists.All())
+}
+
 // Stats returns the statistics of the cached scope.
-func (m *Maintenances) Stats() readthrough.Stats { return m.scope.Stats() }
+func (m *Maintenances) Stats() readthrough.Stats { return m.maintenances.Scope().Stats() }
 
 // Reads returns the number of reads and how long they took.
 func (m *Maintenances) Reads() Latencies { return m.reads.snapshot() }

@@ -90,18 +90,6 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func TestTargets(t *testing.T) {
-	got := targets(service.Change{
-		Maintenance: service.Maintenance{ID: 42},
-		Before:      []string{"api", "dns"}, After: []string{"dns", "mail"},
-	})
-	want := readthrough.Targets{
-		Keys:     []string{"maintenance:42", "system:api", "system:dns", "system:mail"},
-		Prefixes: []string{"list:"},
-	}
-	assert.Equal(t, want, got)
-}
-
 // Whoever is told of a change and reads at once sees it, in every family.
 func TestSignalFollowsInvalidation(t *testing.T) {
 	p := open(t, nil)

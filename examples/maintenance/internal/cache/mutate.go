@@ -54,7 +54,7 @@ func (m *Maintenances) Delete(ctx context.Context, id int64) (service.Maintenanc
 func (m *Maintenances) mutate(
 	ctx context.Context, write func(context.Context) (service.Change, error),
 ) (service.Maintenance, error) {
-	if m.scope == nil { // nothing to invalidate
+	if m.maintenances == nil { // nothing to invalidate
 		change, err := write(ctx)
 		if err == nil {
 			err = m.broadcast(ctx, change)
@@ -62,7 +62,7 @@ func (m *Maintenances) mutate(
 		return change.Maintenance, err
 	}
 	var written service.Change // also if nobody knows whether it was committed
-	change, err := readthrough.Mutate(ctx, m.scope, readthrough.Mutation[service.Change]{
+	change, err := readthrough.Mutate(ctx, m.maintenances.Scope(), readthrough.Mutation[service.Change]{
 		Write: func(ctx context.Context) (_ service.Change, err error) {
 			written, err = write(ctx)
 			if err != nil && !errors.Is(err, service.ErrOutcomeUnknown) {
@@ -70,7 +70,7 @@ func (m *Maintenances) mutate(
 			}
 			return written, err
 		},
-		Invalidate: targets,
+		Invalidate: m.stale,
 		Emit:       m.broadcast,
 	})
 	if errors.Is(err, service.ErrOutcomeUnknown) { // what it may have changed is invalidated
@@ -99,8 +99,8 @@ func (m *Maintenances) broadcast(_ context.Context, change service.Change) error
 // Forget invalidates a maintenance, as after a change: the next read finds
 // nothing in the cache.
 func (m *Maintenances) Forget(ctx context.Context, id int64) error {
-	if m.scope == nil {
+	if m.maintenances == nil {
 		return nil
 	}
-	return m.scope.Invalidate(ctx, maintenanceKey(id))
+	return m.maintenances.Invalidate(ctx, id)
 }

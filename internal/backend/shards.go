@@ -1,0 +1,182 @@
+package backend
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// A store with shards ([provider.Sharded]) fails in parts: a server of a cluster is down, and the others
+// are well. These are the rules:
+//
+//   - Each shard has breakers of its own. A request for keys of one shard is admitted and judged by them.
+//   - A bulk request for keys of several shards is one request while all is well. If anything in it fails,
+//     it does not say which shard has failed. So for a while after that, and as long as a breaker is open,
+//     bulk requests are split: each shard is asked by itself, all at the same time.
+//   - A removal does not ask shards whose breaker is open, unless it insists. Retries insist.
+type shards struct {
+	store provider.Sharded
+	all   []shard
+	// doubtUntil is until when bulk requests are split, as Unix nanoseconds.
+	doubtUntil atomic.Int64
+}
+
+// shard has the breakers of a shard.
+type shard struct{ breaker, refusals breaker }
+
+const (
+	// mixed is the shard of a request for keys of several.
+	mixed = -1
+	// doubtFor is how long bulk requests are split after a failure.
+	doubtFor = 10 * time.Second
+)
+
+// demand is what a request does, and in which shard.
+type demand struct {
+	kind  kind
+	shard int
+}
+
+// anywhere is a demand in no shard, or in several.
+func anywhere(k kind) demand { return demand{k, mixed} }
+
+func newShards(store provider.Sharded, c Config) *shards {
+	s := &shards{store: store, all: make([]shard, store.Shards())}
+	for i := range s.all {
+		for _, b := range []*breaker{&s.all[i].breaker, &s.all[i].refusals} {
+			b.limit, b.cooldown = c.BreakerFailures, c.BreakerCooldown
+		}
+	}
+	return s
+}
+
+// of returns the shard of a key. A number that the store has not announced is none.
+func (s *shards) of(key provider.Key) int {
+	if n := s.store.Shard(key); n >= 0 && n < len(s.all) {
+		return n
+	}
+	return mixed
+}
+
+func (s *shards) allOpen() bool {
+	for i := range s.all {
+		if !s.all[i].breaker.open.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *shards) anyOpen() bool {
+	for i := range s.all {
+		if s.all[i].breaker.open.Load() || s.all[i].refusals.open.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// doubt has bulk requests be split for a while.
+func (s *shards) doubt() { s.doubtUntil.Store(time.Now().Add(doubtFor).UnixNano()) }
+
+// doubted reports whether bulk requests are split.
+func (s *shards) doubted() bool {
+	return time.Now().UnixNano() < s.doubtUntil.Load() || s.anyOpen()
+}
+
+// PartlyOpen reports whether the breaker of any shard is open. A store without shards is one.
+func (b *Backend) PartlyOpen() bool {
+	if b.shards != nil {
+		return b.shards.anyOpen()
+	}
+	return b.breaker.open.Load()
+}
+
+// openFor reports whether the breaker of the shard of a demand is open.
+func (b *Backend) openFor(does demand) bool {
+	breaker, _ := b.breakers(does.shard)
+	return breaker != nil && breaker.open.Load()
+}
+
+// breakers returns the breakers of a shard; nil for several.
+func (b *Backend) breakers(n int) (requests, refusals *breaker) {
+	switch {
+	case b.shards == nil:
+		return &b.breaker, &b.refusals
+	case n == mixed:
+		return nil, nil
+	default:
+		return &b.shards.all[n].breaker, &b.shards.all[n].refusals
+	}
+}
+
+// record takes the verdict of a request.
+func (b *Backend) record(does demand, v verdict) {
+	if b.shards != nil && v != storeAnswered && v != storeUnknown {
+		b.shards.doubt()
+	}
+	breaker, refusals := b.breakers(does.shard)
+	if breaker == nil {
+		return
+	}
+	breaker.record(does.kind, v)
+	if does.kind == writes {
+		refusals.record(does.kind, refusal(v))
+	}
+}
+
+// demandOf returns the demand of a request for n keys.
+func (b *Backend) demandOf(k kind, n int, key func(i int) provider.Key) demand {
+	if b.shards == nil || n == 0 {
+		return anywhere(k)
+	}
+	first := b.shards.of(key(0))
+	for i := 1; i < n; i++ {
+		if b.shards.of(key(i)) != first {
+			return anywhere(k)
+		}
+	}
+	return demand{k, first}
+}
+
+// doubtAny takes the errors of single keys, of a bulk request that has not failed as a whole.
+func (b *Backend) doubtAny(does demand, n int, err func(i int) error) {
+	if b.shards == nil || does.shard != mixed {
+		return
+	}
+	for i := range n {
+		if e := err(i); e != nil && !OfEntry(e) {
+			b.shards.doubt()
+			return
+		}
+	}
+}
+
+// inShards makes a bulk request, or if it is in doubt which shards are well, one for each shard.
+func inShards[T, R any](b *Backend, items []T, key func(item *T) provider.Key, request func(items []T) []R) []R {
+	if b.shards == nil || len(items) < 2 || !b.shards.doubted() {
+		return request(items)
+	}
+	groups := make(map[int][]int)
+	for i := range items {
+		n := b.shards.of(key(&items[i]))
+		groups[n] = append(groups[n], i)
+	}
+	results := make([]R, len(items))
+	var all sync.WaitGroup
+	for _, group := range groups {
+		part := make([]T, len(group))
+		for i, at := range group {
+			part[i] = items[at]
+		}
+		all.Go(func() {
+			for i, result := range request(part) {
+				results[group[i]] = result
+			}
+		})
+	}
+	all.Wait()
+	return results
+}

@@ -1,0 +1,82 @@
+package redisprovider
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// GetTTL implements [provider.TTLGetter]: one script on one server, and one for each bucket on a cluster,
+// all in one round trip. On one server, reads of single keys that come while several others are under way
+// share a round trip.
+func (p *Provider) GetTTL(ctx context.Context, keys []provider.Key) ([]provider.Result, error) {
+	if err := p.usable(ctx); err != nil {
+		results := make([]provider.Result, len(keys))
+		for i := range results {
+			results[i].Err = err
+		}
+		return results, err
+	}
+	if len(keys) == 1 && p.server != nil {
+		results := []provider.Result{p.gatherTTL.get(ctx, p.keyOf(keys[0]))}
+		return results, wholeError(results)
+	}
+	var results []provider.Result
+	for part := range slices.Chunk(p.keysOf(keys), maxBatch) {
+		results = append(results, p.fetchTTL(ctx, part)...)
+	}
+	return results, wholeError(results)
+}
+
+// fetchTTL reads keys by a script. Two commands would not do: between them another entry could replace the
+// first one, and have more time left.
+func (p *Provider) fetchTTL(ctx context.Context, keys []string) []provider.Result {
+	groups := p.groupBySlot(keys)
+	prove := !p.fence && p.suspected()
+	answers := p.run(ctx, len(groups), func(i int) call {
+		c := call{script: p.scripts.getTTL, keys: make([]string, len(groups[i]), len(groups[i])+1)}
+		for j, at := range groups[i] {
+			c.keys[j] = keys[at]
+		}
+		if prove {
+			b, _ := cutValue(c.keys[0])
+			c.script, c.keys = p.scripts.proveTTL, append(c.keys, b.nothing())
+		}
+		return c
+	})
+	results := make([]provider.Result, len(keys))
+	for i, answer := range answers {
+		found, err := answer.Slice()
+		if err == nil && len(found) != 2*len(groups[i]) {
+			err = fmt.Errorf("%d answers to %d keys", len(found), len(groups[i]))
+		}
+		for j, at := range groups[i] {
+			r := &results[at]
+			if r.Err = err; err == nil {
+				r.Entry, r.Found, r.Err = p.readFenced(found[2*j])
+				r.TTL, _ = readTTL(found[2*j+1])
+			}
+			if r.Err != nil {
+				r.Err = failed("get", keys[at], r.Err)
+			}
+		}
+	}
+	return results
+}
+
+// fetchOneTTL is fetchTTL for one key.
+func (p *Provider) fetchOneTTL(ctx context.Context, key string) provider.Result {
+	return p.fetchTTL(ctx, []string{key})[0]
+}
+
+// readTTL interprets the answer of PTTL. What it does not know has no time left.
+func readTTL(answer any) (ttl time.Duration, known bool) {
+	milliseconds, known := answer.(int64)
+	if milliseconds == -1 {
+		return provider.NoExpiry, known
+	}
+	return time.Duration(max(milliseconds, 0)) * time.Millisecond, known
+}

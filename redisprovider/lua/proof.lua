@@ -1,0 +1,3 @@
+-- A replica refuses to remove the last key, which never exists.
+local SPARE = 1
+redis.call('UNLINK', KEYS[#KEYS])
