@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -296,4 +297,32 @@ func TestBadKeyArguments(t *testing.T) {
 			call: func() error { _, err := readthrough.Key(test.family, test.v); return err },
 		}.run(t, func() int64 { return 0 })
 	}
+}
+
+// TestIDsThatCannotBeCompared: their type can be compared, and what an interface in it holds cannot, however
+// deep it is. Maps of such ids would panic.
+func TestIDsThatCannotBeCompared(t *testing.T) {
+	type inner struct{ of [1]any }
+	type deep struct {
+		n  int
+		in inner
+	}
+	s := newScope(t)
+	key := func(id deep) string { return fmt.Sprint(id.n) }
+	load := readthrough.Each(2, func(_ context.Context, id deep) (int, error) { return id.n, nil })
+	good, bad := deep{1, inner{[1]any{"a"}}}, deep{2, inner{[1]any{[]int{1}}}}
+	values, err := readthrough.WrapMany(t.Context(), s, []deep{good}, key, load)
+	require.NoError(t, err)
+	assert.Equal(t, map[deep]int{good: 1}, values)
+	for name, ids := range map[string][]deep{"alone": {bad}, "twice": {bad, bad}, "beside another": {good, bad}} {
+		_, err := readthrough.WrapMany(t.Context(), s, ids, key, load)
+		assert.ErrorContains(t, err, "id of type readthrough_test.deep: must be comparable", name)
+		_, err = readthrough.WrapManyResult(t.Context(), s, ids, key, load)
+		assert.ErrorContains(t, err, "id of type readthrough_test.deep: must be comparable", name)
+		_, err = load(t.Context(), ids)
+		assert.ErrorContains(t, err, "id of type readthrough_test.deep: must be comparable", name)
+	}
+	_, err = readthrough.WrapMany(t.Context(), s, []any{nil, "a", []int{1}}, func(id any) string { return fmt.Sprint(id) },
+		readthrough.Each(2, func(context.Context, any) (int, error) { return 1, nil }))
+	assert.ErrorContains(t, err, "id of type []int: must be comparable")
 }

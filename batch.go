@@ -210,12 +210,12 @@ func (e *engine) settle(ctx context.Context, stale []share, holds []held) (remov
 	if b := e.collector(ctx); b != nil && b.add(after, stale, holds) {
 		return 0, nil
 	}
+	defer unholdShares(after, holds)
 	if e.closed.Load() {
 		errs = []error{ErrClosed}
 	} else if len(stale) > 0 {
 		removed, errs = e.invalidateShares(after, stale)
 	}
-	unholdShares(after, holds)
 	return removed, errs
 }
 

@@ -60,7 +60,7 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	c.observer, c.onError, c.options = options.Observer, options.OnError, options
 	c.closing = make(chan struct{})
 	if c.onError == nil {
-		c.onError = new(errorLog).onError
+		c.onError = (&errorLog{keys: options.LogKeys}).onError
 	}
 	return c, nil
 }
@@ -69,6 +69,10 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 // once: asking again with the same options returns it.
 //
 // A name has 1 to 128 ASCII letters, digits, dots, hyphens and underscores. Example: "maintenance".
+//
+// A scope stays until the cache is closed, and takes less than 2 KiB. Use one for each kind of data, not
+// one for each tenant or user: their number belongs into the keys ("tenant:7:maintenance:42"), which
+// leave nothing behind, and a prefix invalidates all of one tenant.
 //
 // It returns an error for a bad name, for options with bad values or without an effect (the error
 // names each field), for other options than the scope was made with, for options about stale values
@@ -86,33 +90,38 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	if b := c.backend; options.ages() && b.Leaser != nil && b.Refresher == nil {
 		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
 	}
-	name = strings.Clone(name) // it may be a part of a large string
-	created := new(CachedScope)
-	created.init(&c.engine, name, options) // before the lock: NotFound may be the user's code
-	s, err := c.addScope(created)
+	s, err := c.addScope(name, nil)
+	if s == nil && err == nil {
+		name = strings.Clone(name) // it may be a part of a large string
+		created := new(CachedScope)
+		created.init(&c.engine, name, options) // without the lock: NotFound may be the user's code
+		if s, err = c.addScope(name, created); s == created && options.FarOnly {
+			c.backend.KeepOut(name)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if s.options != options { // after the lock: the text of NotFound may be the user's code
+	if s.options != options { // without the lock: the text of NotFound may be the user's code
 		return nil, fmt.Errorf("readthrough: scope %q exists with other options: %s", name, s.options.differences(options))
-	}
-	if s == created && options.FarOnly {
-		c.backend.KeepOut(name)
 	}
 	return s, nil
 }
 
-// addScope adds a scope, and returns it, or the one of that name that is there.
-func (c *Cache) addScope(created *CachedScope) (*CachedScope, error) {
+// addScope returns the scope of that name. If there is none, it adds created, unless that is nil, and returns
+// it.
+func (c *Cache) addScope(name string, created *CachedScope) (*CachedScope, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
-	if s, ok := c.scopes[created.name]; ok {
+	if s, ok := c.scopes[name]; ok {
 		return s, nil
 	}
-	c.scopes[created.name] = created
+	if created != nil {
+		c.scopes[name] = created
+	}
 	return created, nil
 }
 
@@ -152,10 +161,9 @@ func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
 // error matches [ErrInvalidationPending], and other processes may read the old entry until its TTL
 // ends. Then the store is closed, if it is an [io.Closer].
 //
-// When Close has returned, no goroutine of the cache is left, except those inside a load function
-// or a store that has not returned. Further calls do nothing and return nil. A function of
-// [Observer] or [Options.OnError] must not call Close: Close may wait for the goroutine that it is
-// called from.
+// When Close has returned, no goroutine of the cache is left, except those inside a load function,
+// a function of [Observer], [Options.OnError] or a store that has not returned. Further calls do
+// nothing and return nil.
 func (c *Cache) Close() error {
 	if !c.isMade() {
 		return errNoCache("Close")

@@ -3,6 +3,7 @@ package readthrough_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -352,4 +353,31 @@ func TestCloseOfManyScopesIsBounded(t *testing.T) {
 		assert.LessOrEqual(t, elapsed, 2*time.Second+time.Second, "CloseTimeout, and an attempt that was under way")
 		r.store.heal()
 	})
+}
+
+// TestScopesAreSmall: a service may have many scopes, each with few reads. (The bound is twice what they
+// take, since other tests may allocate meanwhile.)
+func TestScopesAreSmall(t *testing.T) {
+	const scopes, most = 4000, 4 << 10
+	cache := newCache(t, newStore(t), readthrough.Options{})
+	options := readthrough.ScopeOptions{TTL: time.Hour}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for i := range scopes {
+		s, err := cache.Scope(fmt.Sprint("tenant", i), options)
+		require.NoError(t, err)
+		for range 3 {
+			_, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 1, nil })
+			require.NoError(t, err)
+		}
+	}
+	each := (heap() - before) / scopes
+	t.Logf("%d bytes a scope", each)
+	assert.Less(t, each, int64(most), "bytes a scope")
+	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = cache.Scope("tenant7", options) }), "allocations of a scope that exists")
 }

@@ -31,6 +31,8 @@ func (s *keyspace) start(c *call, l loader) {
 // waits for it, but readers may wait for the places.
 func (c *call) run() {
 	backend.GrowStack(len(c.flights))
+	defer c.land()
+	defer c.settle()
 	defer c.end()
 	ctx, s := c.ctx, c.scope
 	switch {
@@ -48,37 +50,49 @@ func (c *call) run() {
 	c.returned = true
 }
 
-// end finishes the call, however its goroutine has ended (G8). It is deferred, because
-// runtime.Goexit runs nothing else. A panic of the load function does not go on: it would end the
-// process, and it belongs to the readers. They get it with its value and stack.
-//
-// The place among the loads is given back before the landing. A reader that is woken and loads
-// another key then finds it free.
+// A call is finished in three steps, however its goroutine has ended (G8): end, settle and land. Each is
+// deferred on its own, because runtime.Goexit runs nothing else, and because a step may itself be ended:
+// the store, the codec, and the values and errors of the user may call Goexit there, too.
+
+// end makes an outcome of the end of a load function that has not returned. A panic of the load
+// function does not go on: it would end the process, and it belongs to the readers. They get it with
+// its value and stack.
 func (c *call) end() {
-	if !c.returned {
-		err := ErrGoexit
-		if p := recover(); p != nil {
-			err = panicError(p)
-		}
-		c.fail(err)
+	if c.returned {
+		return
 	}
+	err := ErrGoexit
+	if p := recover(); p != nil {
+		err = panicError(p)
+	}
+	c.fail(err)
+}
+
+// settle gives back what would keep others waiting: the place among the loads, and the leases that are
+// not used up, since the work ended before. The place is given back before the landing. A reader that is
+// woken and loads another key then finds it free.
+func (c *call) settle() {
 	c.scope.graph.Exit(&c.node)
-	c.land()
+	if c.scope.backend.Leaser != nil {
+		c.release(filter(c.flights, func(f *flight) bool { return f.lease != nil && !f.spent }))
+	}
 }
 
 // land lands the call, and then tells the user what has happened. flights.land argues the order.
 func (c *call) land() {
 	c.scope.flights.land(c)
-	for i := range c.notices {
-		c.notices[i].tell(c)
-	}
+	c.scope.tellAll(c.loadCtx, nil, c.notices)
 }
 
-// fail makes err the outcome of all flights that have none. A call that has loaded a part keeps it.
+// fail makes err the outcome of all flights that have none. A call that has loaded a part keeps it, and so
+// does one whose fill was cut off.
 func (c *call) fail(err error) {
 	unknown := filter(c.flights, func(f *flight) bool { return !f.outcome.known })
+	if len(unknown) == 0 {
+		return
+	}
 	if c.loading == 0 {
-		c.loading, c.began = len(unknown), time.Now()
+		c.loading, c.began, c.ran = len(unknown), time.Now(), false
 	}
 	c.complete(unknown, err, true)
 }
@@ -307,15 +321,6 @@ func timedOut(flights []*flight, err error) error {
 
 // ---- what is counted, and what the user is told after the call has landed
 
-// tell tells the user. The call has landed.
-func (n *notice) tell(c *call) {
-	if n.err != nil {
-		c.scope.tellError(c.loadCtx, n.err)
-		return
-	}
-	c.scope.tell(c.loadCtx, n.observe, n.event)
-}
-
 // loadStart counts a load that is about to begin, and lets the observer make its context. It is the
 // only function of the observer that runs before the call has landed. That is safe: the call does
 // not fill yet, so no invalidation waits for it, and if LoadStart reads the key itself, that is
@@ -329,11 +334,13 @@ func (c *call) loadStart() {
 	if s.observer.LoadStart == nil {
 		return
 	}
-	defer s.observerPanicked(keyOf(c.flights))
 	event := Event{Scope: s.name, Key: keyOf(c.flights), Count: c.loading, Refresh: refresh}
-	if ctx := s.observer.LoadStart(c.ctx, event); ctx != nil {
-		c.loadCtx = ctx
-	}
+	err := apart(nil, func() {
+		if ctx := s.observer.LoadStart(c.ctx, event); ctx != nil {
+			c.loadCtx = ctx
+		}
+	})
+	s.observerFailed(nil, event.Key, err)
 }
 
 // loadEnd counts a load that has ended with err, and keeps a notice of it.

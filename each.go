@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,9 @@ func Each[ID comparable, T any](limit int, load func(context.Context, ID) (T, er
 		}
 		if load == nil {
 			return nil, errors.New("readthrough: Each: load: must not be nil")
+		}
+		if err := checkIDs(ids); err != nil {
+			return nil, err
 		}
 		e := each[ID, T]{values: make(map[ID]T, len(ids))}
 		var group errgroup.Group
@@ -85,12 +89,13 @@ func (e *each[ID, T]) one(ctx context.Context, id ID, load func(context.Context,
 }
 
 func (e *each[ID, T]) fail(id ID, err error) {
+	err = backend.Sane(err) // before the lock: it may be the user's code
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.failed == nil {
 		e.failed = make(map[ID]error)
 	}
-	e.failed[id] = backend.Sane(err)
+	e.failed[id] = err
 }
 
 // error returns the errors of all ids, once all loads have ended.
@@ -104,7 +109,7 @@ func (e *each[ID, T]) error(ctx context.Context, ids []ID) error {
 	if len(e.failed) == 0 {
 		return cause
 	}
-	return &eachError[ID]{ids: ids, of: e.failed, absent: e.absent, others: cause}
+	return &eachError[ID]{ids: slices.Clone(ids), of: e.failed, absent: e.absent, others: cause}
 }
 
 // eachError is the error of a bulk load in which some ids have failed. WrapMany gives each reader the

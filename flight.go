@@ -223,6 +223,8 @@ type flight struct {
 	// by a fill or by a release: a lease that is forgotten keeps other processes from filling until
 	// it ends.
 	lease *provider.Lease
+	// spent: the lease is used up, or was given back.
+	spent bool
 	// replaces is the LoadedAt of the stored entry that is to be replaced; zero: none. An entry
 	// with another LoadedAt was loaded meanwhile, and is taken instead of a load.
 	replaces time.Time
@@ -284,16 +286,6 @@ type loader interface {
 type decoder interface {
 	// decode returns the value of a stored entry as that type.
 	decode(entry provider.Entry) (any, error)
-}
-
-// notice is something that the user is told after the call has landed. It cannot be told earlier:
-// an invalidation may wait for the call to land, and a function of the user may wait for that
-// invalidation.
-type notice struct {
-	// observe is the function of the observer; nil: err is told.
-	observe func(context.Context, Event)
-	event   Event
-	err     *OpError
 }
 
 // renewal is what a call knows of the time of its leases. It renews them while the call loads and fills.

@@ -8,7 +8,8 @@ import "context"
 //
 // It works even if ctx has ended, since the write before it has happened: it uses only the values
 // of ctx. It takes no longer than [Options.ProviderTimeout], for fills that are under way, and
-// [Options.InvalidateTimeout] together.
+// [Options.InvalidateTimeout] together. A codec or a weigher that takes long in such a fill is waited
+// for, too, for InvalidateTimeout.
 //
 // If the store does not confirm, the error matches [ErrInvalidationPending], which says what holds
 // then. A bad argument is an error before anything is invalidated: a nil ctx, or a key that is

@@ -37,19 +37,23 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 	if s.backend.Open() {
 		remove = removeNothing // the retries find out when the store is back
 	}
-	removed, pending, err := s.attempt(ctx, targets, begun, remove)
-	return removed, s.invalidated(ctx, targets, pending, began, err)
+	r := s.attempt(ctx, targets, begun, remove)
+	return r.removed, s.invalidated(ctx, targets, &r, began)
 }
 
-// invalidated ends an invalidation of targets that began at began, and of which pending were not confirmed
-// because of err. It starts the retries, tells the observer, and returns the error of the call.
-func (s *keyspace) invalidated(ctx context.Context, targets, pending Targets, began time.Time, err error) error {
-	if pending.size() > 0 {
-		s.retryPending(ctx)
+// invalidated ends an invalidation of targets that began at began, and of which r has become. It tells the
+// user, and returns the error of the call.
+func (s *keyspace) invalidated(ctx context.Context, targets Targets, r *removal, began time.Time) (err error) {
+	if pending := r.failed.size(); pending > 0 {
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
-			ErrInvalidationPending, pending.size(), targets.size(), s.name, err)
+			ErrInvalidationPending, pending, targets.size(), s.name, r.err)
 	}
-	s.tell(ctx, s.observer.Invalidate, Event{Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err})
+	if s.observer.Invalidate != nil {
+		r.notices = append(r.notices, notice{observe: s.observer.Invalidate, event: Event{
+			Key: targets.single(), Count: targets.size(), Duration: time.Since(began), Err: err,
+		}})
+	}
+	s.tellAll(ctx, nil, r.notices)
 	return err
 }
 
@@ -57,9 +61,25 @@ func (s *keyspace) invalidated(ctx context.Context, targets, pending Targets, be
 // the store has not returned from an older fill of the key.
 var errStuckFill = errors.New("readthrough: the store has not returned from a fill of the key")
 
-// remover asks the store to remove targets. It returns those that the store has not confirmed, with
-// the reason. It is a parameter of attempt so that an open breaker is not a second path through it.
-type remover func(ctx context.Context, targets Targets) (removed int, failed Targets, err error)
+// remover asks the store to remove targets. It is a parameter of attempt so that an open breaker is not a
+// second path through it.
+type remover func(ctx context.Context, targets Targets) removal
+
+// removal is what became of a removal.
+type removal struct {
+	removed int      // live entries under the prefixes
+	failed  Targets  // what the store has not confirmed
+	err     error    // why
+	notices []notice // what the user is told when the attempt is concluded
+}
+
+// report counts why the store has not confirmed the removal of a key or prefix, "": of several, and keeps
+// a notice of it.
+func (r *removal) report(s *keyspace, op, key string, err error) {
+	if e := s.count(op, key, err); e != nil {
+		r.notices = append(r.notices, notice{err: e})
+	}
+}
 
 // attempt is what one try to remove something from the store began with.
 type attempt struct {
@@ -70,10 +90,11 @@ type attempt struct {
 
 // attempt is one try to remove targets from the store: the first one, or a retry. It waits for the
 // calls in filling, removes, and concludes. The deadline of a fill (ProviderTimeout) bounds the
-// wait, because a call lands when its fill has returned or timed out.
+// wait, because a call lands when its fill has returned or timed out; if code of the user that the fill
+// calls takes long, InvalidateTimeout does.
 //
-// A call may land while its fill is still inside the store. The store may execute that fill after
-// the removal:
+// A call may land, or be given up, while its fill is still inside the store. The store may execute that
+// fill after the removal:
 //
 //  1. The fill times out, and its call lands. The store has the request and sleeps.
 //  2. The removal is executed and confirmed.
@@ -82,77 +103,82 @@ type attempt struct {
 // So the keys of such fills stay pending although their removal is confirmed, until the store has
 // returned. They are collected before the removal. If they were collected after it, the store could
 // do step 3 and return in between, and the key would count as clean.
-func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, remove remover) (removed int, pending Targets, err error) {
-	stuck := s.awaitFills(targets, begun)
-	removed, failed, err := remove(ctx, targets)
-	pending, err = s.conclude(targets, failed, stuck, begun, err)
-	return removed, pending, err
+//
+// If the store ends the goroutine instead of answering, nothing is confirmed, and targets are pending.
+func (s *keyspace) attempt(ctx context.Context, targets Targets, begun attempt, remove remover) (r removal) {
+	r.failed = targets
+	var stuck []string
+	defer func() { s.conclude(ctx, targets, &r, stuck, begun) }()
+	stuck = s.awaitFills(targets, begun)
+	r = remove(ctx, targets)
+	return r
 }
 
 // awaitFills is the first step of an attempt. It returns the keys of fills that are stuck.
 func (s *keyspace) awaitFills(targets Targets, begun attempt) (stuck []string) {
-	for c := range begun.filling {
-		s.flights.awaitLanding(c)
-	}
+	s.flights.awaitLanding(begun.filling, s.backend.DeleteTimeout)
 	return s.flights.stuckFills(targets, begun.filling) // before the removal, which they may follow
 }
 
-// conclude is the last step of an attempt, in which the store has not confirmed failed, because of err. It
-// returns what is pending, and why.
-func (s *keyspace) conclude(targets, failed Targets, stuck []string, begun attempt, err error) (pending Targets, why error) {
-	confirmed := targets.without(failed)
+// conclude is the last step of an attempt, of which r has become. It adds to r what is stuck, and sees to the
+// retries of what has failed.
+func (s *keyspace) conclude(ctx context.Context, targets Targets, r *removal, stuck []string, begun attempt) {
+	confirmed := targets.without(r.failed)
 	if len(stuck) > 0 {
 		covered := confirmed.covering()
-		failed.Keys = append(failed.Keys, slices.DeleteFunc(stuck, func(key string) bool { return !covered(key) })...)
+		r.failed.Keys = append(r.failed.Keys, slices.DeleteFunc(stuck, func(key string) bool { return !covered(key) })...)
 	}
-	if err == nil && failed.size() > 0 {
-		err = errStuckFill
+	if r.err == nil && r.failed.size() > 0 {
+		r.err = errStuckFill
 	}
-	s.flights.conclude(confirmed, failed, begun)
-	return failed, err
+	if s.flights.conclude(confirmed, r.failed, begun); r.failed.size() > 0 {
+		s.retryPending(ctx)
+	}
 }
 
 // removeNothing is the remover while the breaker is open: all targets become pending.
-func removeNothing(_ context.Context, targets Targets) (removed int, failed Targets, err error) {
-	return 0, targets, backend.ErrOpen
+func removeNothing(_ context.Context, targets Targets) removal {
+	return removal{failed: targets, err: backend.ErrOpen}
 }
 
 // remove is the remover that asks the store: for the keys in parts, and once for each prefix. The
 // keys of a part fail or succeed together, since the store does not say which it has removed; those
 // after a part that has failed are not tried. It goes on to the prefixes after an error, because they
 // may succeed, unless the breaker is open now.
-func (s *keyspace) remove(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
+func (s *keyspace) remove(ctx context.Context, targets Targets) removal {
 	return s.removeFrom(ctx, targets, false)
 }
 
 // insist is the remover of retries: it also asks the parts of the store whose breaker is open.
-func (s *keyspace) insist(ctx context.Context, targets Targets) (removed int, failed Targets, err error) {
+func (s *keyspace) insist(ctx context.Context, targets Targets) removal {
 	return s.removeFrom(ctx, targets, true)
 }
 
-func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool) (removed int, failed Targets, err error) {
-	var keysErr error
+func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool) (r removal) {
+	var errs []error
 	if len(targets.Keys) > 0 {
-		if failed.Keys, keysErr = s.removeKeys(ctx, targets.Keys, insist); keysErr != nil {
-			s.report(ctx, opDelete, Targets{Keys: targets.Keys}.single(), keysErr)
+		var err error
+		if r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist); err != nil {
+			r.report(s, opDelete, Targets{Keys: targets.Keys}.single(), err)
+			errs = append(errs, err)
 		}
 	}
-	errs := []error{keysErr}
 	for i, prefix := range targets.Prefixes {
 		n, err := s.removePrefix(ctx, prefix, insist)
-		removed += n
+		r.removed += n
 		if err == nil {
 			continue
 		}
-		failed.Prefixes = append(failed.Prefixes, prefix)
-		s.report(ctx, opDeletePrefix, prefix, err)
+		r.failed.Prefixes = append(r.failed.Prefixes, prefix)
+		r.report(s, opDeletePrefix, prefix, err)
 		errs = append(errs, err)
 		if s.backend.Open() { // the others would only wait for the same timeout
-			failed.Prefixes = append(failed.Prefixes, targets.Prefixes[i+1:]...)
+			r.failed.Prefixes = append(r.failed.Prefixes, targets.Prefixes[i+1:]...)
 			break
 		}
 	}
-	return removed, failed, joinErrors(errs...)
+	r.err = joinErrors(errs...)
+	return r
 }
 
 // removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
@@ -234,8 +260,8 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
 	if _, err := b.Hold(ctx, s.holdTargets(targets), token, ttl); err != nil {
-		s.report(ctx, opHold, targets.single(), err)
 		s.unhold(ctx, targets, token) // it may have been placed all the same
+		s.report(ctx, opHold, targets.single(), err)
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	return token, nil
@@ -252,9 +278,10 @@ func (s *keyspace) unhold(ctx context.Context, targets Targets, token string) {
 	}
 }
 
-// holdTargets returns targets as the store wants them.
+// holdTargets returns targets as the store wants them. It copies the lists, which are the caller's: a store
+// that was left behind at its deadline goes on with them.
 func (s *keyspace) holdTargets(targets Targets) provider.HoldTargets {
-	return provider.HoldTargets{Scope: s.name, Keys: targets.Keys, Prefixes: targets.Prefixes}
+	return provider.HoldTargets{Scope: s.name, Keys: slices.Clone(targets.Keys), Prefixes: slices.Clone(targets.Prefixes)}
 }
 
 // newToken returns a token that no other hold has: 128 random bits.
@@ -382,108 +409,4 @@ func (g *flights) forgetEndingOfLocked(targets Targets) {
 	if len(targets.Prefixes) > 0 {
 		maps.DeleteFunc(g.ending, func(key string, _ *flight) bool { return targets.coverByPrefix(key) })
 	}
-}
-
-// ---- retries
-
-const (
-	firstRetry = 25 * time.Millisecond
-	lastRetry  = time.Second
-	// retryChunk is how many pending keys are retried in one removal.
-	retryChunk = 1000
-)
-
-// retryPending starts the goroutine that retries what is pending in this scope, if there is none.
-// One for each scope is enough, since an attempt takes all that is pending. It ends when nothing is
-// pending, so an idle cache has no goroutines (G9).
-func (s *keyspace) retryPending(ctx context.Context) {
-	if s.retrying.CompareAndSwap(false, true) && !s.spawn(func() { s.retryLoop(ctx) }) {
-		s.retrying.Store(false) // closed
-	}
-}
-
-// retryLoop is that goroutine. The pause doubles from firstRetry to lastRetry, and each is drawn at
-// random around its length, so that processes do not retry in step.
-//
-// Before it ends, it looks a second time, after it has unset retrying. Without that look, an
-// invalidation could be forgotten:
-//
-//  1. The loop sees that nothing is pending.
-//  2. An invalidation becomes pending. It finds retrying set, and starts no loop.
-//  3. The loop unsets retrying and ends. Nobody retries.
-//
-// With the second look there are two orders. Either the invalidation is pending before retrying is
-// unset, and the loop sees it. Or it comes later, finds retrying unset, and starts a loop. If both
-// see it, CompareAndSwap lets one of them go on.
-func (s *keyspace) retryLoop(ctx context.Context) {
-	pause := firstRetry
-	for {
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-s.closing:
-			timer.Stop()
-			return
-		}
-		pause = min(2*pause, lastRetry)
-		if s.retryOnce(ctx); s.flights.bypassing.Load() > 0 {
-			continue
-		}
-		s.retrying.Store(false)
-		if s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true) {
-			return
-		}
-		pause = firstRetry
-	}
-}
-
-// retryOnce tries everything that is pending, in chunks. It stops when a removal has failed and the
-// breaker is open. The chunks keep a request within its deadline after a long outage.
-//
-// While anything is pending, reads do not probe the store (backend.Pending). So the retries have
-// to: if a removal has failed, the probe tells whether the store is down or only this removal
-// fails. The old entries are removed before reads through the store resume (G5).
-func (s *keyspace) retryOnce(ctx context.Context) {
-	targets, begun := s.flights.retry()
-	for _, part := range targets.chunks(retryChunk) {
-		_, pending, err := s.attempt(ctx, part, begun, s.insist)
-		if confirmed := part.size() - pending.size(); confirmed > 0 {
-			s.tell(ctx, s.observer.Recovered, Event{Key: part.single(), Count: confirmed})
-		}
-		if err != nil && s.backend.Open() {
-			// Reads do not probe while something is pending. If only this removal keeps failing, the others
-			// do not wait for it.
-			s.backend.Probe(ctx, s.key("-"))
-			return
-		}
-	}
-}
-
-// reportPending reports a pending invalidation that nobody gets as an error (Mutate without
-// FailWhenPending). It reports the two causes that nobody has reported yet: an open breaker, and a
-// fill that is stuck. A failure of the store was reported when it happened.
-func (s *keyspace) reportPending(ctx context.Context, targets Targets, err error) {
-	if !errors.Is(err, backend.ErrOpen) && !errors.Is(err, errStuckFill) {
-		return
-	}
-	op := opDelete
-	if len(targets.Keys) == 0 {
-		op = opDeletePrefix
-	}
-	s.tellError(ctx, &OpError{op, s.name, targets.single(), err})
-}
-
-// close ends the scope's flights, and tries what is pending once more. The retry loop has ended
-// before.
-func (s *keyspace) close(ctx context.Context) error {
-	if s.flights.close() == 0 {
-		return nil
-	}
-	s.retryOnce(ctx)
-	_, pending, _ := s.flights.sizes()
-	if pending == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %d keys and prefixes in scope %q: the cache is closed, they are not retried",
-		ErrInvalidationPending, pending, s.name)
 }

@@ -481,6 +481,29 @@ func TestRetriesStartNoLoads(t *testing.T) {
 	})
 }
 
+// TestStuckFillThatStoresAfterTheRemoval: the store executes an old fill after the removal, and returns from
+// it before the invalidation ends. So what is stuck has to be asked before the removal.
+func TestStuckFillThatStoresAfterTheRemoval(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, 0)
+		r.store.fail(faultStuck, "set")
+		r.expectRead("k", "1", true)
+		r.set("2")
+		r.store.after("delete", func(string) {
+			r.store.heal() // which forgets this hook, too
+			synctest.Wait()
+			got, _ := r.store.value("s", "k")
+			assert.Equal(t, "1", got, "the fill stored")
+		})
+		require.ErrorIs(t, r.scope.Invalidate(t.Context(), "k"), readthrough.ErrInvalidationPending)
+		r.expectRead("k", "2", true)
+		time.Sleep(recovery)
+		r.expectPending(0)
+		r.expectRead("k", "2", true)
+		r.expectRead("k", "2", false)
+	})
+}
+
 // A source that lags catches up without an invalidation. So a reader that begins during a load, in the lag
 // or after it, does not get what that load has read before.
 func TestReplicaLagAndReadersThatJoin(t *testing.T) {

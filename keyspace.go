@@ -31,6 +31,11 @@ type engine struct {
 	graph limit.Graph
 	// losses are the types whose values a store has refused, each told once.
 	losses lossLog
+	// reads has the pools of the memory of reads of one key, *sync.Pool of *one, by their types, and
+	// scratches that of bulk reads, *scratch. A pool is as large as the machine has processors, so scopes
+	// have none of their own.
+	reads     sync.Map
+	scratches sync.Pool
 
 	// directives is how many batches are open, plus one if a context was made that bypasses the cache.
 	// While it is 0, no call looks for a directive in its context.
@@ -61,10 +66,10 @@ func (e *engine) spawn(f func()) bool {
 	return true
 }
 
-// tellOnError calls OnError. A panic of OnError ends here: nobody is left to be told.
-func (e *engine) tellOnError(err *OpError) {
-	defer func() { _ = recover() }() //nolint:errcheck // it has nowhere to go
-	e.onError(err)
+// tellOnError calls OnError. A panic of OnError ends here: nobody is left to be told. It does not wait
+// for OnError when over is closed.
+func (e *engine) tellOnError(over <-chan struct{}, err *OpError) {
+	_ = apart(over, func() { e.onError(err) }) //nolint:errcheck // it has nowhere to go
 }
 
 // keyspace is the state of one scope, and the engine of its cache. [CachedScope] is the handle that
@@ -93,8 +98,6 @@ type keyspace struct {
 	// stats are the counters. Each is atomic.
 	stats   scopeStats
 	flights flights
-	// reads has the memory of reads of one key, *one, and scratches that of bulk reads, *scratch.
-	reads, scratches sync.Pool
 	// retrying says that a goroutine retries what is pending. See retryLoop.
 	retrying atomic.Bool
 	// toldOfLost says that the user was told of a load that took longer than its lease.
@@ -263,29 +266,58 @@ func (s *keyspace) servedStale(ctx context.Context, key string, n int, err error
 	s.tell(ctx, s.observer.Stale, Event{Key: key, Count: n, Err: err})
 }
 
-// tell calls observe, a function of the observer, unless it is nil.
+// tell calls observe, a function of the observer, unless it is nil. It is for what a reader is told: in
+// the goroutine of the reader, since that is done for each hit or miss. A panic goes no further (G4). A
+// Goexit ends the reader.
 func (s *keyspace) tell(ctx context.Context, observe func(context.Context, Event), event Event) {
 	if observe == nil {
 		return
 	}
-	defer s.observerPanicked(event.Key)
+	defer func() {
+		if r := recover(); r != nil {
+			s.observerFailed(nil, event.Key, fmt.Errorf("it panicked: %v", r))
+		}
+	}()
 	event.Scope = s.name
 	observe(ctx, event)
 }
 
-// observerPanicked is deferred around every function of the observer. A panic there must not fail a
-// read (G4), nor end the goroutine of a call before it has landed (G8). It is told to OnError only:
-// Observer.Error may be the function that panicked.
-func (s *keyspace) observerPanicked(key string) {
-	if r := recover(); r != nil {
-		s.tellOnError(&OpError{opObserve, s.name, key, fmt.Errorf("readthrough: observer panicked: %v", r)})
+// notice is something that the user is told when the work that it is about is done: an invalidation may
+// wait for that work, a function of the user may wait for the invalidation, and it may end its
+// goroutine.
+type notice struct {
+	// observe is the function of the observer; nil: err is told.
+	observe func(context.Context, Event)
+	event   Event
+	err     *OpError
+}
+
+// tellAll tells the user of notices, each apart. It does not wait for the user when over is closed.
+func (s *keyspace) tellAll(ctx context.Context, over <-chan struct{}, notices []notice) {
+	for i := range notices {
+		n := &notices[i]
+		switch {
+		case n.err != nil:
+			s.tellError(ctx, over, n.err)
+		case n.observe != nil:
+			n.event.Scope = s.name
+			s.observerFailed(over, n.event.Key, apart(over, func() { n.observe(ctx, n.event) }))
+		}
+	}
+}
+
+// observerFailed tells OnError that a function of the observer has not returned, unless err is nil. It
+// tells OnError only: Observer.Error may be that function.
+func (s *keyspace) observerFailed(over <-chan struct{}, key string, err error) {
+	if err != nil {
+		s.tellOnError(over, &OpError{opObserve, s.name, key, fmt.Errorf("readthrough: a function of the observer failed: %w", err)})
 	}
 }
 
 // report counts and tells an error that does not fail a read.
 func (s *keyspace) report(ctx context.Context, op, key string, err error) {
 	if e := s.count(op, key, err); e != nil {
-		s.tellError(ctx, e)
+		s.tellError(ctx, nil, e)
 	}
 }
 
@@ -314,11 +346,10 @@ func (s *keyspace) count(op, key string, err error) *OpError {
 	return &OpError{op, s.name, key, err}
 }
 
-// tellError calls OnError and then Observer.Error.
-func (s *keyspace) tellError(ctx context.Context, err *OpError) {
-	s.tellOnError(err)
+// tellError calls OnError and then Observer.Error. It does not wait for them when over is closed.
+func (s *keyspace) tellError(ctx context.Context, over <-chan struct{}, err *OpError) {
+	s.tellOnError(over, err)
 	if s.observer.Error != nil {
-		defer s.observerPanicked(err.Key)
-		s.observer.Error(ctx, err)
+		s.observerFailed(over, err.Key, apart(over, func() { s.observer.Error(ctx, err) }))
 	}
 }

@@ -272,6 +272,9 @@ func (c *call) filled(flights []*flight, filled []provider.Filled, sent seq) (st
 			unanswered = append(unanswered, f)
 		}
 	}
+	for _, f := range flights {
+		f.spent = true
+	}
 	c.reportEach(opSet, failures)
 	c.countRefused(removed)
 	c.countLost(lost)
@@ -294,7 +297,7 @@ func (c *call) release(flights []*flight) {
 	}
 	leases := make([]provider.Lease, len(flights))
 	for i, f := range flights {
-		leases[i] = *f.lease
+		leases[i], f.spent = *f.lease, true
 	}
 	if err := c.scope.backend.Release(&c.values, leases); err != nil {
 		c.report(opDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))

@@ -8,8 +8,8 @@ import (
 	"github.com/readthrough/readthrough/internal/limit"
 )
 
-// waitAll waits for the calls of j, one after the other. It returns the calls that the reader has
-// left, with the reasons. nil: it has left none.
+// waitAll waits for the calls of j, one after the other. It sets j.gone: the calls that the reader has
+// left, with the reasons.
 //
 // One after the other is enough: the reader needs all of them, and a call that lands meanwhile
 // keeps its outcome. If the load of one call is cancelled, the reader goes on to wait for the
@@ -20,23 +20,23 @@ import (
 // ErrRecursiveLoad. Other readers are not in the graph and pay nothing.
 //
 // hasFallback reports whether the reader has a stale value for all keys that it wants from a call.
-func (s *keyspace) waitAll(ctx context.Context, j *joined, hasFallback func(*call) bool) (gone map[*call]error) {
+func (s *keyspace) waitAll(ctx context.Context, j *joined, hasFallback func(*call) bool) {
 	if j.reader != nil {
 		nodes := nodesOf(j.calls)
 		if !s.graph.Begin(&j.reader.node, nodes) {
-			return s.flights.leaveAll(j.calls, ErrRecursiveLoad)
+			j.gone = s.flights.leaveAll(j.calls, nil, ErrRecursiveLoad)
+			return
 		}
 		defer s.graph.End(&j.reader.node, nodes)
 	}
 	for _, c := range j.calls {
 		if err := s.flights.wait(ctx, c, hasFallback(c)); err != nil {
-			if gone == nil {
-				gone = make(map[*call]error)
+			if j.gone == nil {
+				j.gone = make(map[*call]error)
 			}
-			gone[c] = err
+			j.gone[c] = err
 		}
 	}
-	return gone
 }
 
 func nodesOf(calls []*call) []*limit.Node {
@@ -160,13 +160,17 @@ func (c *call) detachLocked(options *ScopeOptions) {
 	c.detached = true
 }
 
-// leaveAll takes a reader away from calls, all for one reason, before it has waited for any. It
-// differs from leave in that a result which is there does not win: the read makes no sense.
-func (g *flights) leaveAll(calls []*call, reason error) (gone map[*call]error) {
+// leaveAll takes a reader away from calls, all for one reason, except those in left, which it has left
+// before. It differs from leave in that a result which is there does not win: the read makes no sense,
+// or its goroutine ends.
+func (g *flights) leaveAll(calls []*call, left map[*call]error, reason error) (gone map[*call]error) {
 	gone = make(map[*call]error)
 	var last []*call
 	g.mu.Lock()
 	for _, c := range calls {
+		if left[c] != nil {
+			continue
+		}
 		gone[c] = reason
 		if c.waiters--; c.waiters == 0 && c.stage < stageLoaded && !c.detached {
 			g.abandonLocked(c)
@@ -315,17 +319,31 @@ func (g *flights) overLocked(c *call, purpose purpose) bool {
 	return purpose == toReplace
 }
 
-// awaitLanding waits until c has landed. Only an invalidation that found a flight of c filling does
-// so. A fill is bounded by ProviderTimeout, and a store in the process does not wait; so the wait
-// is short, and it needs no context. The channel is made here and not with the call, since most
-// calls land without being waited for.
-func (g *flights) awaitLanding(c *call) {
-	if landing := g.landingOf(c); landing != nil {
-		<-landing
+// awaitLanding waits until all calls have landed, at most for timeout. Only an invalidation that found them
+// filling does so. A fill is bounded by ProviderTimeout, and a store in the process does not wait; so the
+// wait is short, and it needs no context. But a fill calls code of the user, such as a codec, which may
+// take long, or wait for that very invalidation.
+func (g *flights) awaitLanding(calls map[*call]struct{}, timeout time.Duration) {
+	if len(calls) == 0 {
+		return
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for c := range calls {
+		landing := g.landingOf(c)
+		if landing == nil {
+			continue
+		}
+		select {
+		case <-landing:
+		case <-timer.C:
+			return
+		}
 	}
 }
 
-// landingOf returns the channel that is closed when c lands; nil: it has landed.
+// landingOf returns the channel that is closed when c lands; nil: it has landed. The channel is made here
+// and not with the call, since most calls land without being waited for.
 func (g *flights) landingOf(c *call) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/readthrough/readthrough/internal/backend"
 )
 
 // defaultHoldFor bounds a write whose targets are held.
@@ -151,6 +153,7 @@ func (r *mutating[R]) ensure() {
 // be stale then.
 func (r *mutating[R]) write(ctx context.Context) (result R, err error) {
 	result, err = r.m.write(ctx, len(r.holds) > 0)
+	err = backend.Sane(err)
 	switch {
 	case err == nil:
 		return result, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -575,4 +576,47 @@ func TestMutateWhenInvalidateFails(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestHoldOutlastsTheInvalidation: a write that takes all of HoldFor is followed by an invalidation that
+// takes all of its time. The key is held until that is over, so no other process stores what it has loaded
+// before the commit.
+func TestHoldOutlastsTheInvalidation(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		d := newLeaseDouble()
+		_, s := newFleetScope(t, d.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+		held := false
+		d.around("delete", func(_ context.Context, _ *request, call func() error) error {
+			time.Sleep(time.Second - time.Millisecond)
+			d.server.mu.Lock()
+			held = d.server.heldLocked(provider.Key{Scope: "fleet", Name: "k"})
+			d.server.mu.Unlock()
+			return call()
+		})
+		_, err := readthrough.Mutate(t.Context(), s, readthrough.Mutation[int]{
+			Hold: readthrough.Targets{Keys: []string{"k"}}, HoldFor: 3 * time.Second,
+			Write: func(context.Context) (int, error) { time.Sleep(3*time.Second - time.Millisecond); return 1, nil },
+		})
+		require.NoError(t, err)
+		assert.True(t, held, "the hold has ended before the removal")
+	})
+}
+
+// TestHoldThatWasNotConfirmedIsGivenUp: it may have been placed, and would keep the key out of the store.
+func TestHoldThatWasNotConfirmedIsGivenUp(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		d := newLeaseDouble()
+		_, s := newFleetScope(t, d.as(likeShared), readthrough.Options{}, readthrough.ScopeOptions{})
+		d.fail(faultLost, "hold")
+		_, err := readthrough.Mutate(t.Context(), s, readthrough.Mutation[int]{
+			Hold: readthrough.Targets{Keys: []string{"k"}}, Write: func(context.Context) (int, error) { return 1, nil },
+		})
+		require.ErrorIs(t, err, readthrough.ErrNotHeld)
+		var loads atomic.Int64
+		for range 3 {
+			value, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { loads.Add(1); return 1, nil })
+			want(t, "read", value, err, 1)
+		}
+		wantLoads(t, &loads, 1)
+	})
 }

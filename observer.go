@@ -9,12 +9,14 @@ import (
 // functions. Each of them may be nil, and then costs nothing. The zero value observes nothing. For
 // counts, [Stats] are cheaper: they cost no call.
 //
-// The functions are called in the goroutines that do the work, so they must be safe for concurrent
-// use and should not block. They may use the cache, but must not close it. A panic of one of them
-// is reported to [Options.OnError] and goes no further.
+// The functions must be safe for concurrent use, and should not block: the work of which they are told
+// waits for them. They may use the cache, and close it. A panic or a [runtime.Goexit] of one of them is
+// reported to [Options.OnError] and goes no further. Hit, Miss, Join and Stale are called in the
+// goroutine of the reader, which a Goexit ends; the others in goroutines of their own.
 //
 // What happens in a load is told after its readers were woken, so it may arrive after they have
-// returned. LoadStart is told before. There is no order between events of different goroutines.
+// returned. LoadStart is told before. There is no order between events of different goroutines. While
+// the cache is being closed, a retry does not wait for the functions that it tells.
 type Observer struct {
 	// Hit: the store has answered Count keys. ctx is that of the reader, as for Miss, Join and
 	// Stale. Hit is on the path of every hit: leave it nil unless each hit has to be seen.

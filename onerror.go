@@ -1,6 +1,7 @@
 package readthrough
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,7 +23,7 @@ type OpError struct {
 	//	deletePrefix  a prefix was invalidated
 	//	hold          keys were held, or a hold was given up
 	//	load          a load function did something that it should not do
-	//	observe       a function of the Observer panicked
+	//	observe       a function of the Observer panicked, or called runtime.Goexit
 	Op string
 	// Scope is the name of the scope.
 	Scope string
@@ -60,6 +61,8 @@ const logInterval = time.Second
 // errorLog is the default of [Options.OnError]. It logs each operation at most once in a
 // logInterval, so that an outage does not flood the log.
 type errorLog struct {
+	keys bool // keys are logged
+
 	mu  sync.Mutex // guards following
 	ops map[string]*loggedOp
 }
@@ -77,9 +80,14 @@ func (l *errorLog) onError(e *OpError) {
 	if !ok {
 		return
 	}
-	slog.Warn("readthrough: reads go on without the cache",
-		slog.String("op", e.Op), slog.String("scope", e.Scope), slog.String("key", clip(e.Key)),
-		slog.Any("error", e.Err), slog.Int("suppressed", suppressed))
+	attrs := []slog.Attr{slog.String("op", e.Op), slog.String("scope", e.Scope)}
+	masked := e.Key
+	if l.keys {
+		attrs = append(attrs, slog.String("key", clip(e.Key)))
+		masked = ""
+	}
+	attrs = append(attrs, slog.String("error", logText(e.Err, masked)), slog.Int("suppressed", suppressed))
+	slog.LogAttrs(context.Background(), slog.LevelWarn, "readthrough: reads go on without the cache", attrs...) //nolint:forbidigo // OnError has none
 }
 
 // admit reports whether an error of op is logged at now, and how many errors before it were not.
@@ -134,8 +142,5 @@ func (l *lossLog) admit(err error) bool {
 // clip shortens a key for messages.
 func clip(key string) string {
 	const most = 128
-	if len(key) <= most {
-		return key
-	}
-	return key[:most] + "…"
+	return clipTo(key, most)
 }

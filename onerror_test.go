@@ -3,6 +3,8 @@ package readthrough_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -73,24 +75,23 @@ func TestDefaultLog(t *testing.T) {
 		for range 100 {
 			read("k")
 		}
-		expect([]string{"op=get", "key=k", "suppressed=0"})
+		expect([]string{"op=get scope=s error=", "suppressed=0"})
 		time.Sleep(time.Second - 1)
 		read("k")
 		expect()
 		time.Sleep(1)
 		read("k")
-		expect([]string{"op=get", "key=k", "suppressed=100"})
+		expect([]string{"op=get", "suppressed=100"})
 
-		// Each op by itself, and long keys are clipped.
+		// Each op by itself.
 		store.fail(faultError, "set")
-		long := strings.Repeat("x", 200)
-		read(long)
-		expect([]string{"op=set", "key=" + long[:128] + "…", "suppressed=0"})
+		read("l")
+		expect([]string{"op=set", "suppressed=0"})
 		store.fail(faultError, "delete", "deletePrefix")
 		_ = scope.Invalidate(t.Context(), "k")
-		expect([]string{"op=delete ", "key=k"})
+		expect([]string{"op=delete "})
 		_, _ = scope.InvalidatePrefix(t.Context(), "p")
-		expect([]string{"op=deletePrefix ", "key=p"})
+		expect([]string{"op=deletePrefix "})
 		store.heal()
 		time.Sleep(recovery)
 		require.Zero(t, scope.Stats().Pending, "still pending")
@@ -98,9 +99,65 @@ func TestDefaultLog(t *testing.T) {
 		time.Sleep(time.Hour)
 		expect()
 		store.fail(faultError, "get")
-		read("k") // stands for itself and for the read of the long key, long ago
+		read("k") // stands for itself and for the read of l, long ago
 		expect([]string{"op=get", "suppressed=1"})
 	})
+}
+
+// secretKey and secretValue must not be in a log.
+const (
+	secretKey   = "user:ada@example.org"
+	secretValue = "hunter2"
+)
+
+// secretiveError is an error that quotes all it can, as the errors of codecs and clients do.
+type secretiveError struct{ text string }
+
+func (e secretiveError) Error() string        { return e.text }
+func (e secretiveError) LogValue() slog.Value { return slog.StringValue("something secret") }
+
+// TestLogSaysNoSecrets: a line of the log is bounded, and has no part of a value. It has the key only if
+// that is wanted.
+func TestLogSaysNoSecrets(t *testing.T) {
+	for name, err := range map[string]error{
+		"the key":              fmt.Errorf("get %q: failed", secretKey),
+		"the key, bare":        fmt.Errorf("get %s: failed", secretKey),
+		"an error in it":       fmt.Errorf("get: %w", secretiveError{secretValue}),
+		"one of several":       errors.Join(errFault, fmt.Errorf("get: %w", secretiveError{secretValue})),
+		"a panic":              fmt.Errorf("the store panicked: %w", &readthrough.PanicError{Value: secretValue}),
+		"a panic with a value": fmt.Errorf("the store panicked: %w", &readthrough.PanicError{Value: errors.New(secretValue)}),
+		"a long error":         errors.New(strings.Repeat("x", 1<<20)),
+		"a longer key":         errors.New(strings.Repeat("x", 1<<10)),
+	} {
+		for _, keys := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, keys %v", name, keys), func(t *testing.T) {
+				lines := captureLog(t)
+				store := plain(newStore(t))
+				store.hook("get", func(context.Context, []string) error { return err })
+				cache := newCache(t, store, readthrough.Options{LogKeys: keys})
+				s, made := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
+				require.NoError(t, made)
+				value, made := readthrough.Wrap(t.Context(), s, secretKey, func(context.Context) (string, error) { return secretValue, nil })
+				want(t, "read", value, made, secretValue)
+				got := lines()
+				require.Len(t, got, 1)
+				assert.Less(t, len(got[0]), 1<<10, "bytes")
+				assert.NotContains(t, got[0], secretValue)
+				assert.Equal(t, keys, strings.Contains(got[0], secretKey), got[0])
+			})
+		}
+	}
+}
+
+// TestOpErrorIsLoggedWithoutSecrets: also by a logger of the user.
+func TestOpErrorIsLoggedWithoutSecrets(t *testing.T) {
+	lines := captureLog(t)
+	e := &readthrough.OpError{Op: "get", Scope: "s", Key: secretKey, Err: fmt.Errorf("get %q: %w", secretKey, secretiveError{secretValue})}
+	slog.Warn("failed", slog.Any("err", e))
+	got := lines()
+	require.Len(t, got, 1)
+	assert.Contains(t, got[0], `err.op=get err.scope=s err.error="get the key: something secret"`)
+	assert.Contains(t, e.Error(), secretKey, "the text of the error itself")
 }
 
 // TestPanicsOfCallbacksAreHarmless, whichever of OnError and Observer panics.

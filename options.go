@@ -89,13 +89,19 @@ const (
 // as memory), and the two lease options none on a store without leases. docs/options.md has all
 // options in one table.
 type Options struct {
-	// OnError is told of every error that did not fail a read. It is called in the goroutine that
-	// met the error, so it must be safe for concurrent use and should not block. It may use the
-	// cache, but must not close it. nil logs with [log/slog] at warn level: at most one line a
-	// second for each operation, with the number of errors that were not logged before it. Example:
+	// OnError is told of every error that did not fail a read. The work that met the error waits for
+	// it, so it should not block, and it must be safe for concurrent use. It may use the cache, and
+	// close it. Its panics and Goexits go no further. nil logs with [log/slog] at warn level: at most
+	// one line a second for each operation, with the number of errors that were not logged before it.
+	// A line has at most 512 bytes of an error, no part of a value, and no key (but see LogKeys).
+	// Example:
 	//
 	//	OnError: func(err *readthrough.OpError) { failures.WithLabelValues(err.Op).Inc() },
 	OnError func(err *OpError)
+
+	// LogKeys has the default OnError log keys, too: by default it does not, since a key may be that of a
+	// person. Values are never logged. It has no effect on an OnError of your own. Example: true.
+	LogKeys bool
 
 	// Observer is told of reads, loads and invalidations. Its functions that are nil cost nothing.
 	// The zero value observes nothing. Example:
@@ -166,6 +172,9 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("Options.MaxPending", o.MaxPending),
 		notNegative("Options.CloseTimeout", o.CloseTimeout),
 	)
+	if o.LogKeys && o.OnError != nil {
+		err = errors.Join(err, errors.New("readthrough: Options.LogKeys: true: has no effect together with OnError"))
+	}
 	orDefault(&o.ProviderTimeout, defaultProviderTimeout)
 	orDefault(&o.InvalidateTimeout, defaultInvalidateTimeout)
 	orDefault(&o.BreakerFailures, defaultBreakerFailures)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 var pendingSeed = flag.Uint64("pending.seed", 0, "seed of the pending set's model test; 0: a random one")
@@ -332,6 +334,20 @@ func TestStuckFillsOfManyKeys(t *testing.T) {
 	if few, many := takes(500), takes(32_000); many > 1024*few {
 		t.Errorf("500 keys take %v, and 32,000 keys %v", few, many)
 	}
+}
+
+// TestRetriesLookASecondTime: an invalidation that becomes pending after the loop of the retries has seen
+// that nothing is, and before it says that it ends, starts no loop of its own. The loop goes on.
+func TestRetriesLookASecondTime(t *testing.T) {
+	s := &keyspace{engine: new(engine)}
+	s.retrying.Store(true)
+	require.True(t, s.stopRetrying(), "nothing is pending")
+	require.False(t, s.retrying.Load(), "a loop runs")
+
+	s.retrying.Store(true)
+	s.flights.bypassing.Store(1)
+	require.False(t, s.stopRetrying(), "something is pending")
+	require.True(t, s.retrying.Load(), "no loop runs")
 }
 
 // TestInvalidateAmongManyRecentKeys: what an invalidation notes about a source that lags, under the lock of

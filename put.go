@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -45,29 +46,29 @@ func Put[T any](ctx context.Context, s *CachedScope, key string, write func(cont
 		return none, err
 	}
 	p := newPut(ctx, &s.keyspace, key, ttls)
-	returned := false
+	whole := false
 	defer func() {
-		if !returned { // write has panicked or ended its goroutine
-			p.drop()
-			if err := s.Invalidate(p.ctx, key); err != nil {
-				return // it is pending, which was reported
-			}
+		if !whole { // something has panicked or ended its goroutine: write, its error, or the store
+			p.abort(s)
 		}
 	}()
 	value, err := write(ctx)
-	unchanged := errors.Is(err, ErrUnchanged) // before returned: the error may be the user's code
-	returned = true
-	if err != nil {
-		p.drop()
-		if unchanged {
-			return none, err
-		}
-		return none, joinErrors(err, s.Invalidate(p.ctx, key))
-	}
-	if p.store(value) {
+	err = backend.Sane(err)
+	unchanged := err != nil && errors.Is(err, ErrUnchanged)
+	if err == nil && p.store(value) {
+		whole = true
 		return value, nil
 	}
-	return value, s.Invalidate(p.ctx, key)
+	p.drop()
+	whole = true
+	switch {
+	case unchanged:
+		return none, err
+	case err != nil:
+		return none, joinErrors(err, s.Invalidate(p.ctx, key))
+	default:
+		return value, s.Invalidate(p.ctx, key)
+	}
 }
 
 // put is one run of [Put]. Its call is nil, or one of purpose toPut, which this goroutine lands.
@@ -132,44 +133,54 @@ func (p *put) lease() {
 	}
 }
 
-// drop ends a put that stores nothing.
+// drop ends a put, whatever it has stored. It may be called again.
 func (p *put) drop() {
-	if p.call == nil {
+	c := p.call
+	if c == nil {
 		return
 	}
-	p.call.renewal.stop()
-	if p.call.flights[0].lease != nil {
-		p.call.release(p.call.flights)
-	}
-	p.call.land()
+	defer func() {
+		p.call = nil
+		c.land()
+	}()
+	c.renewal.stop()
+	c.settle()
 }
 
-// store stores value. It reports whether the store has confirmed that, so that nothing older can be
-// read any more. If it returns false, the caller has to invalidate.
+// abort ends a put of which nobody knows what it has written.
+func (p *put) abort(s *CachedScope) {
+	defer func() { // after drop, however that ends: an invalidation waits for the fill
+		if err := s.Invalidate(p.ctx, p.key); err != nil {
+			return // it is pending, which was reported
+		}
+	}()
+	p.drop()
+}
+
+// store stores value, and ends the put. It reports whether the store has confirmed that, so that nothing
+// older can be read any more. If it returns false, the caller has to invalidate.
 func (p *put) store(value any) (stored bool) {
 	c := p.call
 	if c == nil {
 		return false
 	}
-	defer c.renewal.stop()
+	defer p.drop()
 	f := c.flights[0]
 	f.outcome = outcome{known: true, entry: provider.Entry{Value: value}}
 	now := time.Now()
 	f.finalize(nil, now.Sub(p.began), now)
 	leases := p.scope.backend.Leaser != nil
-	if !isStorable(f) || leases && f.lease == nil {
-		p.drop()
+	switch {
+	case !isStorable(f) || leases && f.lease == nil:
 		return false
-	}
-	c.returned = true
-	if leases {
-		stored = c.fillLeased(c.flights, nil, true) == 1
-	} else if p.scope.flights.fillPut(f) {
+	case leases:
+		return c.fillLeased(c.flights, nil, true) == 1
+	case p.scope.flights.fillPut(f):
 		stored = c.store(c.flights)
 		p.scope.flights.endOthers(f)
-	} else {
+		return stored
+	default:
 		c.countRefused(1)
+		return false
 	}
-	c.end()
-	return stored
 }

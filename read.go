@@ -221,38 +221,47 @@ func (r *read) miss(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return errs.with(err)
 		}
-		j, err := r.join(ctx)
-		if err != nil {
+		if err := r.wait(ctx, &errs); err != nil {
 			return errs.with(err)
 		}
-		r.takeFailed(ctx, j.failed, &errs)
-		if len(r.items) == 0 {
-			break
-		}
-		gone := r.scope.waitAll(ctx, &j, r.haveFallbacks)
-		r.collect(ctx, gone, &errs)
-		r.stored = r.scope.flights.stored.Load()
-		if r.purpose != toReplace {
+		if len(r.items) > 0 && r.purpose != toReplace {
 			r.look(ctx)
 		}
 	}
 	return errs.with(nil)
 }
 
-// join gets a flight for each item, and starts the new call, if there is one.
-func (r *read) join(ctx context.Context) (joined, error) {
+// wait gets a flight for each item, waits for their calls, and takes what they have brought.
+//
+// If a function of the user ends the goroutine, or the reader's context panics, the reader leaves the
+// calls: the last reader of a load ends it.
+func (r *read) wait(ctx context.Context, errs *errorList) error {
 	j, err := r.scope.flights.join(ctx, &r.request)
 	if err != nil {
-		return joined{}, err
+		return err
 	}
 	if j.own != nil {
 		r.start(j.own)
 	}
+	waited := false
+	defer func() {
+		if !waited {
+			r.scope.flights.leaveAll(j.calls, j.gone, ErrGoexit)
+		}
+	}()
 	if j.others > 0 {
 		r.scope.stats.joined.Add(int64(j.others))
 		r.scope.tell(ctx, r.scope.observer.Join, Event{Key: r.onlyKey(), Count: j.others})
 	}
-	return j, nil
+	r.takeFailed(ctx, j.failed, errs)
+	if len(r.items) > 0 {
+		r.scope.waitAll(ctx, &j, r.haveFallbacks)
+		waited = true
+		r.collect(ctx, j.gone, errs)
+		r.stored = r.scope.flights.stored.Load()
+	}
+	waited = true
+	return nil
 }
 
 // onlyKey returns the key of the only item, or "" if there are more.

@@ -68,17 +68,21 @@ func (r *renewal) renew() {
 		return
 	}
 	sent := time.Now()
-	renewed, err := r.call.scope.backend.Renew(&r.call.values, leases, r.ttl)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over {
-		return
-	}
-	if err == nil {
-		r.keepLocked(renewed, time.Since(r.since) < r.ttl)
-		r.since = sent
-	}
-	r.timer.Reset(r.ttl / renewalsPerTTL)
+	err := errGoexit // unless the store returns
+	var renewed []bool
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.over {
+			return
+		}
+		if err == nil {
+			r.keepLocked(renewed, time.Since(r.since) < r.ttl)
+			r.since = sent
+		}
+		r.timer.Reset(r.ttl / renewalsPerTTL)
+	}()
+	renewed, err = r.call.scope.backend.Renew(&r.call.values, leases, r.ttl)
 }
 
 // keepLocked drops the leases that were not renewed. If it was in time, they were removed; otherwise they

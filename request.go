@@ -60,4 +60,6 @@ type joined struct {
 	others int      // the number of flights of other calls
 	reader *call    // the call in whose load function the reader is; nil: none
 	failed []failed // the items that are not loaded, because their last load failed
+	// gone are the calls that the reader has left, with the reasons; nil: it has left none.
+	gone map[*call]error
 }

@@ -41,7 +41,7 @@ func (s *keySet) add(key string, list []string) int {
 	}
 }
 
-// scratch is the memory that a bulk read works with. The next bulk read of the scope uses it again.
+// scratch is the memory that a bulk read works with. The next bulk read of the cache uses it again.
 // It is only for what the read itself needs: a load may take longer than the read, so loads never
 // see it.
 type scratch struct {

@@ -10,7 +10,7 @@ import (
 
 // The memory of a read refers to nothing of it when the next one gets it.
 func TestScratchKeepsNothing(t *testing.T) {
-	var s CachedScope
+	s := keyspace{engine: new(engine)}
 	m := s.scratch(3)
 	m.keys = append(m.keys, "a", "b", "c")
 	keySet := newKeySet(m.slots)

@@ -72,41 +72,50 @@ func (e *engine) invalidateShares(ctx context.Context, list []share) (removed in
 	parts := make([]partOfMany, len(list))
 	for n, s := range list {
 		s.scope.stats.invalidations.Add(int64(s.targets.size()))
-		parts[n] = partOfMany{share: s, begun: s.scope.flights.endEpochs(s.targets)}
+		parts[n] = partOfMany{share: s, begun: s.scope.flights.endEpochs(s.targets), removal: removal{failed: s.targets}}
 	}
+	e.attemptParts(ctx, parts)
+	for n := range parts {
+		p := &parts[n]
+		removed += p.removed
+		errs[n] = p.scope.invalidated(ctx, p.targets, &p.removal, began)
+	}
+	return removed, errs
+}
+
+// attemptParts is keyspace.attempt for several scopes. What it does not come to has failed.
+func (e *engine) attemptParts(ctx context.Context, parts []partOfMany) {
+	defer func() {
+		for n := range parts {
+			p := &parts[n]
+			p.scope.conclude(ctx, p.targets, &p.removal, p.stuck, p.begun)
+		}
+	}()
 	for n := range parts {
 		p := &parts[n]
 		p.stuck = p.scope.awaitFills(p.targets, p.begun)
 	}
-	removed = e.removeParts(ctx, parts)
-	for n := range parts {
-		p := &parts[n]
-		pending, err := p.scope.conclude(p.targets, p.failed, p.stuck, p.begun, p.err)
-		errs[n] = p.scope.invalidated(ctx, p.targets, pending, began, err)
-	}
-	return removed, errs
+	e.removeParts(ctx, parts)
 }
 
 // partOfMany is a share of an invalidation that runs.
 type partOfMany struct {
 	share
+	removal // what has become of it; until the store was asked, all has failed
 
 	begun attempt
 	stuck []string
-	// failed is what the store has not confirmed, because of err.
-	failed Targets
-	err    error
 }
 
 // removeParts asks the store to remove all parts: their keys by one request, and then each prefix. A scope
 // whose source lags holds its keys instead, by a request of its own. While the breaker is open, the store is
 // not asked.
-func (e *engine) removeParts(ctx context.Context, parts []partOfMany) (removed int) {
+func (e *engine) removeParts(ctx context.Context, parts []partOfMany) {
 	if e.backend.Open() {
 		for n := range parts {
-			_, parts[n].failed, parts[n].err = removeNothing(ctx, parts[n].targets)
+			parts[n].removal = removeNothing(ctx, parts[n].targets)
 		}
-		return 0
+		return
 	}
 	var keys []provider.Key
 	for n := range parts {
@@ -124,30 +133,29 @@ func (e *engine) removeParts(ctx context.Context, parts []partOfMany) (removed i
 	for n := range parts {
 		p := &parts[n]
 		rest := p.targets
+		var keys removal
 		if !p.scope.lagsThere() {
 			if n := len(p.targets.Keys); err != nil {
-				p.keysRemoved(ctx, confirmed[:n], err)
+				keys = p.keysRemoved(confirmed[:n], err)
 				confirmed = confirmed[n:]
 			}
 			rest.Keys = nil
 		}
-		more, failed, restErr := p.scope.remove(ctx, rest)
-		removed += more
-		p.failed.Keys = append(p.failed.Keys, failed.Keys...)
-		p.failed.Prefixes = failed.Prefixes
-		p.err = joinErrors(p.err, restErr)
+		r := p.scope.remove(ctx, rest)
+		r.failed.Keys = append(r.failed.Keys, keys.failed.Keys...)
+		r.err, r.notices = joinErrors(keys.err, r.err), append(keys.notices, r.notices...)
+		p.removal = r // now, since all has failed until then
 	}
-	return removed
 }
 
-// keysRemoved records which keys of p the store has removed, in a request that has failed with err in part or
-// as a whole.
-func (p *partOfMany) keysRemoved(ctx context.Context, confirmed []bool, err error) {
-	if p.failed.Keys = left(p.targets.Keys, confirmed, err); len(p.failed.Keys) == 0 {
-		return
+// keysRemoved returns what has become of the keys of p in a request that has failed with err in part or as a
+// whole.
+func (p *partOfMany) keysRemoved(confirmed []bool, err error) (r removal) {
+	if r.failed.Keys = left(p.targets.Keys, confirmed, err); len(r.failed.Keys) > 0 {
+		r.err = err
+		r.report(p.scope, opDelete, Targets{Keys: p.targets.Keys}.single(), err)
 	}
-	p.err = err
-	p.scope.report(ctx, opDelete, Targets{Keys: p.targets.Keys}.single(), err)
+	return r
 }
 
 // reportShares reports the invalidations that are pending, for those who do not get them as an error.

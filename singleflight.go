@@ -458,11 +458,8 @@ func (g *flights) takeFailedLocked(r *request) (out []failed) {
 }
 
 // learnLocked records which loads of c have failed, and forgets the failures of the keys that were
-// loaded. A load that was abandoned teaches nothing: it failed because nobody waited.
+// loaded.
 func (g *flights) learnLocked(c *call) {
-	if c.abandoned {
-		return
-	}
 	for _, f := range c.flights {
 		switch {
 		case f.outcome.failed() && !f.outcome.private: // otherwise it is for its reader only
@@ -473,8 +470,9 @@ func (g *flights) learnLocked(c *call) {
 	}
 }
 
-// failedLocked records that the load of f has failed. A load that was invalidated teaches nothing:
-// its error may be about a source that has changed since. The outcome of f may not be final yet.
+// failedLocked records that the load of f has failed. After the end of its epoch it teaches nothing: it
+// was invalidated, so its error may be about a source that has changed since, or abandoned, so it failed
+// because nobody waited. The outcome of f may not be final yet.
 func (g *flights) failedLocked(f *flight, err error) {
 	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
 		return

@@ -49,6 +49,37 @@ func holdsA[T any](stored any) bool {
 	return ok || stored == nil && isInterface[T]()
 }
 
+// checkIDs returns an error if an id cannot be compared: it has an interface in it which holds, say, a slice.
+// A map of ids would panic (G10).
+func checkIDs[ID comparable](ids []ID) error {
+	if !hasInterface(reflect.TypeFor[ID]()) {
+		return nil
+	}
+	for n := range ids {
+		if !reflect.ValueOf(&ids[n]).Elem().Comparable() {
+			return fmt.Errorf("readthrough: id of type %T: must be comparable", ids[n])
+		}
+	}
+	return nil
+}
+
+// hasInterface reports whether a value of a comparable type may have an interface in it.
+func hasInterface(t reflect.Type) bool {
+	switch t.Kind() { //nolint:exhaustive // the other kinds have no parts
+	case reflect.Interface:
+		return true
+	case reflect.Array:
+		return hasInterface(t.Elem())
+	case reflect.Struct:
+		for field := range t.Fields() {
+			if hasInterface(field.Type) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // isInterface reports whether T is an interface type.
 func isInterface[T any]() bool { return reflect.TypeFor[T]().Kind() == reflect.Interface }
 

@@ -3,6 +3,8 @@ package readthrough
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"sync"
 	"time"
 
 	"github.com/readthrough/readthrough/internal/backend"
@@ -198,7 +200,7 @@ func boxed(e provider.Entry) *provider.Entry { return &e } //nolint:modernize //
 // ---- a read of one key
 
 // one is a read of one key, with its typed end. It is one piece of memory, which the next read uses
-// again (keyspace.reads): nothing keeps a read after its end, since its calls have a loader of
+// again (engine.reads): nothing keeps a read after its end, since its calls have a loader of
 // their own.
 type one[T any] struct {
 	read
@@ -214,7 +216,8 @@ type one[T any] struct {
 // readOne answers a read that lookUp has not answered. entry is what is stored; nil: nothing, or
 // the caller does not want it. stored is flights.stored before the store was asked.
 func readOne[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error), ttls ttls, purpose purpose, stored uint64, entry *provider.Entry) (Result[T], error) {
-	o, ok := s.reads.Get().(*one[T])
+	pool := poolOf[T](s.engine)
+	o, ok := pool.Get().(*one[T])
 	if !ok {
 		o = new(one[T])
 	}
@@ -226,8 +229,18 @@ func readOne[T any](ctx context.Context, s *keyspace, key string, load func(cont
 	err := o.answer(ctx, entry)
 	result := o.result
 	*o = one[T]{}
-	s.reads.Put(o)
+	pool.Put(o)
 	return result, err
+}
+
+// poolOf returns the pool of reads of one T.
+func poolOf[T any](e *engine) *sync.Pool {
+	t := reflect.TypeFor[T]()
+	pool, ok := e.reads.Load(t)
+	if !ok {
+		pool, _ = e.reads.LoadOrStore(t, new(sync.Pool))
+	}
+	return pool.(*sync.Pool) //nolint:errcheck,forcetypeassert // nothing else is stored
 }
 
 // answer sets the result of the read, or returns its error.

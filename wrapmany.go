@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -97,16 +96,14 @@ func newBulk[ID comparable, T any](s *keyspace, ids []ID, key func(ID) string, l
 }
 
 // makeKeys makes the keys of the ids, and leaves repeated ids out. It copies ids only if there is a
-// repetition. An id in an interface may hold what cannot be compared, and a map of ids would panic:
-// that is an error here (G10).
+// repetition.
 func (r *bulk[ID, T]) makeKeys(key func(ID) string) error {
 	ids, known := r.ids, newKeySet(r.scratch.slots)
-	anyType := isInterface[ID]()
+	if err := checkIDs(ids); err != nil {
+		return err
+	}
 	repeated := false
 	for n, id := range ids {
-		if anyType && !reflect.ValueOf(id).Comparable() {
-			return fmt.Errorf("readthrough: id of type %T: must be comparable", id)
-		}
 		k := key(id)
 		if err := checkKey("key", k); err != nil {
 			return fmt.Errorf("%w (of id %v)", err, id)

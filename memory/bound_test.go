@@ -35,7 +35,7 @@ func TestOptions(t *testing.T) {
 		{name: "weight", options: Options{MaxWeight: 7, Weigher: byValue}, weight: 7},
 		{name: "both", options: Options{MaxEntries: 3, MaxWeight: 7, Weigher: byValue}, entries: 3, weight: 7},
 		{name: "weigher only", options: Options{Weigher: byValue}, entries: DefaultMaxEntries},
-		{name: "no practical bound", options: Options{MaxEntries: math.MaxInt}, entries: 0},
+		{name: "no practical bound", options: Options{MaxEntries: math.MaxInt}, entries: math.MaxInt % math.MaxInt64},
 		{name: "negative entries", options: Options{MaxEntries: -1}, want: "memory: Options.MaxEntries -1"},
 		{name: "negative weight", options: Options{MaxWeight: -1, Weigher: byValue}, want: "memory: Options.MaxWeight -1"},
 		{name: "weight without weigher", options: Options{MaxWeight: 1}, want: "Weigher"},

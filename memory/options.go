@@ -29,7 +29,7 @@ type Options struct {
 	// the length of its value. nil means that entries have no weight. The store
 	// calls it once per entry to store, in the goroutine that stores, never
 	// under a lock. Several goroutines may call it at the same time. It must not
-	// change the entry. A weight of zero counts as one, so a bound on the weight
+	// change the entry, nor use the cache, which waits for it. A weight of zero counts as one, so a bound on the weight
 	// also bounds the number of entries. If Weigher returns a negative weight or
 	// panics, the call that stores returns an error that matches [ErrWeigher],
 	// and the store keeps nothing under the key. Without MaxWeight, weights

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -162,4 +163,33 @@ func changeAround(table *table, r *rand.Rand, stay []*node) {
 			table.add(n)
 		}
 	}
+}
+
+// TestGrowHidesNobody: a reader looks for a node while its chain is cut, without the lock.
+func TestGrowHidesNobody(t *testing.T) {
+	const rounds = 150_000
+	const hash = firstBuckets // the first bucket that grow adds takes its node over
+	key := provider.Key{Name: "moved"}
+	var current atomic.Pointer[table]
+	current.Store(newTable())
+	current.Load().add(tableNode(key.Name, hash))
+	var missed int
+	var stop atomic.Bool
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for !stop.Load() {
+			if current.Load().find(hash, &key) == nil {
+				missed++
+			}
+		}
+	})
+	for range rounds {
+		table := newTable()
+		table.add(tableNode(key.Name, hash))
+		current.Store(table)
+		table.grow()
+	}
+	stop.Store(true)
+	reader.Wait()
+	assert.Zero(t, missed, "how often the node was not found while the table grew")
 }

@@ -124,7 +124,7 @@ func (s *Store) prepare(item *provider.Item, names *names) put {
 func weigh(weigher func(provider.Key, provider.Entry) int64, item *provider.Item) (weight int64, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			weight, err = 0, fmt.Errorf("%w: panic: %v", ErrWeigher, r)
+			weight, err = 0, fmt.Errorf("%w: %w", ErrWeigher, &weigherError{r})
 		}
 	}()
 	weight = weigher(item.Key, item.Entry)

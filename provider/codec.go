@@ -2,8 +2,13 @@ package provider
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
 )
 
 // Codec encodes values for stores outside the process, and decodes them. It is
@@ -75,7 +80,7 @@ func Encode(codec Codec, v any) (encoded Encoded, err error) {
 	}
 	data, err := codec.Marshal(v)
 	if err != nil {
-		return Encoded{}, fmt.Errorf("%w: %T with codec %s: %w", ErrUnencodable, v, codec.Name(), err)
+		return Encoded{}, fmt.Errorf("%w: %T with codec %s: %w", ErrUnencodable, v, codec.Name(), newCodecError(err))
 	}
 	return Encoded{Data: data, Type: TypeShape(reflect.TypeOf(v)), Codec: codec}, nil
 }
@@ -96,10 +101,10 @@ func (e Encoded) Decode(into any) (err error) {
 	}
 	want := pointer.Elem()
 	if want.Kind() != reflect.Interface && !e.Holds(want) {
-		return fmt.Errorf("%w: the entry holds a %s, not a %s", ErrUndecodable, e.Type, TypeShape(want))
+		return fmt.Errorf("%w: the entry holds a %s, not a %s", ErrUndecodable, clip(e.Type), TypeShape(want))
 	}
 	if err := e.Codec.Unmarshal(e.Data, into); err != nil {
-		return fmt.Errorf("%w: as %s with codec %s: %w", ErrUndecodable, TypeName(want), e.Codec.Name(), err)
+		return fmt.Errorf("%w: as %s with codec %s: %w", ErrUndecodable, TypeName(want), e.Codec.Name(), newCodecError(err))
 	}
 	if e.decoded != nil && want.Kind() != reflect.Interface {
 		e.decoded(reflect.ValueOf(into).Elem().Interface())
@@ -107,12 +112,81 @@ func (e Encoded) Decode(into any) (err error) {
 	return nil
 }
 
+// clip shortens the name of a type that a store has returned: it may be anything.
+func clip(name string) string {
+	const most = 128
+	if len(name) > most {
+		return fmt.Sprintf("%q… (%d bytes)", name[:most], len(name))
+	}
+	if quoted := strconv.Quote(name); len(quoted) != len(name)+2 { //nolint:mnd // the quotes
+		return quoted
+	}
+	return name
+}
+
+// codecError is an error or a panic of a codec. It may quote a part of the value, as
+// package encoding/json quotes numbers. So it has another text for logs: it is a
+// [slog.LogValuer], which the cache asks.
+type codecError struct {
+	text, logged string
+	cause        error // nil after a panic
+}
+
+func (e *codecError) Error() string { return e.text }
+
+func (e *codecError) Unwrap() error { return e.cause }
+
+// LogValue returns what has gone wrong without what the codec says of it.
+func (e *codecError) LogValue() slog.Value { return slog.StringValue(e.logged) }
+
+// newCodecError returns the error of a codec that has returned err.
+func newCodecError(err error) *codecError {
+	return &codecError{text: clipTo(err.Error(), mostCodecText), logged: codecText(err), cause: err}
+}
+
+// mostCodecText bounds what is kept of the text of a codec's error, in bytes.
+const mostCodecText = 1 << 10
+
+// codecText says what an error of a codec is, without a part of the value.
+func codecText(err error) string {
+	var (
+		syntax      *json.SyntaxError
+		badType     *json.UnmarshalTypeError
+		unsupported *json.UnsupportedTypeError
+	)
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("no JSON from byte %d on", syntax.Offset)
+	case errors.As(err, &badType):
+		kind, _, _ := strings.Cut(badType.Value, " ") // a number follows
+		return fmt.Sprintf("the JSON %s at byte %d does not fit into a %v", kind, badType.Offset, badType.Type)
+	case errors.As(err, &unsupported):
+		return unsupported.Error()
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return fmt.Sprintf("the codec returned a %T", err)
+}
+
 // recoverAs turns a panic of the deferring function into an error that matches
 // sentinel.
 func recoverAs(err *error, sentinel error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("%w: panic in the codec: %v", sentinel, r)
+		logged := fmt.Sprintf("a %T", r)
+		if bug, ok := r.(runtime.Error); ok {
+			logged = bug.Error()
+		}
+		*err = fmt.Errorf("%w: panic in the codec: %w", sentinel, &codecError{text: clipTo(fmt.Sprint(r), mostCodecText), logged: logged})
 	}
+}
+
+// clipTo shortens a text to at most bytes, and a mark that it did.
+func clipTo(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // TypeName returns the name under which a store keeps values of type t. It is the

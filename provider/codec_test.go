@@ -5,6 +5,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"reflect"
 	"strings"
@@ -342,4 +343,56 @@ func FuzzDecodeJSON(f *testing.F) {
 		require.Equal(t, value.ID, again.ID, "what came back")
 		require.Equal(t, value.Title, again.Title, "what came back")
 	})
+}
+
+// logged returns what the cache logs of the errors in err that hide something.
+func logged(err error) (texts []string) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if hides, ok := err.(slog.LogValuer); ok {
+			texts = append(texts, hides.LogValue().String())
+		}
+		if all, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, inner := range all.Unwrap() {
+				texts = append(texts, logged(inner)...)
+			}
+		}
+	}
+	return texts
+}
+
+// TestErrorsOfCodecsHideValues: what is logged of an error of a codec has no part of a value.
+func TestErrorsOfCodecsHideValues(t *testing.T) {
+	t.Parallel()
+	type account struct{ Balance int }
+	decode := func(data string) error {
+		var into account
+		return provider.Encoded{Data: []byte(data), Type: provider.TypeName(reflect.TypeFor[account]()), Codec: provider.JSON()}.Decode(&into)
+	}
+	encode := func(codec badCodec) error {
+		_, err := provider.Encode(codec, 1)
+		return err
+	}
+	var bug error
+	func() {
+		defer func() { bug, _ = recover().(error) }()
+		none := make([]int, 0, 1)
+		_ = none[len(none)]
+	}()
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a number that does not fit": {decode(`{"Balance":1234.5}`), "the JSON number at byte 17 does not fit into a int"},
+		"no JSON":                    {decode(`{"Balance":secret}`), "no JSON from byte 12 on"},
+		"an error of the user":       {encode(badCodec{err: fmt.Errorf("of %w", errors.New("secret"))}), "the codec returned a *errors.errorString"},
+		"a panic of the user":        {encode(badCodec{panicWith: "secret"}), "a string"},
+		"a bug of the user":          {encode(badCodec{panicWith: bug}), "runtime error: index out of range [0] with length 0"},
+	} {
+		assert.Equal(t, []string{tt.want}, logged(tt.err), name)
+	}
+	long := provider.Encoded{Type: strings.Repeat("x", 8<<20), Codec: provider.JSON()}.Decode(new(account))
+	require.ErrorIs(t, long, provider.ErrUndecodable)
+	assert.Less(t, len(long.Error()), 512, "bytes of an error about a long name")
+	assert.Less(t, len(encode(badCodec{err: errors.New(strings.Repeat("x", 8<<20))}).Error()), 2<<10, "bytes of a long error")
+	assert.ErrorContains(t, provider.Encoded{Type: "a\nb", Codec: provider.JSON()}.Decode(new(account)), `"a\nb"`)
 }

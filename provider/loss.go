@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -107,7 +108,7 @@ func (c *Checker) compare(v any, encoded Encoded) (err error) {
 	}()
 	back := reflect.New(t)
 	if err := encoded.Decode(back.Interface()); err != nil {
-		loss.Reason, loss.Unreadable = "would not come back: "+err.Error(), true
+		loss.Reason, loss.Unreadable = "would not come back: "+reasonOf(err), true
 		return loss
 	}
 	if c.comparer != nil {
@@ -124,4 +125,12 @@ func (c *Checker) compare(v any, encoded Encoded) (err error) {
 	loss.Path += d.path
 	loss.Reason = d.reason
 	return loss
+}
+
+// reasonOf returns why a value cannot be decoded, without a part of it.
+func reasonOf(err error) string {
+	if e, ok := errors.AsType[*codecError](err); ok {
+		return e.logged
+	}
+	return err.Error()
 }

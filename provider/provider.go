@@ -106,6 +106,9 @@ type Entry struct {
 // honours the deadline of its context. If it returns later, its readers wait no
 // longer than the deadline, but a goroutine stays busy until it returns.
 //
+// An error may name keys, or quote a part of a value. If it is a [log/slog.LogValuer],
+// the log of the cache has that text instead, also if other errors wrap it.
+//
 // Keys, prefixes and scopes are byte strings. No byte is special: a store whose
 // server reads some bytes as a pattern or a separator escapes them.
 type CacheProvider interface {

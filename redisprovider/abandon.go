@@ -68,6 +68,12 @@ func (p *Provider) abandon(ctx context.Context, leases []provider.Lease) {
 // giveBack is the goroutine of abandon.
 func (p *Provider) giveBack(ctx context.Context) {
 	a := &p.abandoned
+	ended := false
+	defer func() {
+		if !ended { // a hook of the client has called runtime.Goexit
+			go p.giveBack(ctx)
+		}
+	}()
 	for {
 		a.mu.Lock()
 		if len(a.waiting) == 0 || ctx.Err() != nil {
@@ -76,6 +82,7 @@ func (p *Provider) giveBack(ctx context.Context) {
 			close(a.running)
 			a.running = nil
 			a.mu.Unlock()
+			ended = true
 			return
 		}
 		n := min(len(a.waiting), abandonedAtOnce)

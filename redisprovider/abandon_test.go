@@ -3,6 +3,8 @@ package redisprovider_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,4 +146,61 @@ func TestCloseEndsGivingBack(t *testing.T) {
 	require.NoError(t, p.Close())
 	_, err = p.Acquire(t.Context(), numbered("s", 1), time.Hour)
 	require.ErrorIs(t, err, provider.ErrClosed)
+}
+
+// TestGivingBackGoesOnAfterAGoexit: a hook of the client may end the goroutine that gives leases back. The
+// others are given back, and Close does not wait for ever.
+func TestGivingBackGoesOnAfterAGoexit(t *testing.T) {
+	t.Parallel()
+	var exits atomic.Bool
+	_, proxy, s := newOnProxy(t, hasty(true))
+	client := newServerClient(t, proxy.Addr(), hasty(true))
+	client.AddHook(exitHook{&exits})
+	far, err := redisprovider.New(client, redisprovider.Options{})
+	require.NoError(t, err)
+	wantMiss(t, far, key("s", "k"))
+	proxy.Hold(redistest.ToClient)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	keys := numbered("s", 700)
+	_, err = far.Acquire(ctx, keys, time.Hour)
+	require.Error(t, err)
+	exits.Store(true)
+	proxy.Release(redistest.ToClient)
+	require.Eventually(t, func() bool { return !exits.Load() }, 10*time.Second, time.Millisecond, "the hook was not called")
+	near := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{})
+	require.Eventually(t, func() bool { // one part was lost
+		grants, err := near.Acquire(t.Context(), keys, time.Hour)
+		granted := 0
+		for _, g := range grants {
+			if g.State == provider.LeaseGranted {
+				granted++
+			}
+		}
+		return err == nil && granted > 0
+	}, 10*time.Second, 10*time.Millisecond, "no lease was given back")
+	closed := make(chan error, 1)
+	go func() { closed <- far.Close() }()
+	select {
+	case err := <-closed:
+		require.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "Close hangs")
+	}
+}
+
+// exitHook ends the goroutine of the next pipeline, once it is armed.
+type exitHook struct{ armed *atomic.Bool }
+
+func (exitHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (exitHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h exitHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if h.armed.CompareAndSwap(true, false) {
+			runtime.Goexit()
+		}
+		return next(ctx, commands)
+	}
 }

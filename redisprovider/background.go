@@ -2,7 +2,6 @@ package redisprovider
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -18,7 +17,7 @@ type background struct {
 }
 
 // run runs f in a goroutine, for so long at most. It returns false if the store is closed.
-// panicked is called instead of the rest of f; it may be nil.
+// panicked is called instead of the rest of f, also after a Goexit; it may be nil.
 func (b *background) run(ctx context.Context, timeout time.Duration, f func(ctx context.Context), panicked func(error)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -35,12 +34,14 @@ func (b *background) run(ctx context.Context, timeout time.Duration, f func(ctx 
 	b.running.Go(func() {
 		defer b.ended(id)
 		defer cancel()
+		returned := false
 		defer func() {
-			if r := recover(); r != nil && panicked != nil {
-				panicked(errPanic(r))
+			if err := clientFailure(recover()); !returned && panicked != nil {
+				panicked(err)
 			}
 		}()
 		f(ctx)
+		returned = true
 	})
 	return true
 }
@@ -62,15 +63,11 @@ func (b *background) stop() {
 	b.running.Wait()
 }
 
-// errPanic is the error of a call that panicked with r, in a goroutine that has no caller:
-// the panic would end the process.
-func errPanic(r any) error { return fmt.Errorf("the client panicked: %v", r) }
-
 // safely returns the error of f, or of its panic.
 func safely(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = errPanic(r)
+			err = clientFailure(r)
 		}
 	}()
 	return f()

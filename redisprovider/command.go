@@ -2,6 +2,8 @@ package redisprovider
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -44,3 +46,14 @@ func newScanOnce(ctx context.Context, cursor uint64, match string, count int) sc
 
 // NoRetry reports true.
 func (scanOnce) NoRetry() bool { return true }
+
+// clientFailure returns the error of a goroutine of this package in which the client
+// has not returned: because a hook of the client has panicked with recovered, or, if
+// that is nil, has called [runtime.Goexit]. Such a goroutine has no caller, so a panic
+// would end the process.
+func clientFailure(recovered any) error {
+	if recovered == nil {
+		return errors.New("the client called runtime.Goexit")
+	}
+	return fmt.Errorf("the client panicked: %v", recovered)
+}

@@ -2,7 +2,6 @@ package redisprovider
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -89,5 +88,5 @@ func failedMany(op string, keys []string, err error) error {
 	if len(keys) == 1 {
 		return failed(op, keys[0], err)
 	}
-	return fmt.Errorf("redisprovider: %s %s and %d more: %w", op, quote(keys[0]), len(keys)-1, told(err))
+	return &keyError{op, keys[0], len(keys) - 1, told(err)}
 }

@@ -1,6 +1,7 @@
 package redisprovider
 
 import (
+	"context"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -30,6 +31,9 @@ var CommandsForACL = []string{
 	"zrandmember", "zremrangebylex", "zremrangebyscore",
 	"pttl", "pexpire", "pexpireat", "persist",
 }
+
+// Rebuild completes the index of a scope.
+func (p *Provider) Rebuild(ctx context.Context, scope string) error { return p.rebuild(ctx, scope) }
 
 // MarkerKey returns the Redis key of the marker of the layout.
 func (p *Provider) MarkerKey() string { return p.markerKey() }

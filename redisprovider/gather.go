@@ -182,15 +182,15 @@ func (g *gather) landed(began time.Time, answered bool) {
 	g.flying--
 }
 
-// fly sends a batch. If a hook of the client panics, the readers of the batch get
-// an error: this goroutine has no caller, so the panic would end the process.
+// fly sends a batch. If a hook of the client panics or ends this goroutine, the
+// readers of the batch get an error.
 func (g *gather) fly(b *gathered) {
 	began, answered := time.Now(), false
 	defer func() { g.landed(began, answered) }()
 	defer close(b.done)
 	defer func() {
-		if r := recover(); r != nil {
-			b.results = failedResults(b.names, errPanic(r))
+		if err := clientFailure(recover()); len(b.results) != len(b.names) {
+			b.results = failedResults(b.names, err)
 		}
 	}()
 	ctx := b.ctx

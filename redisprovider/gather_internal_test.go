@@ -3,6 +3,7 @@ package redisprovider
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -35,6 +36,9 @@ func (s *fakeServer) fetch(ctx context.Context, names []string) []provider.Resul
 	s.mu.Unlock()
 	if len(names) > 1 && slices.Contains(names, "panic") {
 		panic("of a hook")
+	}
+	if len(names) > 1 && slices.Contains(names, "exit") {
+		runtime.Goexit()
 	}
 	select {
 	case <-time.After(trip):
@@ -169,18 +173,20 @@ func TestGatheredAnswerWins(t *testing.T) {
 	}
 }
 
-// TestGatherPanic checks that a panic in a batch reaches its readers as an error,
-// and that reads go on.
+// TestGatherPanic checks that a panic or a Goexit in a batch reaches its readers as
+// an error, and that reads go on.
 func TestGatherPanic(t *testing.T) {
 	t.Parallel()
-	gathering(t, func(t *testing.T, g *gather, _ *fakeServer) {
-		alone, names := readAll(t.Context(), g, gatherAbove)
-		for _, result := range []<-chan provider.Result{g.read(t.Context(), "panic"), g.read(t.Context(), "beside it")} {
-			assert.ErrorContains(t, (<-result).Err, "panicked: of a hook", "want the panic")
-		}
-		wantValues(t, alone, names)
-		wantValues(t, []<-chan provider.Result{g.read(t.Context(), "later")}, []string{"later"})
-	})
+	for name, says := range map[string]string{"panic": "panicked: of a hook", "exit": "called runtime.Goexit"} {
+		gathering(t, func(t *testing.T, g *gather, _ *fakeServer) {
+			alone, names := readAll(t.Context(), g, gatherAbove)
+			for _, result := range []<-chan provider.Result{g.read(t.Context(), name), g.read(t.Context(), "beside it")} {
+				assert.ErrorContains(t, (<-result).Err, says)
+			}
+			wantValues(t, alone, names)
+			wantValues(t, []<-chan provider.Result{g.read(t.Context(), "later")}, []string{"later"})
+		})
+	}
 }
 
 // TestGatherAsksAgain checks that a read never takes what a round trip brings that

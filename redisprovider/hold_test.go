@@ -1,12 +1,16 @@
 package redisprovider_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -177,4 +181,37 @@ func TestManyPrefixHolds(t *testing.T) {
 		mustHold(t, p, provider.HoldTargets{Scope: "s", Prefixes: []string{"x"}}, "x", time.Minute)
 		return s.Do("ZCARD", prefixHolds) == int64(1)
 	})
+}
+
+// TestHoldOfAPrefixThatIsNotEmptied: what is under the prefix may still be there, so nothing is held.
+func TestHoldOfAPrefixThatIsNotEmptied(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	p := newProvider(t, client, redisprovider.Options{})
+	mustSet(t, p, key("s", "list:1"), "v")
+	client.AddHook(failingHook{p.IndexOf(key("s", ""))})
+	err := p.Hold(t.Context(), provider.HoldTargets{Scope: "s", Prefixes: []string{"list:"}}, "token", time.Minute)
+	require.ErrorIs(t, err, errFailingHook)
+}
+
+var errFailingHook = errors.New("failed by a hook")
+
+// failingHook fails the commands for a Redis key.
+type failingHook struct{ key string }
+
+func (failingHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h failingHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		if slices.Contains(wireArgs(command), h.key) {
+			command.SetErr(errFailingHook)
+			return errFailingHook
+		}
+		return next(ctx, command)
+	}
+}
+
+func (failingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -293,6 +294,32 @@ func TestIndexLostDuringRebuildEnds(t *testing.T) {
 	wantRemoved(t, p, "s", "name:", 100)
 	left, _ := s.Do("PTTL", index).(int64)
 	assert.Positive(t, left, "PTTL of the index")
+}
+
+// TestRebuildWhoseClientDoesNotReturn: a hook of the client panics, or ends the
+// goroutine of the rebuild. Who waits for the rebuild gets an error, and the next one
+// succeeds.
+func TestRebuildWhoseClientDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	for says, does := range map[string]func(){
+		"the client panicked: of a hook":   func() { panic("of a hook") },
+		"the client called runtime.Goexit": runtime.Goexit,
+	} {
+		s := redistest.Start(t, redistest.Options{})
+		client := newServerClient(t, s.Addr())
+		p := newProvider(t, client, redisprovider.Options{ScanCount: 10})
+		mustSetMany(t, p, numbered("s", 100), "v")
+		s.Do("DEL", p.IndexOf(key("s", "")))
+		client.AddHook(&everyScan{do: func(n int) {
+			if n == 3 {
+				does()
+			}
+		}})
+		_, err := p.DeletePrefix(t.Context(), "s", "name:")
+		require.ErrorContains(t, err, says)
+		wantRemoved(t, p, "s", "name:", 100)
+		require.NoError(t, p.Close())
+	}
 }
 
 // TestIndexLostAtTheEndOfARebuild takes the index away when everything has been
@@ -623,4 +650,20 @@ func (bytesCodec) Unmarshal(data []byte, v any) error {
 	}
 	*text = string(data)
 	return nil
+}
+
+// TestCompleteIndexIsNotRebuilt: a rebuild looks first. Another process may have completed the index since
+// this one has found it incomplete.
+func TestCompleteIndexIsNotRebuilt(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, redistest.Options{})
+	client := newServerClient(t, s.Addr())
+	p := newProvider(t, client, redisprovider.Options{})
+	mustSetMany(t, p, numbered("s", 10), "v")
+	wantRemoved(t, p, "s", "name:", 10) // the index is complete
+	scans := 0
+	client.AddHook(&everyScan{do: func(int) { scans++ }})
+	require.NoError(t, p.Rebuild(t.Context(), "s"))
+	assert.Zero(t, scans, "scans")
+	assert.True(t, isComplete(s, p.IndexOf(key("s", ""))), "the index is complete")
 }

@@ -1,7 +1,9 @@
 package redisprovider
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strings"
 	"testing"
@@ -174,4 +176,26 @@ func FuzzCutValue(f *testing.F) {
 		assert.Equal(t, p.bucketOf(k), b, "%q comes apart", p.keyOf(k))
 		assert.Equal(t, name, n, "%q comes apart", p.keyOf(k))
 	})
+}
+
+// TestErrorsHideKeys: what is logged of an error names no key, and no error has a part of an answer that
+// the client could not parse.
+func TestErrorsHideKeys(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("connection refused")
+	for want, err := range map[string]error{
+		"redisprovider: get of 1 keys: connection refused": failed("get", "rt:{s}:v:secret", cause),
+		"redisprovider: set of 3 keys: connection refused": failedMany("set", []string{"secret", "b", "c"}, cause),
+	} {
+		assert.Contains(t, err.Error(), "secret")
+		assert.ErrorIs(t, err, cause)
+		hides, ok := err.(slog.LogValuer)
+		require.True(t, ok)
+		assert.Equal(t, want, hides.LogValue().String())
+	}
+	garbled := errors.New(`redis: can't parse "secret"`)
+	err := failed("get", "k", garbled)
+	assert.Equal(t, `redisprovider: get "k": redis: can't parse …`, err.Error())
+	assert.ErrorIs(t, err, garbled)
+	assert.Equal(t, cause, unquoted(cause))
 }

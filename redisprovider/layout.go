@@ -116,7 +116,7 @@ func (p *Provider) lookAtMarker(ctx context.Context) (*look, error) {
 	if l.look != nil || now.Before(l.next) {
 		return l.look, l.err
 	}
-	under := &look{began: now, done: make(chan struct{}), err: errPanic("and told nothing")}
+	under := &look{began: now, done: make(chan struct{}), err: clientFailure("and told nothing")}
 	end := func(err error) { p.endLook(under, err) }
 	read := func(ctx context.Context) {
 		err := p.readMarker(ctx)

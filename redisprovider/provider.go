@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -218,5 +219,27 @@ func refused(reason, removal error) error {
 
 // failed returns the error of a call on one key.
 func failed(op, key string, err error) error {
-	return fmt.Errorf("redisprovider: %s %s: %w", op, quote(key), told(err))
+	return &keyError{op, key, 0, told(err)}
+}
+
+// keyError is the error of a call on keys. It names the first of them, except in a log:
+// it is a [slog.LogValuer], which the cache asks.
+type keyError struct {
+	op, key string
+	more    int // how many other keys
+	err     error
+}
+
+func (e *keyError) Error() string {
+	if e.more > 0 {
+		return fmt.Sprintf("redisprovider: %s %s and %d more: %v", e.op, quote(e.key), e.more, e.err)
+	}
+	return fmt.Sprintf("redisprovider: %s %s: %v", e.op, quote(e.key), e.err)
+}
+
+func (e *keyError) Unwrap() error { return e.err }
+
+// LogValue returns the text of the error without the key.
+func (e *keyError) LogValue() slog.Value {
+	return slog.StringValue(fmt.Sprintf("redisprovider: %s of %d keys: %v", e.op, 1+e.more, e.err))
 }

@@ -85,11 +85,12 @@ func (p *Provider) startRebuild(ctx context.Context, scope string) (*rebuild, er
 		p.rebuilds.running = make(map[string]*rebuild)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rebuildTimeout)
-	r := &rebuild{done: make(chan struct{}), cancel: cancel, err: errors.New("the rebuild did not return")}
+	r := &rebuild{done: make(chan struct{}), cancel: cancel}
 	p.rebuilds.running[scope] = r
 	go func() {
 		defer p.endRebuild(scope, r)
 		defer cancel()
+		r.err = clientFailure(nil) // unless it returns or panics
 		r.err = safely(func() error { return p.runRebuild(ctx, scope) })
 	}()
 	return r, nil

@@ -3,6 +3,7 @@ package redisprovider
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/readthrough/readthrough/provider"
 )
@@ -28,6 +29,28 @@ func told(err error) error {
 	case isRefusal(err):
 		return fmt.Errorf("%w: %w", provider.ErrRefused, err)
 	default:
-		return err
+		return unquoted(err)
 	}
 }
+
+// unquoted returns an error of the client without what the server has sent: where the
+// client cannot parse an answer, it quotes it, and that may be a part of a value.
+func unquoted(err error) error {
+	const library = "redis: "
+	text := err.Error()
+	said, _, quotes := strings.Cut(text, `"`)
+	if !quotes || !strings.HasPrefix(text, library) {
+		return err
+	}
+	return &parseError{said + "…", err}
+}
+
+// parseError is an error of the client with another text.
+type parseError struct {
+	text string
+	err  error
+}
+
+func (e *parseError) Error() string { return e.text }
+
+func (e *parseError) Unwrap() error { return e.err }

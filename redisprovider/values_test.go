@@ -135,7 +135,7 @@ func TestWhatIsReadIsWhatWasLoaded(t *testing.T) {
 	comesBack(t, s, "unexported", price{42})
 	comesBack(t, s, "empty", sparse{[]string{}})
 	comesBack(t, s, "text", "\xff")
-	comesBack(t, s, "any", map[string]any{"large": 1<<60 + 1})
+	comesBack(t, s, "any", map[string]any{"large": int64(1<<60 + 1)})
 	comesBack(t, s, "embedded", owned{&owner{7}, "ada"})
 	for i, want := range []string{
 		`redisprovider_test.account.Hash has the tag json:"-" and would come back empty: store a type without it, or set redisprovider.Options.Codec`,

@@ -36,7 +36,12 @@ func askLeaving[R any](ctx context.Context, b *Backend, does demand, timeout tim
 	defer b.late.end()
 	bound, conclusive := Bound(ctx, timeout+allowance)
 	bounded, cancel := context.WithTimeout(ctx, bound)
-	defer cancel()
+	judged := false
+	defer func() {
+		if cancel(); !judged { // the store, or its error, has ended the goroutine
+			b.record(does, storeUnknown)
+		}
+	}()
 	if b.punctual.Load() {
 		result, err = try(bounded, b, call)
 		b.returned(bounded, bound)
@@ -48,7 +53,9 @@ func askLeaving[R any](ctx context.Context, b *Backend, does demand, timeout tim
 			err = fmt.Errorf("readthrough: the store did not answer within %v: %w", bound, context.DeadlineExceeded)
 		}
 	}
-	return result, b.judge(ctx, bounded, request{does, conclusive, allowance}, err)
+	err = b.judge(ctx, bounded, request{does, conclusive, allowance}, err)
+	judged = true
+	return result, err
 }
 
 // leavable makes a request in a goroutine of its own. If the request does not return in time, it

@@ -171,8 +171,14 @@ func (b *Backend) getEach(ctx context.Context, keys []provider.Key) ([]provider.
 	}
 	for i, key := range keys {
 		group.Go(func() (err error) {
-			defer b.recoverStore(&err)
 			r := &results[i]
+			r.Err = errStoreGoexit // unless the store returns or panics
+			defer func() {
+				if err != nil {
+					r.Err = err
+				}
+			}()
+			defer b.recoverStore(&err)
 			r.Entry, r.Found, r.Err = b.store.Get(ctx, key)
 			r.Err = Sane(r.Err)
 			if verdictOn(r.Err) == storeFailed {

@@ -35,14 +35,14 @@ func house() *plan {
 				"invalidate.go", "inspect.go", "mutate.go", "put.go", "load.go", "peek.go", "batch.go", "direct.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},
-			{"work", []string{"invalidation.go", "shares.go", "call.go", "fill.go", "lease.go", "renew.go"}},
+			{"work", []string{"invalidation.go", "retries.go", "shares.go", "call.go", "fill.go", "lease.go", "renew.go"}},
 			{"fence", []string{"fence.go"}},
 			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "request.go", "keyspace.go", "activity.go"}},
 			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},
 			// What every layer needs: declarations, and helpers without a state.
 			{"words", []string{
 				"options.go", "errors.go", "result.go", "observer.go", "onerror.go", "stats.go",
-				"key.go", "targets.go", "value.go", "cause.go",
+				"key.go", "targets.go", "value.go", "cause.go", "apart.go", "logtext.go",
 			}},
 		},
 		most: bounds{knot: 5, file: 500, function: 45, complexity: 15},

@@ -113,5 +113,10 @@ func backendMutants() []mutant {
 			"if err == nil && len(results) != len(keys) {", "if false {",
 			"TestWrongNumberOfResults",
 		},
+		{
+			"a probe that was ended is not the last one", "G4", "ask.go",
+			"if cancel(); !judged {", "if cancel(); !judged && false {",
+			"TestGoexitOfTheProbe",
+		},
 	}
 }

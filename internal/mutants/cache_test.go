@@ -41,7 +41,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"fills under way are waited for", "G2", "invalidation.go",
-			"s.flights.awaitLanding(c)", "_ = c",
+			"s.flights.awaitLanding(begun.filling, s.backend.DeleteTimeout)", "",
 			"TestInvalidationWaitsForAFillUnderWay",
 		},
 		{
@@ -129,7 +129,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a failed removal of keys is an error", "G5", "invalidation.go",
-			"if failed.Keys, keysErr = s.removeKeys(ctx, targets.Keys, insist); keysErr != nil {", "if _, keysErr = s.removeKeys(ctx, targets.Keys, insist); keysErr != nil {",
+			"if r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist); err != nil {", "if _, err = s.removeKeys(ctx, targets.Keys, insist); err != nil {",
 			"TestFailedInvalidationIsPending",
 		},
 		{
@@ -139,7 +139,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a failed removal of a prefix is an error", "G5", "invalidation.go",
-			"failed.Prefixes = append(failed.Prefixes, prefix)\n", "\n",
+			"r.failed.Prefixes = append(r.failed.Prefixes, prefix)\n", "\n",
 			"TestPartOfTheTargetsFails",
 		},
 		{
@@ -205,7 +205,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a write that failed gives up its hold", "G6", "batch.go",
-			"\tunholdShares(after, holds)\n\treturn removed, errs", "\treturn removed, errs",
+			"\tdefer unholdShares(after, holds)\n", "",
 			"TestFailedWriteGivesUpTheHold",
 		},
 		{
@@ -253,12 +253,12 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a load that does not return fails", "G8", "call.go",
-			"\tif !c.returned {", "\tif false {",
+			"\tif c.returned {", "\tif true {",
 			"TestFailureReachesEveryReaderOnce",
 		},
 		{
 			"the user is told after the call has landed", "G8", "call.go",
-			"\tc.scope.flights.land(c)\n\tfor i := range c.notices {\n\t\tc.notices[i].tell(c)\n\t}\n", "\tfor i := range c.notices {\n\t\tc.notices[i].tell(c)\n\t}\n\tc.scope.flights.land(c)\n",
+			"\tc.scope.flights.land(c)\n\tc.scope.tellAll(c.loadCtx, nil, c.notices)\n", "\tc.scope.tellAll(c.loadCtx, nil, c.notices)\n\tc.scope.flights.land(c)\n",
 			"TestObserverUsesTheCache",
 		},
 		{
@@ -272,9 +272,9 @@ func cacheMutants() []mutant {
 			"TestLoadStart",
 		},
 		{
-			"a LoadStart that panics changes nothing", "G8", "call.go",
-			"\tdefer s.observerPanicked(keyOf(c.flights))\n", "",
-			"TestLoadStart",
+			"a LoadStart that does not return changes nothing", "G8", "apart.go",
+			"\tgo func() {\n\t\terr := errGoexit\n", "\tfunc() {\n\t\terr := errGoexit\n",
+			"TestFailureOfTheObserverIsReported",
 		},
 		// The store does not fail reads.
 		{

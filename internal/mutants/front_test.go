@@ -25,12 +25,12 @@ func frontMutants() []mutant {
 		},
 		{
 			"keys that the store has not removed are pending, in every scope", "G5", "shares.go",
-			"if p.failed.Keys = left(p.targets.Keys, confirmed, err); len(p.failed.Keys) == 0 {", "if len(p.failed.Keys) == 0 {",
+			"if r.failed.Keys = left(p.targets.Keys, confirmed, err); len(r.failed.Keys) > 0 {", "if len(left(p.targets.Keys, confirmed, err)) > 0 {",
 			"TestInvalidateSeveralScopesPending",
 		},
 		{
 			"prefixes that the store has not removed are pending, in every scope", "G5", "shares.go",
-			"p.failed.Prefixes = failed.Prefixes", "",
+			"r := p.scope.remove(ctx, rest)\n", "r := p.scope.remove(ctx, rest)\n\t\tr.failed.Prefixes = nil\n",
 			"TestInvalidateSeveralScopesPending",
 		},
 		{

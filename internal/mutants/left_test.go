@@ -149,8 +149,122 @@ func leftMutants() []mutant {
 		},
 		{
 			"a put that changed nothing invalidates nothing", "G6", "put.go",
-			"\t\tif unchanged {", "\t\tif unchanged && false {",
+			"\tcase unchanged:", "\tcase unchanged && false:",
 			"TestPutInvalidatesAfterAWriteThatFails",
+		},
+		// Functions of the user, and stores, that do not return.
+		{
+			"OnError ends nothing but itself", "G5 G8", "keyspace.go",
+			"_ = apart(over, func() { e.onError(err) })", "e.onError(err)",
+			"TestCallbacks/plain/OnError/panic",
+		},
+		{
+			"the observer ends nothing but itself", "G5 G8", "keyspace.go",
+			"s.observerFailed(over, n.event.Key, apart(over, func() { n.observe(ctx, n.event) }))", "n.observe(ctx, n.event)",
+			"TestFailureOfTheObserverIsReported",
+		},
+		{
+			"Observer.Error ends nothing but itself", "G5 G8", "keyspace.go",
+			"s.observerFailed(over, err.Key, apart(over, func() { s.observer.Error(ctx, err) }))", "s.observer.Error(ctx, err)",
+			"TestCallbacks/plain/Error/panic",
+		},
+		{
+			"the retries do not wait for who waits for Close", "G8 G9", "retries.go",
+			"if s.retryOnce(ctx, s.closing); s", "if s.retryOnce(ctx, nil); s",
+			"TestCallbacks/plain/Recovered/Close",
+		},
+		{
+			"another loop of retries follows one that was ended", "G5", "retries.go",
+			"\t\tif !ended {\n\t\t\ts.retryLater", "\t\tif !ended && false {\n\t\t\ts.retryLater",
+			"TestGoexitOfAStoreThatIsCalledDirectly",
+		},
+		{
+			"what a store has not removed before it ended its caller is pending", "G5", "invalidation.go",
+			"\tr.failed = targets\n\tvar stuck", "\tvar stuck",
+			"TestGoexitOfAStoreThatIsCalledDirectly",
+		},
+		{
+			"an invalidation does not wait for ever for a fill that waits for it", "G8", "leave.go",
+			"\t\tcase <-timer.C:\n\t\t\treturn\n", "\t\tcase <-make(chan struct{}):\n\t\t\treturn\n",
+			"TestCallbacks/memory/weigher/Invalidate",
+		},
+		{
+			"a reader that ends leaves its loads", "G7", "read.go",
+			"\t\tif !waited {", "\t\tif !waited && false {",
+			"TestReaderThatEndsLeavesTheLoad",
+		},
+		{
+			"leases that nobody has used up are given back", "G6 G8", "call.go",
+			"return f.lease != nil && !f.spent })", "return false })",
+			"TestCallbacks/shared/marshal/Goexit",
+		},
+		{
+			"readers wake, though the end of the load was ended", "G8", "call.go",
+			"\tdefer c.land()\n\tdefer c.settle()\n\tdefer c.end()\n", "\tdefer func() {\n\t\tc.end()\n\t\tc.settle()\n\t\tc.land()\n\t}()\n",
+			"TestGoexitAtTheEndOfALoad",
+		},
+		{
+			"a put that was ended is whole", "G8", "put.go",
+			"\t\tif !whole {", "\t\tif !whole && false {",
+			"TestCallbacks/shared/put/Goexit",
+		},
+		// Fences that no other test defends.
+		{
+			"the retries look a second time before they end", "G5", "retries.go",
+			"return s.flights.bypassing.Load() == 0 || !s.retrying.CompareAndSwap(false, true)", "return true",
+			"TestRetriesLookASecondTime",
+		},
+		{
+			"a hold outlasts the invalidation", "G1 G2", "invalidation.go",
+			"ttl := min(holdFor, provider.NoExpiry-margin) + margin", "ttl := holdFor + 0*margin",
+			"TestHoldOutlastsTheInvalidation",
+		},
+		{
+			"a hold that was not confirmed is given up", "G6", "invalidation.go",
+			"\t\ts.unhold(ctx, targets, token)\n", "",
+			"TestHoldThatWasNotConfirmedIsGivenUp",
+		},
+		{
+			"what is stuck is asked before the removal", "G2 G5", "invalidation.go",
+			"\tstuck = s.awaitFills(targets, begun)\n\tr = remove(ctx, targets)\n",
+			"\tr = remove(ctx, targets)\n\tstuck = s.awaitFills(targets, begun)\n",
+			"TestStuckFillThatStoresAfterTheRemoval",
+		},
+		{
+			"a store that is left behind has lists of its own", "G2 G5", "invalidation.go",
+			"Keys: slices.Clone(targets.Keys), Prefixes: slices.Clone(targets.Prefixes)}", "Keys: targets.Keys, Prefixes: targets.Prefixes}",
+			"TestStoreThatIsLeftBehindHasItsOwnLists",
+		},
+		{
+			"ids that cannot be compared deep inside are found", "G10", "value.go",
+			"\t\t\tif hasInterface(field.Type) {", "\t\t\tif field.Type == nil {",
+			"TestIDsThatCannotBeCompared",
+		},
+		{
+			"ids that cannot be compared are refused by Each", "G10", "each.go",
+			"\t\tif err := checkIDs(ids); err != nil {", "\t\tif err := error(nil); err != nil {",
+			"TestIDsThatCannotBeCompared",
+		},
+		// What is logged.
+		{
+			"keys are logged only if that is wanted", "G9", "onerror.go",
+			"\tif l.keys {", "\tif true {",
+			"TestLogSaysNoSecrets",
+		},
+		{
+			"an error that names the key is logged without it", "G9", "logtext.go",
+			"\tif len(key) >= leastMasked {\n\t\ttext = strings.ReplaceAll(text, key, \"the key\")\n\t}\n", "",
+			"TestLogSaysNoSecrets",
+		},
+		{
+			"what errors hide is not logged", "G9", "logtext.go",
+			"text = strings.ReplaceAll(text, err.Error(), hides.LogValue().Resolve().String())", "_ = hides",
+			"TestLogSaysNoSecrets",
+		},
+		{
+			"lines of the log are bounded", "G9", "logtext.go",
+			"return clipTo(text, mostLogged)", "return text",
+			"TestLogSaysNoSecrets",
 		},
 		// Loads that fail in part.
 		{
@@ -223,6 +337,22 @@ func leftMutants() []mutant {
 			"a reader that began during a load does not take what lags", "G1", "fence.go",
 			"if leases || f.lags {", "if leases {",
 			"TestReplicaLagAndReadersThatJoin",
+		},
+	}
+}
+
+// counterMutants are those of the counters of hits.
+func counterMutants() []mutant {
+	return []mutant{
+		{
+			"a counter is small until goroutines have often met on it", "G9", "counter.go",
+			"c.met.Add(1) == tolerated", "c.met.Add(1) == 1",
+			"TestCells",
+		},
+		{
+			"what was counted before there were cells counts", "G9", "counter.go",
+			"sum := c.first.Load()", "sum := int64(0)",
+			"TestCells",
 		},
 	}
 }
@@ -478,6 +608,16 @@ func providerMutants() []mutant {
 			"two fields of one name are looked at", "G1", "jsontype.go",
 			"if names[name] || ", "if ",
 			"TestJSONTypes",
+		},
+		{
+			"what a codec quotes is hidden from logs", "G9", "codec.go",
+			"logged: codecText(err)", "logged: err.Error()",
+			"TestErrorsOfCodecsHideValues",
+		},
+		{
+			"a long name of a type is cut", "G9", "codec.go",
+			"if len(name) > most {", "if false {",
+			"TestErrorsOfCodecsHideValues",
 		},
 	}
 }

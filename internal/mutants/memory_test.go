@@ -133,5 +133,10 @@ func memoryMutants() []mutant {
 			"n.scope.names.Insert(n.name)", "_ = n",
 			"TestModel",
 		},
+		{
+			"a node is reachable in a new bucket before its chain is cut", "G4 G6", "table.go",
+			"\tt.bucket(size).Store(n)\n\tt.size.Store(size + 1)\n\tlink.Store(nil)\n", "\tlink.Store(nil)\n\tt.bucket(size).Store(n)\n\tt.size.Store(size + 1)\n",
+			"TestGrowHidesNobody",
+		},
 	}
 }

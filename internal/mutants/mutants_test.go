@@ -50,6 +50,7 @@ var suites = []suite{
 	{name: "breaker", mutated: "internal/backend", tests: "internal/backend", mutants: breakerMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
 	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},
+	{name: "counter", mutated: "internal/counter", tests: "internal/counter", mutants: counterMutants},
 	{name: "ids", mutated: "internal/idkey", tests: "internal/idkey", mutants: idMutants},
 	{name: "provider", mutated: "provider", tests: "provider", mutants: providerMutants},
 	{name: "near", mutated: "near", tests: "near", args: []string{"-near.seed=1"}, mutants: nearMutants},

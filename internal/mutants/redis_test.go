@@ -420,7 +420,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"a panic in the background is an error", "G8", "background.go",
-			"		if r := recover(); r != nil {\n			err = errPanic(r)\n		}\n", "",
+			"		if r := recover(); r != nil {\n			err = clientFailure(r)\n		}\n", "",
 			"TestPanicsInTheBackground",
 		},
 		{
@@ -482,8 +482,33 @@ func redisMutants() []mutant {
 		},
 		{
 			"a round trip that fails fails for all its readers", "G4", "gather.go",
-			"b.results = failedResults(b.names, errPanic(r))", "return",
+			"b.results = failedResults(b.names, err)", "_ = err",
 			"TestGatherPanic",
+		},
+		{
+			"a prefix that is not emptied is not held", "G1", "hold.go",
+			"if _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {", "if _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil && false {",
+			"TestHoldOfAPrefixThatIsNotEmptied",
+		},
+		{
+			"an index that is complete is not rebuilt", "G9", "lua/rebuild_begin.lua",
+			"if complete(KEYS[1]) then return '' end\n", "",
+			"TestCompleteIndexIsNotRebuilt",
+		},
+		{
+			"an answer that cannot be parsed is not quoted", "G9", "refusal.go",
+			"if !quotes || !strings.HasPrefix(text, library) {", "if true || quotes {",
+			"TestErrorsHideKeys",
+		},
+		{
+			"leases are given back, though a client ends the goroutine", "G8 G9", "abandon.go",
+			"\t\tif !ended {", "\t\tif !ended && false {",
+			"TestGivingBackGoesOnAfterAGoexit",
+		},
+		{
+			"a client that panics in a rebuild fails the rebuild alone", "G4", "rebuild.go",
+			"r.err = safely(func() error { return p.runRebuild(ctx, scope) })", "r.err = p.runRebuild(ctx, scope)",
+			"TestRebuildWhoseClientDoesNotReturn",
 		},
 		{
 			"a reader that leaves takes no round trip along", "G7", "gather.go",

@@ -6,7 +6,7 @@ func servingMutants() []mutant {
 	return []mutant{
 		{
 			"a load gives its place back, whatever becomes of it", "G8 G9", "call.go",
-			"\tc.scope.graph.Exit(&c.node)\n\tc.land()", "\tc.land()",
+			"\tc.scope.graph.Exit(&c.node)\n\tif c.scope.backend.Leaser", "\tif c.scope.backend.Leaser",
 			"TestPlacesAreNotLost",
 		},
 		{
@@ -108,7 +108,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a put that changes nothing releases its lease", "G6", "put.go",
-			"\t\tp.call.release(p.call.flights)\n", "",
+			"\tc.renewal.stop()\n\tc.settle()\n", "\tc.renewal.stop()\n",
 			"TestPutOfNoChangeLeavesNoLease",
 		},
 		{
@@ -214,7 +214,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a bulk read waits for its other loads if one ends", "G8", "leave.go",
-			"\t\t\tgone[c] = err\n", "\t\t\tgone[c] = err\n\t\t\tbreak\n",
+			"\t\t\tj.gone[c] = err\n", "\t\t\tj.gone[c] = err\n\t\t\tbreak\n",
 			"TestBulkReaderLeavesSeveralCalls",
 		},
 		{
@@ -628,7 +628,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"the end of a load sends its readers away", "G7", "leave.go",
-			"\tcase <-c.over:\n\t\tswitch {\n\t\tcase c.final.Load():", "\tcase <-c.over:\n\t\tg.awaitLanding(c)\n\t\tswitch {\n\t\tcase true || c.final.Load():",
+			"\tcase <-c.over:\n\t\tswitch {\n\t\tcase c.final.Load():", "\tcase <-c.over:\n\t\tif landing := g.landingOf(c); landing != nil {\n\t\t\t<-landing\n\t\t}\n\t\tswitch {\n\t\tcase true || c.final.Load():",
 			"TestLoadTimeoutIsExact",
 		},
 		{
@@ -668,7 +668,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"Refresh takes nothing that is stored", "G1", "read.go",
-			"if r.purpose != toReplace {", "if true {",
+			"if len(r.items) > 0 && r.purpose != toReplace {", "if len(r.items) > 0 {",
 			"TestRefreshAndALoadInTheBackground",
 		},
 		{
@@ -735,7 +735,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a put stores nothing while the source may lag", "G2", "put.go",
-			"if !isStorable(f) || leases && f.lease == nil {", "if leases && f.lease == nil {",
+			"case !isStorable(f) || leases && f.lease == nil:", "case leases && f.lease == nil:",
 			"TestPutWithReplicaLag",
 		},
 		{
@@ -745,17 +745,17 @@ func servingMutants() []mutant {
 		},
 		{
 			"a put whose fill was not confirmed invalidates", "G1", "put.go",
-			"stored = c.fillLeased(c.flights, nil, true) == 1", "c.fillLeased(c.flights, nil, true)\n\t\tstored = true",
+			"return c.fillLeased(c.flights, nil, true) == 1", "c.fillLeased(c.flights, nil, true)\n\t\treturn true",
 			"TestPutAndClose",
 		},
 		{
 			"a put whose write panics invalidates", "G1", "put.go",
-			"\t\t\tif err := s.Invalidate(p.ctx, key); err != nil {\n\t\t\t\treturn\n", "\t\t\tif err := error(nil); err != nil {\n\t\t\t\treturn\n",
+			"\t\tif err := s.Invalidate(p.ctx, p.key); err != nil {\n\t\t\treturn", "\t\tif err := error(nil); err != nil {\n\t\t\treturn",
 			"TestPutOfAWriteThatFails",
 		},
 		{
 			"a put whose write panics leaves nothing", "G8", "put.go",
-			"if !returned {\n\t\t\tp.drop()", "if !returned {",
+			"\t}()\n\tp.drop()\n", "\t}()\n",
 			"TestPutOfAWriteThatFails",
 		},
 		{
@@ -851,7 +851,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"prefixes that were not tried are pending", "G5", "invalidation.go",
-			"failed.Prefixes = append(failed.Prefixes, targets.Prefixes[i+1:]...)", "_ = i",
+			"r.failed.Prefixes = append(r.failed.Prefixes, targets.Prefixes[i+1:]...)", "_ = i",
 			"TestHangingPrefixesCostOneTimeout",
 		},
 		{
@@ -866,16 +866,16 @@ func servingMutants() []mutant {
 		},
 		{
 			"what is pending is said", "G5", "invalidation.go",
-			"\tif pending.size() > 0 {", "\tif false {",
+			"\tif pending := r.failed.size(); pending > 0 {", "\tif pending := r.failed.size(); pending < 0 {",
 			"TestFailedInvalidationIsPending",
 		},
 		{
-			"Close tries what is pending", "G5", "invalidation.go",
-			"s.retryOnce(ctx)\n\t_, pending, _ := s.flights.sizes()", "_, pending, _ := s.flights.sizes()",
+			"Close tries what is pending", "G5", "retries.go",
+			"s.retryOnce(ctx, nil)\n\t_, pending, _ := s.flights.sizes()", "_, pending, _ := s.flights.sizes()",
 			"TestCloseWithPending",
 		},
 		{
-			"Close says what is pending", "G5", "invalidation.go",
+			"Close says what is pending", "G5", "retries.go",
 			"\tif pending == 0 {\n\t\treturn nil\n\t}\n", "\tif true {\n\t\treturn nil\n\t}\n",
 			"TestCloseWithPending",
 		},

@@ -1,7 +1,7 @@
 // Command soak runs everything that looks for violations of the guarantees: the
-// model, the explorer, histories, processes on real servers, linearizability,
-// fuzzing, and the mutants. The option -for sets how long the explorer runs. For
-// each step, soak prints the command with its seed and the totals. At the end it
+// model, the explorer, histories, attacks by the functions of the user, processes on
+// real servers, linearizability, fuzzing, and the mutants. The option -for sets how long
+// the explorer runs, and how long the attacks take. For each step, soak prints the command with its seed and the totals. At the end it
 // prints a table of all steps. It exits with status 1 if a step failed.
 //
 //	go run ./internal/soak -for 10m
@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	length := flag.Duration("for", 10*time.Minute, "about how long the explorer runs; the other steps take some 40 minutes, most of it the processes on a server")
+	length := flag.Duration("for", 10*time.Minute, "about how long the explorer runs, and the attacks take; the other steps take some 40 minutes, most of it the processes on a server")
 	fuzz := flag.Int("fuzz", 100_000, "how often each fuzz target is run")
 	seed := flag.Uint64("seed", rand.Uint64(), "seed of all random tests")
 	only := flag.String("steps", "", "a regular expression: only the steps whose names match it")

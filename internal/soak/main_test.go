@@ -66,6 +66,11 @@ func TestTotals(t *testing.T) {
 		"chaos": {
 			"    chaos_test.go:77: 1216 reads, 15 stored at the end, {Calls:730 Errors:0}\n", "1,216 reads, 730 calls of stores that fail",
 		},
+		"attacks": {
+			"    attacks_test.go:215: 7529 reads (47 failed), 1088 writes (0 pending), 552 attacks\n" +
+				"    attacks_test.go:215: 897 reads (10 failed), 130 writes (29 pending), 165 attacks\n",
+			"8,426 reads, 1,218 writes, 717 attacks",
+		},
 		"processes on a server": {
 			"    fleet_test.go:287: 3s: 240 stored at the end, 0 of them stale\n" +
 				"    fleet_test.go:289: process 0: 50000 reads (0 failed), 1 hits, 2 joined, 3 loads (0 in the background, 0 unmodified), 0 refused fills, 0 served stale; 70 writes (0 puts), 1 confirmed\n" +

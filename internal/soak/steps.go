@@ -12,7 +12,8 @@ type step struct {
 	args   []string
 }
 
-// steps returns the steps of a soak. The explorer runs for about explore. Each fuzz
+// steps returns the steps of a soak. The explorer runs for about explore, and so do the
+// attacks. Each fuzz
 // target runs fuzz executions: a count, because at the end of a time the go command
 // of 1.26 may report its own deadline as a failure (https://go.dev/issue/75804).
 func steps(seed uint64, explore time.Duration, fuzz int) []step {
@@ -23,6 +24,8 @@ func steps(seed uint64, explore time.Duration, fuzz int) []step {
 	}
 	// The explorer has about 40 programs.
 	each := max(explore/40, 100*time.Millisecond)
+	// The attacks are on two stores, and take as long as the explorer together.
+	attack := max(explore/2, 100*time.Millisecond)
 	all := []step{
 		{
 			"model",
@@ -48,6 +51,11 @@ func steps(seed uint64, explore time.Duration, fuzz int) []step {
 			"chaos",
 			[]total{{of: "reads", pattern: `: (\d+) reads, \d+ stored`}, {of: "calls of stores that fail", pattern: `\{Calls:(\d+) `}},
 			test("-run=^TestChaosHistory$", "./cachetest", "-chaos.seeds=40", seeded("cachetest")),
+		},
+		{
+			"attacks",
+			[]total{{of: "reads", pattern: `: (\d+) reads \(\d+ failed\), \d+ writes`}, {of: "writes", pattern: `: \d+ reads \(\d+ failed\), (\d+) writes`}, {of: "attacks", pattern: `, (\d+) attacks$`}},
+			test("-race", "-run=^TestAttacks$", "./internal/coherence", "-attacks.time="+attack.String(), seeded("coherence")),
 		},
 		{
 			"processes on a server",
