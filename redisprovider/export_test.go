@@ -31,6 +31,11 @@ var CommandsForACL = []string{
 	"pttl", "pexpire", "pexpireat", "persist",
 }
 
+// NearCommandsForACL are those that the documentation lists in addition, for a process with a near cache.
+var NearCommandsForACL = []string{
+	"hset", "hget", "hmget", "hgetall", "hdel", "hincrby", "info", "publish", "subscribe", "unsubscribe",
+}
+
 // MarkerKey returns the Redis key of the marker of the layout.
 func (p *Provider) MarkerKey() string { return p.markerKey() }
 

@@ -328,3 +328,28 @@ func TestNearOnAFullServer(t *testing.T) {
 	assert.Equal(t, 2, got)
 	require.Eventually(t, func() bool { return b.near.Stats().Membership.Valid }, 20*time.Second, time.Millisecond)
 }
+
+// TestNearACL runs near caches as a user that may do only what the documentation lists.
+func TestNearACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	rules := []string{"ACL", "SETUSER", "near", "on", ">secret", "resetkeys", "~rt:*", "resetchannels", "&rt:*", "-@all"}
+	for _, command := range append(redisprovider.NearCommandsForACL[:len(redisprovider.NearCommandsForACL):len(redisprovider.NearCommandsForACL)], redisprovider.CommandsForACL...) {
+		rules = append(rules, "+"+command)
+	}
+	s.Do(rules...)
+	client := func() redis.UniversalClient {
+		return newServerClient(t, s.Addr(), func(o *redis.Options) { o.Username, o.Password = "near", "secret" })
+	}
+	a := newNearProc(t, client(), redisprovider.Options{}, near.Options{Strict: true})
+	b := newNearProc(t, client(), redisprovider.Options{}, near.Options{Strict: true})
+	a.wait()
+	b.wait()
+	for version := range 3 {
+		b.warm("k", version)
+		require.NoError(t, a.scope.Invalidate(t.Context(), "k"))
+		got, _ := b.read("k", version+1)
+		assert.Equal(t, version+1, got)
+	}
+	require.NoError(t, b.cache.Close())
+}
