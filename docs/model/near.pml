@@ -91,6 +91,9 @@ proctype Listen(byte i) {
 		if
 		:: beat ->
 			atomic {
+#ifdef BAD_DEADLINE_FROM_ANSWER
+				at = now;
+#endif
 				if
 #ifdef BAD_BEAT_WITH_GAP
 				:: e == known[i] && s >= seen[i]
@@ -125,10 +128,7 @@ proctype Listen(byte i) {
 				:: known[i] != 0 && e == known[i] && s <= seen[i]
 				:: known[i] != 0 && e == known[i] && s == seen[i] + 1 -> seen[i] = s
 				:: known[i] != 0 && e == known[i] && s > seen[i] + 1 ->
-					seen[i] = s;
-#ifndef BAD_GAP
-					drop(i)
-#endif
+					seen[i] = s; drop(i)
 				fi
 				/* acknowledge.lua: an acknowledgement that comes later only lets others wait */
 				if
@@ -155,9 +155,6 @@ proctype Beat(byte i) {
 			:: known[i] == epoch && seen[i] > acked[i] -> acked[i] = seen[i]
 			:: else
 			fi;
-#endif
-#ifdef BAD_DEADLINE_FROM_ANSWER
-			at = now;
 #endif
 			publish(i, true, at)
 		}
