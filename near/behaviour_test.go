@@ -140,7 +140,7 @@ func TestFarOnly(t *testing.T) {
 		for range 3 {
 			p.wantRead("k", 0, readthrough.FromStore)
 		}
-		assert.Zero(t, p.near.Stats().Entries)
+		assert.Zero(t, p.near.NearStats().Entries)
 		assert.Zero(t, p.scope.Stats().NearHits)
 	})
 }
@@ -241,7 +241,7 @@ func TestUnacknowledged(t *testing.T) {
 		}
 		time.Sleep(3 * lease)
 		assert.Zero(t, scope.Stats().Pending)
-		assert.NotZero(t, a.near.Stats().Membership.Unacknowledged)
+		assert.NotZero(t, a.near.NearStats().Membership.Unacknowledged)
 		require.NoError(t, scope.Invalidate(t.Context(), "k"))
 	})
 }
@@ -296,7 +296,7 @@ func TestWeigher(t *testing.T) {
 			_, from := p.read(k)
 			assert.Equal(t, near, from == readthrough.FromNear, "%d", version)
 		}
-		assert.LessOrEqual(t, p.near.Stats().Weight, int64(10))
+		assert.LessOrEqual(t, p.near.NearStats().Weight, int64(10))
 	})
 }
 

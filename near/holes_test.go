@@ -45,7 +45,7 @@ func TestHoleN1FillOvertaken(t *testing.T) {
 		g.open()
 		synctest.Wait()
 		b.wantRead("k", 2, readthrough.FromLoad)
-		assert.NotZero(t, b.near.Stats().RefusedFills)
+		assert.NotZero(t, b.near.NearStats().RefusedFills)
 	})
 }
 
@@ -199,7 +199,7 @@ func TestHoleN3NotHeard(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					synctest.Wait()
 				}
-				assert.True(t, b.near.Stats().Membership.Valid)
+				assert.True(t, b.near.NearStats().Membership.Valid)
 			})
 		})
 	}
@@ -514,7 +514,7 @@ func TestHoleN12CutOff(t *testing.T) {
 		a.source.Add(1)
 		time.Sleep(limit)
 		b.wantRead("k", 2, readthrough.FromLoad)
-		assert.False(t, b.near.Stats().Membership.Valid)
+		assert.False(t, b.near.NearStats().Membership.Valid)
 		for range 20 { // the breaker is open
 			b.wantRead("k", 2, readthrough.FromLoad)
 		}

@@ -272,12 +272,12 @@ func TestHoleN7ProbeIsNoLease(t *testing.T) {
 		defer func() { assert.NoError(t, b.Close()) }()
 		synctest.Wait()
 		require.Equal(t, 2, beats)
-		stats := b.Stats().Membership
+		stats := b.NearStats().Membership
 		assert.EqualValues(t, 1, stats.Beats)
 		assert.False(t, stats.Valid)
 		assert.Zero(t, server.Members())
 		close(opened)
 		synctest.Wait()
-		assert.True(t, b.Stats().Membership.Valid)
+		assert.True(t, b.NearStats().Membership.Valid)
 	})
 }

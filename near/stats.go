@@ -24,8 +24,8 @@ type Stats struct {
 	_ struct{}
 }
 
-// Stats returns the statistics. No reader waits for it.
-func (s *Store) Stats() Stats {
+// NearStats returns the statistics of the memory and of the membership. No reader waits for it.
+func (s *Store) NearStats() Stats {
 	stats := Stats{
 		FarHits: s.farHits.Load(), Dropped: s.dropped.Load(), Lost: s.lost.Load(), RefusedFills: s.refused.Load(),
 		Membership: s.membership.Stats(),

@@ -40,6 +40,7 @@ import (
 // by eviction, or together with all others when the member has missed something.
 type Store struct {
 	far        far
+	inspector  provider.Inspector // nil: the far store is none
 	punctual   bool
 	sharded    provider.Sharded // nil: far fails as a whole
 	ttl        time.Duration
@@ -83,6 +84,7 @@ var (
 	_ provider.Holder        = (*Store)(nil)
 	_ provider.NearCache     = (*Store)(nil)
 	_ provider.Punctual      = (*Store)(nil)
+	_ provider.Inspector     = (*Store)(nil)
 	_ provider.Sharded       = (*Store)(nil)
 	_ io.Closer              = (*Store)(nil)
 )
@@ -109,7 +111,8 @@ func New(store provider.CacheProvider, options Options) (*Store, error) {
 	if p, ok := store.(provider.Punctual); ok {
 		s.punctual = p.Punctual()
 	}
-	s.sharded, _ = store.(provider.Sharded) //nolint:errcheck // nil if it is none
+	s.sharded, _ = store.(provider.Sharded)     //nolint:errcheck // nil if it is none
+	s.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
 	s.keptOut.Store(&map[string]bool{})
 	held.ServeUntil(time.Time{})
 	// From here on the memory keeps its index of names: to make it later takes longer.

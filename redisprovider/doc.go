@@ -235,6 +235,10 @@
 //
 //	+hset +hget +hmget +hgetall +hdel +hincrby +info +publish &<KeyPrefix>*
 //
-// and those with a near cache +subscribe and +unsubscribe. A user without +evalsha can
-// remove nothing: it could not tell near caches of it.
+// and those with a near cache also
+//
+//	+subscribe +unsubscribe
+//
+// A user without the permission to run scripts can remove nothing: it could not tell near
+// caches of it.
 package redisprovider

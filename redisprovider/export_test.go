@@ -35,6 +35,11 @@ var CommandsForACL = []string{
 // Rebuild completes the index of a scope.
 func (p *Provider) Rebuild(ctx context.Context, scope string) error { return p.rebuild(ctx, scope) }
 
+// NearCommandsForACL are those that the documentation lists in addition, for a process with a near cache.
+var NearCommandsForACL = []string{
+	"hset", "hget", "hmget", "hgetall", "hdel", "hincrby", "info", "publish", "subscribe", "unsubscribe",
+}
+
 // MarkerKey returns the Redis key of the marker of the layout.
 func (p *Provider) MarkerKey() string { return p.markerKey() }
 

@@ -59,7 +59,7 @@ func newNearProc(t *testing.T, client redis.UniversalClient, o redisprovider.Opt
 // wait waits until the process is a member, and the first invalidation does not wait for an epoch.
 func (p *nearProc) wait() {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool { return p.near.Stats().Membership.Valid }, 20*time.Second, time.Millisecond)
+	require.Eventually(p.t, func() bool { return p.near.NearStats().Membership.Valid }, 20*time.Second, time.Millisecond)
 	require.NoError(p.t, p.scope.Invalidate(p.t.Context(), "first"))
 }
 
@@ -145,7 +145,7 @@ func TestNear(t *testing.T) {
 						got, _ := a.read("list:1", version+1)
 						assert.Equal(t, version+1, got, "of itself, by %d", version)
 					}
-					assert.Zero(t, a.near.Stats().Membership.Unacknowledged)
+					assert.Zero(t, a.near.NearStats().Membership.Unacknowledged)
 				})
 			}
 		}
@@ -168,7 +168,7 @@ func TestNearConformance(t *testing.T) {
 		store, err := near.New(far, near.Options{})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = store.Close() })
-		require.Eventually(t, func() bool { return store.Stats().Membership.Valid }, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return store.NearStats().Membership.Valid }, 20*time.Second, time.Millisecond)
 		return store
 	})
 }
@@ -326,5 +326,30 @@ func TestNearOnAFullServer(t *testing.T) {
 	require.NoError(t, a.scope.Invalidate(t.Context(), "k"))
 	got, _ := b.read("k", 2)
 	assert.Equal(t, 2, got)
-	require.Eventually(t, func() bool { return b.near.Stats().Membership.Valid }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return b.near.NearStats().Membership.Valid }, 20*time.Second, time.Millisecond)
+}
+
+// TestNearACL runs near caches as a user that may do only what the documentation lists.
+func TestNearACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartReal(t, redistest.Options{})
+	rules := []string{"ACL", "SETUSER", "near", "on", ">secret", "resetkeys", "~rt:*", "resetchannels", "&rt:*", "-@all"}
+	for _, command := range append(redisprovider.NearCommandsForACL[:len(redisprovider.NearCommandsForACL):len(redisprovider.NearCommandsForACL)], redisprovider.CommandsForACL...) {
+		rules = append(rules, "+"+command)
+	}
+	s.Do(rules...)
+	client := func() redis.UniversalClient {
+		return newServerClient(t, s.Addr(), func(o *redis.Options) { o.Username, o.Password = "near", "secret" })
+	}
+	a := newNearProc(t, client(), redisprovider.Options{}, near.Options{Strict: true})
+	b := newNearProc(t, client(), redisprovider.Options{}, near.Options{Strict: true})
+	a.wait()
+	b.wait()
+	for version := range 3 {
+		b.warm("k", version)
+		require.NoError(t, a.scope.Invalidate(t.Context(), "k"))
+		got, _ := b.read("k", version+1)
+		assert.Equal(t, version+1, got)
+	}
+	require.NoError(t, b.cache.Close())
 }

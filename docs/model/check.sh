@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks lease.pml with spin, exhaustively: bash docs/model/check.sh [--full]
+# Checks lease.pml and near.pml with spin, exhaustively: bash docs/model/check.sh [--full]
 #
 # Every configuration of the protocol must be without an error, every variant that
 # lacks a mechanism must have a counterexample, and what must be possible must
@@ -10,7 +10,8 @@
 # KEEP=DIR the counterexamples are kept there, as texts.
 set -euo pipefail
 
-readonly model=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/lease.pml
+models=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly models
 workers=2
 keep=${KEEP:-}
 full=false
@@ -48,6 +49,11 @@ lost='READERS_A=1 READERS_B=1 PREFIX_A=1 INDEX FAULTS'
 mutate='READERS_A=1 READERS_B=2 MUTATE_A=2'
 held='READERS_B=2 MUTATE_A=1 INVAL_B=1'
 put='READERS_A=1 READERS_B=1 PUT_B=1'
+# Rows whose names begin with "near" are of near.pml.
+nearOwn='READS_A=2 READS_B=0 WRITES=1 BEATS=0 END=1'
+nearCold='COLD READS_B=2 WRITES=1 BEATS=0 END=1'
+nearLoss='READS_B=1 WRITES=1 BEATS=1 END=4 LOSS'
+nearServer='READS_B=1 WRITES=1 BEATS=0 END=3 LOSS NEW_SERVER'
 
 table=$(
 	cat <<END
@@ -97,6 +103,22 @@ hold ignored        fails   $mutate BAD_HOLD_IGNORED
 hold after removal  fails   $mutate BAD_HOLD_AFTER_REMOVAL
 hold dropped        fails   $held BAD_INVALIDATION_DROPS_HOLD
 put unconfirmed     fails   $put BAD_PUT_UNCONFIRMED
+
+near, own           holds   $nearOwn
+near, cold          holds   $nearCold
+near, loss          holds   $nearLoss
+near, two           holds   READS_B=1 WRITES=2 BEATS=0 END=2 LOSS
+near, new server    holds   $nearServer
+near, bounded       holds   $nearLoss BOUNDED
+
+near, local first   fails   $nearOwn BAD_LOCAL_FIRST
+near, no fence      fails   $nearCold BAD_NO_FENCE
+near, ack first     fails   READS_B=1 WRITES=1 BEATS=0 END=1 BAD_ACK_BEFORE_DROP
+near, no birth      fails   $nearServer BAD_NO_BIRTH
+near, gap ignored   fails   $nearLoss BAD_BEAT_WITH_GAP
+near, gap, bounded  fails   $nearLoss BOUNDED BAD_BEAT_WITH_GAP
+near, from answer   fails   $nearLoss BAD_DEADLINE_FROM_ANSWER
+near, deadline last fails   $nearLoss BAD_DEADLINE_AFTER
 END
 )
 if $full; then
@@ -121,11 +143,13 @@ check() {
 		# What a crashed process was doing stays undone: that is no deadlock.
 		if [ "$definition" = CRASH ]; then flags+=(-E); fi
 	done
+	local model=lease.pml
+	if [[ $name == near* ]]; then model=near.pml flags+=(-E); fi # time ends, and who waits for it
 	if [ "$expected" != holds ]; then search=(-O1 -DBFS); fi # the shortest way there
 	mkdir "$at"
 	cd "$at"
-	cp "$model" lease.pml
-	if ! { spin -a "${definitions[@]}" lease.pml && gcc -w -DSAFETY "${search[@]}" -DMEMLIM=7500 -o pan pan.c; } >build 2>&1; then
+	cp "$models/$model" model.pml
+	if ! { spin -a "${definitions[@]}" model.pml && gcc -w -DSAFETY "${search[@]}" -DMEMLIM=7500 -o pan pan.c; } >build 2>&1; then
 		printf '%s\t%s\tNOT BUILT\t-\t-\t-\n' "$name" "$expected" >line
 		return
 	fi
@@ -135,10 +159,10 @@ check() {
 	states=$(sed -nE 's/^ *([0-9.e+]+) states, stored.*/\1/p' out)
 	depth=$(sed -nE 's/.*depth reached ([0-9]+).*/\1/p' out)
 	seconds=$(sed -nE 's/.*elapsed time ([0-9.]+).*/\1/p' out)
-	if grep -q 'assertion violated' out && [ "$errors" = 1 ] && [ -s lease.pml.trail ]; then
+	if grep -q 'assertion violated' out && [ "$errors" = 1 ] && [ -s model.pml.trail ]; then
 		result=fails
 		if [ "$expected" = happens ]; then result=happens; fi
-		if [ -n "$keep" ]; then spin -t -p -g -l "${definitions[@]}" lease.pml >"$keep/${name//[ ,]/_}.txt" || true; fi
+		if [ -n "$keep" ]; then spin -t -p -g -l "${definitions[@]}" model.pml >"$keep/${name//[ ,]/_}.txt" || true; fi
 	elif [ "$errors" = 0 ] && grep -q '^Full statespace search' out &&
 		! grep -Eq 'Search not completed|max search depth too small|reached -DMEMLIM|out of memory|hash-compact|[Bb]it statespace' out; then
 		result=holds

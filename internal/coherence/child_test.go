@@ -27,7 +27,10 @@ type config struct {
 	Seed               uint64
 	Addrs              []string // of the servers, or of proxies in front of them
 	Subject            string
-	Fence              bool // FenceByServer
+	Fence              bool          // FenceByServer
+	Near               string        // the mode of the near cache; empty: there is none
+	Window             time.Duration // of a near cache that is bounded
+	NearLease          time.Duration // of one that is strict
 
 	Keys, Families int
 	Padding        int // bytes
@@ -282,7 +285,7 @@ func (c *child) expect(key int) expectation {
 func (c *child) check(what string, e expectation, version int64) {
 	if version < e.all {
 		c.self.stale.Add(1)
-		raise(&c.self.oldest, int64(c.since(e.key, version, e.all, e.began)))
+		raise(&c.self.oldest, int64(c.announced.since(e.key, version, e.all, e.began)))
 		if c.faulty.Load() == 0 {
 			c.self.staleAfter.Add(1)
 			if healed := c.healed.Load(); healed > 0 {
@@ -293,12 +296,20 @@ func (c *child) check(what string, e expectation, version int64) {
 	if version >= max(e.floor, e.own) {
 		return
 	}
+	if c.Near == nearBounded && version >= e.own {
+		age := c.confirmed.since(e.key, version, e.floor, e.began)
+		raise(&c.self.oldestNear, int64(age))
+		if age <= c.Window {
+			c.self.withinWindow.Add(1)
+			return
+		}
+	}
 	c.self.violations.Add(1)
 	if version < e.own {
 		c.self.own.Add(1)
 	}
 	c.violate("%s in process %d returned version %d of %s; announced were %d to all and %d here, the first of them %v before it began",
-		what, c.Process, version, c.keys[e.key], e.floor, e.own, c.since(e.key, version, max(e.floor, e.own), e.began))
+		what, c.Process, version, c.keys[e.key], e.floor, e.own, c.announced.since(e.key, version, max(e.floor, e.own), e.began))
 }
 
 func (c *child) violate(format string, args ...any) {

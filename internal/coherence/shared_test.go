@@ -56,6 +56,9 @@ type counters struct {
 	refreshes      word // loads in the background
 	unmodified     word // loads that found the stored value to be still right
 	put            word // values that writes have stored
+	nearHits       word // hits in the memory of the process
+	withinWindow   word // stale reads that a near cache which is bounded may bring
+	oldestNear     word // how old the oldest of those was, or of those that it may not bring, ns
 	sourceErrors   word // reads that returned the error of the source
 	writes         word
 	confirmed      word // invalidations that returned nil
@@ -79,13 +82,22 @@ type shared struct {
 	// whatever its invalidation returned, and all the highest of those.
 	floor, all []word
 	own        [maxProcesses][]word
-	version    []word // announcements for each key: version, and
-	announced  []word // when it was announced
+	announced  log // of what was announced in any way
+	confirmed  log // of what was announced by an invalidation that returned nil
+}
+
+// log has announcements for each key: the version, and when it was announced.
+type log struct{ version, at []word }
+
+func (l log) add(key int, version int64) {
+	slot := key*announcements + int(version%announcements)
+	l.at[slot].Store(time.Now().UnixNano())
+	l.version[slot].Store(version)
 }
 
 // sharedSize returns the size of the memory for n keys.
 func sharedSize(n int) int {
-	words := n * (3 + maxProcesses + 2*announcements)
+	words := n * (3 + maxProcesses + 4*announcements)
 	return int(unsafe.Sizeof(header{})) + words*int(unsafe.Sizeof(word{}))
 }
 
@@ -102,7 +114,7 @@ func openShared(path string, keys int) (*shared, error) {
 	}
 	// The mapping stays until the process ends.
 	s := &shared{header: (*header)(unsafe.Pointer(&mem[0]))}
-	rest := unsafe.Slice((*word)(unsafe.Pointer(&mem[unsafe.Sizeof(header{})])), keys*(3+maxProcesses+2*announcements))
+	rest := unsafe.Slice((*word)(unsafe.Pointer(&mem[unsafe.Sizeof(header{})])), keys*(3+maxProcesses+4*announcements))
 	take := func(n int) []word {
 		part := rest[:n:n]
 		rest = rest[n:]
@@ -112,7 +124,8 @@ func openShared(path string, keys int) (*shared, error) {
 	for i := range s.own {
 		s.own[i] = take(keys)
 	}
-	s.version, s.announced = take(keys*announcements), take(keys*announcements)
+	s.announced = log{take(keys * announcements), take(keys * announcements)}
+	s.confirmed = log{take(keys * announcements), take(keys * announcements)}
 	return s, nil
 }
 
@@ -135,9 +148,10 @@ func newShared(t *testing.T, keys int) (*shared, string) {
 // announce says that an invalidation of process p that followed version of key
 // has returned; confirmed, that it returned nil.
 func (s *shared) announce(p, key int, version int64, confirmed bool) {
-	slot := key*announcements + int(version%announcements)
-	s.announced[slot].Store(time.Now().UnixNano())
-	s.version[slot].Store(version)
+	s.announced.add(key, version)
+	if confirmed {
+		s.confirmed.add(key, version)
+	}
 	raise(&s.own[p][key], version)
 	raise(&s.all[key], version)
 	if confirmed {
@@ -147,11 +161,11 @@ func (s *shared) announce(p, key int, version int64, confirmed bool) {
 
 // since returns for how long, when a read began, it had been known that version
 // of key was old.
-func (s *shared) since(key int, version, all int64, began time.Time) time.Duration {
+func (l log) since(key int, version, all int64, began time.Time) time.Duration {
 	earliest := began.UnixNano()
 	for v := max(version+1, all-announcements+1); v <= all; v++ {
 		slot := key*announcements + int(v%announcements)
-		if at := s.announced[slot].Load(); s.version[slot].Load() == v {
+		if at := l.at[slot].Load(); l.version[slot].Load() == v {
 			earliest = min(earliest, at)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func storeOptions(cfg *config) redisprovider.Options {
-	return redisprovider.Options{KeyPrefix: keyPrefix, FenceByServer: cfg.Fence}
+	return redisprovider.Options{KeyPrefix: keyPrefix, FenceByServer: cfg.Fence, NearLease: cfg.NearLease}
 }
 
 // others is how many keys there are that no operation touches.

@@ -99,7 +99,12 @@ func newOurs(cfg *config, client *redis.Client) (*ours, error) {
 		return nil, err
 	}
 	var store provider.CacheProvider = punctual
-	if cfg.Process%2 == 1 {
+	switch {
+	case cfg.Near != "":
+		if store, err = newNear(cfg, punctual); err != nil {
+			return nil, err
+		}
+	case cfg.Process%2 == 1:
 		store = unpunctual{punctual, punctual, punctual, punctual, punctual, punctual}
 	}
 	cache, err := readthrough.New(store, readthrough.Options{
@@ -183,6 +188,7 @@ func (o *ours) pending() int { return o.scope.Stats().Pending }
 func (o *ours) count(c *counters) {
 	stats := o.scope.Stats()
 	c.hits.Store(stats.Hits)
+	c.nearHits.Store(stats.NearHits)
 	c.misses.Store(stats.Misses)
 	c.joined.Store(stats.Joined)
 	c.loads.Store(stats.Loads)

@@ -1,0 +1,37 @@
+package near
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/readthrough/readthrough/provider"
+)
+
+// Has implements [provider.Inspector]: it asks the far store.
+func (s *Store) Has(ctx context.Context, key provider.Key) (bool, error) {
+	if s.inspector == nil {
+		return false, errNoInspector(s.far)
+	}
+	return s.inspector.Has(ctx, key)
+}
+
+// Stats implements [provider.Inspector]: it asks the far store. NearStats has those of the memory.
+func (s *Store) Stats(ctx context.Context) (provider.Stats, error) {
+	if s.inspector == nil {
+		return provider.Stats{}, errNoInspector(s.far)
+	}
+	return s.inspector.Stats(ctx)
+}
+
+// List implements [provider.Inspector]: it asks the far store.
+func (s *Store) List(ctx context.Context, options provider.ListOptions) (provider.Page, error) {
+	if s.inspector == nil {
+		return provider.Page{}, errNoInspector(s.far)
+	}
+	return s.inspector.List(ctx, options)
+}
+
+func errNoInspector(store any) error {
+	return fmt.Errorf("near: the store %T is no provider.Inspector: %w", store, errors.ErrUnsupported)
+}
