@@ -4,8 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/readthrough/readthrough/provider"
 )
+
+// Client returns the client of the store.
+func (p *Provider) Client() redis.UniversalClient { return p.client }
 
 // KeyOf returns the Redis key of key.
 func (p *Provider) KeyOf(key provider.Key) string { return p.keyOf(key) }

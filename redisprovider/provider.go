@@ -23,11 +23,12 @@ import (
 //
 // The first fields are written by New and only read after that; the others, from lossy on,
 // have their own locks or are atomic. closed is set once, by [Provider.Close], which also
-// ends what goes on in the background. The client belongs to the caller.
+// ends what goes on in the background. The client belongs to the caller, unless it is owned.
 type Provider struct {
 	deployment
 
 	client        redis.UniversalClient
+	owned         io.Closer // the client that Open has made; nil: the client is the caller's
 	prefix        string
 	codec         provider.Codec
 	codecName     string
@@ -73,7 +74,7 @@ var (
 // New returns a store over client: a [*redis.Client], with or without Sentinel, a
 // [*redis.ClusterClient], or a type that embeds one of them. It makes no round trip,
 // so the server need not be running. The caller owns the client, and closes it after
-// the store is no longer used.
+// the store is no longer used. [Open] makes the client.
 //
 // New returns an error that names the client or the option for: a nil client; a
 // [*redis.Ring] or a type that it does not know; a client that may read deleted

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/postgres"
+	"github.com/readthrough/readthrough/examples/internal/postgres"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/memory"

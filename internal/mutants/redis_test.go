@@ -535,5 +535,20 @@ func redisMutants() []mutant {
 			"if len(b.names) == gatherMost {", "if false {",
 			"TestGather",
 		},
+		{
+			"a client that Open has made is closed with the store", "G9", "open.go",
+			"return p.owned.Close()", "return nil",
+			"TestOpenServer",
+		},
+		{
+			"an error of Open has no password", "G10", "open.go",
+			"err = cause.Err", "_ = cause",
+			"TestOpenErrors",
+		},
+		{
+			"a client that Open has made reads from no replica", "G1", "open.go",
+			"if o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly {", "if false {",
+			"TestOpenErrors",
+		},
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/postgres"
+	"github.com/readthrough/readthrough/examples/internal/postgres"
 )
 
 // onPostgres makes the tests of this package use schemas of a PostgreSQL server
