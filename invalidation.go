@@ -46,6 +46,7 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 func (s *keyspace) invalidated(ctx context.Context, targets, pending Targets, began time.Time, err error) error {
 	if pending.size() > 0 {
 		s.retryPending(ctx)
+		s.log.unconfirmed(ctx, s.name, pending.size(), err)
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
 			ErrInvalidationPending, pending.size(), targets.size(), s.name, err)
 	}

@@ -60,6 +60,8 @@ const logInterval = time.Second
 // errorLog is the default of [Options.OnError]. It logs each operation at most once in a
 // logInterval, so that an outage does not flood the log.
 type errorLog struct {
+	logger *slog.Logger // set once
+
 	mu  sync.Mutex // guards following
 	ops map[string]*loggedOp
 }
@@ -77,7 +79,7 @@ func (l *errorLog) onError(e *OpError) {
 	if !ok {
 		return
 	}
-	slog.Warn("readthrough: reads go on without the cache",
+	l.logger.Warn("readthrough: reads go on without the cache",
 		slog.String("op", e.Op), slog.String("scope", e.Scope), slog.String("key", clip(e.Key)),
 		slog.Any("error", e.Err), slog.Int("suppressed", suppressed))
 }
