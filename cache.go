@@ -52,15 +52,17 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	if err := c.claim(store); err != nil {
 		return nil, err
 	}
+	c.log.logger = options.Logger
 	c.backend = backend.New(store, backend.Config{
 		ReadTimeout: options.ProviderTimeout, DeleteTimeout: options.InvalidateTimeout,
 		BreakerFailures: options.BreakerFailures, BreakerCooldown: options.BreakerCooldown,
 		Panicked: func(value any) error { return panicError(value) },
+		Changed:  c.storeChanged,
 	})
 	c.observer, c.onError, c.options = options.Observer, options.OnError, options
 	c.closing = make(chan struct{})
 	if c.onError == nil {
-		c.onError = (&errorLog{keys: options.LogKeys}).onError
+		c.onError = (&errorLog{logger: options.Logger, keys: options.LogKeys}).onError
 	}
 	return c, nil
 }

@@ -45,6 +45,7 @@ func (s *keyspace) invalidate(ctx context.Context, targets Targets) (removed int
 // user, and returns the error of the call.
 func (s *keyspace) invalidated(ctx context.Context, targets Targets, r *removal, began time.Time) (err error) {
 	if pending := r.failed.size(); pending > 0 {
+		s.log.unconfirmed(ctx, s.name, pending, r.err)
 		err = fmt.Errorf("%w: %d of %d keys and prefixes in scope %q: %w",
 			ErrInvalidationPending, pending, targets.size(), s.name, r.err)
 	}

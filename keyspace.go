@@ -26,6 +26,8 @@ type engine struct {
 	observer Observer
 	onError  func(err *OpError)
 	options  Options
+	// log tells operators about the store.
+	log storeLog
 	// graph knows which loads wait for which others. It is one for all scopes, since a load of one
 	// scope may read another scope.
 	graph limit.Graph
@@ -51,6 +53,12 @@ type engine struct {
 	// background are the goroutines that outlive a call of the API: the retries. None is added
 	// after closed was set, so Close can wait for it.
 	background sync.WaitGroup
+}
+
+// storeChanged logs that the breaker was opened or closed. It does so in a goroutine of its own: the
+// logger is the user's code, and an invalidation may wait for the goroutine that found out.
+func (e *engine) storeChanged(change backend.Change) {
+	e.spawn(func() { e.log.changed(context.Background(), change) }) //nolint:forbidigo // of no request
 }
 
 // spawn runs f in a goroutine that Close waits for. It returns false, and does not run f, if the

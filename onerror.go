@@ -61,7 +61,8 @@ const logInterval = time.Second
 // errorLog is the default of [Options.OnError]. It logs each operation at most once in a
 // logInterval, so that an outage does not flood the log.
 type errorLog struct {
-	keys bool // keys are logged
+	logger *slog.Logger // set once
+	keys   bool         // keys are logged
 
 	mu  sync.Mutex // guards following
 	ops map[string]*loggedOp
@@ -87,7 +88,7 @@ func (l *errorLog) onError(e *OpError) {
 		masked = ""
 	}
 	attrs = append(attrs, slog.String("error", logText(e.Err, masked)), slog.Int("suppressed", suppressed))
-	slog.LogAttrs(context.Background(), slog.LevelWarn, "readthrough: reads go on without the cache", attrs...) //nolint:forbidigo // OnError has none
+	l.logger.LogAttrs(context.Background(), slog.LevelWarn, "readthrough: reads go on without the cache", attrs...) //nolint:forbidigo // OnError has none
 }
 
 // admit reports whether an error of op is logged at now, and how many errors before it were not.

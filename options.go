@@ -3,6 +3,7 @@ package readthrough
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -103,6 +104,12 @@ type Options struct {
 	// person. Values are never logged. It has no effect on an OnError of your own. Example: true.
 	LogKeys bool
 
+	// Logger gets the lines that somebody has to know of: one when the store is out of reach, with the
+	// cause and the address, one when it is back, with how long it was away, and one a second for each
+	// scope while invalidations are not confirmed. These name no keys. The default OnError logs to it,
+	// too. nil means [slog.Default] at the time of [New]. Example: slog.New(slog.DiscardHandler).
+	Logger *slog.Logger
+
 	// Observer is told of reads, loads and invalidations. Its functions that are nil cost nothing.
 	// The zero value observes nothing. Example:
 	//
@@ -174,6 +181,9 @@ func (o Options) withDefaults() (Options, error) {
 	)
 	if o.LogKeys && o.OnError != nil {
 		err = errors.Join(err, errors.New("readthrough: Options.LogKeys: true: has no effect together with OnError"))
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
 	orDefault(&o.ProviderTimeout, defaultProviderTimeout)
 	orDefault(&o.InvalidateTimeout, defaultInvalidateTimeout)

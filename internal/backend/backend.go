@@ -89,6 +89,8 @@ type Backend struct {
 	// punctual: requests end at their deadline, so they need no goroutine of their own. New sets it, and
 	// the first request that returns much too late unsets it.
 	punctual atomic.Bool
+	// changed is told when a breaker was opened or closed; nil: nobody is told.
+	changed func(Change)
 	// panicked makes an error of what the store panicked with.
 	panicked func(any) error
 	// breaker is opened by failures, and stops all requests but removals and holds. refusals is
@@ -117,6 +119,9 @@ type Config struct {
 	// never opens.
 	BreakerFailures int
 	BreakerCooldown time.Duration
+	// Changed is told when a breaker was opened or closed, in the goroutine that found out; nil: nobody
+	// is told.
+	Changed func(Change)
 	// Panicked makes an error of what the store panicked with.
 	Panicked func(value any) error
 }
@@ -130,6 +135,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 		ReadTimeout:   c.ReadTimeout,
 		DeleteTimeout: c.DeleteTimeout,
 		panicked:      c.Panicked,
+		changed:       c.Changed,
 		breaker:       breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 		refusals:      breaker{limit: c.BreakerFailures, cooldown: c.BreakerCooldown},
 		asking:        pace{most: mostAsked},
@@ -208,6 +214,7 @@ func (b *Backend) admit(does demand) error {
 		if does.kind == writes {
 			refusals.record(writes, storeUnknown) // it is not the probe after all
 		}
+		breaker.notMade.Add(1)
 		return ErrOpen
 	default:
 		return nil

@@ -29,6 +29,9 @@ type breaker struct {
 	limit    int
 	cooldown time.Duration
 
+	// notMade counts the requests that were not made because it is open. Whoever closes it takes the
+	// number.
+	notMade atomic.Int64
 	// open and failures are written under mu. A request reads them without mu, to know that all is
 	// well; so a healthy store costs two atomic loads.
 	open atomic.Bool
@@ -102,18 +105,20 @@ func (b *breaker) allow(does kind, mayProbe bool) bool {
 	return true
 }
 
-// record takes the verdict of a request, whether it was allowed or made anyway.
-func (b *breaker) record(does kind, v verdict) {
+// record takes the verdict of a request, whether it was allowed or made anyway. It returns whether the
+// breaker was open before and after that, and since when it was.
+func (b *breaker) record(does kind, v verdict) (was, is bool, since time.Time) {
 	if v == storeRefused {
 		v = storeAnswered
 	}
 	if v == storeAnswered && b.failures.Load() == 0 && !b.open.Load() {
-		return
+		return false, false, since
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	was = b.open.Load()
 	if b.replica && does == reads {
-		return // it was under way when the server said so
+		return was, was, b.since // it was under way when the server said so
 	}
 	b.probing = false
 	switch v {
@@ -130,6 +135,7 @@ func (b *breaker) record(does kind, v verdict) {
 		b.openLocked()
 	case storeUnknown:
 	}
+	return was, b.open.Load(), b.since
 }
 
 // lateShare is how many timeouts of a process that is late count like a failure.

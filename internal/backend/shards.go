@@ -121,7 +121,9 @@ func (b *Backend) record(does demand, v verdict) {
 	if breaker == nil {
 		return
 	}
-	breaker.record(does.kind, v)
+	if was, is, since := breaker.record(does.kind, v); was != is && b.changed != nil {
+		b.changed(b.change(is, since, breaker, does.shard))
+	}
 	if does.kind == writes {
 		refusals.record(does.kind, refusal(v))
 	}

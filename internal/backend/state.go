@@ -8,6 +8,31 @@ type failure struct {
 	at  time.Time
 }
 
+// Change is that a breaker was opened, or closed.
+type Change struct {
+	Open bool
+	// Shard is the shard whose breaker it is; -1: the store has none.
+	Shard int
+	// Cause is the error of the last request that failed.
+	Cause error
+	// Away is how long the breaker was open, and NotMade how many requests were not made meanwhile. Both
+	// are zero when it opens.
+	Away    time.Duration
+	NotMade int64
+}
+
+// change returns the change of a breaker that was opened at since, and is open or not.
+func (b *Backend) change(open bool, since time.Time, of *breaker, shard int) Change {
+	c := Change{Open: open, Shard: shard}
+	if f := b.failure.Load(); f != nil {
+		c.Cause = f.err
+	}
+	if !open {
+		c.Away, c.NotMade = time.Since(since), of.notMade.Swap(0)
+	}
+	return c
+}
+
 // State is how the backend gets on with its store at one moment.
 type State struct {
 	// Breaker is [Closed], [Open] or [HalfOpen]: of several shards, the worst.

@@ -41,7 +41,7 @@ func house() *plan {
 			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},
 			// What every layer needs: declarations, and helpers without a state.
 			{"words", []string{
-				"options.go", "errors.go", "result.go", "observer.go", "onerror.go", "stats.go",
+				"options.go", "errors.go", "result.go", "observer.go", "onerror.go", "logging.go", "stats.go",
 				"key.go", "targets.go", "value.go", "cause.go", "apart.go", "logtext.go",
 			}},
 		},

@@ -46,7 +46,7 @@ var suites = []suite{
 	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant {
 		return slices.Concat(cacheMutants(), servingMutants(), leftMutants(), frontMutants(), sightMutants())
 	}},
-	{name: "backend", mutated: "internal/backend", tests: ".", mutants: backendMutants},
+	{name: "backend", mutated: "internal/backend", tests: ".", mutants: func() []mutant { return slices.Concat(backendMutants(), logMutants()) }},
 	{name: "breaker", mutated: "internal/backend", tests: "internal/backend", mutants: breakerMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
 	{name: "graph", mutated: "internal/limit", tests: "internal/limit", args: []string{"-limit.seed=1"}, mutants: graphMutants},

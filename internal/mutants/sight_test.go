@@ -13,6 +13,32 @@ func sightMutants() []mutant {
 			"cmp.Or(x.Since.Compare(y.Since), strings.Compare(x.Key, y.Key))", "cmp.Or(y.Since.Compare(x.Since), strings.Compare(x.Key, y.Key))",
 			"TestActivity",
 		},
+		{
+			"a logger that panics fails nothing", "G5", "logging.go",
+			"_ = apart(nil, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) })", "l.logger.LogAttrs(ctx, level, text, attrs()...)",
+			"TestLoggerThatPanics",
+		},
+		{
+			"pending invalidations do not flood the log", "G5", "logging.go",
+			"l.pending.admit(scope, time.Now())\n\tif !ok {", "l.pending.admit(scope, time.Now())\n\tif !ok && false {",
+			"TestOutageIsTwoLines",
+		},
+	}
+}
+
+// logMutants are those of how the breaker says that it has changed.
+func logMutants() []mutant {
+	return []mutant{
+		{
+			"an outage is two lines", "G4", "shards.go",
+			"was != is && b.changed != nil", "(was != is || true) && b.changed != nil",
+			"TestOutageIsTwoLines",
+		},
+		{
+			"what an outage has cost is counted", "G4", "backend.go",
+			"\t\tbreaker.notMade.Add(1)\n", "",
+			"TestOutageIsTwoLines",
+		},
 	}
 }
 

@@ -1,0 +1,69 @@
+package readthrough
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/readthrough/readthrough/internal/backend"
+)
+
+// storeLog writes to [Options.Logger] what somebody has to know or do: the store is out of reach, it is
+// back, an invalidation waits. These lines name no keys.
+type storeLog struct {
+	logger *slog.Logger
+	// pending bounds the lines about pending invalidations: one a logInterval for each scope.
+	pending errorLog
+}
+
+// changed logs that the breaker was opened or closed. An outage is two lines, however long it is.
+func (l *storeLog) changed(ctx context.Context, c backend.Change) {
+	if c.Open {
+		l.write(ctx, slog.LevelError, "readthrough: the store is out of reach: reads load, and invalidations wait", func() []slog.Attr {
+			return []slog.Attr{slog.String("cause", causeText(c.Cause)), slog.Int("shard", c.Shard)}
+		})
+		return
+	}
+	l.write(ctx, slog.LevelInfo, "readthrough: the store is back", func() []slog.Attr {
+		return []slog.Attr{slog.Duration("away", c.Away), slog.Int64("requests_not_made", c.NotMade), slog.Int("shard", c.Shard)}
+	})
+}
+
+// unconfirmed logs that n invalidations of a scope are pending because of err.
+func (l *storeLog) unconfirmed(ctx context.Context, scope string, n int, err error) {
+	suppressed, ok := l.pending.admit(scope, time.Now())
+	if !ok {
+		return
+	}
+	l.write(ctx, slog.LevelError, "readthrough: invalidation not confirmed, retrying: other processes may read the old value until then", func() []slog.Attr {
+		return []slog.Attr{slog.String("scope", scope), slog.Int("targets", n), slog.String("cause", causeText(err)), slog.Int("suppressed", suppressed)}
+	})
+}
+
+// write writes a line apart: the logger and the errors are the user's code, and what they do must not fail
+// an invalidation.
+func (l *storeLog) write(ctx context.Context, level slog.Level, text string, attrs func() []slog.Attr) {
+	_ = apart(nil, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) }) //nolint:errcheck // there is nobody to tell
+}
+
+// causeText returns what is wrong with the network, with the address, or else the innermost error: errors
+// of stores name keys, which do not belong in a log.
+func causeText(err error) string {
+	if err == nil {
+		return ""
+	}
+	if network, ok := errors.AsType[*net.OpError](err); ok {
+		return logText(network, "")
+	}
+	for inner := err; inner != nil; {
+		err = inner
+		if many, ok := inner.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 { //nolint:errorlint // looks at one level
+			inner = many.Unwrap()[len(many.Unwrap())-1] // the cause comes last
+			continue
+		}
+		inner = errors.Unwrap(inner)
+	}
+	return logText(err, "")
+}
