@@ -58,8 +58,7 @@ type call struct {
 	// final and stored, or when the load is cancelled. final tells which. A second channel for the
 	// outcomes was rejected: it would be one more to make, to close and to wait for.
 	over <-chan struct{}
-	// created is when the call was made. SoftLoadTimeout counts from it; zero if the scope has
-	// none.
+	// created is when the call was made. SoftLoadTimeout counts from it.
 	created time.Time
 	// node is the call in the wait-for graph, with its place among the loads of the scope. Package
 	// limit guards it.
@@ -162,7 +161,7 @@ type stage uint8
 const (
 	// stageWaiting: the load function has not been run. The call may wait for its turn, or for a
 	// lease.
-	stageWaiting stage = iota //nolint:unused // the zero value
+	stageWaiting stage = iota
 	// stageLoading: the load function runs, or has run for some of the flights. From here on, a
 	// reader that leaves for its fallback lets the load go on: the source was asked already.
 	stageLoading

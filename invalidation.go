@@ -384,8 +384,10 @@ func (g *flights) conclude(confirmed, failed Targets, begun attempt) {
 	switch {
 	case before == 0 && after > 0:
 		g.scopesPending.Add(1)
+		g.since = time.Now()
 	case before > 0 && after == 0:
 		g.scopesPending.Add(-1)
+		g.since = time.Time{}
 	}
 	g.eachLocked(confirmed, func(f *flight) { g.endLocked(f) })
 	g.forgetEndingOfLocked(confirmed)

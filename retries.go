@@ -131,7 +131,7 @@ func (s *keyspace) close(ctx context.Context) error {
 		return nil
 	}
 	s.retryOnce(ctx, nil)
-	_, pending := s.flights.sizes()
+	_, pending, _ := s.flights.sizes()
 	if pending == 0 {
 		return nil
 	}

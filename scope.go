@@ -34,14 +34,14 @@ func (s *CachedScope) Stats() Stats {
 	if s == nil {
 		return Stats{}
 	}
-	inFlight, pending := s.flights.sizes()
+	inFlight, pending, since := s.flights.sizes()
 	near := s.stats.nearHits.Load()
 	return Stats{
 		Hits: s.stats.hits.Load() + near, NearHits: near, Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(), Bypassed: s.stats.bypassed.Load(),
 		Stale: s.stats.stale.Load(), Refreshes: s.stats.refreshes.Load(),
 		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
 		RefusedFills: s.stats.refusedFills.Load(), LostLeases: s.stats.lostLeases.Load(), Invalidations: s.stats.invalidations.Load(),
-		Pending: pending, ProviderErrors: s.stats.providerErrors.Load(), InFlight: inFlight,
+		Pending: pending, PendingSince: since, ProviderErrors: s.stats.providerErrors.Load(), InFlight: inFlight,
 		LoadTime: s.stats.loadTime(),
 	}
 }

@@ -75,6 +75,7 @@ type flights struct {
 	joins   uint64 // the number of runs of join so far; see call.mark
 	// pending has the invalidations that the store has not confirmed.
 	pending pendingSet
+	since   time.Time // since when something is pending, without a break; zero: nothing is
 	// lagging has the invalidations that the source may lag behind; empty if the store has holds.
 	lagging laggingSet
 	closed  bool // no call is made any more; never unset
@@ -247,9 +248,7 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 	c, created := newCall(n)
 	c.purpose = purpose
 	c.recheck = purpose != toRead && purpose != toPut || g.stored.Load() != stored
-	if g.options.SoftLoadTimeout > 0 {
-		c.created = time.Now()
-	}
+	c.created = time.Now()
 	if g.slots.Limit > 0 {
 		c.node.Init(&g.slots)
 	}
@@ -413,13 +412,6 @@ func (g *flights) close() (pending int) {
 	return pending
 }
 
-// sizes returns the number of flights in live, and the number of pending keys and prefixes.
-func (g *flights) sizes() (inFlight, pending int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.size, g.pending.size()
-}
-
 // filter returns the flights for which keep reports true. If these are all, it returns the very
 // slice: most calls have one flight, and a copy would be an allocation for each step of a miss.
 func filter(flights []*flight, keep func(*flight) bool) []*flight {
@@ -470,9 +462,9 @@ func (g *flights) takeFailedLocked(r *request) (out []failed) {
 func (g *flights) learnLocked(c *call) {
 	for _, f := range c.flights {
 		switch {
-		case f.outcome.failed():
+		case f.outcome.failed() && !f.outcome.private: // otherwise it is for its reader only
 			g.failedLocked(f, f.outcome.err)
-		case f.outcome.known && len(g.failures.keys) > 0:
+		case f.outcome.known && !f.outcome.failed() && len(g.failures.keys) > 0:
 			g.failures.drop(f.key)
 		}
 	}
@@ -480,9 +472,9 @@ func (g *flights) learnLocked(c *call) {
 
 // failedLocked records that the load of f has failed. After the end of its epoch it teaches nothing: it
 // was invalidated, so its error may be about a source that has changed since, or abandoned, so it failed
-// because nobody waited. Nor does one that is for its reader only.
+// because nobody waited. The outcome of f may not be final yet.
 func (g *flights) failedLocked(f *flight, err error) {
-	if f.fence.ended || f.outcome.private || g.options.ErrorTTL == 0 && !g.options.ages() {
+	if f.fence.ended || g.options.ErrorTTL == 0 && !g.options.ages() {
 		return
 	}
 	g.failures.add(f.key, err, time.Now(), g.options)

@@ -42,6 +42,9 @@ type Stats struct {
 	// Pending is the number of keys and prefixes whose invalidation the store has
 	// not confirmed yet. One prefix, "", stands for the whole scope.
 	Pending int
+	// PendingSince is since when something is pending, without a break; zero: nothing is. It is the
+	// figure to alert on: until the store confirms, other processes may read what was invalidated.
+	PendingSince time.Time
 	// ProviderErrors counts errors of the store, with entries that could not be read and values
 	// that it would not keep. Requests that the breaker stopped do not count.
 	ProviderErrors int64

@@ -62,7 +62,7 @@ func TestStats(t *testing.T) {
 		got.LoadTime = readthrough.Histogram{}
 		wanted := readthrough.Stats{
 			Hits: 5, Misses: 18, Joined: 9, Loads: 8, LoadErrors: 3, RefusedFills: 1,
-			Invalidations: 5, Pending: 1, ProviderErrors: 2, InFlight: 0,
+			Invalidations: 5, Pending: 1, PendingSince: time.Now(), ProviderErrors: 2, InFlight: 0,
 		}
 		assert.Equal(t, fmt.Sprintf("%+v", wanted), fmt.Sprintf("%+v", got), "Stats()")
 		assert.Equal(t, int64(8), histogram.Count, "load times")

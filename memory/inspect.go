@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,12 +58,13 @@ func bound(limit int64) int64 {
 }
 
 // List returns a page of the entries that are live when it begins. A negative
-// Offset or Limit, or an unknown Sort, is an error. List looks at every entry of
+// Offset or Limit, an unknown Sort, and a Cursor that is not the Next of a page are
+// errors. List looks at every entry of
 // the store: it serves people, and is not worth an index that every write would
 // pay for. It lets writers in after every few hundred entries. An entry that is
 // stored or removed meanwhile may be in the listing or not.
 func (s *Store) List(_ context.Context, options provider.ListOptions) (provider.Page, error) {
-	if err := checkList(options); err != nil {
+	if err := checkList(&options); err != nil {
 		return provider.Page{}, err
 	}
 	now, wall := s.now(), time.Now().Round(0)
@@ -80,10 +82,21 @@ func (s *Store) List(_ context.Context, options provider.ListOptions) (provider.
 	for _, n := range nodes[:min(limit, len(nodes))] {
 		page.Entries = append(page.Entries, s.info(n, now, wall))
 	}
+	if limit < len(nodes) {
+		page.Next = strconv.Itoa(options.Offset + limit)
+	}
 	return page, nil
 }
 
-func checkList(options provider.ListOptions) error {
+// checkList returns an error for bad options. A cursor is the offset of its page.
+func checkList(options *provider.ListOptions) error {
+	if options.Cursor != "" {
+		offset, err := strconv.Atoi(options.Cursor)
+		if err != nil || offset < 0 || options.Offset != 0 {
+			return fmt.Errorf("memory: ListOptions.Cursor %q: must be the Next of a page, and Offset zero", options.Cursor)
+		}
+		options.Offset = offset
+	}
 	switch {
 	case options.Offset < 0:
 		return fmt.Errorf("memory: ListOptions.Offset %d: must not be negative", options.Offset)

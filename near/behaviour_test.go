@@ -224,17 +224,16 @@ func TestPending(t *testing.T) {
 func TestUnacknowledged(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		server := neartest.NewServer()
-		all := fleet(t, server, 2, near.Options{Strict: true})
-		a, b := all[0], all[1]
-		cache, err := readthrough.New(a.near, readthrough.Options{InvalidateTimeout: lease / 2})
-		require.NoError(t, err)
-		scope, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
-		require.NoError(t, err)
-		warm(all, "k")
+		b := fleet(t, server, 1, near.Options{Strict: true})[0]
+		a := joinWith(t, server, b.source, near.Options{Strict: true}, readthrough.ScopeOptions{TTL: time.Minute},
+			readthrough.Options{InvalidateTimeout: lease / 2})
+		settle()
+		scope := a.scope
+		warm([]*process{a, b}, "k")
 		b.far.CutData.Store(true)
 		b.far.CutSubscription.Store(true)
 		for i := range 10 {
-			err = scope.Invalidate(t.Context(), fmt.Sprint("k", i))
+			err := scope.Invalidate(t.Context(), fmt.Sprint("k", i))
 			if i == 0 {
 				require.ErrorIs(t, err, readthrough.ErrInvalidationPending)
 				require.ErrorIs(t, err, provider.ErrUnacknowledged)

@@ -55,13 +55,18 @@ func settle() {
 
 func join(t *testing.T, server *neartest.Server, source *atomic.Int64, options near.Options, scope readthrough.ScopeOptions) *process {
 	t.Helper()
+	return joinWith(t, server, source, options, scope, readthrough.Options{})
+}
+
+// joinWith is join with options of the cache. It sets their OnError.
+func joinWith(t *testing.T, server *neartest.Server, source *atomic.Int64, options near.Options, scope readthrough.ScopeOptions, cache readthrough.Options) *process {
+	t.Helper()
 	p := &process{t: t, source: source, far: neartest.NewStore(t.Context(), server, lease)}
 	var err error
 	p.near, err = near.New(p.far, options)
 	require.NoError(t, err)
-	p.cache, err = readthrough.New(p.near, readthrough.Options{OnError: func(err *readthrough.OpError) {
-		t.Log("told:", err)
-	}})
+	cache.OnError = func(err *readthrough.OpError) { t.Log("told:", err) }
+	p.cache, err = readthrough.New(p.near, cache)
 	require.NoError(t, err)
 	p.scope, err = p.cache.Scope("s", scope)
 	require.NoError(t, err)

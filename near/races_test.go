@@ -257,9 +257,9 @@ func TestHoleN3Gap(t *testing.T) {
 func TestHoleN7ProbeIsNoLease(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		server := neartest.NewServer()
-		b := join(t, server, new(atomic.Int64), near.Options{Strict: true}, readthrough.ScopeOptions{TTL: time.Minute})
+		far := neartest.NewStore(t.Context(), server, lease)
 		beats, opened := 0, make(chan struct{})
-		b.far.On(neartest.Sent, func(op string) {
+		far.On(neartest.Sent, func(op string) {
 			if op != "beat" {
 				return
 			}
@@ -267,14 +267,17 @@ func TestHoleN7ProbeIsNoLease(t *testing.T) {
 				<-opened
 			}
 		})
+		b, err := near.New(far, near.Options{Strict: true})
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, b.Close()) }()
 		synctest.Wait()
 		require.Equal(t, 2, beats)
-		stats := b.near.Stats().Membership
+		stats := b.Stats().Membership
 		assert.EqualValues(t, 1, stats.Beats)
 		assert.False(t, stats.Valid)
 		assert.Zero(t, server.Members())
 		close(opened)
 		synctest.Wait()
-		assert.True(t, b.near.Stats().Membership.Valid)
+		assert.True(t, b.Stats().Membership.Valid)
 	})
 }

@@ -109,7 +109,7 @@ func New(store provider.CacheProvider, options Options) (*Store, error) {
 	if p, ok := store.(provider.Punctual); ok {
 		s.punctual = p.Punctual()
 	}
-	s.sharded, _ = store.(provider.Sharded)
+	s.sharded, _ = store.(provider.Sharded) //nolint:errcheck // nil if it is none
 	s.keptOut.Store(&map[string]bool{})
 	held.ServeUntil(time.Time{})
 	// From here on the memory keeps its index of names: to make it later takes longer.

@@ -52,6 +52,8 @@ type InProcess interface {
 // leave behind when the call does not return; that doubles the cost of a hit in this
 // process.
 //
+// A store that says so, and once returns much too late, is treated as one that does not.
+//
 // A canceled context need not end a call. A reader that has left may then wait for the
 // store until the deadline, at most Options.ProviderTimeout of the cache (50 ms by
 // default).
@@ -135,7 +137,9 @@ type Inspector interface {
 	// Stats returns the statistics of the store.
 	Stats(ctx context.Context) (Stats, error)
 
-	// List returns a page of the live entries.
+	// List returns a page of the live entries. The error matches [errors.ErrUnsupported] if the
+	// store cannot list in this way: a store that other processes share may list only one scope,
+	// by name and with a Cursor, because everything else would cost it as much as all its entries.
 	List(ctx context.Context, options ListOptions) (Page, error)
 }
 
@@ -188,6 +192,10 @@ type ListOptions struct {
 	// Offset is the number of entries to skip, such as 100 for the second page. Zero
 	// means the first page. A negative Offset is an error.
 	Offset int
+	// Cursor continues a listing: it is the Next of the page before, whose other options
+	// were the same. Empty means the first page. Every store that lists has cursors. It is
+	// an error together with an Offset, and if the store did not make it.
+	Cursor string
 	// Limit is the size of the page, such as 50. Zero means [DefaultPageSize]. A
 	// negative Limit is an error.
 	Limit int
@@ -202,8 +210,13 @@ const DefaultPageSize = 100
 type Page struct {
 	// Entries are the entries of the page.
 	Entries []Info
-	// Total is the number of entries of the whole listing.
+	// Total is the number of entries of the whole listing, or -1 if the store cannot tell.
 	Total int
+	// Next is the Cursor of the page that follows; empty: this is the last one. A page with a
+	// Next may have fewer entries than the Limit, even none.
+	Next string
+	// Partial says that the store cannot tell whether the listing has all entries.
+	Partial bool
 }
 
 // Info describes a stored entry.
@@ -214,6 +227,7 @@ type Info struct {
 	// Absent is the entry's Absent.
 	Absent bool
 	// StoredAt is when the entry was stored, ExpiresAt when it expires. A zero ExpiresAt
-	// means never.
+	// means never. A store that does not keep the time of storing returns the LoadedAt of
+	// the entry, which is zero if that is unknown.
 	StoredAt, ExpiresAt time.Time
 }

@@ -17,8 +17,9 @@ import (
 // that needs it. That takes three or four round trips, and often a handshake of TLS: a
 // server may be near enough for reads, and too far for a read that has to connect first.
 // So if calls are late, connecting sets up connections in the background, with a deadline
-// of its own. It sets up more each time that it has succeeded, since it cannot know how
-// many are wanted: one, two, four, up to the size of the pool.
+// of its own; and also after a first look that took long. It sets up more each time that it
+// has succeeded, since it cannot know how many are wanted: four, eight, up to a part of the
+// pool. The rest of the pool is for calls, should the server hang.
 type connecting struct {
 	busy atomic.Bool
 	// size is how many connections to each server the next run makes sure of. Only the run
@@ -35,8 +36,12 @@ const (
 	connectRest  = 2 * time.Second
 	// mostConnecting is how many connections to one server are set up at once, at most, and
 	// connectingPart the part of the pool that they are: a quarter.
-	mostConnecting = 32
-	connectingPart = 4
+	firstConnecting = 4
+	mostConnecting  = 32
+	connectingPart  = 4
+	// farAway is how long the first look takes at a server for which connections are set up
+	// before any call is late.
+	farAway = 20 * time.Millisecond
 )
 
 // connectTimeout is how long a connection may take to set up: what the client allows for
@@ -84,7 +89,7 @@ func (p *Provider) connect(ctx context.Context) {
 			pause = connectRest
 			c.size.Store(1)
 		} else {
-			c.size.Store(min(mostConnecting, 2*max(1, c.size.Load()))) //nolint:mnd // twice
+			c.size.Store(min(mostConnecting, 2*max(firstConnecting, c.size.Load()))) //nolint:mnd // twice
 		}
 		c.rest.Store(time.Now().Add(pause).UnixNano())
 		c.busy.Store(false)
@@ -96,7 +101,10 @@ func (p *Provider) connect(ctx context.Context) {
 
 // connectAll makes sure of connections to all masters.
 func (p *Provider) connectAll(ctx context.Context) error {
-	n := max(1, int(p.connecting.size.Load()))
+	n := int(p.connecting.size.Load())
+	if n == 0 {
+		n = firstConnecting
+	}
 	return p.onMasters(ctx, func(ctx context.Context, master server) error {
 		n := max(1, min(n, master.Options().PoolSize/connectingPart))
 		conns := make([]*redis.Conn, n)

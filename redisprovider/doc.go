@@ -55,6 +55,9 @@
 //	                DeletePrefix for each prefix
 //	GetTTL          1                1 pipeline per node   1 script per bucket
 //	Unhold          1                1 pipeline of ZREM per node
+//	Has             as Get           as Get
+//	List            1 script         1 pipeline per node   1 script per bucket
+//	Stats           1 INFO           1 INFO per master
 //
 // A hit takes one round trip; a miss that is loaded and stored takes three. All
 // nodes are asked at the same time. A bulk call with more than 10,000 keys, or more
@@ -221,13 +224,13 @@
 // TLS and users are options of the client. A user needs the keys ~<KeyPrefix>*, the
 // commands that the client sends when it connects, and
 //
-//	+get +mget +set +unlink +exists +getrange +type +time +scan
+//	+get +mget +set +unlink +exists +getrange +strlen +type +time +scan
 //	+evalsha +script|load
 //	+zadd +zrem +zscore +zmscore +zcount +zrange +zrangebylex +zrangebyscore
 //	+zrandmember +zremrangebylex +zremrangebyscore
 //	+pttl +pexpire +pexpireat +persist
 //
-// as well as +info with FenceByServer, +eval and +wait with WaitReplicas, and
+// as well as +info for Stats and with FenceByServer, +eval and +wait with WaitReplicas, and
 // +cluster|nodes and +asking on a cluster. If any process has a near cache, all need
 //
 //	+hset +hget +hmget +hgetall +hdel +hincrby +info +publish &<KeyPrefix>*

@@ -25,7 +25,7 @@ func (p *Provider) HoldsToTheEndOf(key provider.Key) string { return p.bucketOf(
 // CommandsForACL are the commands that the documentation lists for a user on one
 // server without options.
 var CommandsForACL = []string{
-	"get", "mget", "set", "unlink", "exists", "getrange", "type", "time", "scan",
+	"get", "mget", "set", "unlink", "exists", "getrange", "strlen", "type", "time", "scan",
 	"evalsha", "script|load",
 	"zadd", "zrem", "zscore", "zmscore", "zcount", "zrange", "zrangebylex", "zrangebyscore",
 	"zrandmember", "zremrangebylex", "zremrangebyscore",

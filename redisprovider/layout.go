@@ -118,7 +118,14 @@ func (p *Provider) lookAtMarker(ctx context.Context) (*look, error) {
 	}
 	under := &look{began: now, done: make(chan struct{}), err: clientFailure("and told nothing")}
 	end := func(err error) { p.endLook(under, err) }
-	if !p.background.run(ctx, p.connectTimeout(), func(ctx context.Context) { end(p.readMarker(ctx)) }, end) {
+	read := func(ctx context.Context) {
+		err := p.readMarker(ctx)
+		if _, confirmed := l.age(); err == nil && !confirmed && time.Since(now) >= farAway {
+			p.connect(ctx)
+		}
+		end(err)
+	}
+	if !p.background.run(ctx, p.connectTimeout(), read, end) {
 		return nil, errClosed()
 	}
 	l.look = under

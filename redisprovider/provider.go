@@ -18,7 +18,7 @@ import (
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder],
 // [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder],
-// [provider.Punctual] and [provider.Sharded]. Errors name the Redis key that they concern, and wrap the error
+// [provider.Punctual], [provider.Sharded] and [provider.Inspector]. Errors name the Redis key that they concern, and wrap the error
 // of the client.
 //
 // The first fields are written by New and only read after that; the others, from lossy on,
@@ -66,6 +66,7 @@ var (
 	_ provider.Sharded       = (*Provider)(nil)
 	_ provider.TTLGetter     = (*Provider)(nil)
 	_ provider.Announcer     = (*Provider)(nil)
+	_ provider.Inspector     = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
 

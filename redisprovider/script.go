@@ -64,6 +64,8 @@ var (
 	prefixSource string
 	//go:embed lua/list.lua
 	listSource string
+	//go:embed lua/page.lua
+	pageSource string
 	//go:embed lua/rebuild_begin.lua
 	rebuildBeginSource string
 	//go:embed lua/rebuild_add.lua
@@ -102,7 +104,7 @@ type scripts struct {
 	acquire, refresh                     *script
 	fill, extend, renew                  *script
 	release, abandon, set, get, prove    *script
-	hold, prefix, list                   *script
+	hold, prefix, list, page             *script
 	rebuildBegin, rebuildAdd, rebuildEnd *script
 	announce, beat, acknowledge          *script
 	leave, roll, getTTL, proveTTL        *script
@@ -133,6 +135,7 @@ func newScripts(fence bool, replicas int) scripts {
 		hold:         newScript(holdSource),
 		prefix:       newScript(fencePart, framePart, indexPart, prefixSource),
 		list:         newScript(indexPart, listSource),
+		page:         newScript(fencePart, framePart, indexPart, pageSource),
 		rebuildBegin: newScript(indexPart, rebuildBeginSource),
 		rebuildAdd:   newScript(indexPart, rebuildAddSource),
 		rebuildEnd:   newScript(indexPart, rebuildEndSource),
@@ -151,7 +154,7 @@ func (s *scripts) all() []*script {
 		s.acquire, s.refresh,
 		s.fill, s.extend, s.renew,
 		s.release, s.abandon, s.set, s.get, s.prove,
-		s.hold, s.prefix, s.list,
+		s.hold, s.prefix, s.list, s.page,
 		s.rebuildBegin, s.rebuildAdd, s.rebuildEnd,
 		s.announce, s.beat, s.acknowledge, s.leave, s.roll, s.getTTL, s.proveTTL,
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
+	"github.com/readthrough/readthrough/inspect"
 )
 
 // app is the service with all its layers.
@@ -54,7 +55,13 @@ func (a *app) openDatabase(ctx context.Context, c config) (*service.Service, err
 // connect stacks the layers: the service, the cache on top of it, and the router
 // on top of the cache.
 func (a *app) connect(ctx context.Context, c config, database *service.Service, s store) error {
+	telemetry, err := newMetrics()
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, telemetry.close)
 	readThrough, err := readthrough.New(s.CacheProvider, readthrough.Options{
+		Observer:        telemetry.Observer(),
 		ProviderTimeout: c.storeTimeout,
 		LeaseWait:       c.storeTimeout, // another process that loads needs as much time
 	})
@@ -85,7 +92,25 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	if s.link != nil {
 		parts.Link = s.link
 	}
-	a.handler = router.New(parts)
+	return a.mount(readThrough, telemetry, router.New(parts))
+}
+
+// mount puts the pages for operators beside the service. A service that others can reach has them
+// on a port of its own: the page shows keys, and invalidates.
+func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, service http.Handler) error {
+	if err := telemetry.register(readThrough); err != nil {
+		return err
+	}
+	page, err := inspect.New(readThrough, inspect.Options{ShowKeys: true, Invalidate: true})
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, page.Close)
+	mux := http.NewServeMux()
+	mux.Handle("/", service)
+	mux.Handle("/debug/cache/", page)
+	mux.Handle("GET /metrics", telemetry.handler)
+	a.handler = mux
 	return nil
 }
 

@@ -69,9 +69,8 @@ type tab struct {
 	ctx context.Context //nolint:containedctx // chromedp names a tab by its context
 }
 
-// open opens the page at a URL in a new tab, and waits until it listens to signals.
-// What the tab complains about fails the test.
-func (b browser) open(url string) tab {
+// blank opens a new tab for a URL. What the tab complains about fails the test.
+func (b browser) blank(url string) tab {
 	b.t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	require.NoError(b.t, chromedp.Do(ctx))
@@ -93,11 +92,18 @@ func (b browser) open(url string) tab {
 		}
 	}()
 	tb := tab{b.t, ctx}
-	tb.do("open "+url, chromedp.Navigate(url))
 	tb.t.Cleanup(func() {
 		cancel()
 		<-done
 	})
+	return tb
+}
+
+// open opens the page at a URL in a new tab, and waits until it listens to signals.
+func (b browser) open(url string) tab {
+	b.t.Helper()
+	tb := b.blank(url)
+	tb.do("open "+url, chromedp.Navigate(url))
 	tb.await("it listens to signals", `document.getElementById("signals").textContent === "live"`)
 	tb.await("it shows the list", `document.querySelectorAll("#list li").length > 0`)
 	tb.js(`window.neverReloaded = true`)
@@ -255,11 +261,12 @@ const contrasts = `(() => {
 })()`
 
 // unnamed lists the controls that have no name for who does not see them.
-const unnamed = `[...document.querySelectorAll("input, select, textarea, button, [role=img]")].filter((e) =>
+const unnamed = `[...document.querySelectorAll("input:not([type=hidden]), select, textarea, button, [role=img]")].filter((e) =>
   !(e.labels?.length > 0 || e.textContent.trim() || e.getAttribute("aria-label"))).map((e) => e.outerHTML).join("; ")`
 
-// protruding lists what is wider than the box around it.
+// protruding lists what is wider than the box around it, and is not there to be scrolled.
 const protruding = `[...document.querySelectorAll(".panel *, dialog *, .top *")].filter((e) => {
+  if (e.closest(".scroll")) return false;
   const box = e.closest(".panel, dialog, .top").getBoundingClientRect(), r = e.getBoundingClientRect();
   return r.width > 1 && (r.right > box.right + 0.5 || r.left < box.left - 0.5);
 }).map((e) => e.outerHTML.slice(0, 60)).join("; ")`

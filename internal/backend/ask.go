@@ -42,8 +42,9 @@ func askLeaving[R any](ctx context.Context, b *Backend, does demand, timeout tim
 			b.record(does, storeUnknown)
 		}
 	}()
-	if b.punctual {
+	if b.punctual.Load() {
 		result, err = try(bounded, b, call)
+		b.returned(bounded, bound)
 	} else {
 		result, err = leavable(bounded, b, call, left)
 	}
@@ -130,6 +131,9 @@ func (b *Backend) judge(ctx, bounded context.Context, r request, err error) erro
 	}
 	if v == storeRefused && r.does.kind == reads {
 		v = storeFailed // a store that cannot be read is of no use
+	}
+	if v == storeFailed || v == storeIsReplica {
+		b.failure.Store(&failure{err, time.Now()})
 	}
 	b.record(r.does, v)
 	return err

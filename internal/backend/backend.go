@@ -86,8 +86,9 @@ type Backend struct {
 	encoder provider.Encoder
 	// inspector is nil if the store cannot be inspected.
 	inspector provider.Inspector
-	// punctual: requests end at their deadline, so they need no goroutine of their own.
-	punctual bool
+	// punctual: requests end at their deadline, so they need no goroutine of their own. New sets it, and
+	// the first request that returns much too late unsets it.
+	punctual atomic.Bool
 	// panicked makes an error of what the store panicked with.
 	panicked func(any) error
 	// breaker is opened by failures, and stops all requests but removals and holds. refusals is
@@ -96,6 +97,8 @@ type Backend struct {
 	breaker, refusals breaker
 	// shards is nil if the store fails as a whole. Otherwise its breakers count, and not those above.
 	shards *shards
+	// failure is the last request that the store failed; nil: none has.
+	failure atomic.Pointer[failure]
 	// orphans is the number of requests that the store has not answered although their deadline is
 	// over.
 	orphans atomic.Int64
@@ -139,7 +142,7 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability
 	b.encoder, b.Encodes = store.(provider.Encoder)
 	if punctual, ok := store.(provider.Punctual); ok {
-		b.punctual = punctual.Punctual()
+		b.punctual.Store(punctual.Punctual())
 	}
 	if sharded, ok := store.(provider.Sharded); ok && sharded.Shards() > 1 {
 		b.shards = newShards(sharded, c)

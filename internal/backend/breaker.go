@@ -37,6 +37,10 @@ type breaker struct {
 	failures atomic.Int64
 
 	mu sync.Mutex // guards following
+	// since is when it was opened last, and opens how often it was. It counts as one while it is
+	// opened again without having been closed.
+	since time.Time
+	opens int64
 	// until is the end of the cooldown, while open.
 	until time.Time
 	// probing: a probe is under way.
@@ -140,6 +144,11 @@ func (b *breaker) failedLocked(share int64) {
 
 // openLocked opens the breaker, or starts another cooldown.
 func (b *breaker) openLocked() {
-	b.until = time.Now().Add(b.cooldown)
+	now := time.Now()
+	if !b.open.Load() {
+		b.since = now
+		b.opens++
+	}
+	b.until = now.Add(b.cooldown)
 	b.open.Store(true)
 }

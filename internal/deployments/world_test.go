@@ -46,6 +46,8 @@ const (
 type world struct {
 	t    *testing.T
 	seed int64
+	// silent: nobody writes. A removal has more time than a read, and so it would set up connections for all.
+	silent bool
 
 	versions  [keys]atomic.Int64 // of the source
 	announced [keys]atomic.Int64 // which everybody has to see
@@ -152,6 +154,9 @@ func (w *world) run() {
 	for i, p := range w.processes {
 		for r := range readers {
 			w.running.Go(func() { p.readAll(rand.New(rand.NewPCG(uint64(w.seed), uint64(100*i+r)))) }) //nolint:gosec // reproducible
+		}
+		if w.silent {
+			continue
 		}
 		w.running.Go(func() { p.writeAll(rand.New(rand.NewPCG(uint64(w.seed), uint64(100*i+99)))) }) //nolint:gosec // reproducible
 	}
@@ -271,7 +276,7 @@ func (w *world) total() *counts { return w.between(0, w.now()+slot) }
 func (w *world) recovered(from time.Duration, before float64) time.Duration {
 	recovered := time.Duration(0)
 	for at := from; at+2*slot < w.now(); at += slot {
-		if c := w.between(at, at+slot); c.hits() < 0.9*before {
+		if c := w.between(at, at+slot); c.hits() < 0.7*before {
 			recovered = at + slot - from
 		}
 	}
@@ -282,7 +287,7 @@ func (w *world) recovered(from time.Duration, before float64) time.Duration {
 func (w *world) waitHits(before *counts) {
 	w.t.Helper()
 	for began := w.now(); ; time.Sleep(slot) {
-		if c := w.between(w.now()-3*slot, w.now()); c.reads > 0 && c.hits() >= 0.9*before.hits() {
+		if c := w.between(w.now()-3*slot, w.now()); c.reads > 0 && c.hits() >= 0.7*before.hits() {
 			return
 		}
 		if w.now()-began > patience {

@@ -24,6 +24,11 @@ func backendMutants() []mutant {
 			"TestHangingStoreCostsAFewTimeouts",
 		},
 		{
+			"an outage begins once", "G4", "breaker.go",
+			"if !b.open.Load() {\n\t\tb.since = now", "if true {\n\t\tb.since = now",
+			"TestStoreState",
+		},
+		{
 			"a caller with too little time tells nothing about the store", "G4", "ask.go",
 			"v == storeFailed && !r.conclusive", "v == storeFailed && false",
 			"TestPunctualStoreAndImpatientCallers",

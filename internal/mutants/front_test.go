@@ -165,7 +165,7 @@ func frontMutants() []mutant {
 		},
 		{
 			"the error of a load that is for its reader is not remembered", "G8", "singleflight.go",
-			"if f.fence.ended || f.outcome.private || g.options", "if f.fence.ended || g.options",
+			"case f.outcome.failed() && !f.outcome.private:", "case f.outcome.failed():",
 			"TestDoNotStoreKeepsErrorsToTheReader",
 		},
 		{

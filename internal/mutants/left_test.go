@@ -365,6 +365,11 @@ func breakerMutants() []mutant {
 			"part := targets\n\t\t\tpart.Prefixes = nil", "part := provider.HoldTargets{Scope: targets.Scope}",
 			"TestHoldIsGivenUpAsItWasPlaced",
 		},
+		{
+			"a store that is not punctual is not called by the reader", "G4", "punctual.go",
+			"		b.punctual.Store(false)\n", "",
+			"TestStoreThatIsNotPunctual",
+		},
 		// Shards.
 		{
 			"each shard has a breaker of its own", "G4", "shards.go",

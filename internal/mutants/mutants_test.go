@@ -43,7 +43,9 @@ type suite struct {
 }
 
 var suites = []suite{
-	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant { return slices.Concat(cacheMutants(), servingMutants(), leftMutants(), frontMutants()) }},
+	{name: "cache", mutated: ".", tests: ".", args: []string{"-history.seed=1", "-pending.seed=1"}, mutants: func() []mutant {
+		return slices.Concat(cacheMutants(), servingMutants(), leftMutants(), frontMutants(), sightMutants())
+	}},
 	{name: "backend", mutated: "internal/backend", tests: ".", mutants: backendMutants},
 	{name: "breaker", mutated: "internal/backend", tests: "internal/backend", mutants: breakerMutants},
 	{name: "limit", mutated: "internal/limit", tests: ".", mutants: limitMutants},
@@ -55,6 +57,7 @@ var suites = []suite{
 	{name: "membership", mutated: "internal/membership", tests: "near", args: []string{"-near.seed=1"}, mutants: membershipMutants},
 	{name: "memory", mutated: "memory", tests: "memory", mutants: memoryMutants},
 	{name: "redisprovider", mutated: "redisprovider", tests: "redisprovider", servers: true, mutants: redisMutants},
+	{name: "inspect", mutated: "inspect", tests: "inspect", mutants: pageMutants},
 	{name: "explorer", mutated: ".", tests: "cachetest", explores: true, args: []string{"-explore.seed=1", "-explore.depth=2", "-explore.runs=5000"}, mutants: exploredMutants},
 }
 

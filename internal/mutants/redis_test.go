@@ -4,6 +4,16 @@ package mutants
 func redisMutants() []mutant {
 	return []mutant{
 		{
+			"a listing of buckets has no gap", "G9", "inspect.go",
+			"return \"n\"+e.Key.Name > end", "return e.Key.Name == \"\" && end == \"\"",
+			"TestListOnCluster",
+		},
+		{
+			"a page costs a page", "G9", "lua/page.lua",
+			"ARGV[3], 'LIMIT', 0, ARGV[4])", "ARGV[3], 'LIMIT', 0, 1000)",
+			"TestListCostsAPage",
+		},
+		{
 			"a fill needs its lease", "G2", "lua/fill.lua",
 			"if owner(redis.pcall('GETRANGE', KEYS[1], 0, START), ARGV[2]) == 0 then return 0 end", "",
 			"TestLateFill",
@@ -425,7 +435,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"a write that a moving slot redirects is no failure", "G5", "wait.go",
-			"case !asked && !moved:", "case true:",
+			"case !asked && !moved:", "case !asked && !moved || true:",
 			"TestWaitWhileASlotMoves",
 		},
 		// Leases whose answer nobody has read.

@@ -68,7 +68,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a failure from before an invalidation is not remembered", "G1", "singleflight.go",
-			"if f.fence.ended || f.outcome.private || g.options", "if f.outcome.private || g.options",
+			"if f.fence.ended || g.options", "if g.options",
 			"TestFailureFromBeforeAnInvalidation",
 		},
 		{
@@ -401,12 +401,12 @@ func servingMutants() []mutant {
 		},
 		{
 			"a success ends a pause", "G6", "singleflight.go",
-			"case f.outcome.known && len(g.failures.keys) > 0:", "case false:",
+			"case f.outcome.known && !f.outcome.failed() && len(g.failures.keys) > 0:", "case false:",
 			"TestRetryAfterDoubles",
 		},
 		{
 			"an absence is no failure", "G8", "singleflight.go",
-			"case f.outcome.failed():", "case f.outcome.err != nil:",
+			"case f.outcome.failed() && !f.outcome.private:", "case f.outcome.err != nil:",
 			"TestWhatIsRemembered",
 		},
 		{
@@ -871,7 +871,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"Close tries what is pending", "G5", "retries.go",
-			"s.retryOnce(ctx, nil)\n\t_, pending := s.flights.sizes()", "_, pending := s.flights.sizes()",
+			"s.retryOnce(ctx, nil)\n\t_, pending, _ := s.flights.sizes()", "_, pending, _ := s.flights.sizes()",
 			"TestCloseWithPending",
 		},
 		{

@@ -97,6 +97,7 @@ func fuzzTargets() []fuzzTarget {
 		{"./redisprovider", "FuzzFrameRoundTrip"},
 		{"./redisprovider", "FuzzKeys"},
 		{"./redisprovider", "FuzzLexRange"},
+		{"./redisprovider", "FuzzRemoved"},
 		{"./redisprovider", "FuzzScripts"},
 		{"./internal/redistest", "FuzzReadCommand"},
 		{"./internal/stablekey", "FuzzJSON"},

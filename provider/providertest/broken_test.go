@@ -1653,6 +1653,17 @@ func brokenLists() []breakage {
 		{name: "Total is the size of the page", cases: in("list/pages", "list/default-limit", "list/beyond-the-end"), apply: changePage(func(_ provider.ListOptions, page *provider.Page) {
 			page.Total = len(page.Entries)
 		})},
+		// Next leads to the page that follows.
+		{name: "the last page has a Next", cases: in("list/cursors"), apply: changePage(func(options provider.ListOptions, page *provider.Page) {
+			if options.Cursor != "" && page.Next == "" {
+				page.Next = options.Cursor
+			}
+		})},
+		{name: "pages overlap", cases: in("list/cursors"), apply: changeOptions(func(options *provider.ListOptions) {
+			if options.Cursor == "3" {
+				options.Cursor = "2"
+			}
+		})},
 		// Total counts what the filters leave.
 		{name: "Total counts all scopes", cases: in("list/filters"), apply: func(b *broken) {
 			changePage(func(_ provider.ListOptions, page *provider.Page) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -213,6 +214,13 @@ func (r *reference) Stats(ctx context.Context) (provider.Stats, error) {
 }
 
 func (r *reference) List(ctx context.Context, o provider.ListOptions) (provider.Page, error) {
+	if o.Cursor != "" {
+		offset, err := strconv.Atoi(o.Cursor)
+		if err != nil || o.Offset != 0 {
+			return provider.Page{}, fmt.Errorf("reference: cursor %q, offset %d", o.Cursor, o.Offset)
+		}
+		o.Offset = offset
+	}
 	if o.Offset < 0 || o.Limit < 0 {
 		return provider.Page{}, fmt.Errorf("reference: offset %d, limit %d: negative", o.Offset, o.Limit)
 	}
@@ -230,7 +238,11 @@ func (r *reference) List(ctx context.Context, o provider.ListOptions) (provider.
 	slices.SortFunc(all, func(a, b provider.Info) int { return compareInfos(o.Sort, a, b) })
 	from := min(o.Offset, len(all))
 	size := min(cmp.Or(o.Limit, provider.DefaultPageSize), len(all)-from)
-	return provider.Page{Entries: all[from : from+size], Total: len(all)}, nil
+	page := provider.Page{Entries: all[from : from+size], Total: len(all)}
+	if from+size < len(all) {
+		page.Next = strconv.Itoa(from + size)
+	}
+	return page, nil
 }
 
 // weigh returns the length of a string, and 1 for all else.
