@@ -189,7 +189,7 @@ func TestGivingBackGoesOnAfterAGoexit(t *testing.T) {
 	}
 }
 
-// exitHook ends the goroutine of the next pipeline, once it is armed.
+// exitHook ends the goroutine of the next long pipeline, once it is armed.
 type exitHook struct{ armed *atomic.Bool }
 
 func (exitHook) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -198,7 +198,7 @@ func (exitHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return n
 
 func (h exitHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, commands []redis.Cmder) error {
-		if h.armed.CompareAndSwap(true, false) {
+		if len(commands) > 100 && h.armed.CompareAndSwap(true, false) {
 			runtime.Goexit()
 		}
 		return next(ctx, commands)

@@ -506,8 +506,8 @@ func redisMutants() []mutant {
 			"TestGivingBackGoesOnAfterAGoexit",
 		},
 		{
-			"a client that panics in a rebuild fails the rebuild alone", "G4", "rebuild.go",
-			"r.err = safely(func() error { return p.runRebuild(ctx, scope) })", "r.err = p.runRebuild(ctx, scope)",
+			"a rebuild whose goroutine a client ends has failed", "G2", "rebuild.go",
+			"r.err = clientFailure(nil)", "_ = clientFailure",
 			"TestRebuildWhoseClientDoesNotReturn",
 		},
 		{
