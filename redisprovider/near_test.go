@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -334,7 +335,7 @@ func TestNearACL(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartReal(t, redistest.Options{})
 	rules := []string{"ACL", "SETUSER", "near", "on", ">secret", "resetkeys", "~rt:*", "resetchannels", "&rt:*", "-@all"}
-	for _, command := range append(redisprovider.NearCommandsForACL[:len(redisprovider.NearCommandsForACL):len(redisprovider.NearCommandsForACL)], redisprovider.CommandsForACL...) {
+	for _, command := range slices.Concat(redisprovider.NearCommandsForACL, redisprovider.CommandsForACL) {
 		rules = append(rules, "+"+command)
 	}
 	s.Do(rules...)

@@ -5,6 +5,7 @@ package coherence_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,7 +88,7 @@ const nearTable = "Near caches: stale / reads"
 // window.
 func TestNear(t *testing.T) {
 	for _, mode := range []string{nearStrict, nearBounded} {
-		for i, c := range append(calm[:len(calm):len(calm)], calmNear...) {
+		for i, c := range append(slices.Clip(calm), calmNear...) {
 			t.Run(mode+"/"+c.name, func(t *testing.T) {
 				if i >= 1 {
 					beyondTheFirst(t)
