@@ -59,7 +59,7 @@ func causeText(err error) string {
 	}
 	for inner := err; inner != nil; {
 		err = inner
-		if many, ok := inner.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 { //nolint:errorlint // looks at one level
+		if many, ok := inner.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 {
 			inner = many.Unwrap()[len(many.Unwrap())-1] // the cause comes last
 			continue
 		}

@@ -18,7 +18,7 @@ func TestCauseText(t *testing.T) {
 	for want, err := range map[string]error{
 		"": nil,
 		"dial tcp 127.0.0.1:6379: connection refused": fmt.Errorf("get %q: %w", "secret", dial),
-		"NOAUTH Authentication required.":             fmt.Errorf("get %q: %w", "secret", errors.New("NOAUTH Authentication required.")),
+		"NOAUTH authentication required":              fmt.Errorf("get %q: %w", "secret", errors.New("NOAUTH authentication required")),
 		"context deadline exceeded":                   fmt.Errorf("get %q: %w: %w", "secret", errors.New("secret"), context.DeadlineExceeded),
 	} {
 		assert.Equal(t, want, causeText(err))
