@@ -45,7 +45,7 @@ func (l *storeLog) unconfirmed(ctx context.Context, scope string, n int, err err
 // write writes a line apart: the logger and the errors are the user's code, and what they do must not fail
 // an invalidation.
 func (l *storeLog) write(ctx context.Context, level slog.Level, text string, attrs func() []slog.Attr) {
-	_ = apart(nil, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) }) //nolint:errcheck // there is nobody to tell
+	_ = apart(nil, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) }) //nolint:errcheck,sloglint // there is nobody to tell; text is a literal of the caller
 }
 
 // causeText returns what is wrong with the network, with the address, or else the innermost error: errors
