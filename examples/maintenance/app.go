@@ -97,7 +97,7 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 
 // mount puts the pages for operators beside the service. A service that others can reach has them
 // on a port of its own: the page shows keys, and invalidates.
-func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, service http.Handler) error {
+func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, pages http.Handler) error {
 	if err := telemetry.register(readThrough); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, service 
 	}
 	a.closers = append(a.closers, page.Close)
 	mux := http.NewServeMux()
-	mux.Handle("/", service)
+	mux.Handle("/", pages)
 	mux.Handle("/debug/cache/", page)
 	mux.Handle("GET /metrics", telemetry.handler)
 	a.handler = mux

@@ -56,7 +56,7 @@ func TestBrowserInspector(t *testing.T) {
 		_, err := cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	}))
-	key := strings.Split(strings.Split(entries, "\n")[1], "\t")[0]
+	key, _, _ := strings.Cut(strings.Split(entries, "\n")[1], "\t")
 	tb.do("type the key", chromedp.SendKeys(chromedp.CSS(`input[name=key]`), key), chromedp.Click(chromedp.CSS(`form[method=post] button`)))
 	tb.do("wait", chromedp.WaitVisible(chromedp.CSS(`.message`)))
 	message, err := chromedp.Run(tb.ctx, chromedp.Text(chromedp.CSS(`.message`)))

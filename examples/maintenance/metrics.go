@@ -44,5 +44,5 @@ func (m *metrics) register(cache *readthrough.Cache) error {
 }
 
 func (m *metrics) close() error {
-	return m.meters.Shutdown(context.Background()) //nolint:forbidigo // at the end of the process
+	return m.meters.Shutdown(context.Background())
 }

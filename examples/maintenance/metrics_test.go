@@ -55,7 +55,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for line := range strings.Lines(served) { // and nothing is left out of the dashboard
 		if name := parts.ReplaceAllString(names.FindString(line), ""); strings.HasPrefix(line, "readthrough_") {
-			assert.True(t, strings.Contains(string(dashboard), name), "%s is not in the dashboard", name)
+			assert.Contains(t, string(dashboard), name, "%s is not in the dashboard", name)
 		}
 	}
 }
