@@ -40,6 +40,8 @@ func (c *call) run() {
 		c.backOff(c.flights) // enough loads are under way
 	case s.graph.Enter(ctx, &c.node) != nil:
 		c.load(c.flights, true) // which finds the same cause
+	case s.closed.Load(): // no load begins after Close has; the end of one may have made room before ctx has ended
+		c.fail(ErrClosed)
 	case s.backend.Leaser != nil:
 		c.loadLeased(ctx)
 	default:
@@ -68,12 +70,12 @@ func (c *call) end() {
 	c.fail(err)
 }
 
-// settle gives back what would keep others waiting: the place among the loads, and the leases that are
-// not used up, since the work ended before. The place is given back before the landing. A reader that is
-// woken and loads another key then finds it free.
+// settle gives back what would keep others waiting: the place among the loads, and, if run was ended, the
+// leases that are not used up. The place is given back before the landing. A reader that is woken and loads
+// another key then finds it free.
 func (c *call) settle() {
 	c.scope.graph.Exit(&c.node)
-	if c.scope.backend.Leaser != nil {
+	if c.scope.backend.Leaser != nil && !c.returned {
 		c.release(filter(c.flights, func(f *flight) bool { return f.lease != nil && !f.spent }))
 	}
 }

@@ -107,12 +107,12 @@ func (p *Provider) connectAll(ctx context.Context) error {
 	}
 	return p.onMasters(ctx, func(ctx context.Context, master server) error {
 		n := max(1, min(n, master.Options().PoolSize/connectingPart))
-		conns := make([]*redis.Conn, n)
 		errs := make([]error, 2*n)
 		var all sync.WaitGroup
-		for i := range conns {
-			conns[i] = master.Conn() // all are held until each is there
-			all.Go(func() { errs[2*i] = safely(func() error { return greet(conns[i].Time(ctx).Err()) }) })
+		for i := range n {
+			// At once: while a connection is being made, each command makes one of its own. Rejected: Conn,
+			// whose first handshake races with those of its client (go-redis 9.23).
+			all.Go(func() { errs[2*i] = safely(func() error { return greet(master.Time(ctx).Err()) }) })
 			all.Go(func() { // the client has other connections for pipelines
 				errs[2*i+1] = safely(func() error {
 					pipe := master.Pipeline()
@@ -123,9 +123,6 @@ func (p *Provider) connectAll(ctx context.Context) error {
 			})
 		}
 		all.Wait()
-		for _, conn := range conns {
-			errs = append(errs, conn.Close())
-		}
 		return errors.Join(errs...)
 	})
 }

@@ -324,11 +324,6 @@ func leftMutants() []mutant {
 			"TestAbsenceSurvivesAnOutage",
 		},
 		{
-			"the context of a load that has ended is none of a load", "G8", "flight.go",
-			"ok && !c.final.Load() {", "ok {",
-			"TestContextOfAnEndedLoad",
-		},
-		{
 			"a reader of another type has a place of MaxLoads", "G7", "singleflight.go",
 			"if g.slots.Limit > 0 {", "if g.slots.Limit > 0 && !items[0].alone {",
 			"TestReaderOfAnotherTypeLoadsLikeOthers",
