@@ -55,7 +55,8 @@ func (p *Provider) deletePart(ctx context.Context, keys []provider.Key) error {
 	}
 }
 
-// unlink removes keys in one round trip per node. There is at least one key.
+// unlink removes keys on a cluster, in one round trip per node, or where replicas confirm. There is at least
+// one key.
 func (p *Provider) unlink(ctx context.Context, keys []string) error {
 	if p.waitReplicas > 0 {
 		answers := p.runConfirmed(ctx, len(keys), func(i int) call { return call{args: []any{"unlink", keys[i]}} })
@@ -66,7 +67,7 @@ func (p *Provider) unlink(ctx context.Context, keys []string) error {
 		}
 		return nil
 	}
-	if p.server != nil || len(keys) == 1 {
+	if len(keys) == 1 {
 		err := p.client.Unlink(ctx, keys...).Err()
 		p.notice(ctx, err)
 		return err

@@ -158,7 +158,7 @@ func TestNearConformance(t *testing.T) {
 	t.Parallel()
 	proofs.Require(t, "the conformance suite, for a near cache on a server", "-run ^TestNearConformance$ ./redisprovider")
 	if race.Enabled {
-		t.Skip("the cases run in real time; to run it: go test -run ^TestNearConformance$ ./redisprovider")
+		t.Skip("the cases run in real time, which the race detector is too slow for; to run it: go test -run ^TestNearConformance$ ./redisprovider")
 	}
 	s := redistest.StartReal(t, redistest.Options{})
 	client := newServerClient(t, s.Addr())

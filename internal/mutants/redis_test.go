@@ -4,11 +4,6 @@ package mutants
 func redisMutants() []mutant {
 	return []mutant{
 		{
-			"a listing of buckets has no gap", "G9", "inspect.go",
-			"return \"n\"+e.Key.Name > end", "return e.Key.Name == \"\" && end == \"\"",
-			"TestListOnCluster",
-		},
-		{
 			"a page costs a page", "G9", "lua/page.lua",
 			"ARGV[3], 'LIMIT', 0, ARGV[4])", "ARGV[3], 'LIMIT', 0, 1000)",
 			"TestListCostsAPage",
@@ -70,7 +65,7 @@ func redisMutants() []mutant {
 		},
 		{
 			"an invalidation removes what is there", "G1 G2", "delete.go",
-			"p.client.Unlink(ctx, keys...).Err()", "p.client.Exists(ctx, keys...).Err()",
+			"unlinked := pipe.Unlink(ctx, names...)", "unlinked := pipe.Exists(ctx, names...)",
 			"TestLinearizable",
 		},
 		{
@@ -364,11 +359,6 @@ func redisMutants() []mutant {
 		{
 			"a fill at a master without its replicas confirms nothing", "G1", "script.go",
 			"fill:         newScript(sole,", "fill:         newScript(fencePart,",
-			"TestHole22TwoMasters",
-		},
-		{
-			"scripts are loaded into the server that runs them", "G4", "script.go",
-			"if way.pin != nil {", "if false {",
 			"TestHole22TwoMasters",
 		},
 		// Layouts, and replicas.
