@@ -40,7 +40,7 @@ func (c *call) run() {
 		c.backOff(c.flights) // enough loads are under way
 	case s.graph.Enter(ctx, &c.node) != nil:
 		c.load(c.flights, true) // which finds the same cause
-	case s.closed.Load(): // no load begins after Close has; the end of one may have made room before ctx has ended
+	case s.options.MaxLoads > 0 && s.closed.Load(): // the end of another load may have made room before ctx has ended
 		c.fail(ErrClosed)
 	case s.backend.Leaser != nil:
 		c.loadLeased(ctx)

@@ -141,7 +141,7 @@ func TestReaderEndpoint(t *testing.T) {
 	p := newProvider(t, client, redisprovider.Options{})
 	k := key("s", "k")
 	mustSet(t, p, k, "v") // its only connection leads to the master
-	primary.Do("WAIT", "1", "0")
+	poll(t, func() bool { return replica.Do("EXISTS", p.KeyOf(k)) == int64(1) })
 	held := client.Conn() // which takes it
 	require.NoError(t, held.Ping(t.Context()).Err())
 	toReplica.Store(true)

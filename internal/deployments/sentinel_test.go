@@ -33,17 +33,18 @@ const settled = 14 * time.Second
 func TestPlannedFailover(t *testing.T) {
 	t.Parallel()
 	proofs.Require(t, "planned failovers of Sentinel under load", "./internal/deployments -run TestPlannedFailover")
-	for name, c := range map[string]struct {
+	type row struct {
 		options  redisprovider.Options
 		replicas int
 		promised bool
-	}{
+	}
+	for name, c := range rows(map[string]row{
 		"plain":                          {redisprovider.Options{}, 1, false},
 		"replicas":                       {redisprovider.Options{WaitReplicas: 1}, 1, false},
 		"fence":                          {redisprovider.Options{FenceByServer: true}, 1, false},
 		"fence and replicas":             {redisprovider.Options{FenceByServer: true, WaitReplicas: 1}, 1, true},
 		"fence and replicas, two of two": {redisprovider.Options{FenceByServer: true, WaitReplicas: 1}, 2, true},
-	} {
+	}, func(_ string, c row) bool { return c.promised }) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := redistest.StartSentinel(t, redistest.Options{Replicas: c.replicas})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -22,6 +23,16 @@ import (
 )
 
 var seedFlag = flag.Int64("deployments.seed", 0, "the seed of the reads and writes; 0: a random one")
+
+var allFlag = flag.Bool("deployments.all", false, "every row of docs/deployments.md, also those that CI does not run")
+
+// rows are those that a run has: all with -deployments.all, otherwise those that CI runs.
+func rows[Name comparable, C any](all map[Name]C, inCI func(Name, C) bool) map[Name]C {
+	if !*allFlag {
+		maps.DeleteFunc(all, func(name Name, c C) bool { return !inCI(name, c) })
+	}
+	return all
+}
 
 // TestMain silences the client's own log, which speaks of every fault.
 func TestMain(m *testing.M) {
