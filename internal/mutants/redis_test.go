@@ -144,11 +144,6 @@ func redisMutants() []mutant {
 			"TestNearWithoutOne",
 		},
 		{
-			"what is removed by prefix is told to near caches, which are waited for", "G1", "prefix.go",
-			"return removed, p.await(ctx, told)", "return removed, told.Err()",
-			"TestNear",
-		},
-		{
 			"a promoted replica begins a record of its own", "G1", "lua/record.lua",
 			"if has[1] ~= run or not", "if not",
 			"TestNearFailover",
