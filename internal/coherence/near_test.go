@@ -176,7 +176,7 @@ func TestNearTwins(t *testing.T) {
 // read. What is confirmed holds for all of them, or, if they are bounded, after their window.
 func TestNearFaults(t *testing.T) {
 	for _, mode := range []string{nearStrict, nearBounded} {
-		columns := append(faults(), nearFaults()...)
+		columns := append(sized(faults(), faults()[:4]), nearFaults()...)
 		if mode == nearBounded {
 			columns = sized(columns, nearFaults()) // the others strike the server, and the strict mode is the harder one
 		}
