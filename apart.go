@@ -16,7 +16,7 @@ var errGoexit = errors.New("it called runtime.Goexit")
 // It waits no longer when over is closed. nil: it waits until f has ended.
 //
 // A goroutine costs less than a microsecond. So what is called for each hit or miss is not run apart
-// (keyspace.tell): it ends the goroutine of its reader, and [read.round] cleans up behind it.
+// (keyspace.tell): it ends the goroutine of its reader, and [read.wait] cleans up behind it.
 func apart(over <-chan struct{}, f func()) error {
 	ended := make(chan error, 1)
 	go func() {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/readthrough/readthrough/internal/backend"
 )
 
 // Batch collects invalidations until the transaction that makes them necessary has ended. What it changes is
@@ -49,7 +51,7 @@ type emit struct {
 // Until then, every read of the cache looks for a value in its context, which costs some nanoseconds.
 func (c *Cache) Collect() *Batch {
 	if !c.isMade() {
-		return &Batch{ended: true}
+		return new(Batch)
 	}
 	c.directives.Add(1)
 	return &Batch{engine: &c.engine}
@@ -93,6 +95,7 @@ func (b *Batch) Done(ctx context.Context, err error) error {
 	if ctx == nil {
 		return joinErrors(err, errNoContext)
 	}
+	err = backend.Sane(err)
 	unchanged := errors.Is(err, ErrUnchanged) // before the lock: the error may be the user's code
 	stale, holds, emits, ok := b.end()
 	if !ok {
@@ -130,7 +133,7 @@ func (b *Batch) Discard() {
 
 // end ends the batch, and returns what it has. ok is false if it has ended before.
 func (b *Batch) end() (stale []share, holds []held, emits []emit, ok bool) {
-	if b == nil {
+	if b == nil || b.engine == nil {
 		return nil, nil, nil, false
 	}
 	b.mu.Lock()
@@ -204,7 +207,7 @@ func (b *Batch) has(s *keyspace, key string) bool {
 }
 
 // settle invalidates stale and gives holds up after it, or has the open batch of ctx do that later. It returns the
-// error of each share.
+// error of each share, or ErrClosed alone.
 func (e *engine) settle(ctx context.Context, stale []share, holds []held) (removed int, errs []error) {
 	after := context.WithoutCancel(ctx)
 	if b := e.collector(ctx); b != nil && b.add(after, stale, holds) {

@@ -457,3 +457,65 @@ func TestBatchTogether(t *testing.T) {
 		assert.Len(t, r.store.calls("delete")[0].names, 20)
 	})
 }
+
+// TestBatchWithACommitErrorThatPanics: nobody knows what a commit has done that returns such an error. The
+// batch is invalidated, as after every other error.
+func TestBatchWithACommitErrorThatPanics(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, likeMemory)
+		r.read("k")
+		batch := r.cache.Collect()
+		defer batch.Discard()
+		require.NoError(t, r.scope.Invalidate(batch.In(t.Context()), "k"))
+		r.set("2")
+		assert.Error(t, batch.Done(t.Context(), &askedError{}))
+		assert.Equal(t, "2", r.read("k"))
+	})
+}
+
+// TestZeroBatch has collected nothing, and ends without an error.
+func TestZeroBatch(t *testing.T) {
+	new(readthrough.Batch).Discard()
+	assert.NoError(t, new(readthrough.Batch).Done(t.Context(), nil))
+}
+
+// TestBypassedAbsences: what the scope calls absent is absent for a bulk read that bypasses the cache, too.
+func TestBypassedAbsences(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		cache := newCache(t, newStore(t), readthrough.Options{})
+		gone := errors.New("no rows")
+		s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute, NotFound: gone})
+		require.NoError(t, err)
+		load := readthrough.Each(2, func(_ context.Context, id int) (int, error) {
+			switch id {
+			case 1:
+				return 0, fmt.Errorf("id %d: %w", id, gone)
+			case 2:
+				return 0, errFault
+			default:
+				return id, nil
+			}
+		})
+		key := func(id int) string { return fmt.Sprint(id) }
+		got, err := readthrough.WrapMany(cache.Bypass(t.Context()), s, []int{1, 3}, key, load)
+		require.NoError(t, err)
+		assert.Equal(t, map[int]int{3: 3}, got)
+		got, err = readthrough.WrapMany(cache.Bypass(t.Context()), s, []int{1, 2, 3}, key, load)
+		require.ErrorIs(t, err, errFault)
+		require.NotErrorIs(t, err, gone)
+		assert.Equal(t, map[int]int{3: 3}, got)
+	})
+}
+
+// TestMutationThatPanicsAfterClose: the panic of the user's function goes on, whatever was known before.
+func TestMutationThatPanicsAfterClose(t *testing.T) {
+	cache := newCache(t, newStore(t), readthrough.Options{})
+	s, err := cache.Scope("s", readthrough.ScopeOptions{TTL: time.Minute})
+	require.NoError(t, err)
+	assert.PanicsWithValue(t, "write", func() {
+		_, _ = readthrough.Mutate(t.Context(), s, readthrough.Mutation[int]{
+			Write:      func(context.Context) (int, error) { _ = cache.Close(); panic("write") },
+			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
+		})
+	})
+}

@@ -164,7 +164,7 @@ func (c *Cache) StoreStats(ctx context.Context) (provider.Stats, error) {
 // ends. Then the store is closed, if it is an [io.Closer].
 //
 // When Close has returned, no goroutine of the cache is left, except those inside a load function,
-// a function of [Observer], [Options.OnError] or a store that has not returned. Further calls do
+// a function of [Observer], [Options.OnError], [Options.Logger] or a store that has not returned. Further calls do
 // nothing and return nil.
 func (c *Cache) Close() error {
 	if !c.isMade() {
@@ -199,7 +199,11 @@ func (c *Cache) closeScopes() (errs []error) {
 	for _, s := range c.scopes { // none is added any more
 		err := &errs[n]
 		n++
-		group.Go(func() error { *err = s.close(ctx); return nil })
+		group.Go(func() error {
+			*err = fmt.Errorf("%w: scope %q: %w", ErrInvalidationPending, s.name, errGoexit) // unless the store returns
+			*err = s.close(ctx)
+			return nil
+		})
 	}
 	group.Wait() //nolint:errcheck // the errors are in errs
 	return errs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -143,6 +144,15 @@ func (e *eachError[ID]) outcome(id ID) outcome {
 	}
 	_, absent := e.absent[id]
 	return outcome{known: absent, entry: provider.Entry{Absent: absent}}
+}
+
+// without returns e without the errors of ids that are absent; nil: no error is left.
+func (e *eachError[ID]) without(isAbsent func(error) bool) error {
+	maps.DeleteFunc(e.of, func(_ ID, err error) bool { return isAbsent(err) })
+	if len(e.of) == 0 {
+		return e.others
+	}
+	return e
 }
 
 func (e *eachError[ID]) Error() string { return errors.Join(e.list()...).Error() }

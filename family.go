@@ -215,10 +215,13 @@ func (f *Family[ID, T]) PeekMany(ctx context.Context, ids []ID) (map[ID]T, error
 	if !f.isMade() {
 		return map[ID]T{}, errNoFamily
 	}
+	if err := joinErrors(f.scope.checkOpen(ctx), checkIDs(ids)); err != nil {
+		return map[ID]T{}, err
+	}
 	keys := make([]string, len(ids))
 	for n, id := range ids {
 		keys[n] = f.Key(id)
-		if err := f.scope.checkKey(ctx, keys[n]); err != nil {
+		if err := checkKey("key", keys[n]); err != nil {
 			return map[ID]T{}, err
 		}
 	}

@@ -197,13 +197,16 @@ func (s *keyspace) removeKeys(ctx context.Context, names []string, insist bool) 
 		keys[i] = s.key(name)
 	}
 	removed, err := s.backend.Delete(ctx, keys, insist)
-	return left(names, removed, err), err
+	return left(names, removed), err
 }
 
-// left returns those of names that a removal has not confirmed.
-func left(names []string, removed []bool, err error) (left []string) {
+// left returns those of names that a removal has not confirmed; removed is nil if it has confirmed all.
+func left(names []string, removed []bool) (left []string) {
+	if removed == nil {
+		return nil
+	}
 	for i, name := range names {
-		if err != nil && !removed[i] {
+		if !removed[i] {
 			left = append(left, name)
 		}
 	}

@@ -58,7 +58,7 @@ type engine struct {
 // storeChanged logs that the breaker was opened or closed. It does so in a goroutine of its own: the
 // logger is the user's code, and an invalidation may wait for the goroutine that found out.
 func (e *engine) storeChanged(change backend.Change) {
-	e.spawn(func() { e.log.changed(context.Background(), change) }) //nolint:forbidigo // of no request
+	e.spawn(func() { e.log.changed(context.Background(), e.closing, change) }) //nolint:forbidigo // of no request
 }
 
 // spawn runs f in a goroutine that Close waits for. It returns false, and does not run f, if the

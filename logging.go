@@ -2,9 +2,7 @@ package readthrough
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/readthrough/readthrough/internal/backend"
@@ -18,15 +16,16 @@ type storeLog struct {
 	pending errorLog
 }
 
-// changed logs that the breaker was opened or closed. An outage is two lines, however long it is.
-func (l *storeLog) changed(ctx context.Context, c backend.Change) {
+// changed logs that the breaker was opened or closed. An outage is two lines, however long it is. It does not
+// wait for the logger when over is closed: Close waits for it, and a logger may wait for Close.
+func (l *storeLog) changed(ctx context.Context, over <-chan struct{}, c backend.Change) {
 	if c.Open {
-		l.write(ctx, slog.LevelError, "readthrough: the store is out of reach: reads load, and invalidations wait", func() []slog.Attr {
+		l.write(ctx, over, slog.LevelError, "readthrough: the store is out of reach: reads load, and invalidations wait", func() []slog.Attr {
 			return []slog.Attr{slog.String("cause", causeText(c.Cause)), slog.Int("shard", c.Shard)}
 		})
 		return
 	}
-	l.write(ctx, slog.LevelInfo, "readthrough: the store is back", func() []slog.Attr {
+	l.write(ctx, over, slog.LevelInfo, "readthrough: the store is back", func() []slog.Attr {
 		return []slog.Attr{slog.Duration("away", c.Away), slog.Int64("requests_not_made", c.NotMade), slog.Int("shard", c.Shard)}
 	})
 }
@@ -37,15 +36,15 @@ func (l *storeLog) unconfirmed(ctx context.Context, scope string, n int, err err
 	if !ok {
 		return
 	}
-	l.write(ctx, slog.LevelError, "readthrough: invalidation not confirmed, retrying: other processes may read the old value until then", func() []slog.Attr {
+	l.write(ctx, nil, slog.LevelError, "readthrough: invalidation not confirmed, retrying: other processes may read the old value until then", func() []slog.Attr {
 		return []slog.Attr{slog.String("scope", scope), slog.Int("targets", n), slog.String("cause", causeText(err)), slog.Int("suppressed", suppressed)}
 	})
 }
 
 // write writes a line apart: the logger and the errors are the user's code, and what they do must not fail
-// an invalidation.
-func (l *storeLog) write(ctx context.Context, level slog.Level, text string, attrs func() []slog.Attr) {
-	_ = apart(nil, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) }) //nolint:errcheck,sloglint // there is nobody to tell; text is a literal of the caller
+// an invalidation. It waits no longer when over is closed.
+func (l *storeLog) write(ctx context.Context, over <-chan struct{}, level slog.Level, text string, attrs func() []slog.Attr) {
+	_ = apart(over, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) }) //nolint:errcheck,sloglint // there is nobody to tell; text is a literal of the caller
 }
 
 // causeText returns what is wrong with the network, with the address, or else the innermost error: errors
@@ -54,16 +53,5 @@ func causeText(err error) string {
 	if err == nil {
 		return ""
 	}
-	if network, ok := errors.AsType[*net.OpError](err); ok {
-		return logText(network, "")
-	}
-	for inner := err; inner != nil; {
-		err = inner
-		if many, ok := inner.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 {
-			inner = many.Unwrap()[len(many.Unwrap())-1] // the cause comes last
-			continue
-		}
-		inner = errors.Unwrap(inner)
-	}
-	return logText(err, "")
+	return logText(backend.Cause(err), "")
 }

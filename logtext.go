@@ -28,7 +28,7 @@ func logText(err error, key string) string {
 	}
 	left := mostErrors
 	walkErrors(err, &left, func(err error) {
-		if hides, ok := err.(slog.LogValuer); ok {
+		if hides, ok := err.(slog.LogValuer); ok && err.Error() != "" {
 			text = strings.ReplaceAll(text, err.Error(), hides.LogValue().Resolve().String())
 		}
 	})

@@ -146,7 +146,9 @@ func (r *mutating[R]) ensure() {
 	if err != nil {
 		return // it was checked before the write
 	}
-	reportShares(r.after, known, r.settle(known))
+	if errs := r.settle(known); len(known) > 0 {
+		reportShares(r.after, known, errs)
+	}
 }
 
 // write runs Write. If that fails, and may have changed something, write invalidates what is known to

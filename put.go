@@ -151,7 +151,7 @@ func (p *put) drop() {
 func (p *put) abort(s *CachedScope) {
 	defer func() { // after drop, however that ends: an invalidation waits for the fill
 		if err := s.Invalidate(p.ctx, p.key); err != nil {
-			return // it is pending, which was reported
+			s.reportPending(p.ctx, Targets{Keys: []string{p.key}}, err)
 		}
 	}()
 	p.drop()

@@ -24,20 +24,21 @@ func (e *engine) shares(s *keyspace, targets Targets) (list []share, err error) 
 	if err := targets.validate(); err != nil {
 		return nil, err
 	}
+	own := s
 	if scope, ok := targets.in.(*keyspace); ok {
-		s = scope
+		own = scope
 	}
 	if targets.size() > 0 {
 		switch {
-		case s == nil:
+		case own == nil:
 			return nil, fmt.Errorf("readthrough: targets %q: they name no scope: use CachedScope.Of or CachedScope.Under", clip(targets.single()))
-		case s.engine != e:
-			return nil, fmt.Errorf("readthrough: targets in scope %q: the scope belongs to another cache", s.name)
+		case own.engine != e:
+			return nil, fmt.Errorf("readthrough: targets in scope %q: the scope belongs to another cache", own.name)
 		}
-		list = append(list, share{s, Targets{Keys: targets.Keys, Prefixes: targets.Prefixes}})
+		list = append(list, share{own, Targets{Keys: targets.Keys, Prefixes: targets.Prefixes}})
 	}
 	for _, other := range targets.more {
-		more, err := e.shares(s, other)
+		more, err := e.shares(s, other) // of the call: what And has joined says nothing about each other
 		if err != nil {
 			return nil, err
 		}
@@ -133,17 +134,17 @@ func (e *engine) removeParts(ctx context.Context, parts []partOfMany) {
 	for n := range parts {
 		p := &parts[n]
 		rest := p.targets
-		var keys removal
+		var ofKeys removal
 		if !p.scope.lagsThere() {
-			if n := len(p.targets.Keys); err != nil {
-				keys = p.keysRemoved(confirmed[:n], err)
-				confirmed = confirmed[n:]
+			if count := len(p.targets.Keys); err != nil {
+				ofKeys = p.keysRemoved(confirmed[:count], err)
+				confirmed = confirmed[count:]
 			}
 			rest.Keys = nil
 		}
 		r := p.scope.remove(ctx, rest)
-		r.failed.Keys = append(r.failed.Keys, keys.failed.Keys...)
-		r.err, r.notices = joinErrors(keys.err, r.err), append(keys.notices, r.notices...)
+		r.failed.Keys = append(r.failed.Keys, ofKeys.failed.Keys...)
+		r.err, r.notices = joinErrors(ofKeys.err, r.err), append(ofKeys.notices, r.notices...)
 		p.removal = r // now, since all has failed until then
 	}
 }
@@ -151,7 +152,7 @@ func (e *engine) removeParts(ctx context.Context, parts []partOfMany) {
 // keysRemoved returns what has become of the keys of p in a request that has failed with err in part or as a
 // whole.
 func (p *partOfMany) keysRemoved(confirmed []bool, err error) (r removal) {
-	if r.failed.Keys = left(p.targets.Keys, confirmed, err); len(r.failed.Keys) > 0 {
+	if r.failed.Keys = left(p.targets.Keys, confirmed); len(r.failed.Keys) > 0 {
 		r.err = err
 		r.report(p.scope, opDelete, Targets{Keys: p.targets.Keys}.single(), err)
 	}

@@ -313,3 +313,29 @@ func TestAndChangesNothing(t *testing.T) {
 	assert.Equal(t, []string{"d"}, left(two))
 	assert.Equal(t, []string{"c"}, left(three))
 }
+
+// TestLiteralBelongsToTheScopeOfTheCall: And says nothing about the scope of what it joins. Targets that name
+// no scope belong to the scope of the call, also behind some that name another; a call without a scope refuses
+// them.
+func TestLiteralBelongsToTheScopeOfTheCall(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, likeMemory)
+		other := r.newScope("other")
+		literal := readthrough.Targets{Keys: []string{"k"}}
+		for name, m := range map[string]readthrough.Mutation[int]{
+			"Targets and Hold":       {Targets: other.Of("a"), Hold: literal},
+			"Invalidate and Targets": {Targets: literal, Invalidate: func(int) readthrough.Targets { return other.Of("a") }},
+			"joined":                 {Targets: other.Of("a").And(literal)},
+		} {
+			r.set("old")
+			r.read("k")
+			m.Write = func(context.Context) (int, error) { r.set("new"); return 1, nil }
+			_, err := readthrough.Mutate(t.Context(), r.scope, m)
+			require.NoError(t, err, name)
+			assert.Equal(t, "new", r.read("k"), name)
+			require.NoError(t, r.scope.Invalidate(t.Context(), "k"))
+		}
+		err := r.cache.Invalidate(t.Context(), other.Of("a").And(literal))
+		assert.ErrorContains(t, err, "they name no scope")
+	})
+}

@@ -210,9 +210,6 @@ func (g *flights) joinableLocked(key string, purpose purpose) *flight {
 
 // bypassLocked reports whether a flight of key that begins now neither asks nor fills the store.
 func (g *flights) bypassLocked(key string) bool {
-	if g.pending.size() == 0 && g.lagging.size() == 0 {
-		return false // to walk through maps takes stack, even if they are empty
-	}
 	return g.pending.covers(key) || g.lagging.covers(key)
 }
 
@@ -265,7 +262,8 @@ func (g *flights) createLocked(items []item, n int, purpose purpose, stored uint
 			f.replaces = i.replaces.loadedAt
 			c.recheck = c.recheck || !f.replaces.IsZero()
 		}
-		f.validBefore, f.lags, f.bypass = always, g.lagging.covers(i.key), i.alone || g.bypassLocked(i.key) || purpose != toPut && g.puttingLocked(i.key)
+		f.validBefore, f.lags = always, g.lagging.covers(i.key)
+		f.bypass = i.alone || f.lags || g.pending.covers(i.key) || purpose != toPut && g.puttingLocked(i.key)
 		if !i.alone {
 			f.next = g.live[i.key]
 			g.live[i.key] = f

@@ -218,7 +218,11 @@ func (r *bulk[ID, T]) loadDirectly(ctx context.Context) error {
 			r.results[id] = Result[T]{Value: value, Source: FromLoad}
 		}
 	}
-	return backend.Sane(err)
+	err = backend.Sane(err)
+	if each, ok := err.(*eachError[ID]); ok { //nolint:errorlint // that of Each itself, which had no call to ask for NotFound
+		return each.without(r.scope.isNotFound)
+	}
+	return err
 }
 
 // notBypassed returns the positions of the ids for which the store is asked, and the others as

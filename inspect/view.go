@@ -2,9 +2,7 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -13,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/backend"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -244,13 +243,7 @@ func (h *Handler) reason(err error) string {
 	if h.options.ShowKeys {
 		return err.Error()
 	}
-	if network, ok := errors.AsType[*net.OpError](err); ok {
-		return network.Error()
-	}
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner
-	}
-	return err.Error()
+	return backend.Cause(err).Error()
 }
 
 // legible returns a key as it is if all of it can be read, and quoted if not.

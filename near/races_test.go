@@ -104,7 +104,7 @@ func TestHoleN7OldLook(t *testing.T) {
 		done.Go(func() { a.write("other") }) // it looks for the dead one
 		<-look.arrived
 		c := join(t, server, a.source, near.Options{Strict: true}, readthrough.ScopeOptions{TTL: time.Minute})
-		time.Sleep(lease / 4)
+		time.Sleep(lease / 2) // what is left of the lease of the dead one is less than that of C, which beats
 		warm([]*process{c}, "k")
 		late := make(chan struct{})
 		server.OnMessage(c.to(func(m membership.Message) []membership.Message {

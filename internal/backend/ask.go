@@ -34,14 +34,15 @@ func askLeaving[R any](ctx context.Context, b *Backend, does demand, timeout tim
 	}
 	allowance := b.late.begin()
 	defer b.late.end()
-	bound, conclusive := Bound(ctx, timeout+allowance)
-	bounded, cancel := context.WithTimeout(ctx, bound)
 	judged := false
 	defer func() {
-		if cancel(); !judged { // the store, or its error, has ended the goroutine
+		if !judged { // the context, the store or its error has ended the goroutine
 			b.record(does, storeUnknown)
 		}
 	}()
+	bound, conclusive := Bound(ctx, timeout+allowance)
+	bounded, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
 	if b.punctual.Load() {
 		result, err = try(bounded, b, call)
 		b.returned(bounded, bound)
@@ -116,7 +117,7 @@ type request struct {
 // caller. An outcome tells nothing if the caller has left, or had too little time: impatient
 // readers must not open the breaker for the others.
 //
-// It tells little if the process itself is late.
+// A timeout of a process that is late counts in part only (storeLate).
 func (b *Backend) judge(ctx, bounded context.Context, r request, err error) error {
 	err = Sane(err)
 	v := verdictWithin(ctx, err)
@@ -132,7 +133,7 @@ func (b *Backend) judge(ctx, bounded context.Context, r request, err error) erro
 	if v == storeRefused && r.does.kind == reads {
 		v = storeFailed // a store that cannot be read is of no use
 	}
-	if v == storeFailed || v == storeIsReplica {
+	if v == storeFailed || v == storeLate || v == storeIsReplica {
 		b.failure.Store(&failure{err, time.Now()})
 	}
 	b.record(r.does, v)

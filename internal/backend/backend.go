@@ -184,7 +184,7 @@ func (b *Backend) Saturated() bool { return b.orphans.Load() >= maxOrphans }
 // admits one request as the probe, so the caller has to make the request. Of a store with shards, all
 // have to be well.
 func (b *Backend) AdmitHold() error {
-	if b.shards != nil && b.PartlyOpen() {
+	if b.shards != nil && b.shards.anyOpen(writes) {
 		return ErrOpen
 	}
 	return b.admit(anywhere(writes))
@@ -202,6 +202,9 @@ func (b *Backend) admit(does demand) error {
 	}
 	breaker, refusals := b.breakers(does.shard)
 	if breaker == nil {
+		if b.Open() {
+			return ErrOpen
+		}
 		return nil
 	}
 	// What is pending bypasses the store. So in a store with shards, reads of one need not wait until

@@ -36,12 +36,12 @@ const (
 
 // lateness is how late the process runs. It is safe for concurrent use.
 type lateness struct {
-	// interval and most are set by newLateness, and not changed.
+	// interval and most are set by init, and not changed.
 	interval, most time.Duration
 	// underWay is the number of requests under way.
 	underWay atomic.Int64
-	// sampling: there is a timer for the next sample. Written by whoever starts the timer, and by the
-	// sample that starts no other.
+	// sampling: there is a timer for the next sample. Written under mu, by whoever starts the timer, and by
+	// the sample that starts no other; read without it.
 	sampling atomic.Bool
 	// known: a lateness may count. Written under mu; read without it, to know that there is none.
 	known atomic.Bool
@@ -63,13 +63,15 @@ func (l *lateness) init(timeout time.Duration) {
 // begin says that a request is under way. It returns how much longer than its timeout that may take.
 func (l *lateness) begin() (allowance time.Duration) {
 	l.underWay.Add(1)
-	if !l.sampling.Load() && l.sampling.CompareAndSwap(false, true) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.startLocked()
-		return l.allowanceLocked()
+	if l.sampling.Load() {
+		return l.allowance()
 	}
-	return l.allowance()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.sampling.Swap(true) {
+		l.startLocked()
+	}
+	return l.allowanceLocked()
 }
 
 // end says that a request is not under way any more.
@@ -97,7 +99,8 @@ func (l *lateness) sample() {
 	}
 	l.sampling.Store(false)
 	// A request that has begun since has seen sampling, and started none.
-	if l.underWay.Load() > 0 && l.sampling.CompareAndSwap(false, true) {
+	if l.underWay.Load() > 0 {
+		l.sampling.Store(true)
 		l.startLocked()
 	}
 }

@@ -156,10 +156,7 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) == 1 {
-		return sent, errs[0]
-	}
-	return sent, errors.Join(errs...)
+	return sent, join(errs)
 }
 
 // orLate returns the error of what is not sent after a part that was cut off and returned err.

@@ -15,8 +15,8 @@ const mostBeyond = 100 * time.Millisecond
 
 // returned takes when a request of a punctual store has returned, which had so much time.
 func (b *Backend) returned(bounded context.Context, bound time.Duration) {
-	deadline, ok := bounded.Deadline()
-	if bounded.Err() == nil || !ok || time.Since(deadline) <= bound+mostBeyond {
+	deadline, _ := bounded.Deadline() // it has one
+	if bounded.Err() == nil || time.Since(deadline) <= bound+mostBeyond {
 		return
 	}
 	if _, excused := b.late.excuses(0); !excused { // else the process was late, and the store may be well

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,12 +53,16 @@ func newShards(store provider.Sharded, c Config) *shards {
 	return s
 }
 
-// of returns the shard of a key. A number that the store has not announced is none.
-func (s *shards) of(key provider.Key) int {
-	if n := s.store.Shard(key); n >= 0 && n < len(s.all) {
-		return n
+// shardOf returns the shard of a key. A number that the store has not announced is none, and neither is a
+// panic.
+func (b *Backend) shardOf(key provider.Key) (n int) {
+	n = mixed
+	var err error
+	defer b.recoverStore(&err)
+	if shard := b.shards.store.Shard(key); shard >= 0 && shard < len(b.shards.all) {
+		n = shard
 	}
-	return mixed
+	return n
 }
 
 func (s *shards) allOpen() bool {
@@ -69,9 +74,10 @@ func (s *shards) allOpen() bool {
 	return true
 }
 
-func (s *shards) anyOpen() bool {
+// anyOpen reports whether any shard admits no request that does k. A shard that is full takes removals.
+func (s *shards) anyOpen(k kind) bool {
 	for i := range s.all {
-		if s.all[i].breaker.open.Load() || s.all[i].refusals.open.Load() {
+		if s.all[i].breaker.open.Load() || k == writes && s.all[i].refusals.open.Load() {
 			return true
 		}
 	}
@@ -83,15 +89,7 @@ func (s *shards) doubt() { s.doubtUntil.Store(time.Now().Add(doubtFor).UnixNano(
 
 // doubted reports whether bulk requests are split.
 func (s *shards) doubted() bool {
-	return time.Now().UnixNano() < s.doubtUntil.Load() || s.anyOpen()
-}
-
-// PartlyOpen reports whether the breaker of any shard is open. A store without shards is one.
-func (b *Backend) PartlyOpen() bool {
-	if b.shards != nil {
-		return b.shards.anyOpen()
-	}
-	return b.breaker.open.Load()
+	return time.Now().UnixNano() < s.doubtUntil.Load() || s.anyOpen(writes)
 }
 
 // openFor reports whether the breaker of the shard of a demand is open.
@@ -134,9 +132,9 @@ func (b *Backend) demandOf(k kind, n int, key func(i int) provider.Key) demand {
 	if b.shards == nil || n == 0 {
 		return anywhere(k)
 	}
-	first := b.shards.of(key(0))
+	first := b.shardOf(key(0))
 	for i := 1; i < n; i++ {
-		if b.shards.of(key(i)) != first {
+		if b.shardOf(key(i)) != first {
 			return anywhere(k)
 		}
 	}
@@ -156,29 +154,48 @@ func (b *Backend) doubtAny(does demand, n int, err func(i int) error) {
 	}
 }
 
-// inShards makes a bulk request, or if it is in doubt which shards are well, one for each shard.
+// inShards makes a bulk request, or if it is in doubt which shards are well, one for each shard. If a request
+// panics or ends its goroutine, inShards does the same, once all have ended: what it has not brought must not
+// look like an answer.
 func inShards[T, R any](b *Backend, items []T, key func(item *T) provider.Key, request func(items []T) []R) []R {
 	if b.shards == nil || len(items) < 2 || !b.shards.doubted() {
 		return request(items)
 	}
 	groups := make(map[int][]int)
 	for i := range items {
-		n := b.shards.of(key(&items[i]))
+		n := b.shardOf(key(&items[i]))
 		groups[n] = append(groups[n], i)
 	}
 	results := make([]R, len(items))
 	var all sync.WaitGroup
+	var returned atomic.Int64
+	var panicked atomic.Value // of a panicValue
 	for _, group := range groups {
 		part := make([]T, len(group))
 		for i, at := range group {
 			part[i] = items[at]
 		}
 		all.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					panicked.Store(panicValue{p})
+				}
+			}()
 			for i, result := range request(part) {
 				results[group[i]] = result
 			}
+			returned.Add(1)
 		})
 	}
 	all.Wait()
+	if p, ok := panicked.Load().(panicValue); ok {
+		panic(p.value)
+	}
+	if returned.Load() < int64(len(groups)) {
+		runtime.Goexit()
+	}
 	return results
 }
+
+// panicValue is the value of a panic, of whatever type.
+type panicValue struct{ value any }

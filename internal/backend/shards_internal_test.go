@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -135,7 +136,7 @@ func TestShardThatIsDown(t *testing.T) {
 		assert.Equal(t, 3, s.count(1), "how often the shard that is down was asked")
 		assert.Equal(t, 20, s.count(0), "how often another was asked")
 		assert.False(t, b.Open(), "the whole store is down")
-		assert.True(t, b.PartlyOpen(), "a part of it is down")
+		assert.True(t, b.shards.anyOpen(writes), "a part of it is down")
 		require.ErrorIs(t, b.AdmitHold(), ErrOpen, "a hold")
 
 		b.Pending.Store(1) // of the shard, say
@@ -143,7 +144,7 @@ func TestShardThatIsDown(t *testing.T) {
 		time.Sleep(shardCooldown)
 		_, found, err := b.Get(t.Context(), shardKeys[1])
 		assert.True(t, found, "the probe of a read: %v", err)
-		assert.False(t, b.PartlyOpen(), "it is back")
+		assert.False(t, b.shards.anyOpen(writes), "it is back")
 		require.NoError(t, b.AdmitHold(), "a hold")
 	})
 }
@@ -200,7 +201,7 @@ func TestRemovalsOfShards(t *testing.T) {
 		removed, err = b.Delete(t.Context(), shardKeys, true)
 		require.NoError(t, err)
 		assert.Nil(t, removed)
-		assert.False(t, b.PartlyOpen(), "a removal has found it back")
+		assert.False(t, b.shards.anyOpen(writes), "a removal has found it back")
 	})
 }
 
@@ -217,3 +218,57 @@ func TestAllShardsDown(t *testing.T) {
 		assert.True(t, b.Open(), "the store is down")
 	})
 }
+
+// exitingStore ends the goroutine of a request for keys of one shard, instead of answering.
+type exitingStore struct {
+	*shardedStore
+
+	exits int
+}
+
+func (s *exitingStore) Delete(ctx context.Context, keys ...provider.Key) error {
+	if s.Shard(keys[0]) == s.exits {
+		runtime.Goexit()
+	}
+	return s.shardedStore.Delete(ctx, keys...)
+}
+
+// TestGoexitInAShard: a removal that was not answered is not confirmed. Its caller ends, as it does without
+// shards.
+func TestGoexitInAShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &exitingStore{&shardedStore{CacheProvider: provider.Null(), down: make(map[int]bool)}, 2}
+		b := New(s, Config{
+			ReadTimeout: shardTimeout, DeleteTimeout: shardTimeout, BreakerFailures: 3, BreakerCooldown: shardCooldown,
+			Panicked: func(any) error { return errDown },
+		})
+		b.shards.doubt()
+		returned := false
+		var ended sync.WaitGroup
+		ended.Go(func() {
+			_, _ = b.Delete(t.Context(), shardKeys, false)
+			returned = true
+		})
+		ended.Wait()
+		assert.False(t, returned, "a removal that was not answered has returned")
+	})
+}
+
+// TestFullShardIsEmptied: a shard that refuses to store takes removals of prefixes all the same, and a
+// number of a shard that panics is none.
+func TestFullShardIsEmptied(t *testing.T) {
+	inShardsBubble(t, func(t *testing.T, _ *shardedStore, b *Backend) {
+		t.Helper()
+		b.shards.all[1].refusals.open.Store(true)
+		_, err := b.DeletePrefix(t.Context(), "s", "", false)
+		require.NoError(t, err)
+		require.ErrorIs(t, b.AdmitHold(), ErrOpen)
+		b.shards.store = panickingShards{}
+		assert.Equal(t, mixed, b.shardOf(shardKeys[0]))
+	})
+}
+
+type panickingShards struct{}
+
+func (panickingShards) Shards() int            { return 4 }
+func (panickingShards) Shard(provider.Key) int { panic("no shard") }

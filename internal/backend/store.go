@@ -75,6 +75,8 @@ func (b *Backend) getNear(key provider.Key) (entry provider.Entry, found bool) {
 // KeepOut keeps a scope out of the memory in front of the store, if there is one.
 func (b *Backend) KeepOut(scope string) {
 	if b.near != nil {
+		var err error
+		defer b.recoverStore(&err)
 		b.near.KeepOut(scope)
 	}
 }
@@ -366,7 +368,7 @@ func (b *Backend) deleteSome(ctx context.Context, keys []provider.Key, insist bo
 //
 // It asks nothing if the breaker of any shard is open, unless insist is set: a prefix has keys in all.
 func (b *Backend) DeletePrefix(ctx context.Context, scope, prefix string, insist bool) (removed int, err error) {
-	if !insist && b.shards != nil && b.PartlyOpen() {
+	if !insist && b.shards != nil && b.shards.anyOpen(removes) {
 		return 0, ErrOpen
 	}
 	for {
@@ -405,27 +407,28 @@ func (b *Backend) deletePrefixPart(ctx context.Context, scope, prefix string) (r
 
 // Has asks the store whether it has a live entry under key.
 func (b *Backend) Has(ctx context.Context, key provider.Key) (bool, error) {
-	return inspect(ctx, b, func(ctx context.Context) (bool, error) { return b.inspector.Has(ctx, key) })
+	does := b.demandOf(reads, 1, func(int) provider.Key { return key })
+	return inspect(ctx, b, does, func(ctx context.Context) (bool, error) { return b.inspector.Has(ctx, key) })
 }
 
 // List asks the store for a page of its live entries.
 func (b *Backend) List(ctx context.Context, options provider.ListOptions) (provider.Page, error) {
-	return inspect(ctx, b, func(ctx context.Context) (provider.Page, error) { return b.inspector.List(ctx, options) })
+	return inspect(ctx, b, anywhere(reads), func(ctx context.Context) (provider.Page, error) { return b.inspector.List(ctx, options) })
 }
 
 // Stats asks the store for its statistics.
 func (b *Backend) Stats(ctx context.Context) (provider.Stats, error) {
-	return inspect(ctx, b, func(ctx context.Context) (provider.Stats, error) { return b.inspector.Stats(ctx) })
+	return inspect(ctx, b, anywhere(reads), func(ctx context.Context) (provider.Stats, error) { return b.inspector.Stats(ctx) })
 }
 
 // inspect asks the inspector of the store, if there is one, behind the breaker. The deadline is
 // DeleteTimeout, since a listing takes longer than a read.
-func inspect[R any](ctx context.Context, b *Backend, call func(context.Context) (R, error)) (R, error) {
+func inspect[R any](ctx context.Context, b *Backend, does demand, call func(context.Context) (R, error)) (R, error) {
 	var none R
 	if b.inspector == nil {
 		return none, b.errNoInspector()
 	}
-	if err := b.admit(anywhere(reads)); err != nil {
+	if err := b.admit(does); err != nil {
 		return none, err
 	}
 	return ask(ctx, b, anywhere(reads), b.DeleteTimeout, call)

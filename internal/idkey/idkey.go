@@ -128,7 +128,7 @@ func (p *Plan) AppendLeading(b []byte, id unsafe.Pointer, fields int) ([]byte, e
 	switch {
 	case p.fields < 2:
 		return b, errors.New("the ids have no fields of which some are the first")
-	case fields < 1 || fields >= p.fields:
+	case fields < 1 || fields > p.parts[len(p.parts)-1].field: // a field without text does not count
 		return b, fmt.Errorf("%d fields, of ids that have %d: must be at least 1 and less than that", fields, p.fields)
 	}
 	for i := range p.parts {

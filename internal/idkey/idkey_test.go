@@ -97,6 +97,14 @@ func TestLeadingFieldsAreSomeButNotAll(t *testing.T) {
 		_, err := p.AppendLeading(nil, unsafe.Pointer(&id), fields)
 		assert.ErrorContains(t, err, fmt.Sprintf("%d fields, of ids that have 2", fields))
 	}
+	blank := struct {
+		Tenant string
+		_      struct{}
+	}{Tenant: "acme"}
+	p, err = idkey.New(reflect.TypeOf(blank))
+	require.NoError(t, err)
+	_, err = p.AppendLeading(nil, unsafe.Pointer(&blank), 1)
+	assert.ErrorContains(t, err, "1 fields", "nothing follows the first field: the prefix would cover no id")
 	p, err = idkey.New(reflect.TypeFor[int]())
 	require.NoError(t, err)
 	n := 1

@@ -25,7 +25,7 @@ func frontMutants() []mutant {
 		},
 		{
 			"keys that the store has not removed are pending, in every scope", "G5", "shares.go",
-			"if r.failed.Keys = left(p.targets.Keys, confirmed, err); len(r.failed.Keys) > 0 {", "if len(left(p.targets.Keys, confirmed, err)) > 0 {",
+			"if r.failed.Keys = left(p.targets.Keys, confirmed); len(r.failed.Keys) > 0 {", "if len(left(p.targets.Keys, confirmed)) > 0 {",
 			"TestInvalidateSeveralScopesPending",
 		},
 		{
@@ -54,8 +54,18 @@ func frontMutants() []mutant {
 			"TestInvalidateSeveralLaggingScopes",
 		},
 		{
+			"a literal belongs to the scope of the call", "G1", "shares.go",
+			"\t\town = scope\n", "\t\town, s = scope, scope\n",
+			"TestLiteralBelongsToTheScopeOfTheCall",
+		},
+		{
+			"a batch asks an error only once it is sane", "G1", "batch.go",
+			"\terr = backend.Sane(err)\n", "",
+			"TestBatchWithACommitErrorThatPanics",
+		},
+		{
 			"scopes of another cache are refused", "G10", "shares.go",
-			"case s.engine != e:", "case false:",
+			"case own.engine != e:", "case false:",
 			"TestTargetsThatMakeNoSense",
 		},
 		{

@@ -750,7 +750,7 @@ func servingMutants() []mutant {
 		},
 		{
 			"a put whose write panics invalidates", "G1", "put.go",
-			"\t\tif err := s.Invalidate(p.ctx, p.key); err != nil {\n\t\t\treturn", "\t\tif err := error(nil); err != nil {\n\t\t\treturn",
+			"\t\tif err := s.Invalidate(p.ctx, p.key); err != nil {\n\t\t\ts.report", "\t\tif err := error(nil); err != nil {\n\t\t\ts.report",
 			"TestPutOfAWriteThatFails",
 		},
 		{

@@ -15,7 +15,7 @@ func sightMutants() []mutant {
 		},
 		{
 			"a logger that panics fails nothing", "G5", "logging.go",
-			"_ = apart(nil, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) })", "l.logger.LogAttrs(ctx, level, text, attrs()...)",
+			"_ = apart(over, func() { l.logger.LogAttrs(ctx, level, text, attrs()...) })", "l.logger.LogAttrs(ctx, level, text, attrs()...)",
 			"TestLoggerThatPanics",
 		},
 		{
