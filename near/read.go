@@ -34,7 +34,11 @@ func (s *Store) GetValues(keys []provider.Key, values []provider.Value) {
 // again and again because the memory still has it.
 func (s *Store) GetNear(key provider.Key) (provider.Entry, bool) {
 	entry, found, err := s.memory.Get(nobody(), key)
-	if err != nil || !found || !isFresh(&entry) {
+	switch {
+	case err != nil || !found:
+		return provider.Entry{}, false
+	case !isFresh(&entry):
+		s.peeks.Add(1) // the memory has counted a hit
 		return provider.Entry{}, false
 	}
 	entry.Near = true

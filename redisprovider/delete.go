@@ -15,6 +15,7 @@ import (
 // with [Options.WaitReplicas] the replicas did too. The removed names stay in the
 // index until a later write trims them.
 func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
+	defer p.channel.Tell(provider.Removed{Keys: keys})
 	if err := p.usable(ctx); err != nil {
 		return err
 	}
@@ -29,7 +30,6 @@ func (p *Provider) Delete(ctx context.Context, keys ...provider.Key) error {
 // deletePart removes keys, announces that, and waits for near caches. There is at least one key.
 func (p *Provider) deletePart(ctx context.Context, keys []provider.Key) error {
 	names, removed := p.keysOf(keys), provider.Removed{Keys: keys}
-	defer p.channel.Tell(removed)
 	if p.server == nil || p.waitReplicas > 0 {
 		if err := p.unlink(ctx, names); err != nil {
 			return err

@@ -15,6 +15,8 @@ import (
 // what is under the prefixes: no new lease is granted there any more, and an
 // entry that is filled under an older lease is deleted too.
 func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) error {
+	removed := removedBy(&targets)
+	defer p.channel.Tell(removed)
 	if err := p.usable(ctx); err != nil {
 		return err
 	}
@@ -22,7 +24,7 @@ func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token
 		return fmt.Errorf("redisprovider: hold: %w", err)
 	}
 	px, _ := pxOf(min(ttl, maxTTL))
-	if err := p.place(ctx, targets, token, px); err != nil {
+	if err := p.place(ctx, targets, token, px, removed.Keys); err != nil {
 		return fmt.Errorf("redisprovider: hold in scope %q: %w", targets.Scope, told(err))
 	}
 	for _, prefix := range targets.Prefixes {
@@ -33,18 +35,25 @@ func (p *Provider) Hold(ctx context.Context, targets provider.HoldTargets, token
 	return nil
 }
 
-// place places a hold. For its keys, which are removed in the same step, it tells near caches and waits
-// for them; what is under the prefixes is not removed yet.
-func (p *Provider) place(ctx context.Context, targets provider.HoldTargets, token string, px int64) error {
-	calls := p.holdCalls(targets, token, px)
-	if len(targets.Keys) == 0 {
-		return p.runAll(ctx, calls)
-	}
-	var removed provider.Removed
+// removedBy returns what a hold removes.
+func removedBy(targets *provider.HoldTargets) (removed provider.Removed) {
 	for _, name := range targets.Keys {
 		removed.Keys = append(removed.Keys, provider.Key{Scope: targets.Scope, Name: name})
 	}
-	defer p.channel.Tell(removed)
+	for _, prefix := range targets.Prefixes {
+		removed.Prefixes = append(removed.Prefixes, provider.Key{Scope: targets.Scope, Name: prefix})
+	}
+	return removed
+}
+
+// place places a hold. For its keys, which are removed in the same step, it tells near caches and waits
+// for them; what is under the prefixes is not removed yet.
+func (p *Provider) place(ctx context.Context, targets provider.HoldTargets, token string, px int64, keys []provider.Key) error {
+	calls := p.holdCalls(targets, token, px)
+	if len(keys) == 0 {
+		return p.runAll(ctx, calls)
+	}
+	removed := provider.Removed{Keys: keys}
 	answers, announced := p.runTold(ctx, calls, &removed)
 	if err := allOf(answers, calls); err != nil {
 		return err

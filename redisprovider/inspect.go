@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -46,21 +47,19 @@ func (p *Provider) Stats(ctx context.Context) (provider.Stats, error) {
 		{"evicted_keys", &total.Evictions},
 		{"expired_keys", &total.Expirations},
 	}
-	answers := make(chan string, maxMasters)
+	var mu sync.Mutex // guards answers
+	var answers []string
 	err := p.onMasters(ctx, func(ctx context.Context, master server) error {
 		info, err := master.Info(ctx).Result() // all of it: servers before Redis 7 take one section at most
-		select {
-		case answers <- info:
-		default:
-			return errors.Join(err, fmt.Errorf("more than %d masters", maxMasters))
-		}
+		mu.Lock()
+		defer mu.Unlock()
+		answers = append(answers, info)
 		return err
 	})
 	if err != nil {
 		return provider.Stats{}, fmt.Errorf("redisprovider: stats: %w", told(err))
 	}
-	close(answers)
-	for info := range answers {
+	for _, info := range answers {
 		for _, n := range numbers {
 			if value, ok := infoNumber(info, n.name); ok && *n.sum != unknown {
 				*n.sum += value
@@ -71,9 +70,6 @@ func (p *Provider) Stats(ctx context.Context) (provider.Stats, error) {
 	}
 	return total, nil
 }
-
-// maxMasters is how many masters a cluster may have: one for each slot.
-const maxMasters = 16384
 
 // infoNumber returns a number of an INFO.
 func infoNumber(info, name string) (value int64, ok bool) {

@@ -30,21 +30,24 @@ func (p *Provider) beats(member string) string { return p.prefix + nearTag + "b:
 
 // members returns how this process reaches the record.
 func (p *Provider) members() membership.Server {
-	one := func(ctx context.Context, s *script, args ...any) (once, error) {
-		answer := p.run(ctx, 1, func(int) call { return call{script: s, keys: []string{p.recordKey()}, args: args} })[0]
-		return answer, told(answer.Err())
+	one := func(ctx context.Context, s *script, args ...any) (answer once, err error) {
+		err = safely(func() error { // nobody calls: a panic of a hook of the client would end the process
+			answer = p.run(ctx, 1, func(int) call { return call{script: s, keys: []string{p.recordKey()}, args: args} })[0]
+			return told(answer.Err())
+		})
+		return answer, err
 	}
 	return membership.Server{
 		Beat: func(ctx context.Context, b membership.Beat) error {
-			_, err := one(ctx, p.scripts.beat, newToken(), p.beats(b.Member), b.Member, b.Number, b.Lease.Milliseconds(), orNone(b.Epoch), b.Seen)
+			_, err := one(ctx, p.scripts.beat, newToken(), p.beats(b.Member), b.Member, b.Number, upToMilliseconds(b.Lease), orNone(b.Epoch), b.Seen)
 			return err
 		},
 		Ack: func(ctx context.Context, member, epoch string, seq int64) error {
 			_, err := one(ctx, p.scripts.acknowledge, member, epoch, seq)
 			return err
 		},
-		Remove: func(ctx context.Context, member string, stamp int64) error {
-			_, err := one(ctx, p.scripts.leave, member, stamp)
+		Remove: func(ctx context.Context, member, epoch string, stamp int64) error {
+			_, err := one(ctx, p.scripts.leave, member, stamp, orNone(epoch))
 			return err
 		},
 		Roll: func(ctx context.Context) (membership.Roll, error) {
@@ -55,8 +58,15 @@ func (p *Provider) members() membership.Server {
 			roll, _, err := readRoll(answer)
 			return roll, err
 		},
-		Listen: p.listen,
+		Listen: func(ctx context.Context, member string, ready func(), deliver func(membership.Message)) error {
+			return safely(func() error { return p.listen(ctx, member, ready, deliver) })
+		},
 	}
+}
+
+// upToMilliseconds rounds a lease up: the record must not have a shorter one than the member.
+func upToMilliseconds(lease time.Duration) int64 {
+	return (lease + time.Millisecond - 1).Milliseconds()
 }
 
 // orNone replaces an empty text: the parts of a message are separated by spaces.
@@ -81,10 +91,10 @@ func (p *Provider) Join(options provider.JoinOptions, listener provider.Listener
 
 // Announce implements [provider.Announcer]: one script.
 func (p *Provider) Announce(ctx context.Context, removed provider.Removed) error {
+	defer p.channel.Tell(removed)
 	if err := p.usable(ctx); err != nil {
 		return err
 	}
-	defer p.channel.Tell(removed)
 	_, err := p.run(ctx, 1, func(int) call { return p.announcement(&removed) })[0].Result()
 	if err != nil {
 		return fmt.Errorf("redisprovider: announce: %w", told(err))
@@ -157,7 +167,7 @@ func readRoll(answer once) (roll membership.Roll, exists bool, err error) {
 	if seqErr != nil || ageErr != nil {
 		return roll, false, errAnswer
 	}
-	roll = membership.Roll{Epoch: parts[0], Seq: seq, Age: time.Duration(max(age, 0)) * time.Millisecond}
+	roll = membership.Roll{Epoch: parts[0], Seq: seq, Age: time.Duration(max(age-1, 0)) * time.Millisecond} // both readings of the clock are rounded down
 	for rest := parts[3:]; len(rest) > 0; rest = rest[2:] {
 		m := membership.Member{ID: rest[0]}
 		var lease int64

@@ -354,3 +354,23 @@ func TestNearACL(t *testing.T) {
 	}
 	require.NoError(t, b.cache.Close())
 }
+
+// TestNearOfAMasterWithoutReplicas: a near cache whose client stays with a master that was replaced is not
+// renewed there, so it stops to answer by itself.
+func TestNearOfAMasterWithoutReplicas(t *testing.T) {
+	t.Parallel()
+	primary := redistest.StartReal(t, redistest.Options{})
+	replica := redistest.StartReplica(t, primary, redistest.Options{})
+	far := newProvider(t, newServerClient(t, primary.Addr()), redisprovider.Options{FenceByServer: true, WaitReplicas: 1})
+	store, err := near.New(far, near.Options{Strict: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	valid := func() bool { return store.NearStats().Membership.Valid }
+	poll(t, valid)
+	replica.Promote()
+	require.Eventually(t, func() bool { return !valid() }, 10*time.Second, 10*time.Millisecond, "the member is renewed for ever")
+	for range 20 { // and it stays so, over some beats
+		time.Sleep(20 * time.Millisecond)
+		require.False(t, valid(), "a master without its replicas has renewed a member")
+	}
+}

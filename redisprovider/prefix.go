@@ -31,11 +31,11 @@ var errIncomplete = errors.New("the index is not complete")
 // exact. With an error, the count is what was confirmed, and another call
 // continues from there.
 func (p *Provider) DeletePrefix(ctx context.Context, scope, prefix string) (int, error) {
+	gone := provider.Removed{Prefixes: []provider.Key{{Scope: scope, Name: prefix}}}
+	defer p.channel.Tell(gone)
 	if err := p.usable(ctx); err != nil {
 		return 0, err
 	}
-	gone := provider.Removed{Prefixes: []provider.Key{{Scope: scope, Name: prefix}}}
-	defer p.channel.Tell(gone)
 	removed, err := p.deletePrefix(ctx, scope, prefix, &gone)
 	if err != nil {
 		return removed, failed("delete prefix", string(p.bucketsOf(scope)[0])+valueMark+prefix, err)

@@ -140,7 +140,7 @@ func newScripts(fence bool, replicas int) scripts {
 		rebuildAdd:   newScript(indexPart, rebuildAddSource),
 		rebuildEnd:   newScript(indexPart, rebuildEndSource),
 		announce:     newScript(recordPart, announceSource),
-		beat:         newScript(recordPart, beatSource),
+		beat:         newScript(sole, recordPart, beatSource),
 		acknowledge:  newScript(acknowledgeSource),
 		leave:        newScript(leaveSource),
 		roll:         newScript(recordPart, rollSource),

@@ -17,8 +17,8 @@ func TestCause(t *testing.T) {
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	for want, err := range map[string]error{
 		"NOAUTH Authentication required": fmt.Errorf("%w: %w", errors.New("pending"), fmt.Errorf("delete %q: %w", "secret", refused)),
-		"dial tcp: connection refused":    errors.Join(fmt.Errorf("get %q: %w", "secret", dial), refused),
-		"alone":                           errors.New("alone"),
+		"dial tcp: connection refused":   errors.Join(fmt.Errorf("get %q: %w", "secret", dial), refused),
+		"alone":                          errors.New("alone"),
 	} {
 		assert.EqualError(t, backend.Cause(err), want)
 	}

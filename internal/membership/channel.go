@@ -32,8 +32,10 @@ type Channel struct {
 	known map[string]listed
 }
 
-// listed says since when a member is known with a stamp.
+// listed says since when a member is known with a stamp. Stamps of different epochs say nothing about each
+// other.
 type listed struct {
+	epoch string
 	stamp int64
 	since time.Time
 }
@@ -127,8 +129,8 @@ func (c *Channel) listed(roll *Roll, at time.Time) map[string]listed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range roll.Members {
-		now[m.ID] = listed{m.Stamp, at}
-		if l, ok := c.known[m.ID]; ok && l.stamp == m.Stamp && l.since.Before(at) {
+		now[m.ID] = listed{roll.Epoch, m.Stamp, at}
+		if l, ok := c.known[m.ID]; ok && l.epoch == roll.Epoch && l.stamp == m.Stamp && l.since.Before(at) {
 			now[m.ID] = l
 		}
 	}
@@ -232,7 +234,7 @@ func (w *waiting) look(ctx context.Context) {
 // not answer.
 func (w *waiting) expel(ctx context.Context) {
 	for _, m := range w.left {
-		if err := w.channel.server.Remove(ctx, m.ID, m.Stamp); err != nil {
+		if err := w.channel.server.Remove(ctx, m.ID, w.roll.Epoch, m.Stamp); err != nil {
 			return // the next removal waits, too
 		}
 	}
@@ -246,7 +248,7 @@ func (c *Channel) shared(ctx context.Context) (Roll, error) {
 	if l == nil {
 		l = &look{done: make(chan struct{})}
 		c.look = l
-		go c.lookNow(context.WithoutCancel(ctx), l)
+		go c.lookNow(l)
 	}
 	c.mu.Unlock()
 	select {
@@ -257,7 +259,7 @@ func (c *Channel) shared(ctx context.Context) (Roll, error) {
 	}
 }
 
-func (c *Channel) lookNow(ctx context.Context, l *look) {
+func (c *Channel) lookNow(l *look) {
 	l.err = errLook // unless the server returns
 	defer func() {
 		c.mu.Lock()
@@ -265,7 +267,7 @@ func (c *Channel) lookNow(ctx context.Context, l *look) {
 		c.mu.Unlock()
 		close(l.done)
 	}()
-	ctx, cancel := context.WithTimeout(ctx, c.lease)
+	ctx, cancel := context.WithTimeout(c.ctx, c.lease) // Close ends it
 	defer cancel()
 	l.roll, l.err = c.server.Roll(ctx)
 }

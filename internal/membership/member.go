@@ -282,7 +282,7 @@ func (m *member) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(m.channel.ctx, m.span)
 	defer cancel()
-	if err := m.channel.server.Remove(ctx, m.id, 0); err != nil {
+	if err := m.channel.server.Remove(ctx, m.id, "", 0); err != nil {
 		return fmt.Errorf("the membership was not given up, others wait for it once, for %v: %w", m.span, err)
 	}
 	return nil

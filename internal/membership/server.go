@@ -15,8 +15,9 @@ type Server struct {
 	Beat func(ctx context.Context, beat Beat) error
 	// Ack notes that the member has applied all messages of epoch up to seq.
 	Ack func(ctx context.Context, member, epoch string, seq int64) error
-	// Remove takes a member out of the record. With a stamp, only if it still has that one.
-	Remove func(ctx context.Context, member string, stamp int64) error
+	// Remove takes a member out of the record. With a stamp, only if the record is still that of epoch, and
+	// the member still has that stamp. Zero: whatever the record is.
+	Remove func(ctx context.Context, member, epoch string, stamp int64) error
 	// Roll returns the record.
 	Roll func(ctx context.Context) (Roll, error)
 	// Listen receives the messages of all, and the beats of member, until ctx ends or the connection
@@ -70,7 +71,7 @@ type Member struct {
 	Acked int64
 }
 
-// Lease limits.
+// The default of the lease, and how often it is renewed.
 const (
 	// DefaultLease is the lease of a strict member.
 	DefaultLease = 500 * time.Millisecond

@@ -54,6 +54,7 @@ var suites = []suite{
 	{name: "ids", mutated: "internal/idkey", tests: "internal/idkey", mutants: idMutants},
 	{name: "provider", mutated: "provider", tests: "provider", mutants: providerMutants},
 	{name: "near", mutated: "near", tests: "near", args: []string{"-near.seed=1"}, mutants: nearMutants},
+	{name: "channel", mutated: "internal/membership", tests: "internal/membership", mutants: channelMutants},
 	{name: "membership", mutated: "internal/membership", tests: "near", args: []string{"-near.seed=1"}, mutants: membershipMutants},
 	{name: "memory", mutated: "memory", tests: "memory", mutants: memoryMutants},
 	{name: "redisprovider", mutated: "redisprovider", tests: "redisprovider", servers: true, mutants: redisMutants},

@@ -50,7 +50,7 @@ func nearMutants() []mutant {
 		},
 		{
 			"the memory does not answer with what is due", "–", "read.go",
-			"if err != nil || !found || !isFresh(&entry) {", "if err != nil || !found {",
+			"\tcase !isFresh(&entry):", "\tcase false:",
 			"TestGetNearIsFresh",
 		},
 		{
@@ -131,17 +131,17 @@ func membershipMutants() []mutant {
 		},
 		{
 			"who does not acknowledge is taken out of the record", "–", "channel.go",
-			"if err := w.channel.server.Remove(ctx, m.ID, m.Stamp); err != nil {", "if m.Stamp < 0 {",
+			"if err := w.channel.server.Remove(ctx, m.ID, w.roll.Epoch, m.Stamp); err != nil {", "if m.Stamp < 0 {",
 			"TestHoleN8DeadMember",
 		},
 		{
 			"who was renewed stays in the record", "G1", "channel.go",
-			"if err := w.channel.server.Remove(ctx, m.ID, m.Stamp); err != nil {", "if err := w.channel.server.Remove(ctx, m.ID, 0); err != nil {",
+			"if err := w.channel.server.Remove(ctx, m.ID, w.roll.Epoch, m.Stamp); err != nil {", "if err := w.channel.server.Remove(ctx, m.ID, \"\", 0); err != nil {",
 			"TestHoleN8RenewedMeanwhile",
 		},
 		{
 			"the lease of who is not renewed counts from its first listing", "G5", "channel.go",
-			"l.stamp == m.Stamp && l.since.Before(at)", "false",
+			"l.epoch == roll.Epoch && l.stamp == m.Stamp && l.since.Before(at)", "false",
 			"TestUnacknowledged",
 		},
 		{
@@ -153,6 +153,22 @@ func membershipMutants() []mutant {
 			"a process does not drop again what it has removed itself", "–", "member.go",
 			"if message.Sender != m.id {", "if true {",
 			"TestOwnMessage",
+		},
+	}
+}
+
+// channelMutants are those whose tests are beside the code.
+func channelMutants() []mutant {
+	return []mutant{
+		{
+			"stamps of another epoch say nothing", "G1", "channel.go",
+			"l.epoch == roll.Epoch && l.stamp", "l.stamp",
+			"TestStampsOfAnotherEpoch",
+		},
+		{
+			"a look ends with the channel", "G9", "channel.go",
+			"context.WithTimeout(c.ctx, c.lease)", "context.WithTimeout(context.WithoutCancel(c.ctx), c.lease)",
+			"TestCloseEndsTheLook",
 		},
 	}
 }

@@ -144,6 +144,11 @@ func redisMutants() []mutant {
 			"TestNearWithoutOne",
 		},
 		{
+			"a master without its replicas renews no near cache", "G1", "script.go",
+			"beat:         newScript(sole, recordPart, beatSource)", "beat:         newScript(recordPart, beatSource)",
+			"TestNearOfAMasterWithoutReplicas",
+		},
+		{
 			"a promoted replica begins a record of its own", "G1", "lua/record.lua",
 			"if has[1] ~= run or not", "if not",
 			"TestNearFailover",
@@ -160,8 +165,8 @@ func redisMutants() []mutant {
 		},
 		{
 			"a prefix is held before it is emptied", "G2", "hold.go",
-			"\tif err := p.place(ctx, targets, token, px); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, told(err))\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
-			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.place(ctx, targets, token, px)",
+			"\tif err := p.place(ctx, targets, token, px, removed.Keys); err != nil {\n\t\treturn fmt.Errorf(\"redisprovider: hold in scope %q: %w\", targets.Scope, told(err))\n\t}\n\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn nil",
+			"\tfor _, prefix := range targets.Prefixes {\n\t\tif _, err := p.DeletePrefix(ctx, targets.Scope, prefix); err != nil {\n\t\t\treturn err\n\t\t}\n\t}\n\treturn p.place(ctx, targets, token, px, removed.Keys)",
 			"TestPrefixHoldIsPlacedFirst",
 		},
 		{

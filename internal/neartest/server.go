@@ -193,13 +193,13 @@ func (s *Server) ack(id, epoch string, seq int64) {
 	}
 }
 
-func (s *Server) remove(id string, stamp int64) {
+func (s *Server) remove(id, epoch string, stamp int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.record == nil {
 		return
 	}
-	if m, ok := s.record.members[id]; ok && (stamp == 0 || m.Stamp == stamp) {
+	if m, ok := s.record.members[id]; ok && (stamp == 0 || m.Stamp == stamp && s.record.epoch == epoch) {
 		delete(s.record.members, id)
 	}
 }

@@ -57,8 +57,8 @@ func NewStore(ctx context.Context, server *Server, lease time.Duration) *Store {
 		Ack: func(ctx context.Context, member, epoch string, seq int64) error {
 			return s.request(ctx, "ack", func() { s.server.ack(member, epoch, seq) })
 		},
-		Remove: func(ctx context.Context, member string, stamp int64) error {
-			return s.request(ctx, "remove", func() { s.server.remove(member, stamp) })
+		Remove: func(ctx context.Context, member, epoch string, stamp int64) error {
+			return s.request(ctx, "remove", func() { s.server.remove(member, epoch, stamp) })
 		},
 		Roll:   s.roll,
 		Listen: s.listen,
