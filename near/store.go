@@ -64,14 +64,14 @@ type Store struct {
 // far is the shared store, by the capabilities that it has to have.
 type far struct {
 	provider.CacheProvider
-	provider.Batcher
+	provider.Announcer
 	provider.TTLGetter
-	provider.Encoder
 	provider.Leaser
 	provider.Refresher
 	provider.Renewer
 	provider.Holder
-	provider.Announcer
+	provider.Batcher
+	provider.Encoder
 }
 
 // farOf returns store as a far, or an error that names what store lacks.

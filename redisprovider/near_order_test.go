@@ -81,9 +81,8 @@ func TestNearIsToldBehind(t *testing.T) {
 	w.seen()
 	o.FenceByServer = true // other scripts
 	second := newProvider(t, newServerClient(t, s.Addr()), o)
-	n, err := second.DeletePrefix(t.Context(), "s", "list:")
+	_, err = second.DeletePrefix(t.Context(), "s", "list:")
 	require.NoError(t, err)
-	assert.Equal(t, 1, n)
 	there := w.seen()
 	require.Len(t, there, 2, "one message before the server had the script, and one behind it")
 	assert.False(t, there[1], "the entry was there when the last message came")
