@@ -126,6 +126,7 @@ func nearUnderSiege(s *siege) provider.CacheProvider {
 	s.store, s.settles = plain(below), 2*lease
 	store, err := near.New(struct {
 		*double
+		provider.Batcher
 		provider.Leaser
 		provider.Refresher
 		provider.Renewer
@@ -135,7 +136,7 @@ func nearUnderSiege(s *siege) provider.CacheProvider {
 		siegeCodec
 		asCloserOf
 	}{
-		s.store, asLeaser{s.store}, asRefresher{s.store}, below, asHolder{s.store}, below, below, siegeCodec{s}, asCloserOf{below},
+		s.store, asBatcher{s.store}, asLeaser{s.store}, asRefresher{s.store}, below, asHolder{s.store}, below, below, siegeCodec{s}, asCloserOf{below},
 	}, near.Options{Strict: true, Weigher: func(provider.Key, provider.Entry) int64 { s.called(s.t.Context(), "weigher"); return 1 }})
 	require.NoError(s.t, err)
 	return store

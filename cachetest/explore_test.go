@@ -791,7 +791,7 @@ func nestedPrograms() []program {
 			return what
 		}
 		programs = append(programs,
-			program{name: name("scopes that read each other"), scope: one, nested: circle, withoutLeases: leaseless, depth: 2,
+			program{name: name("scopes that read each other"), scope: one, nested: circle, withoutLeases: leaseless,
 				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "b1"), reader(0, "a2")}},
 			program{name: name("scopes that read each other, two places"), scope: two, nested: twice, withoutLeases: leaseless,
 				callers: []caller{reader(0, "a1"), reader(0, "a2"), reader(0, "b3"), reader(0, "b4")}},

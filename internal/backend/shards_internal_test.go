@@ -260,7 +260,8 @@ func TestGoexitInAShard(t *testing.T) {
 func TestFullShardIsEmptied(t *testing.T) {
 	inShardsBubble(t, func(t *testing.T, _ *shardedStore, b *Backend) {
 		t.Helper()
-		b.shards.all[1].refusals.open.Store(true)
+		full := &b.shards.all[1].refusals
+		full.openLocked() // nobody else has it
 		_, err := b.DeletePrefix(t.Context(), "s", "", false)
 		require.NoError(t, err)
 		require.ErrorIs(t, b.AdmitHold(holdOf(1)), ErrOpen)
