@@ -80,6 +80,7 @@ type process struct {
 	*readthrough.CachedScope
 
 	world *world
+	cache *readthrough.Cache
 	own   [keys]atomic.Int64 // what it has announced to itself by pending invalidations
 
 	total counts
@@ -146,10 +147,10 @@ func (w *world) process(client redis.UniversalClient, options redisprovider.Opti
 	for _, e := range edit {
 		e(&o)
 	}
-	cache, err := readthrough.New(store, o)
+	p.cache, err = readthrough.New(store, o)
 	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = cache.Close() })
-	p.CachedScope, err = cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
+	w.t.Cleanup(func() { _ = p.cache.Close() })
+	p.CachedScope, err = p.cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
 	require.NoError(w.t, err)
 	w.processes = append(w.processes, p)
 	return p

@@ -4,6 +4,16 @@ package mutants
 func redisMutants() []mutant {
 	return []mutant{
 		{
+			"a listing of buckets has no gap", "G9", "inspect.go",
+			"return \"n\"+e.Key.Name > end", "return e.Key.Name == \"\" && end == \"\"",
+			"TestListOnCluster",
+		},
+		{
+			"scripts are loaded into the server that runs them", "G4", "script.go",
+			"if way.pin != nil {", "if false {",
+			"TestScriptsAreLoadedWhereTheyRun",
+		},
+		{
 			"a page costs a page", "G9", "lua/page.lua",
 			"ARGV[3], 'LIMIT', 0, ARGV[4])", "ARGV[3], 'LIMIT', 0, 1000)",
 			"TestListCostsAPage",
