@@ -18,7 +18,8 @@ import (
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
 // use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder],
 // [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder],
-// [provider.Punctual], [provider.Sharded] and [provider.Inspector]. Errors name the Redis key that they concern, and wrap the error
+// [provider.Punctual], [provider.Sharded], [provider.Inspector], [provider.Pinger] and
+// [provider.Advisor]. Errors name the Redis key that they concern, and wrap the error
 // of the client.
 //
 // The first fields are written by New and only read after that; the others, from lossy on,
@@ -68,6 +69,8 @@ var (
 	_ provider.TTLGetter     = (*Provider)(nil)
 	_ provider.Announcer     = (*Provider)(nil)
 	_ provider.Inspector     = (*Provider)(nil)
+	_ provider.Pinger        = (*Provider)(nil)
+	_ provider.Advisor       = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
 
@@ -242,5 +245,8 @@ func (e *keyError) Unwrap() error { return e.err }
 
 // LogValue returns the text of the error without the key.
 func (e *keyError) LogValue() slog.Value {
+	if e.more == 0 {
+		return slog.StringValue(fmt.Sprintf("redisprovider: %s of a key: %v", e.op, e.err))
+	}
 	return slog.StringValue(fmt.Sprintf("redisprovider: %s of %d keys: %v", e.op, 1+e.more, e.err))
 }

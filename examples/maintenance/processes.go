@@ -52,7 +52,10 @@ func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 		}
 	}
 	say(stdout, "\nTwo processes of it, %s and %s, on one Redis and one database.\n\n", urls[0], urls[1])
-	return tour.RunTwo(ctx, urls[0], urls[1], func(line string) { say(stdout, "%s\n", line) }, c.tour)
+	if err := tour.RunTwo(ctx, urls[0], urls[1], func(line string) { say(stdout, "%s\n", line) }, c.tour); err != nil {
+		return err
+	}
+	return demoDrill(ctx, c, stdout)
 }
 
 // processes are the processes that the demo has started.
