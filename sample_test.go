@@ -123,6 +123,7 @@ func TestSamplesFindNothingWhereThereIsNothing(t *testing.T) {
 			require.NoError(r.t, err)
 		},
 		"a change that is taken back": func(r *sampleRig, _ int) {
+			r.get()
 			r.set("2")
 			r.readFor(500 * time.Millisecond)
 			r.set("1")

@@ -51,9 +51,12 @@ func aside[R any](ctx context.Context, b *Backend, call func(context.Context) (R
 	defer cancel()
 	result, err = leavable(bounded, b, call, nil)
 	if err == errUnanswered { //nolint:errorlint // the one of leavable, not one of the store
-		err = b.withFailure(fmt.Errorf("no answer: %w", bounded.Err()))
+		err = fmt.Errorf("no answer: %w", bounded.Err())
 	}
-	return result, Sane(err)
+	if err = Sane(err); err != nil && bounded.Err() != nil {
+		err = b.withFailure(err) // that the time is over is no cause
+	}
+	return result, err
 }
 
 // withFailure adds to err, which says no cause, the last one that is known.
