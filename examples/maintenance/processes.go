@@ -65,7 +65,10 @@ func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 		return err
 	}
 	say(stdout, "\nTwo more, %s and %s, with near caches: %s.\n\n", one, other, c.near)
-	return tour.RunNear(ctx, one, other, c.near.Window(), report, c.tour)
+	if err := tour.RunNear(ctx, one, other, c.near.Window(), report, c.tour); err != nil {
+		return err
+	}
+	return demoDrill(ctx, c, stdout)
 }
 
 // startServices starts this program twice.
