@@ -60,7 +60,7 @@ func TestComesBack(t *testing.T) {
 		checker := provider.NewChecker(codec)
 		hasMessages := strings.Contains(codec.Name(), "protobuf")
 		for name, value := range values {
-			if strings.Contains(name, "message") && !hasMessages {
+			if strings.Contains(name, "message") && !hasMessages || name == "NaN" && strings.Contains(codec.Name(), "json") {
 				continue
 			}
 			encoded, err := checker.Encode(value)
