@@ -10,11 +10,11 @@ import (
 // and Cheriton ("Leases", SOSP 1989): a process may answer from its memory for a limited time, and
 // has to prove again and again that it has missed nothing.
 //
-// Every call of the store that invalidates tells all members: Delete, DeletePrefix and Hold. It removes
-// first and tells then, and it returns after both. It also tells the member of its own process, directly, before it returns. If other members are
-// strict, it waits for each of them until that member has dropped what was removed, or may no longer
-// answer from its memory. If the time of the call is over before that, the error matches
-// [ErrUnacknowledged].
+// Every call of the store that invalidates tells all members: Delete, DeletePrefix and Hold. It
+// removes first and tells then, and it returns after both. It also tells the member of its own
+// process, directly, before it returns. If other members are strict, it waits for each of them
+// until that member has dropped what was removed, or may no longer answer from its memory. If the
+// time of the call is over before that, the error matches [ErrUnacknowledged].
 type Announcer interface {
 	// Join makes this process a member, until the membership is closed. It returns at once; the
 	// member may answer from its memory only after listener was told so. A store has one member at
