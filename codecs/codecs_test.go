@@ -154,7 +154,7 @@ func TestLossIsFound(t *testing.T) {
 		{gobcodec.New(), empty{[]int{}}, "empty.List would come back as nil"},
 		{msgpackcodec.New(), hidden{1, 2}, "hidden.sum is unexported"},
 		{msgpackcodec.New(), secret{"ada", "x"}, "secret.Hidden would come back as another string"},
-		{msgpackcodec.New(), free{1 << 40}, "free.Value holds a int, which would come back as a"},
+		{msgpackcodec.New(), free{70_000}, "free.Value holds a int, which would come back as a"},
 		{protobufcodec.New(nil), secret{"ada", "x"}, `secret.Hidden has the tag json:"-"`},
 		{protobufcodec.New(nil), hidden{1, 2}, "hidden.sum is unexported"},
 		{protobufcodec.New(nil), map[string]*shop.Order{"a": orderMessage()}, "would"},
