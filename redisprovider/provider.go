@@ -15,15 +15,14 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Provider is a store in Redis. [New] makes one. All methods are safe for concurrent use. It
-// implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder], [provider.Leaser],
-// [provider.Refresher], [provider.Renewer], [provider.Holder], [provider.Punctual],
-// [provider.Sharded] and [provider.Inspector]. Errors name the Redis key that they concern, and
-// wrap the error of the client.
+// Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
+// use. It has every capability of package provider that a store outside of the process
+// can have, and the list below this type names them. An error names the Redis key that it
+// is about, and wraps the error of the client.
 //
-// The first fields are written by New and only read after that; the others, from lossy on,
-// have their own locks or are atomic. closed is set once, by [Provider.Close], which also
-// ends what goes on in the background. The client belongs to the caller, unless it is owned.
+// New writes the fields down to scripts, and channel, and nobody changes them after that. The
+// others have their own locks or are atomic. [Provider.Close] sets closed, and ends what
+// goes on in the background. The client belongs to the caller, unless it is owned.
 type Provider struct {
 	deployment
 
@@ -179,12 +178,12 @@ func (p *Provider) read(answer *redis.StringCmd) (provider.Entry, bool, error) {
 	return p.decode(data)
 }
 
-// Set implements [provider.CacheProvider] with one script, which is sent once even if the client is
-// configured to retry. If the entry is too large or cannot be encoded, Set removes the old entry
-// and returns an error that matches [provider.ErrTooLarge] or [provider.ErrUnencodable]. The same
-// holds for a value that would not come back as it is, unless [Options.AllowLossy] is set: the
-// error matches [provider.ErrLossy]. If that removal is not confirmed, the error matches none of
-// them. If the key is held, Set stores nothing and removes the old entry.
+// Set implements [provider.CacheProvider] with one script, which is sent once even if
+// the client is configured to retry. If the entry is too large or cannot be encoded,
+// Set removes the old entry and returns an error that matches [provider.ErrTooLarge]
+// or [provider.ErrUnencodable]. The same holds for a value that would not come back as
+// it is, unless [Options.AllowLossy] is set: the error matches [provider.ErrLossy]. If
+// that removal is not confirmed, the error matches none of them. If the key is held, Set stores nothing and removes the old entry.
 //
 // The value of an absent entry is not stored.
 func (p *Provider) Set(ctx context.Context, key provider.Key, entry provider.Entry, ttl time.Duration) error {
