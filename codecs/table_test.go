@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -123,21 +124,44 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// measured returns the table.
+// measured returns the table. It counts processor time and not time, so other programs hardly change it.
 func measured(tb testing.TB) string {
 	tb.Helper()
 	var b strings.Builder
 	b.WriteString("\n| Value | Codec | Bytes | Encode, µs | Allocations | Fill, µs | Decode, µs | Allocations |\n|---|---|--:|--:|--:|--:|--:|--:|\n")
 	for _, r := range rows(tb) {
-		encode, check, decode := testing.Benchmark(r.encode), testing.Benchmark(r.check), testing.Benchmark(r.decode)
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", r.value, r.name, thousands(r.size(tb)), micros(encode), thousands(int(encode.AllocsPerOp())),
-			micros(check), micros(decode), thousands(int(decode.AllocsPerOp())))
+		data, err := r.codec.Marshal(r.v)
+		require.NoError(tb, err)
+		checker := provider.NewChecker(r.codec)
+		encode := func() { _, _ = r.codec.Marshal(r.v) }
+		decode := func() { _ = r.codec.Unmarshal(data, reflect.New(reflect.TypeOf(r.v)).Interface()) }
+		fill := func() { _, _ = checker.Encode(r.v) }
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", r.value, r.name, thousands(len(data)), micros(cost(encode)), allocations(encode),
+			micros(cost(fill)), micros(cost(decode)), allocations(decode))
 	}
 	return b.String() + "\n"
 }
 
-func micros(r testing.BenchmarkResult) string {
-	us := float64(r.NsPerOp()) / 1000
+// cost returns the least processor time of a call, of five rounds.
+func cost(f func()) (least time.Duration) {
+	least = time.Hour
+	for range 5 {
+		n, begin, took := 0, processorTime(), time.Duration(0)
+		for took < 30*time.Millisecond {
+			for range 10 {
+				f()
+			}
+			n, took = n+10, processorTime()-begin
+		}
+		least = min(least, took/time.Duration(n))
+	}
+	return least
+}
+
+func allocations(f func()) string { return thousands(int(testing.AllocsPerRun(100, f))) }
+
+func micros(d time.Duration) string {
+	us := float64(d) / float64(time.Microsecond)
 	if us < 10 {
 		return strconv.FormatFloat(us, 'f', 1, 64)
 	}
