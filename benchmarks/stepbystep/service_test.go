@@ -51,7 +51,7 @@ type database struct {
 	queries [length/bin + 1]atomic.Int64
 	// requests are those to the store that the processes share.
 	requests [length/bin + 1]atomic.Int64
-	number  atomic.Int64
+	number   atomic.Int64
 
 	mu sync.Mutex // guards following
 
@@ -73,7 +73,7 @@ func (d *database) load(ctx context.Context, id int64) (product, error) {
 	version := d.versions[id]
 	d.mu.Unlock()
 	// A query takes 10 to 50 ms, and an odd number of nanoseconds; see arrivals.
-	took := 10*time.Millisecond + time.Duration(rand.New(rand.NewPCG(*seed, uint64(d.number.Add(1)))).Int64N(int64(40*time.Millisecond)))|1
+	took := 10*time.Millisecond + time.Duration(rand.New(rand.NewPCG(*seed, uint64(d.number.Add(1)))).Int64N(int64(40*time.Millisecond))) | 1
 	if err := sleep(ctx, took); err != nil {
 		return product{}, err
 	}
