@@ -8,12 +8,13 @@ import (
 	"slices"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/cache"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
+	"github.com/readthrough/readthrough/examples/internal/signals"
+	"github.com/readthrough/readthrough/examples/internal/telemetry"
+	"github.com/readthrough/readthrough/examples/internal/users"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/load"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/router"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
 	"github.com/readthrough/readthrough/inspect"
 )
 
@@ -32,7 +33,7 @@ func newApp(ctx context.Context, c config) (*app, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	s, err := a.openStore(ctx, c, database.DatabaseID())
+	s, err := a.openStore(ctx, c, database.ID())
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -55,13 +56,13 @@ func (a *app) openDatabase(ctx context.Context, c config) (*service.Service, err
 // connect stacks the layers: the service, the cache on top of it, and the router
 // on top of the cache.
 func (a *app) connect(ctx context.Context, c config, database *service.Service, s store) error {
-	telemetry, err := newMetrics()
+	metrics, err := telemetry.New()
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, telemetry.close)
+	a.closers = append(a.closers, metrics.Close)
 	readThrough, err := readthrough.New(s.CacheProvider, readthrough.Options{
-		Observer:        telemetry.Observer(),
+		Observer:        metrics.Observer(),
 		ProviderTimeout: c.storeTimeout,
 		LeaseWait:       c.storeTimeout, // another process that loads needs as much time
 	})
@@ -80,7 +81,7 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 		Users:        users.NewDirectory(),
 		Signals:      a.signals,
 		Load:         a.load,
-		Ping:         database.Ping,
+		Ping:         database.PingContext,
 		Usage:        database.Usage,
 		StoreStats:   readThrough.StoreStats,
 		Provider: func(ctx context.Context) router.ProviderState {
@@ -92,13 +93,13 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	if s.link != nil {
 		parts.Link = s.link
 	}
-	return a.mount(readThrough, telemetry, router.New(parts))
+	return a.mount(readThrough, metrics, router.New(parts))
 }
 
 // mount puts the pages for operators beside the service. A service that others can reach has them
 // on a port of its own: the page shows keys, and invalidates.
-func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, pages http.Handler) error {
-	if err := telemetry.register(readThrough); err != nil {
+func (a *app) mount(readThrough *readthrough.Cache, metrics *telemetry.Metrics, pages http.Handler) error {
+	if err := metrics.Add(readThrough); err != nil {
 		return err
 	}
 	page, err := inspect.New(readThrough, inspect.Options{ShowKeys: true, Invalidate: true})
@@ -109,7 +110,7 @@ func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, pages ht
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
 	mux.Handle("/debug/cache/", page)
-	mux.Handle("GET /metrics", telemetry.handler)
+	mux.Handle("GET /metrics", metrics.Handler)
 	a.handler = mux
 	return nil
 }

@@ -6,12 +6,12 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
+	"github.com/readthrough/readthrough/examples/internal/database"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/cache"
+	"github.com/readthrough/readthrough/examples/internal/signals"
+	"github.com/readthrough/readthrough/examples/internal/users"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/load"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/page"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -25,7 +25,7 @@ type Parts struct {
 	// Ping reports whether the database answers.
 	Ping func(context.Context) error
 	// Usage returns what the database was asked so far.
-	Usage func() service.Usage
+	Usage func() database.Usage
 	// StoreStats returns the statistics of the store; nil: it has none.
 	StoreStats func(context.Context) (provider.Stats, error)
 	// Provider describes the store; nil: no description.

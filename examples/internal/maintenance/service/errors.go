@@ -1,6 +1,10 @@
 package service
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/readthrough/readthrough/examples/internal/database"
+)
 
 // ErrNotFound matches the error for a maintenance or a system that does not exist.
 var ErrNotFound = errors.New("service: not found")
@@ -8,7 +12,7 @@ var ErrNotFound = errors.New("service: not found")
 // ErrOutcomeUnknown matches the error of a change with an unknown outcome: the
 // answer to its commit was lost. The change is returned with the error. The caller
 // must invalidate what it may have changed.
-var ErrOutcomeUnknown = errors.New("service: it is not known whether the change was made")
+var ErrOutcomeUnknown = database.ErrOutcomeUnknown
 
 // InvalidError says which field of the input is wrong and why.
 type InvalidError struct {

@@ -6,12 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+
+	"github.com/readthrough/readthrough/examples/internal/database"
 )
 
 // Get returns the maintenance with that id, or [ErrNotFound]. It is one query.
 func (s *Service) Get(ctx context.Context, id int64) (Maintenance, error) {
-	return get(ctx, s.db, id)
+	return get(ctx, s.DB, id)
 }
 
 // List returns the maintenances that match filters, sorted by start and id. It
@@ -21,7 +22,7 @@ func (s *Service) List(ctx context.Context, filters Filters) ([]Maintenance, err
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.db.QueryContext(ctx, `
+	rows, err := s.QueryContext(ctx, `
 		SELECT '', document FROM maintenance_document m
 		WHERE (@statuses = '[]' OR status IN (SELECT value FROM json_each(@statuses)))
 		  AND (@systems = '[]' OR EXISTS (
@@ -32,8 +33,8 @@ func (s *Service) List(ctx context.Context, filters Filters) ([]Maintenance, err
 		  AND (@text = '' OR instr(lower(title), @text) > 0 OR instr(lower(description), @text) > 0)
 		ORDER BY start_at, id
 		LIMIT @limit`,
-		sql.Named("statuses", jsonArray(f.Statuses)), sql.Named("systems", jsonArray(f.Systems)),
-		sql.Named("from", timestamp(f.From)), sql.Named("to", timestamp(f.To)),
+		sql.Named("statuses", database.JSONArray(f.Statuses)), sql.Named("systems", database.JSONArray(f.Systems)),
+		sql.Named("from", database.Timestamp(f.From)), sql.Named("to", database.Timestamp(f.To)),
 		sql.Named("text", f.Text), sql.Named("limit", f.Limit))
 	found := []Maintenance{}
 	err = scan(rows, err, func(_ string, m *Maintenance) { found = append(found, *m) })
@@ -57,14 +58,14 @@ func (s *Service) BySystem(ctx context.Context, system string) ([]Maintenance, e
 // BySystems is [Service.BySystem] for many systems. Systems that do not exist
 // are missing from the result. It is one query for any number of systems.
 func (s *Service) BySystems(ctx context.Context, systems []string) (map[string][]Maintenance, error) {
-	rows, err := s.db.QueryContext(ctx, `
+	rows, err := s.QueryContext(ctx, `
 		SELECT system.id, m.document
 		FROM system
 		LEFT JOIN maintenance_system ms ON ms.system_id = system.id
 		LEFT JOIN maintenance_document m ON m.id = ms.maintenance_id
 		WHERE system.id IN (SELECT value FROM json_each(@systems))
 		ORDER BY system.id, m.start_at, m.id`,
-		sql.Named("systems", jsonArray(systems)))
+		sql.Named("systems", database.JSONArray(systems)))
 	found := make(map[string][]Maintenance, len(systems))
 	err = scan(rows, err, func(system string, m *Maintenance) {
 		if found[system] == nil {
@@ -82,7 +83,7 @@ func (s *Service) BySystems(ctx context.Context, systems []string) (map[string][
 
 // Systems returns all systems, sorted by id. It is one query.
 func (s *Service) Systems(ctx context.Context) ([]System, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, name FROM system ORDER BY id`)
+	rows, err := s.QueryContext(ctx, `SELECT id, name FROM system ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("service: read: %w", err)
 	}
@@ -101,12 +102,7 @@ func (s *Service) Systems(ctx context.Context) ([]System, error) {
 	return systems, nil
 }
 
-// queryer is a database or a transaction on it.
-type queryer interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func get(ctx context.Context, db queryer, id int64) (Maintenance, error) {
+func get(ctx context.Context, db database.Queryer, id int64) (Maintenance, error) {
 	var document string
 	err := db.QueryRowContext(ctx, `SELECT document FROM maintenance_document WHERE id = @id`, sql.Named("id", id)).
 		Scan(&document)
@@ -154,25 +150,4 @@ func decode(document string) (Maintenance, error) {
 		return Maintenance{}, fmt.Errorf("service: the database holds a bad maintenance: %w", err)
 	}
 	return m, nil
-}
-
-// jsonArray returns values as a JSON array for json_each, so that a query has
-// one parameter for any number of values.
-func jsonArray[T ~string](values []T) string {
-	if len(values) == 0 {
-		return "[]"
-	}
-	encoded, err := json.Marshal(values)
-	if err != nil {
-		panic(err) // strings always encode
-	}
-	return string(encoded)
-}
-
-// timestamp returns t in the form of the database; the zero time is empty.
-func timestamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }

@@ -1,24 +1,21 @@
-package service
+package database
 
 import (
 	"crypto/rand"
 	"database/sql/driver"
-	_ "embed" // for the schema
 	"net/url"
 	"path/filepath"
 
 	"modernc.org/sqlite"
 )
 
-//go:embed sqlite.sql
-var sqliteSchema string
-
 // openSQLite returns the dialect of SQLite, in a file, or in memory if file is
-// empty. The queries of this package are written for SQLite.
+// empty. The queries of the examples are written for SQLite.
 func openSQLite(file string) (dialect, error) {
 	connector, err := sqlite.NewConnector(dataSource(file))
 	d := dialect{
-		kind: "SQLite in memory", name: `""`, connector: connector, schema: sqliteSchema, anchored: file == "",
+		kind: "SQLite in memory", name: `""`, connector: connector, anchored: file == "",
+		schema:    func(s Schema) string { return s.SQLite },
 		translate: func(query string, args []driver.NamedValue) (string, []driver.NamedValue) { return query, args },
 	}
 	if file != "" {
@@ -42,7 +39,7 @@ func dataSource(file string) string {
 	}
 	if file == "" {
 		parameters.Set("vfs", "memdb")
-		return "file:/maintenance-" + rand.Text() + "?" + parameters.Encode()
+		return "file:/example-" + rand.Text() + "?" + parameters.Encode()
 	}
 	parameters.Set("_journal_mode", "WAL") // readers and the writer do not block each other
 	parameters.Set("_synchronous", "NORMAL")

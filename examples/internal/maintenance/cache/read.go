@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
 // Get returns a maintenance, or an error that matches [service.ErrNotFound].

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )

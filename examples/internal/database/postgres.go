@@ -1,8 +1,7 @@
-package service
+package database
 
 import (
 	"database/sql/driver"
-	_ "embed" // for the schema
 	"fmt"
 	"regexp"
 	"strings"
@@ -11,15 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-//go:embed postgres.sql
-var postgresSchema string
-
 // isPostgres reports whether the database is a URL of PostgreSQL and not a file.
 func isPostgres(database string) bool {
 	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
 }
 
-// openPostgres returns the dialect of PostgreSQL. This file and the schema are all
+// openPostgres returns the dialect of PostgreSQL. This file and the schemas are all
 // that differs from SQLite.
 func openPostgres(url string) (dialect, error) {
 	config, err := pgx.ParseConfig(url)
@@ -30,7 +26,7 @@ func openPostgres(url string) (dialect, error) {
 		kind:      "PostgreSQL",
 		name:      fmt.Sprintf("%s on %s:%d", config.Database, config.Host, config.Port),
 		connector: stdlib.GetConnector(*config),
-		schema:    postgresSchema,
+		schema:    func(s Schema) string { return s.Postgres },
 		translate: toPostgres,
 		// One writer at a time, as in SQLite: what a transaction has read is still
 		// true when it writes. Row locks would let more transactions run at the
@@ -45,12 +41,13 @@ var (
 	jsonEach       = regexp.MustCompile(`json_each\((@[a-z_]+)\)`)
 )
 
-// toPostgres translates a query of this package: two functions have other names,
+// toPostgres translates a query of the examples: some functions have other names,
 // and parameters have numbers. No query has an @ or one of these names in a
 // string.
 func toPostgres(query string, args []driver.NamedValue) (string, []driver.NamedValue) {
 	query = jsonEach.ReplaceAllString(query, `json_array_elements_text($1::json)`)
 	query = strings.ReplaceAll(query, "instr(", "strpos(")
+	query = strings.ReplaceAll(query, "group_concat(", "string_agg(")
 	byName := map[string]driver.NamedValue{}
 	for _, arg := range args {
 		byName["@"+arg.Name] = arg

@@ -1,4 +1,4 @@
-package service
+package database
 
 import (
 	"context"
@@ -21,7 +21,7 @@ type Usage struct {
 type meter struct {
 	queries    atomic.Int64
 	statements atomic.Int64
-	latency    time.Duration
+	latency    atomic.Int64 // a time.Duration
 }
 
 func (m *meter) usage() Usage {
@@ -58,9 +58,9 @@ func (c meteredConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, ok := opened.(databaseConn)
+	conn, ok := opened.(Conn)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("service: a %T cannot be metered", opened), opened.Close())
+		return nil, errors.Join(fmt.Errorf("database: a %T cannot be metered", opened), opened.Close())
 	}
 	return meteredConn{conn, c.dialect, c.meter}, nil
 }
@@ -68,12 +68,12 @@ func (c meteredConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // Driver returns the driver of the connections.
 func (c meteredConnector) Driver() driver.Driver { return c.dialect.connector.Driver() }
 
-// databaseConn is what the connections of the drivers can do. A wrapper has to
+// Conn is what the connections of the drivers can do. A wrapper has to
 // forward all of it; otherwise package database/sql uses methods that ignore the
 // context.
 //
 //nolint:interfacebloat // the drivers decide how much it is
-type databaseConn interface {
+type Conn interface {
 	driver.Conn
 	driver.ConnBeginTx
 	driver.ExecerContext
@@ -84,7 +84,7 @@ type databaseConn interface {
 
 // meteredConn is a connection that counts and translates queries.
 type meteredConn struct {
-	databaseConn
+	Conn
 
 	dialect dialect
 	meter   *meter
@@ -92,30 +92,30 @@ type meteredConn struct {
 
 // IsValid reports whether the connection may be used again.
 func (c meteredConn) IsValid() bool {
-	validator, ok := c.databaseConn.(driver.Validator)
+	validator, ok := c.Conn.(driver.Validator)
 	return !ok || validator.IsValid()
 }
 
 // QueryContext counts and runs a query, after the latency.
 func (c meteredConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.meter.query(ctx)
-	if err := wait(ctx, c.meter.latency); err != nil {
+	if err := wait(ctx, time.Duration(c.meter.latency.Load())); err != nil {
 		return nil, err
 	}
 	query, args = c.dialect.translate(query, args)
-	return c.databaseConn.QueryContext(ctx, query, args)
+	return c.Conn.QueryContext(ctx, query, args)
 }
 
 // ExecContext counts and runs a statement.
 func (c meteredConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.meter.statements.Add(1)
 	query, args = c.dialect.translate(query, args)
-	return c.databaseConn.ExecContext(ctx, query, args)
+	return c.Conn.ExecContext(ctx, query, args)
 }
 
 // Prepare refuses, because queries of a prepared statement would not be counted.
 func (c meteredConn) Prepare(string) (driver.Stmt, error) {
-	return nil, errors.New("service: prepared statements are not metered")
+	return nil, errors.New("database: prepared statements are not metered")
 }
 
 // wait waits for d, or until ctx ends.

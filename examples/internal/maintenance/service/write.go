@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/readthrough/readthrough/examples/internal/database"
 )
 
 // Create creates the maintenance that draft describes.
@@ -13,7 +15,7 @@ func (s *Service) Create(ctx context.Context, draft Draft) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	err = s.write(ctx, func(tx *sql.Tx) error {
+	err = s.Write(ctx, func(tx *sql.Tx) error {
 		return insert(ctx, tx, &m)
 	})
 	return changed(Change{Maintenance: m, After: m.SystemIDs}, "create a maintenance", err)
@@ -37,7 +39,7 @@ func (s *Service) CloseMaintenance(ctx context.Context, id int64, closing Closin
 // Delete deletes a maintenance.
 func (s *Service) Delete(ctx context.Context, id int64) (Change, error) {
 	var before Maintenance
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.Write(ctx, func(tx *sql.Tx) error {
 		var err error
 		if before, err = get(ctx, tx, id); err != nil {
 			return err
@@ -58,7 +60,7 @@ func (s *Service) Delete(ctx context.Context, id int64) (Change, error) {
 // after the other, and each knows the systems before and after it.
 func (s *Service) change(ctx context.Context, id int64, decide func(Maintenance) (Maintenance, error)) (Change, error) {
 	var before, after Maintenance
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.Write(ctx, func(tx *sql.Tx) error {
 		var err error
 		if before, err = get(ctx, tx, id); err != nil {
 			return err
@@ -111,14 +113,14 @@ func columns(m Maintenance) []any {
 	return []any{
 		sql.Named("id", m.ID), sql.Named("version", m.Version),
 		sql.Named("title", m.Title), sql.Named("description", m.Description), sql.Named("status", string(m.Status)),
-		sql.Named("start", timestamp(m.Start)), sql.Named("end", timestamp(m.End)),
+		sql.Named("start", database.Timestamp(m.Start)), sql.Named("end", database.Timestamp(m.End)),
 		sql.Named("created_by", m.CreatedBy),
 	}
 }
 
 // insertSystems stores the systems of m. All of them must exist.
 func insertSystems(ctx context.Context, tx *sql.Tx, m Maintenance) error {
-	systems := sql.Named("systems", jsonArray(m.SystemIDs))
+	systems := sql.Named("systems", database.JSONArray(m.SystemIDs))
 	var unknown string
 	err := tx.QueryRowContext(ctx, `
 		SELECT value FROM json_each(@systems) WHERE value NOT IN (SELECT id FROM system) LIMIT 1`, systems).
@@ -141,7 +143,7 @@ func insertUpdates(ctx context.Context, tx *sql.Tx, m Maintenance, from int) err
 		_, err := tx.ExecContext(ctx, `
 			INSERT INTO maintenance_update (maintenance_id, number, at, author, message, status)
 			VALUES (@id, @number, @at, @author, @message, @status)`,
-			sql.Named("id", m.ID), sql.Named("number", from+i), sql.Named("at", timestamp(update.At)),
+			sql.Named("id", m.ID), sql.Named("number", from+i), sql.Named("at", database.Timestamp(update.At)),
 			sql.Named("author", update.Author), sql.Named("message", update.Message),
 			sql.Named("status", string(update.Status)))
 		if err != nil {

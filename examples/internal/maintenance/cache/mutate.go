@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
 // Create creates a maintenance.

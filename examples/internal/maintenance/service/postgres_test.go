@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/examples/internal/database"
 	"github.com/readthrough/readthrough/examples/internal/postgres"
 )
 
@@ -75,18 +76,10 @@ func inMemory(t *testing.T) Options {
 
 var schemas int
 
-func TestToPostgres(t *testing.T) {
-	query, args := toPostgres("SELECT instr(a, @b) > 0 FROM json_each(@list_of) WHERE c = @b LIMIT @n",
-		[]driver.NamedValue{{Name: "n", Value: 7}, {Name: "b", Value: "x"}, {Name: "list_of", Value: "[]"}, {Name: "unused"}})
-	assert.Equal(t, "SELECT strpos(a, $1) > 0 FROM json_array_elements_text($2::json) WHERE c = $1 LIMIT $3", query)
-	want := []driver.NamedValue{{Ordinal: 1, Value: "x"}, {Ordinal: 2, Value: "[]"}, {Ordinal: 3, Value: 7}}
-	assert.Equal(t, want, args)
-}
-
 // lostAnswers are connections whose commits happen, and nobody hears of it.
 type lostAnswers struct{ driver.Connector }
 
-type lostConn struct{ databaseConn }
+type lostConn struct{ database.Conn }
 
 type lostTx struct{ driver.Tx }
 
@@ -97,11 +90,11 @@ func (c lostAnswers) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lostConn{conn.(databaseConn)}, nil
+	return lostConn{conn.(database.Conn)}, nil
 }
 
 func (c lostConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	tx, err := c.databaseConn.BeginTx(ctx, options)
+	tx, err := c.Conn.BeginTx(ctx, options)
 	return lostTx{tx}, err
 }
 
@@ -111,10 +104,8 @@ func (tx lostTx) Commit() error { return errors.Join(tx.Tx.Commit(), errLost) }
 // so, and the change is returned with it.
 func TestOutcomeUnknown(t *testing.T) {
 	s := open(t, inMemory(t))
-	d := s.dialect
-	d.connector, d.anchored, d.remote = lostAnswers{d.connector}, false, true
-	lost := &Service{dialect: d, meter: s.meter, now: s.now}
-	lost.openPool()
+	lost := New(s.Through(func(c driver.Connector) driver.Connector { return lostAnswers{c} }))
+	lost.now = s.now
 	defer lost.Close()
 	change, err := lost.Create(t.Context(), draft())
 	require.ErrorIs(t, err, ErrOutcomeUnknown)

@@ -1,4 +1,5 @@
-package main
+// Package telemetry shows the metrics of a cache to Prometheus.
+package telemetry
 
 import (
 	"context"
@@ -13,17 +14,19 @@ import (
 	"github.com/readthrough/readthrough/otelcache"
 )
 
-// metrics are what Prometheus collects.
-type metrics struct {
+// Metrics are what Prometheus collects.
+type Metrics struct {
 	*otelcache.Telemetry
 
-	handler http.Handler
-	meters  *sdkmetric.MeterProvider
+	// Handler answers /metrics.
+	Handler http.Handler
+
+	meters *sdkmetric.MeterProvider
 }
 
-// newMetrics returns metrics that /metrics shows to Prometheus: OpenTelemetry with the exporter for
+// New returns metrics that /metrics shows to Prometheus: OpenTelemetry with the exporter for
 // it.
-func newMetrics() (*metrics, error) {
+func New() (*Metrics, error) {
 	registry := prometheus.NewRegistry()
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {
@@ -34,15 +37,16 @@ func newMetrics() (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &metrics{telemetry, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), meters}, nil
+	return &Metrics{telemetry, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), meters}, nil
 }
 
-// register adds a cache.
-func (m *metrics) register(cache *readthrough.Cache) error {
-	_, err := m.Register(cache) // until the process ends
+// Add adds a cache.
+func (m *Metrics) Add(cache *readthrough.Cache) error {
+	_, err := m.Telemetry.Register(cache) // until the process ends
 	return err
 }
 
-func (m *metrics) close() error {
+// Close ends the metrics.
+func (m *Metrics) Close() error {
 	return m.meters.Shutdown(context.Background())
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
 // ttl bounds how long a change stays unseen if it was made without this program,

@@ -11,7 +11,7 @@ import (
 // present time. If the database has systems, it does nothing.
 func (s *Service) Seed(ctx context.Context) error {
 	now := s.now().UTC().Truncate(time.Hour)
-	err := s.write(ctx, func(tx *sql.Tx) error {
+	err := s.Write(ctx, func(tx *sql.Tx) error {
 		var systems int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM system`).Scan(&systems); err != nil || systems > 0 {
 			return err

@@ -429,12 +429,12 @@ func TestDatabaseInFile(t *testing.T) {
 	got, err := second.Get(t.Context(), m.ID)
 	assert.NoError(t, err)
 	assert.Equal(t, m, got)
-	assert.NotEmpty(t, first.DatabaseID(), "ids of one database")
-	assert.Equal(t, second.DatabaseID(), first.DatabaseID(), "ids of one database")
+	assert.NotEmpty(t, first.ID(), "ids of one database")
+	assert.Equal(t, second.ID(), first.ID(), "ids of one database")
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*.db"))
 	assert.NoError(t, err, "files")
 	assert.Contains(t, found, file, "files")
-	assert.NotEqual(t, first.DatabaseID(), open(t, inMemory(t)).DatabaseID(), "two databases have one id")
+	assert.NotEqual(t, first.ID(), open(t, inMemory(t)).ID(), "two databases have one id")
 }
 
 func TestDatabaseThatCannotBeOpened(t *testing.T) {
@@ -495,12 +495,12 @@ func TestManyConnections(t *testing.T) {
 
 func TestCallerThatGivesUpDoesNotWait(t *testing.T) {
 	s := open(t, inMemory(t))
-	s.meter.latency = time.Hour
+	s.SetLatency(time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.Get(ctx, 1)
 	assert.ErrorIs(t, err, context.Canceled)
-	s.meter.latency = 0
+	s.SetLatency(0)
 	_, err = s.Get(t.Context(), 1)
 	assert.NoError(t, err, "the next caller")
 }
