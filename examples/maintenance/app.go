@@ -22,8 +22,10 @@ import (
 type app struct {
 	handler http.Handler
 	signals *signals.Hub
-	load    *load.Generator
-	closers []func() error // run from last to first
+	// publisher sends signals to the clients of all processes.
+	publisher signals.Publisher
+	load      *load.Generator
+	closers   []func() error // run from last to first
 }
 
 // newApp opens what the configuration names, and connects the layers.
@@ -71,14 +73,16 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	}
 	a.closers = append(a.closers, readThrough.Close)
 	a.signals = signals.NewHub(signals.Options{})
+	directory := users.NewDirectory()
 	maintenances, err := a.cached(ctx, c, readThrough, database, s)
 	if err != nil {
 		return err
 	}
+	maintenances.Notify(directory.Name, a.notify)
 	a.load = load.New(maintenances)
 	parts := router.Parts{
 		Maintenances: maintenances,
-		Users:        users.NewDirectory(),
+		Users:        directory,
 		Signals:      a.signals,
 		Load:         a.load,
 		Ping:         database.PingContext,
@@ -120,20 +124,32 @@ func (a *app) mount(readThrough *readthrough.Cache, metrics *telemetry.Metrics, 
 func (a *app) cached(
 	ctx context.Context, c config, readThrough *readthrough.Cache, database *service.Service, s store,
 ) (maintenances *cache.Maintenances, err error) {
+	a.publisher = a.signals
 	if c.noCache {
-		return cache.Uncached(database, a.signals), nil
+		return cache.Uncached(database, a.publisher), nil
 	}
-	if s.client == nil {
-		return cache.New(readThrough, database, a.signals)
+	if s.client != nil {
+		relay := signals.NewRelay(ctx, signals.RelayOptions{
+			Hub:     a.signals,
+			Client:  s.client,
+			Channel: s.prefix + "signals",
+			Settled: func() bool { return maintenances.Stats().Pending == 0 },
+		})
+		a.closers = append(a.closers, relay.Close)
+		a.publisher = relay
 	}
-	relay := signals.NewRelay(ctx, signals.RelayOptions{
-		Hub:     a.signals,
-		Client:  s.client,
-		Channel: s.prefix + "signals",
-		Settled: func() bool { return maintenances.Stats().Pending == 0 },
-	})
-	a.closers = append(a.closers, relay.Close)
-	return cache.New(readThrough, database, relay)
+	return cache.New(readThrough, database, a.publisher)
+}
+
+// notice is the data of a maintenance.notice: a text for some users. A service with a sign-in would send it to
+// them only.
+type notice struct {
+	Text  string   `json:"text"`
+	Users []string `json:"users"`
+}
+
+func (a *app) notify(_ context.Context, text string, subscribers ...string) error {
+	return a.publisher.Publish("maintenance.notice", notice{text, subscribers})
 }
 
 // close closes what was opened, in the reverse order.

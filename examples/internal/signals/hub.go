@@ -136,3 +136,8 @@ func (h *Hub) removeLocked(s *subscriber) {
 		close(s.frames)
 	}
 }
+
+// Publisher sends signals to all listeners without waiting for them. [Hub] and [Relay] are publishers.
+type Publisher interface {
+	Publish(event string, data any) error
+}

@@ -38,6 +38,7 @@ type Maintenances struct {
 	service *service.Service
 	signals Broadcaster
 	reads   *latencies
+	notices notices // see Notify
 
 	// What is cached: a maintenance by its id, the maintenances of a system by its
 	// id, and listings by their filters. nil: no cache.

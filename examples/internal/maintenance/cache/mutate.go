@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/examples/internal/database"
 	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
@@ -65,10 +66,7 @@ func (m *Maintenances) mutate(
 	change, err := readthrough.Mutate(ctx, m.maintenances.Scope(), readthrough.Mutation[service.Change]{
 		Write: func(ctx context.Context) (_ service.Change, err error) {
 			written, err = write(ctx)
-			if err != nil && !errors.Is(err, service.ErrOutcomeUnknown) {
-				err = unchanged{err}
-			}
-			return written, err
+			return written, database.Unchanged(err)
 		},
 		Invalidate: m.stale,
 		Emit:       m.broadcast,
@@ -79,21 +77,14 @@ func (m *Maintenances) mutate(
 	return change.Maintenance, err
 }
 
-// unchanged is the error of a write that has changed nothing: the service has refused
-// it, or rolled it back. Nothing is invalidated then.
-type unchanged struct{ error }
-
-func (unchanged) Is(target error) bool { return target == readthrough.ErrUnchanged }
-
-func (u unchanged) Unwrap() error { return u.error }
-
-func (m *Maintenances) broadcast(_ context.Context, change service.Change) error {
-	return m.signals.Publish(Updated, Signal{
+// broadcast tells the subscribers of the systems, and all clients.
+func (m *Maintenances) broadcast(ctx context.Context, change service.Change) error {
+	return errors.Join(m.notices.tell(ctx, m.service, change), m.signals.Publish(Updated, Signal{
 		ID:        change.Maintenance.ID,
 		Version:   change.Maintenance.Version,
 		Deleted:   change.Deleted,
 		SystemIDs: change.AffectedSystems(),
-	})
+	}))
 }
 
 // Forget invalidates a maintenance, as after a change: the next read finds

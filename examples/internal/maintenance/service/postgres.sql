@@ -47,6 +47,12 @@ CREATE TABLE IF NOT EXISTS maintenance_update (
   PRIMARY KEY (maintenance_id, number)
 );
 
+CREATE TABLE IF NOT EXISTS subscription (
+  user_id   TEXT COLLATE "C" NOT NULL,
+  system_id TEXT COLLATE "C" NOT NULL REFERENCES system (id) ON DELETE CASCADE,
+  PRIMARY KEY (user_id, system_id)
+);
+
 CREATE OR REPLACE VIEW maintenance_document AS
 SELECT
   m.*,

@@ -45,6 +45,13 @@ CREATE TABLE IF NOT EXISTS maintenance_update (
   PRIMARY KEY (maintenance_id, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Who wants to be told of the maintenances of a system.
+CREATE TABLE IF NOT EXISTS subscription (
+  user_id   TEXT NOT NULL,
+  system_id TEXT NOT NULL REFERENCES system (id) ON DELETE CASCADE,
+  PRIMARY KEY (user_id, system_id)
+) STRICT, WITHOUT ROWID;
+
 -- A maintenance with its systems and updates is one JSON document, so that every
 -- read of the service is one query. json() marks the arrays as JSON: the result of a
 -- subquery is plain text, which would be quoted.
