@@ -23,7 +23,7 @@ func TestQueriesOfARefresh(t *testing.T) {
 	b := open(t, "")
 	cold, err := view.Refresh(t.Context(), b.All, "lin")
 	require.NoError(t, err)
-	assert.Equal(t, int64(15+3), cold.Cost.Queries, "cold")
+	assert.Equal(t, int64(16+3), cold.Cost.Queries, "cold")
 	warm, err := view.Refresh(t.Context(), b.All, "lin")
 	require.NoError(t, err)
 	assert.Zero(t, warm.Cost.Queries, "warm")
