@@ -22,6 +22,9 @@ type broadcaster struct {
 }
 
 func (b *broadcaster) Publish(event string, data any) error {
+	if event == "resync" {
+		return nil
+	}
 	s, ok := data.(Signal)
 	if event != Updated || !ok {
 		return errors.New("an unexpected signal: " + event)
