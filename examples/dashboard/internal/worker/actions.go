@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/readthrough/readthrough"
@@ -27,6 +28,13 @@ type action struct {
 
 // all returns all actions. Most of what happens is ingest, as in the original.
 func (w *Worker) all() []action {
+	return slices.Concat(w.ofHealth(), w.ofIncidents(), w.ofMaintenances(), w.ofCatalog(), w.ofObjectives(), w.ofAnomalies(),
+		w.ofNotifications(), w.ofAnnouncements(), []action{
+			{"users.deleted", 1, func(ctx context.Context) error { return w.b.UserDeleted(ctx, "tomas") }},
+		})
+}
+
+func (w *Worker) ofHealth() []action {
 	return []action{
 		{"health.ingest", 60, w.ingest},
 		{"health.checkRuns", 6, w.checkRuns},
@@ -40,7 +48,11 @@ func (w *Worker) all() []action {
 			return w.b.Health.Dissociate(ctx, "testbed", system)
 		})},
 		{"health.removeSatellite", 1, w.removeSatellite},
+	}
+}
 
+func (w *Worker) ofIncidents() []action {
+	return []action{
 		{"incidents.create", 2, w.createIncident},
 		{"incidents.update", 1, w.onIncident("status = 'open'", w.updateIncident)},
 		{"incidents.addUpdate", 2, w.onIncident("status = 'open'", func(ctx context.Context, id int64) error {
@@ -52,7 +64,11 @@ func (w *Worker) all() []action {
 			return err
 		})},
 		{"incidents.delete", 1, w.onIncident("status <> 'open'", func(ctx context.Context, id int64) error { return w.b.Incidents.Delete(ctx, id) })},
+	}
+}
 
+func (w *Worker) ofMaintenances() []action {
+	return []action{
 		{"maintenances.create", 1, w.createMaintenance},
 		{"maintenances.update", 1, w.onMaintenance("planned", w.updateMaintenance)},
 		{"maintenances.addUpdate", 1, w.onMaintenance("planned", func(ctx context.Context, id int64) error {
@@ -67,7 +83,11 @@ func (w *Worker) all() []action {
 			_, err := w.b.Maintenances.Delete(ctx, id)
 			return err
 		})},
+	}
+}
 
+func (w *Worker) ofCatalog() []action {
+	return []action{
 		{"catalog.putSystem", 1, func(ctx context.Context) error { return w.b.Catalog.PutSystem(ctx, w.guest("system"), "A guest") }},
 		{"catalog.deleteSystem", 1, func(ctx context.Context) error { return w.b.Catalog.DeleteSystem(ctx, w.guest("system")) }},
 		{"catalog.putGroup", 1, func(ctx context.Context) error { return w.b.Catalog.PutGroup(ctx, w.guest("group"), "Guests") }},
@@ -80,7 +100,11 @@ func (w *Worker) all() []action {
 		{"catalog.deleteContact", 1, w.onSystem(func(ctx context.Context, system string) error {
 			return w.b.Catalog.DeleteContact(ctx, system, w.user())
 		})},
+	}
+}
 
+func (w *Worker) ofObjectives() []action {
+	return []action{
 		{"objectives.create", 1, w.onSystem(func(ctx context.Context, system string) error {
 			_, err := w.b.Objectives.Create(ctx, system, objectives.Draft{Name: "Answers", Target: 0.99, Days: 7})
 			return err
@@ -90,14 +114,22 @@ func (w *Worker) all() []action {
 			return err
 		})},
 		{"objectives.delete", 1, w.onObjective(func(ctx context.Context, id int64) error { return w.b.Objectives.Delete(ctx, id) })},
+	}
+}
 
+func (w *Worker) ofAnomalies() []action {
+	return []action{
 		{"anomalies.observe", 10, w.onSystem(func(ctx context.Context, system string) error {
 			return w.b.Anomalies.Observe(ctx, anomalies.Metric{System: system, Name: "latency"}, int64([]int{80, 90, 190, 300}[w.intn(4)]))
 		})},
 		{"anomalies.configure", 1, w.onSystem(func(ctx context.Context, system string) error {
 			return w.b.Anomalies.Configure(ctx, anomalies.Baseline{Metric: anomalies.Metric{System: system, Name: "latency"}, Mean: 80, Deviation: int64(30 + w.intn(20))})
 		})},
+	}
+}
 
+func (w *Worker) ofNotifications() []action {
+	return []action{
 		{"notifications.notify", 2, func(ctx context.Context) error {
 			return w.b.Notifications.Notify(ctx, "Please have a look.", w.user(), w.user())
 		}},
@@ -112,7 +144,11 @@ func (w *Worker) all() []action {
 		{"notifications.unsubscribe", 1, w.onSystem(func(ctx context.Context, system string) error {
 			return w.b.Notifications.Unsubscribe(ctx, w.user(), system)
 		})},
+	}
+}
 
+func (w *Worker) ofAnnouncements() []action {
+	return []action{
 		{"announcements.create", 1, func(ctx context.Context) error {
 			return w.b.Announcements.Put(ctx, announcements.Announcement{Title: "A new version comes tonight.", Level: "info"})
 		}},
@@ -121,8 +157,6 @@ func (w *Worker) all() []action {
 		})},
 		{"announcements.delete", 1, w.onAnnouncement(func(ctx context.Context, id int64) error { return w.b.Announcements.Delete(ctx, id) })},
 		{"announcements.dismiss", 1, w.onAnnouncement(func(ctx context.Context, id int64) error { return w.b.Announcements.Dismiss(ctx, w.user(), id) })},
-
-		{"users.deleted", 1, func(ctx context.Context) error { return w.b.UserDeleted(ctx, "tomas") }},
 	}
 }
 

@@ -135,7 +135,6 @@ func (w *Worker) play(ctx context.Context, a action) error {
 	case err == nil:
 	case refused(err):
 		w.stats.Refused++
-		return nil
 	case ctx.Err() == nil:
 		w.stats.Failed++
 		w.stats.Last = a.name + ": " + err.Error()
