@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough/examples/dashboard/internal/tour"
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/internal/processes"
 )
 
@@ -57,7 +58,10 @@ func withProcesses(ctx context.Context, c config, n int, f func(urls []string) e
 				return err
 			}
 		}
-		args = append(args, "-redis", c.redisURL, "-near", c.near)
+		args = append(args, "-redis", c.redisURL)
+		if c.near != nearflag.Off {
+			args = append(args, "-near", c.near.String())
+		}
 	}
 	path, err := os.Executable()
 	if err != nil {

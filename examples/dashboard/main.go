@@ -10,9 +10,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
+
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 )
 
 // The exit codes.
@@ -32,7 +33,7 @@ func main() {
 type config struct {
 	addr     string
 	redisURL string
-	near     string // "", "bounded" or "strict"
+	near     nearflag.Mode
 	database string
 	systems  int
 	rate     float64
@@ -70,7 +71,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&c.addr, "addr", "127.0.0.1:8090", "listen on `host:port`; port 0 takes a free one")
 	flags.StringVar(&c.redisURL, "redis", "", "cache in Redis at `URL`, such as redis://localhost:6379/0 (default: in memory)")
-	flags.StringVar(&c.near, "near", "", "with -redis: memory in front of it, `bounded` or strict")
+	nearflag.Define(flags, &c.near)
 	flags.StringVar(&c.database, "db", "", "keep the database in a `file`, or in PostgreSQL at a URL, such as postgres://user@localhost/name (default: in memory)")
 	flags.IntVar(&c.systems, "systems", 24, "fill a new database with `n` systems, 12 to 5000")
 	flags.Float64Var(&c.rate, "rate", 2, "play `n` changes a second: satellites, check runs, the detector, users; 0 plays none")
@@ -92,10 +93,6 @@ func (c config) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("unexpected argument %q", rest[0])
-	case !slices.Contains([]string{"", "bounded", "strict"}, c.near):
-		return fmt.Errorf("-near %q: must be bounded or strict", c.near)
-	case c.near != "" && c.redisURL == "" && !c.demo:
-		return errors.New("-near goes with -redis only: memory needs no memory in front of it")
 	case c.systems < 12 || c.systems > 5000:
 		return fmt.Errorf("-systems %d: must be 12 to 5000", c.systems)
 	case c.rate < 0 || c.rate > 1000:
@@ -105,7 +102,7 @@ func (c config) check(rest []string) error {
 	case c.storeTimeout <= 0:
 		return fmt.Errorf("-store-timeout %v: must be positive", c.storeTimeout)
 	}
-	return nil
+	return c.near.Check(c.redisURL != "" || c.demo)
 }
 
 // say prints to w. It ignores errors: a closed output is no reason to stop.

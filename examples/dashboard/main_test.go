@@ -61,14 +61,14 @@ func start(t *testing.T, c config) (*app, string) {
 
 func TestBadCommandLines(t *testing.T) {
 	for says, args := range map[string][]string{
-		"-nosuch":                   {"-nosuch"},
-		`"serve"`:                   {"serve"},
-		"must be bounded or strict": {"-near", "far"},
-		"goes with -redis only":     {"-near", "strict"},
-		"12 to 5000":                {"-systems", "3"},
-		"0 to 1000":                 {"-rate", "-1"},
-		"must not be negative":      {"-sample", "-1s"},
-		"must be positive":          {"-store-timeout", "0"},
+		"-nosuch":                            {"-nosuch"},
+		`"serve"`:                            {"serve"},
+		"must be bounded or strict":          {"-near", "far"},
+		"needs a cache that processes share": {"-near", "strict"},
+		"12 to 5000":                         {"-systems", "3"},
+		"0 to 1000":                          {"-rate", "-1"},
+		"must not be negative":               {"-sample", "-1s"},
+		"must be positive":                   {"-store-timeout", "0"},
 	} {
 		var stderr bytes.Buffer
 		assert.Equal(t, exitBadCall, run(t.Context(), args, &bytes.Buffer{}, &stderr), "%v", args)

@@ -49,9 +49,14 @@ func soak(t *testing.T, near string) {
 	for i := range 3 {
 		proxy := redistest.NewProxy(t, server.Addr())
 		proxies = append(proxies, proxy)
-		s.processes = append(s.processes, client.Client{URL: startChild(t,
-			"-db", file, "-redis", "redis://"+proxy.Addr(), "-near", near, "-rate", "0", "-sample", "0",
-			"-seed", fmt.Sprint(*soakSeed+uint64(i)), "-store-timeout", "250ms")})
+		args := []string{
+			"-db", file, "-redis", "redis://" + proxy.Addr(), "-rate", "0", "-sample", "0",
+			"-seed", fmt.Sprint(*soakSeed + uint64(i)), "-store-timeout", "250ms",
+		}
+		if near != "" {
+			args = append(args, "-near", near)
+		}
+		s.processes = append(s.processes, client.Client{URL: startChild(t, args...)})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), *soakFor)
 	defer cancel()

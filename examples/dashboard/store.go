@@ -7,8 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/memory"
-	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
 )
@@ -54,11 +54,11 @@ func (a *app) openStore(ctx context.Context, c config, databaseID string) (store
 		return store{}, fmt.Errorf("-redis: cannot reach %s: %w", options.Addr, err)
 	}
 	far, err := redisprovider.New(s.client, redisprovider.Options{KeyPrefix: s.prefix})
-	if err != nil || c.near == "" {
+	if err != nil || c.near == nearflag.Off {
 		s.CacheProvider = far
 		return s, err
 	}
-	s.kind = "memory in front of Redis, " + c.near
-	s.CacheProvider, err = near.New(far, near.Options{Strict: c.near == "strict", MaxEntries: maxEntries})
+	s.kind = "memory in front of Redis, " + c.near.String()
+	s.CacheProvider, err = c.near.Open(far)
 	return s, err
 }

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/internal/processes"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
 )
 
-// demoTwo takes the tour of two processes with one Redis and one database. If the
-// configuration has no Redis, it starts one, if redis-server is installed.
+// demoTwo takes the tour of two processes with one Redis and one database, and then
+// that of two more with near caches. If the configuration has no Redis, it starts
+// one, if redis-server is installed.
 func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 	g, err := processes.NewGroup(ctx)
 	if err != nil {
@@ -32,18 +34,42 @@ func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 	if c.database == "" {
 		c.database = filepath.Join(g.Dir(), "maintenance.db")
 	}
-	path, err := os.Executable()
+	report := func(line string) { say(stdout, "%s\n", line) }
+	plain := c
+	plain.near = nearflag.Off
+	one, other, err := startServices(g, plain)
 	if err != nil {
 		return err
 	}
-	var urls [2]string
-	for i := range urls {
-		urls[i], err = g.Service(path, "-addr", "127.0.0.1:0", "-redis", c.redisURL, "-db", c.database,
-			"-latency", c.latency.String(), "-store-timeout", c.storeTimeout.String())
-		if err != nil {
-			return err
-		}
+	say(stdout, "\nTwo processes of it, %s and %s, on one Redis and one database.\n\n", one, other)
+	if err := tour.RunTwo(ctx, one, other, report, c.tour); err != nil {
+		return err
 	}
-	say(stdout, "\nTwo processes of it, %s and %s, on one Redis and one database.\n\n", urls[0], urls[1])
-	return tour.RunTwo(ctx, urls[0], urls[1], func(line string) { say(stdout, "%s\n", line) }, c.tour)
+	if c.near == nearflag.Off {
+		c.near = nearflag.Strict
+	}
+	if one, other, err = startServices(g, c); err != nil {
+		return err
+	}
+	say(stdout, "\nTwo more, %s and %s, with near caches: %s.\n\n", one, other, c.near)
+	return tour.RunNear(ctx, one, other, c.near.Window(), report, c.tour)
+}
+
+// startServices starts this program twice.
+func startServices(g *processes.Group, c config) (one, other string, err error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", "", err
+	}
+	args := []string{
+		"-addr", "127.0.0.1:0", "-redis", c.redisURL, "-db", c.database,
+		"-latency", c.latency.String(), "-store-timeout", c.storeTimeout.String(),
+	}
+	if c.near != nearflag.Off {
+		args = append(args, "-near", c.near.String())
+	}
+	if one, err = g.Service(path, args...); err == nil {
+		other, err = g.Service(path, args...)
+	}
+	return one, other, err
 }
