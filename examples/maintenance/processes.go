@@ -33,6 +33,8 @@ func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 	if p.dir, err = os.MkdirTemp("", "maintenance"); err != nil {
 		return err
 	}
+	forRedis, cancelRedis := context.WithCancel(ctx)
+	p.cancelRedis = cancelRedis
 	ctx, p.cancel = context.WithCancel(ctx)
 	if c.redisURL == "" {
 		path, err := exec.LookPath("redis-server")
@@ -40,7 +42,7 @@ func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 			say(stdout, "\nTwo processes are left out: there is no redis-server on the PATH, and no -redis was given.\n")
 			return nil
 		}
-		if c.redisURL, err = p.startRedis(ctx, path); err != nil {
+		if c.redisURL, err = p.startRedis(forRedis, path); err != nil {
 			return err
 		}
 	}
@@ -78,10 +80,11 @@ func (p *processes) startServices(ctx context.Context, c config) (one, other str
 
 // processes are the processes that the demo has started.
 type processes struct {
-	dir     string // their files; removed at the end
-	cancel  context.CancelFunc
-	started int
-	ended   chan error // the result of each process
+	dir string // their files; removed at the end
+	// cancel ends the services, and cancelRedis their Redis. Before a service ends, it tells Redis.
+	cancel, cancelRedis context.CancelFunc
+	services, servers   int        // how many were started
+	ended               chan error // the result of each process
 }
 
 // start starts a process that ends with ctx. The process is interrupted first, and
@@ -95,7 +98,6 @@ func (p *processes) start(ctx context.Context, stdout io.Writer, path string, ar
 	if err := command.Start(); err != nil {
 		return err
 	}
-	p.started++
 	go func() {
 		err := command.Wait()
 		if ctx.Err() != nil && command.ProcessState.Success() {
@@ -115,7 +117,13 @@ func (p *processes) stop() error {
 	if p.cancel != nil {
 		p.cancel()
 	}
-	for range p.started {
+	for range p.services {
+		errs = append(errs, <-p.ended)
+	}
+	if p.cancelRedis != nil {
+		p.cancelRedis()
+	}
+	for range p.servers {
 		errs = append(errs, <-p.ended)
 	}
 	return errors.Join(append(errs, os.RemoveAll(p.dir))...)
@@ -128,6 +136,7 @@ func (p *processes) startRedis(ctx context.Context, path string) (url string, er
 	if err != nil {
 		return "", err
 	}
+	p.servers++
 	ctx, cancel := context.WithTimeout(ctx, childTimeout)
 	defer cancel()
 	again := time.NewTicker(tryEvery)
@@ -164,13 +173,14 @@ func (p *processes) startService(ctx context.Context, c config) (url string, err
 	if err != nil {
 		return "", err
 	}
+	p.services++
 	timeout := time.NewTimer(childTimeout)
 	defer timeout.Stop()
 	select {
 	case url := <-said.url:
 		return url, nil
 	case err := <-p.ended:
-		p.started--
+		p.services--
 		return "", errors.Join(errors.New("a process ended before it served"), err)
 	case <-timeout.C:
 		return "", errors.New("a process does not say where it serves")
