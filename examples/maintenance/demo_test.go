@@ -294,6 +294,7 @@ func startNear(t *testing.T, c config, mode nearflag.Mode, wrap func(*redisprovi
 
 // The tour of near caches passes both modes, and finds memories that do not keep what theirs promises.
 func TestDemoOfNearCaches(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		mode    nearflag.Mode
 		wrap    func(*redisprovider.Provider) provider.CacheProvider
