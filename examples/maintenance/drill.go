@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/examples/internal/telemetry"
 )
 
 const (
@@ -44,7 +45,7 @@ type drill struct {
 	store     store
 	cache     *readthrough.Cache
 	scope     *readthrough.CachedScope
-	telemetry *metrics
+	telemetry *telemetry.Metrics
 
 	mu    sync.Mutex // guards following
 	began time.Time  // when the link was cut
@@ -57,10 +58,10 @@ func (d *drill) open(ctx context.Context, c config) (err error) {
 	if d.store, err = d.a.openStore(ctx, c, "drill"); err != nil {
 		return err
 	}
-	if d.telemetry, err = newMetrics(); err != nil {
+	if d.telemetry, err = telemetry.New(); err != nil {
 		return err
 	}
-	d.a.closers = append(d.a.closers, d.telemetry.close)
+	d.a.closers = append(d.a.closers, d.telemetry.Close)
 	d.cache, err = readthrough.New(d.store.CacheProvider, readthrough.Options{
 		Logger:            slog.New(slog.NewTextHandler(d, nil)),
 		OnError:           func(*readthrough.OpError) {}, // its lines are many, and not the subject
@@ -72,7 +73,7 @@ func (d *drill) open(ctx context.Context, c config) (err error) {
 		return err
 	}
 	d.a.closers = append(d.a.closers, d.cache.Close)
-	if err := d.telemetry.register(d.cache); err != nil {
+	if err := d.telemetry.Add(d.cache); err != nil {
 		return err
 	}
 	d.scope, err = d.cache.Scope("orders", readthrough.ScopeOptions{TTL: time.Minute})
@@ -162,7 +163,7 @@ func (d *drill) shows(when string, metrics ...string) error {
 		line := ""
 		for until := time.Now().Add(drillWait); line == ""; time.Sleep(drillPoll) {
 			answer := httptest.NewRecorder()
-			d.telemetry.handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			d.telemetry.Handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 			if line = pattern.FindString(answer.Body.String()); line == "" && time.Now().After(until) {
 				return fmt.Errorf("no metric is %s", metric)
 			}

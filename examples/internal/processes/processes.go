@@ -22,13 +22,19 @@ const (
 	tryEvery = 20 * time.Millisecond
 )
 
-// Group are processes that end together.
+// Group are processes that end together: the services first, because a service that ends tells Redis so.
 type Group struct {
-	dir     string          // their files; removed at the end
+	dir      string // their files; removed at the end
+	services kind
+	servers  kind       // Redis
+	ended    chan error // the result of each process
+}
+
+// kind are processes that are told to end at the same time.
+type kind struct {
 	ctx     context.Context //nolint:containedctx // the life of the processes
 	cancel  context.CancelFunc
 	started int
-	ended   chan error // the result of each process
 }
 
 // NewGroup returns a group without processes. They end with ctx, or by Stop.
@@ -38,7 +44,8 @@ func NewGroup(ctx context.Context) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{dir: dir, ended: make(chan error)}
-	g.ctx, g.cancel = context.WithCancel(ctx)
+	g.services.ctx, g.services.cancel = context.WithCancel(ctx)
+	g.servers.ctx, g.servers.cancel = context.WithCancel(ctx)
 	return g, nil
 }
 
@@ -47,8 +54,8 @@ func (g *Group) Dir() string { return g.dir }
 
 // start starts a process. In the end, it is interrupted first, and
 // killed after childTimeout.
-func (g *Group) start(stdout io.Writer, path string, args ...string) error {
-	command := exec.CommandContext(g.ctx, path, args...)
+func (g *Group) start(k *kind, stdout io.Writer, path string, args ...string) error {
+	command := exec.CommandContext(k.ctx, path, args...)
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = childTimeout
 	var complaints bytes.Buffer
@@ -56,10 +63,10 @@ func (g *Group) start(stdout io.Writer, path string, args ...string) error {
 	if err := command.Start(); err != nil {
 		return err
 	}
-	g.started++
+	k.started++
 	go func() {
 		err := command.Wait()
-		if g.ctx.Err() != nil && command.ProcessState.Success() {
+		if k.ctx.Err() != nil && command.ProcessState.Success() {
 			err = nil // it ended because it was interrupted
 		}
 		if err != nil {
@@ -72,10 +79,12 @@ func (g *Group) start(stdout io.Writer, path string, args ...string) error {
 
 // Stop ends all processes and removes their files.
 func (g *Group) Stop() error {
-	g.cancel()
 	var errs []error
-	for range g.started {
-		errs = append(errs, <-g.ended)
+	for _, k := range []*kind{&g.services, &g.servers} {
+		k.cancel()
+		for range k.started {
+			errs = append(errs, <-g.ended)
+		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(g.dir))...)
 }
@@ -90,11 +99,11 @@ func (g *Group) Redis() (url string, err error) {
 		return "", ErrNoRedis
 	}
 	socket := filepath.Join(g.dir, "redis.sock")
-	err = g.start(nil, path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", g.dir)
+	err = g.start(&g.servers, nil, path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", g.dir)
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(g.ctx, childTimeout)
+	ctx, cancel := context.WithTimeout(g.servers.ctx, childTimeout)
 	defer cancel()
 	again := time.NewTicker(tryEvery)
 	defer again.Stop()
@@ -115,7 +124,7 @@ func (g *Group) Redis() (url string, err error) {
 // Service starts a program that prints its URL when it serves, and returns that.
 func (g *Group) Service(path string, args ...string) (url string, err error) {
 	said := &greeting{url: make(chan string, 1)}
-	if err := g.start(said, path, args...); err != nil {
+	if err := g.start(&g.services, said, path, args...); err != nil {
 		return "", err
 	}
 	timeout := time.NewTimer(childTimeout)
@@ -124,12 +133,12 @@ func (g *Group) Service(path string, args ...string) (url string, err error) {
 	case url := <-said.url:
 		return url, nil
 	case err := <-g.ended:
-		g.started--
+		g.services.started--
 		return "", errors.Join(errors.New("a process ended before it served"), err)
 	case <-timeout.C:
 		return "", errors.New("a process does not say where it serves")
-	case <-g.ctx.Done():
-		return "", g.ctx.Err()
+	case <-g.services.ctx.Done():
+		return "", g.services.ctx.Err()
 	}
 }
 
