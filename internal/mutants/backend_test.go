@@ -114,11 +114,6 @@ func backendMutants() []mutant {
 			"TestWrongNumberOfResults",
 		},
 		{
-			"what a shard has not answered is no confirmation", "G1 G5", "shards.go",
-			"if returned.Load() < int64(len(groups)) {", "if false {",
-			"TestGoexitInAShard",
-		},
-		{
 			"a probe that was ended is not the last one", "G4", "ask.go",
 			"\t\tif !judged {", "\t\tif !judged && false {",
 			"TestGoexitOfTheProbe",

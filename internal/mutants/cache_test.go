@@ -134,7 +134,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"keys of a part that was removed are not pending", "G4", "invalidation.go",
-			"\t\tif !removed[i] {", "\t\tif removed != nil {",
+			"\t\tif !removed[i] {", "\t\tif i < 0 {",
 			"TestPartOfAnInvalidationIsConfirmed",
 		},
 		{
@@ -149,7 +149,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"flights bypass the store while their key is pending", "G1 G5", "singleflight.go",
-			"return g.pending.covers(key) || g.lagging.covers(key)", "return g.lagging.covers(key)",
+			"f.lags || g.pending.covers(i.key) || purpose", "f.lags || purpose",
 			"TestFailedInvalidationIsPending",
 		},
 		{
@@ -215,7 +215,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"nothing is stored while the source may lag", "G2", "singleflight.go",
-			"return g.pending.covers(key) || g.lagging.covers(key)", "return g.pending.covers(key)",
+			"f.bypass = i.alone || f.lags || g.pending", "f.bypass = i.alone || g.pending",
 			"TestReplicaLag",
 		},
 		// One load.

@@ -391,6 +391,11 @@ func counterMutants() []mutant {
 func breakerMutants() []mutant {
 	return []mutant{
 		{
+			"what a shard has not answered is no confirmation", "G1 G5", "shards.go",
+			"if returned.Load() < int64(len(groups)) {", "if false {",
+			"TestGoexitInAShard",
+		},
+		{
 			"a part of a hold says what the hold says", "G9", "lease.go",
 			"part := targets\n\t\t\tpart.Prefixes = nil", "part := provider.HoldTargets{Scope: targets.Scope}",
 			"TestHoldIsGivenUpAsItWasPlaced",

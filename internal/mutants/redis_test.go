@@ -154,6 +154,21 @@ func redisMutants() []mutant {
 			"TestNearWithoutOne",
 		},
 		{
+			"what is removed by prefix is told to near caches, which are waited for", "G1", "prefix.go",
+			"return removed, p.await(ctx, announced)", "return removed, announced.Err()",
+			"TestSharedConformance",
+		},
+		{
+			"near caches are told behind what is removed, whichever scripts a server knows", "G1", "near.go",
+			"c.behind = true", "",
+			"TestNearIsToldBehind",
+		},
+		{
+			"near caches are told when the last of a prefix is removed", "G1", "prefix.go",
+			"remove = p.runUntold", "remove = func(ctx context.Context, calls []call, gone *provider.Removed) ([]once, once) {\n\t\t\ttold := announced\n\t\t\ta, _ := p.runUntold(ctx, calls, gone)\n\t\t\treturn a, told\n\t\t}",
+			"TestNearPrefixOfMany",
+		},
+		{
 			"a master without its replicas renews no near cache", "G1", "script.go",
 			"beat:         newScript(sole, recordPart, beatSource)", "beat:         newScript(recordPart, beatSource)",
 			"TestNearOfAMasterWithoutReplicas",
