@@ -58,7 +58,7 @@ var callbacks = []string{
 
 // callbackStores has the stores that have a callback, where not all do.
 var callbackStores = map[string]string{
-	"weigher": "memory near", "marshal": "plain shared near", "unmarshal": "plain shared near", "Stale": "memory plain shared",
+	"weigher": "memory near", "marshal": "plain shared near", "unmarshal": "plain shared", "Stale": "memory plain shared",
 }
 
 // inFill are the callbacks that the fill of a key waits for.
