@@ -57,7 +57,9 @@ var callbacks = []string{
 }
 
 // callbackStores has the stores that have a callback, where not all do.
-var callbackStores = map[string]string{"weigher": "memory near", "marshal": "plain shared near", "unmarshal": "plain shared near"}
+var callbackStores = map[string]string{
+	"weigher": "memory near", "marshal": "plain shared near", "unmarshal": "plain shared", "Stale": "memory plain shared",
+}
 
 // inFill are the callbacks that the fill of a key waits for.
 var inFill = []string{"weigher", "marshal", "unmarshal", "is", "error text", "unwrap", "write error", "value", "done", "err", "deadline"}
