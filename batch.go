@@ -87,7 +87,11 @@ func (b *Batch) with(ctx context.Context, onlyWrites bool) context.Context {
 //
 // Done returns err, joined with [ErrInvalidationPending] if the store does not confirm, with the errors of
 // functions Emit, and with [ErrClosed] if the cache was closed. A nil err with [ErrInvalidationPending] means
-// that the change is committed. Mutations emit all the same then, unless they have FailWhenPending.
+// that the change is committed. Mutations emit all the same then, unless they have FailWhenPending. With
+// [ErrClosed] the change is committed, too; but nothing is invalidated, and nobody would do it later, so nothing is
+// emitted, as [Mutate] does not.
+//
+// If a function Emit panics or calls [runtime.Goexit], the others emit all the same. Then the panic goes on.
 //
 // The cancellation of ctx does not count. If ctx has another open batch, what this one has collected goes to that
 // one: a savepoint inside of a transaction. A batch that has ended returns err.
@@ -114,13 +118,28 @@ func (b *Batch) Done(ctx context.Context, err error) error {
 	}
 	_, errs := b.engine.settle(ctx, stale, holds)
 	errs = append([]error{err}, errs...)
-	confirmed := joinErrors(errs...) == nil
-	for _, e := range emits {
-		if confirmed || !e.ifConfirmed {
-			errs = append(errs, e.emit())
-		}
+	if errors.Is(joinErrors(errs[1:]...), ErrClosed) {
+		emits = nil // others would read what is still stored
+	} else if joinErrors(errs...) != nil {
+		emits = slices.DeleteFunc(emits, func(e emit) bool { return e.ifConfirmed })
 	}
-	return joinErrors(errs...)
+	return joinErrors(append(errs, emitAll(emits)...)...)
+}
+
+// emitAll makes emissions, and returns their errors. If one of them panics or ends its goroutine, the others are made
+// all the same.
+func emitAll(emits []emit) (errs []error) {
+	next := 0
+	defer func() {
+		if next < len(emits) { // the one before it has not returned
+			emitAll(emits[next:])
+		}
+	}()
+	for next < len(emits) {
+		next++
+		errs = append(errs, emits[next-1].emit())
+	}
+	return errs
 }
 
 // Discard ends the batch of a transaction that was not committed, for certain: its commit was never tried, or

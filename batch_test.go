@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -517,5 +518,59 @@ func TestMutationThatPanicsAfterClose(t *testing.T) {
 			Write:      func(context.Context) (int, error) { _ = cache.Close(); panic("write") },
 			Invalidate: func(int) readthrough.Targets { return readthrough.Targets{} },
 		})
+	})
+}
+
+// TestBatchWhoseEmissionFails: an emission that panics or ends its goroutine does not keep the others from being made.
+func TestBatchWhoseEmissionFails(t *testing.T) {
+	for name, fail := range map[string]func(){"panic": func() { panic("emit") }, "Goexit": runtime.Goexit} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, readthrough.Options{}, likeMemory)
+			batch := r.cache.Collect()
+			var emitted []int
+			for i := range 4 {
+				_, err := readthrough.Mutate(batch.In(t.Context()), r.scope, readthrough.Mutation[int]{
+					Write:   func(context.Context) (int, error) { return i, nil },
+					Targets: readthrough.Targets{Keys: []string{"k"}},
+					Emit: func(context.Context, int) error {
+						emitted = append(emitted, i)
+						if i == 1 || i == 2 {
+							fail()
+						}
+						return nil
+					},
+				})
+				require.NoError(t, err)
+			}
+			r.expectRead("k", "1", true)
+			var panicked any
+			ended(func() {
+				defer func() { panicked = recover() }()
+				_ = batch.Done(t.Context(), nil)
+			})
+			assert.Equal(t, name == "panic", panicked != nil, "the panic goes on: %v", panicked)
+			assert.Equal(t, []int{0, 1, 2, 3}, emitted)
+			r.set("2")
+			r.expectRead("k", "2", true)
+		})
+	}
+}
+
+// TestBatchAfterClose: nothing is invalidated any more, so nothing is emitted: who acts on it would read what is still
+// stored.
+func TestBatchAfterClose(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, readthrough.Options{}, likeMemory)
+		batch := r.cache.Collect()
+		emitted := false
+		_, err := readthrough.Mutate(batch.In(t.Context()), r.scope, readthrough.Mutation[int]{
+			Write:   func(context.Context) (int, error) { return 1, nil },
+			Targets: readthrough.Targets{Keys: []string{"k"}},
+			Emit:    func(context.Context, int) error { emitted = true; return nil },
+		})
+		require.NoError(t, err)
+		require.NoError(t, r.cache.Close())
+		require.ErrorIs(t, batch.Done(t.Context(), nil), readthrough.ErrClosed)
+		assert.False(t, emitted, "emitted")
 	})
 }

@@ -25,7 +25,9 @@ import (
 // lease, no place, no reader, no flight, no invalidation that nobody retries. When the attack is over,
 // all is as it was before.
 func TestCallbacks(t *testing.T) {
-	stores := map[string]func(*siege) provider.CacheProvider{"memory": memoryUnderSiege, "plain": plainUnderSiege, "shared": sharedUnderSiege}
+	stores := map[string]func(*siege) provider.CacheProvider{
+		"memory": memoryUnderSiege, "plain": plainUnderSiege, "shared": sharedUnderSiege, "near": nearUnderSiege,
+	}
 	for storeName, makeStore := range stores {
 		for _, callback := range callbacks {
 			if at := callbackStores[callback]; at != "" && !strings.Contains(at, storeName) {
@@ -36,7 +38,8 @@ func TestCallbacks(t *testing.T) {
 					continue // docs: it may not read the key that it is called for
 				}
 				bubble(t, storeName+"/"+callback+"/"+attack.name, func(t *testing.T) {
-					newSiege(t, makeStore, callback, attack).run()
+					before, _ := bubbled()
+					newSiege(t, makeStore, callback, attack).run(before)
 				})
 			}
 		}
@@ -47,11 +50,14 @@ func TestCallbacks(t *testing.T) {
 var callbacks = []string{
 	"OnError", "Error", "Hit", "Miss", "Join", "Stale", "LoadStart", "LoadEnd", "RefusedFill", "Invalidate", "Recovered", "Store", "Waited", "MutateStart", "MutateEnd",
 	"key", "load", "load of Each", "is", "error text", "unwrap",
-	"write", "targets", "emit", "put", "write error", "weigher", "marshal", "unmarshal", "value", "done", "err", "deadline",
+	"family key", "clone", "load of a family",
+	"write", "targets", "emit", "put", "write error",
+	"batch write", "batch targets", "batch emit", "commit error", "shared write", "shared targets", "shared emit",
+	"weigher", "marshal", "unmarshal", "value", "done", "err", "deadline",
 }
 
 // callbackStores has the stores that have a callback, where not all do.
-var callbackStores = map[string]string{"weigher": "memory", "marshal": "plain shared", "unmarshal": "plain shared"}
+var callbackStores = map[string]string{"weigher": "memory near", "marshal": "plain shared near", "unmarshal": "plain shared near"}
 
 // inFill are the callbacks that the fill of a key waits for.
 var inFill = []string{"weigher", "marshal", "unmarshal", "is", "error text", "unwrap", "write error", "value", "done", "err", "deadline"}
@@ -84,10 +90,13 @@ type siege struct {
 	server   *leaseServer // of a shared store
 	cache    *readthrough.Cache
 	scope    *readthrough.CachedScope
-	peace    atomic.Bool  // nobody attacks any more
-	busy     atomic.Bool  // somebody attacks: it does not attack itself
-	fired    atomic.Int64 // the attacks
-	failing  atomic.Bool  // the source fails
+	other    *readthrough.CachedScope
+	family   *readthrough.Family[int, siegeValue]
+	settles  time.Duration // how long the store takes until it is as it is later
+	peace    atomic.Bool   // nobody attacks any more
+	busy     atomic.Bool   // somebody attacks: it does not attack itself
+	fired    atomic.Int64  // the attacks
+	failing  atomic.Bool   // the source fails
 }
 
 func newSiege(t *testing.T, makeStore func(*siege) provider.CacheProvider, callback string, attack attack) *siege {
@@ -117,6 +126,10 @@ func newSiege(t *testing.T, makeStore func(*siege) provider.CacheProvider, callb
 		TTL: time.Hour, Jitter: -1, StaleWhileRevalidate: time.Hour, StaleIfError: 2 * time.Hour, RetryAfter: time.Second, MaxLoads: 2,
 	})
 	require.NoError(t, err)
+	s.other, err = cache.Scope("other", readthrough.ScopeOptions{TTL: time.Hour, Jitter: -1, MaxLoads: 1})
+	require.NoError(t, err)
+	s.family = s.newFamily()
+	time.Sleep(s.settles)
 	return s
 }
 
@@ -131,9 +144,8 @@ func (s *siege) called(ctx context.Context, name string) {
 }
 
 // run runs all operations, each in a goroutine of its own, since an attack may end it.
-func (s *siege) run() {
-	before, _ := bubbled()
-	for _, o := range siegeOperations {
+func (s *siege) run(before int) {
+	for _, o := range slices.Concat(siegeOperations, siegeBatches) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -153,6 +165,7 @@ func (s *siege) run() {
 	time.Sleep(time.Minute)
 	if s.attack.name != "Close" {
 		wantIdle(s.t, s.scope)
+		wantIdle(s.t, s.other)
 		s.expectNothingHeld()
 		s.expectWell()
 	}
@@ -263,11 +276,13 @@ func (c siegeContext) Deadline() (time.Time, bool) {
 
 // ---- what a cache does
 
-// siegeOperations are run one after the other.
-var siegeOperations = []struct {
+type siegeOperation struct {
 	name string
 	do   func(s *siege, ctx context.Context)
-}{
+}
+
+// siegeOperations are run one after the other.
+var siegeOperations = []siegeOperation{
 	{"a miss, and readers that join", func(s *siege, ctx context.Context) {
 		var readers sync.WaitGroup
 		for range 3 {

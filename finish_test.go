@@ -2,6 +2,7 @@ package readthrough_test
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -156,4 +157,38 @@ func TestQueuedLoadIsNotFinished(t *testing.T) {
 		wantLoads(t, &loads, 1)
 		wantIdle(t, s)
 	})
+}
+
+// TestLoadIsFinishedThoughItsReaderIsEnded: as if the context of the reader had ended.
+func TestLoadIsFinishedThoughItsReaderIsEnded(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var loads, busy atomic.Int64
+		started := make(chan struct{})
+		s := newScope(t, serving(finishes))
+		ended(func() {
+			ctx := goexiting{t.Context(), started}
+			_, _ = readthrough.Wrap(ctx, s, "k", func(ctx context.Context) (int, error) {
+				close(started)
+				return slowly(time.Second, &loads, &busy)(ctx)
+			})
+		})
+		time.Sleep(time.Minute)
+		value, err := readthrough.Wrap(t.Context(), s, "k", slowly(time.Second, &loads, &busy))
+		want(t, "afterwards", value, err, 42)
+		wantLoads(t, &loads, 1)
+		wantIdle(t, s)
+	})
+}
+
+// goexiting is a context that ends the goroutine that asks it for its end, once a load has started.
+type goexiting struct {
+	context.Context //nolint:containedctx // it is a context
+
+	after chan struct{}
+}
+
+func (c goexiting) Done() <-chan struct{} {
+	<-c.after
+	runtime.Goexit()
+	return nil
 }

@@ -151,8 +151,9 @@ func removeNothing(_ context.Context, targets Targets) removal {
 
 // remove is the remover that asks the store: for the keys in parts, and once for each prefix. The
 // keys of a part fail or succeed together, since the store does not say which it has removed; those
-// after a part that has failed are not tried. It goes on to the prefixes after an error, because they
-// may succeed, unless the breaker is open now.
+// after a part that has failed are not tried. In a store with shards some of which may be down, each shard for
+// itself: its keys fail alone. It goes on to the prefixes after an error, because they may succeed, unless the
+// breaker is open now.
 func (s *keyspace) remove(ctx context.Context, targets Targets) removal {
 	return s.removeFrom(ctx, targets, false)
 }
@@ -196,18 +197,16 @@ func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool)
 // removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
 // that takes: a hold removes them, too. It returns those of names that are not removed for sure.
 func (s *keyspace) removeKeys(ctx context.Context, names []string, insist bool) (failed []string, err error) {
-	if s.lagsThere() {
-		held, err := s.holdLagging(ctx, Targets{Keys: names}) // which removes them, too
-		if err == nil {
-			return nil, nil
-		}
-		return slices.Clip(names[held:]), err // the slice is the caller's
-	}
 	keys := make([]provider.Key, len(names))
 	for i, name := range names {
 		keys[i] = s.key(name)
 	}
-	removed, err := s.backend.Delete(ctx, keys, insist)
+	var removed []bool
+	if s.lagsThere() {
+		removed, err = s.backend.HoldKeys(ctx, keys, newToken(), s.options.ReplicaLag, insist)
+	} else {
+		removed, err = s.backend.Delete(ctx, keys, insist)
+	}
 	return left(names, removed), err
 }
 
@@ -230,7 +229,7 @@ func left(names []string, removed []bool) (left []string) {
 func (s *keyspace) removePrefix(ctx context.Context, prefix string, insist bool) (removed int, err error) {
 	removed, err = s.backend.DeletePrefix(ctx, s.name, prefix, insist)
 	if err == nil && s.lagsThere() {
-		_, err = s.holdLagging(ctx, Targets{Prefixes: []string{prefix}})
+		err = s.backend.HoldPrefix(ctx, s.name, prefix, newToken(), s.options.ReplicaLag, insist)
 	}
 	return removed, err
 }
@@ -241,17 +240,6 @@ func (s *keyspace) removePrefix(ctx context.Context, prefix string, insist bool)
 // lag. The hold works for all processes. Without holds, laggingSet does so for this process.
 func (s *keyspace) lagsThere() bool {
 	return s.options.ReplicaLag > 0 && s.backend.Holder != nil
-}
-
-// holdLagging holds targets for ReplicaLag. Nobody gives this hold up: it ends by itself. It returns
-// how many keys are held, from the first on; with a nil error, all.
-func (s *keyspace) holdLagging(ctx context.Context, targets Targets) (keys int, err error) {
-	if s.backend.Saturated() {
-		return 0, backend.ErrOpen
-	}
-	held := s.holdTargets(targets)
-	held.LeftToTTL = true
-	return s.backend.Hold(ctx, held, newToken(), s.options.ReplicaLag)
 }
 
 // hold places a hold on targets, for a write that ends within holdFor, and returns its token. The
@@ -268,14 +256,15 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	if targets.size() == 0 || b.Holder == nil {
 		return "", nil
 	}
-	if err := b.AdmitHold(); err != nil {
+	held := s.holdTargets(targets)
+	if err := b.AdmitHold(held); err != nil {
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
 	}
 	token = newToken()
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
 	began := s.sending()
-	_, err = b.Hold(ctx, s.holdTargets(targets), token, ttl)
+	_, err = b.Hold(ctx, held, token, ttl)
 	if s.tellSent(ctx, began, opHold, targets, err); err != nil {
 		s.unhold(ctx, targets, token) // it may have been placed all the same
 		s.report(ctx, opHold, targets.single(), err)

@@ -126,8 +126,8 @@ func (g *flights) leave(ctx context.Context, c *call, why leaving) error {
 	if why == softTimeout || why == isQueued && c.stage == stageLoading {
 		c.detachLocked(g.options)
 	}
-	if g.options.FinishLoads && cause == nil && c.stage == stageLoading {
-		c.detachLocked(g.options)
+	if cause == nil {
+		g.finishLocked(c)
 	}
 	last := c.waiters == 0 && !c.detached || cause != nil // nobody waits for a load that was cancelled
 	if last {
@@ -160,6 +160,14 @@ func (c *call) detachLocked(options *ScopeOptions) {
 	c.detached = true
 }
 
+// finishLocked lets a load that runs go on though its readers leave it, if the scope wants that. Its caller has asked
+// that the load was not cancelled.
+func (g *flights) finishLocked(c *call) {
+	if g.options.FinishLoads && c.stage == stageLoading {
+		c.detachLocked(g.options)
+	}
+}
+
 // leaveAll takes a reader away from calls, all for one reason, except those in left, which it has left
 // before. It differs from leave in that a result which is there does not win: the read makes no sense,
 // or its goroutine ends.
@@ -172,6 +180,9 @@ func (g *flights) leaveAll(calls []*call, left map[*call]error, reason error) (g
 			continue
 		}
 		gone[c] = reason
+		if c.cause() == nil {
+			g.finishLocked(c)
+		}
 		if c.waiters--; c.waiters == 0 && c.stage < stageLoaded && !c.detached {
 			g.abandonLocked(c)
 			last = append(last, c)
@@ -274,7 +285,8 @@ func (g *flights) awaitEnd(ctx context.Context, c *call, hasFallback bool) error
 }
 
 // errEndless is why a reader does not wait any more for a load that others have left: it takes longer
-// than LoadTimeout, or backgroundTimeout. The reader loads for itself. It must not look at the outcome, which may be written.
+// than LoadTimeout, or backgroundTimeout. The reader loads for itself. It must not look at the outcome, which may
+// be written.
 var errEndless = errors.New("readthrough: a load that was cancelled does not end")
 
 // forgetEnding gives up waiting for the end of c.

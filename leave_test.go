@@ -647,6 +647,42 @@ func TestContextOfAnEndedLoad(t *testing.T) {
 	})
 }
 
+// A load that has ended waits for nobody, though the load that has waited for it still waits for others. So a read
+// with its context may wait for that one: it is no circle (ErrRecursiveLoad).
+func TestContextOfAnEndedLoadClosesNoCircle(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		s := newScope(t)
+		var kept context.Context
+		other := newGated(2)
+		ended := make(chan struct{})
+		first := wrapAsync(t.Context(), s, "ended", func(ctx context.Context) (int, error) {
+			kept = context.WithoutCancel(ctx) //nolint:fatcontext // kept beyond the load, which is what is tested
+			<-ended
+			return 1, nil
+		})
+		second := wrapAsync(t.Context(), s, "other", other.load)
+		synctest.Wait()
+		waiting := func(ctx context.Context) (int, error) {
+			values, err := readthrough.WrapMany(ctx, s, []string{"ended", "other"}, self, many(newSource(9).load))
+			return len(values), err
+		}
+		reader := wrapAsync(t.Context(), s, "waiting", waiting)
+		synctest.Wait()
+		close(ended)
+		want(t, "the load that ends", (<-first).value, nil, 1)
+		synctest.Wait()
+		again := wrapAsync(kept, s, "waiting", waiting)
+		synctest.Wait()
+		close(other.gate)
+		<-second
+		for _, reader := range []<-chan result[int]{reader, again} {
+			r := <-reader
+			want(t, "reader", r.value, r.err, 2)
+		}
+		wantIdle(t, s)
+	})
+}
+
 // A reader that has joined a load of another type loads for itself like any other: within LoadTimeout
 // and MaxLoads, and its panics and Goexits are its own.
 func TestReaderOfAnotherTypeLoadsLikeOthers(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 // users and the lists of users, are mostly families of one scope; entities with another TTL or another
 // source are in another one. One mutation may invalidate several scopes ([Cache.Invalidate]).
 //
-// Keys are byte strings of 1 to [MaxKeyBytes] bytes. Readable keys, such as "maintenance:42" and "system:7", let a prefix name a family. Get a
-// scope from [Cache.Scope]. It is safe for concurrent use.
+// Keys are byte strings of 1 to [MaxKeyBytes] bytes. Readable keys, such as "maintenance:42" and "system:7", let a
+// prefix name a family. Get a scope from [Cache.Scope]. It is safe for concurrent use.
 type CachedScope struct {
 	keyspace
 

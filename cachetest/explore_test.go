@@ -45,6 +45,9 @@ type program struct {
 	name    string
 	callers []caller
 	scope   readthrough.ScopeOptions
+	// nested has, for a key, the keys that its load reads, at once if there are several. They are in one
+	// scope. In a program with nested loads, each first letter of a key is a scope; otherwise there is one.
+	nested map[string][]string
 	// aged says that all keys are stored before, for so long.
 	aged time.Duration
 	// losses is how many requests or replies may be lost, and loads fail: of the
@@ -111,7 +114,8 @@ type world struct {
 	gate    *gate
 	h       *cachetest.History
 	source  *cachetest.Source[cachetest.Value]
-	scopes  []*readthrough.CachedScope
+	program *program
+	scopes  []map[string]*readthrough.CachedScope // of each process, by the first letter of a key, or ""
 	caches  []*readthrough.Cache
 	shared  *server
 	running atomic.Int64 // callers
@@ -119,7 +123,7 @@ type world struct {
 
 func newWorld(t *testing.T, p *program, f flaws) *world {
 	t.Helper()
-	w := &world{gate: newGate(), h: cachetest.NewHistory(cachetest.Options{})}
+	w := &world{program: p, gate: newGate(), h: cachetest.NewHistory(cachetest.Options{})}
 	w.source = cachetest.NewSource(w.h)
 	w.shared = newServer(f)
 	scope := p.scope
@@ -139,11 +143,35 @@ func newWorld(t *testing.T, p *program, f flaws) *world {
 			LeaseWait: 2 * tick, BreakerFailures: -1,
 		})
 		require.NoError(t, err)
-		s, err := cache.Scope("s", scope)
-		require.NoError(t, err)
-		w.caches, w.scopes = append(w.caches, cache), append(w.scopes, s)
+		scopes := make(map[string]*readthrough.CachedScope)
+		for _, name := range p.scopeNames() {
+			scopes[name], err = cache.Scope("s"+name, scope)
+			require.NoError(t, err)
+		}
+		w.caches, w.scopes = append(w.caches, cache), append(w.scopes, scopes)
 	}
 	return w
+}
+
+// scopeNames returns the names of the scopes of the program; one that has no name if it has no nested loads.
+func (p *program) scopeNames() []string {
+	if p.nested == nil {
+		return []string{""}
+	}
+	var names []string
+	for key, keys := range p.nested {
+		names = append(names, key[:1], keys[0][:1])
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// scopeOf returns the scope of a key in a process.
+func (w *world) scopeOf(p int, key string) *readthrough.CachedScope {
+	if w.program.nested == nil {
+		return w.scopes[p][""]
+	}
+	return w.scopes[p][key[:1]]
 }
 
 func (w *world) close(t *testing.T) {
@@ -166,6 +194,13 @@ func (w *world) load(ctx context.Context, p int, keys []string) (map[string]cach
 		return nil, errLost
 	}
 	values, err := w.source.At(process(p)).LoadMany(ctx, keys)
+	for _, key := range keys {
+		if nested := w.program.nested[key]; len(nested) > 1 {
+			w.read(ctx, p, operation{kind: opReadMany, keys: nested})
+		} else if len(nested) == 1 {
+			w.read(ctx, p, operation{kind: opRead, keys: nested})
+		}
+	}
 	w.gate.wait(ctx, step{name: "load", what: "returns", process: p})
 	return values, err
 }
@@ -202,7 +237,7 @@ func (w *world) call(ctx context.Context, c caller) {
 // read makes a read. What it returns goes to the history, and errors need no
 // attention here: there are none but those of lost requests.
 func (w *world) read(ctx context.Context, p int, o operation) {
-	source, scope, key := w.source.At(process(p)), w.scopes[p], o.keys[0]
+	source, scope, key := w.source.At(process(p)), w.scopeOf(p, o.keys[0]), o.keys[0]
 	switch o.kind {
 	case opReadMany:
 		_, _ = source.ReadMany(o.keys, func() (map[string]cachetest.Value, error) {
@@ -243,7 +278,7 @@ func (w *world) write(ctx context.Context, p int, o operation) {
 	}
 	w.gate.wait(ctx, step{name: "invalidate", what: "begins", process: p, touch: []string{touched}})
 	_ = w.h.At(process(p)).InvalidateTargets(keys, prefixes, func() error {
-		_, err := w.scopes[p].InvalidateTargets(ctx, readthrough.Targets{Keys: keys, Prefixes: prefixes})
+		_, err := w.scopeOf(p, o.keys[0]).InvalidateTargets(ctx, readthrough.Targets{Keys: keys, Prefixes: prefixes})
 		return err
 	})
 }
@@ -252,7 +287,7 @@ func (w *world) write(ctx context.Context, p int, o operation) {
 func (w *world) put(ctx context.Context, p int, key string) {
 	w.gate.wait(ctx, step{name: "put", what: "begins", process: p})
 	returned, recorded := make(chan error, 1), make(chan error, 1)
-	_, err := readthrough.Put(ctx, w.scopes[p], key, func(ctx context.Context) (cachetest.Value, error) {
+	_, err := readthrough.Put(ctx, w.scopeOf(p, key), key, func(ctx context.Context) (cachetest.Value, error) {
 		w.commit(ctx, p, operation{kind: opWrite, keys: []string{key}})
 		value, err := w.source.At(process(p)).Load(ctx, key)
 		go func() {
@@ -270,7 +305,7 @@ func (w *world) mutate(ctx context.Context, p int, o operation) {
 	w.gate.wait(ctx, step{name: "mutate", what: "begins", process: p})
 	emitted, recorded := make(chan error, 1), make(chan error, 1)
 	wrote := false
-	_, err := readthrough.Mutate(ctx, w.scopes[p], readthrough.Mutation[int]{
+	_, err := readthrough.Mutate(ctx, w.scopeOf(p, o.keys[0]), readthrough.Mutation[int]{
 		Hold: readthrough.Targets{Keys: o.keys},
 		Write: func(ctx context.Context) (int, error) {
 			w.commit(ctx, p, o)
@@ -500,13 +535,13 @@ func (e *explorer) run() error {
 	e.steps(w)
 	w.gate.openUp()
 	time.Sleep(time.Minute) // for retries
-	for p, scope := range w.scopes {
+	for p := range w.scopes {
 		if e.program.withoutLeases && p > 0 {
 			break
 		}
 		source := w.source.At(process(p))
 		source.Sweep(func(key string) (cachetest.Value, error) {
-			return readthrough.Wrap(e.t.Context(), scope, key, w.loadOne(p, key))
+			return readthrough.Wrap(e.t.Context(), w.scopeOf(p, key), key, w.loadOne(p, key))
 		})
 	}
 	var left error
@@ -696,7 +731,7 @@ func programs() []program {
 	// so it looks again: it may find what is about to be removed.
 	another := caller{0, []operation{{kind: opRead, keys: []string{"a"}}, {kind: opWrite, keys: []string{"a"}}, {kind: opRead, keys: []string{"a"}}}}
 	prefixed := caller{1, []operation{{kind: opWrite, keys: []string{"x:a"}, prefix: "x:"}}}
-	return []program{
+	return slices.Concat(nestedPrograms(), []program{
 		{name: "a reader and a writer elsewhere", all: true, callers: []caller{reader(0, "a"), does(1, opWrite, "a")}},
 		{name: "a reader and a writer", all: true, callers: []caller{reader(0, "a"), does(0, opWrite, "a")}},
 		{name: "two readers and a writer elsewhere", callers: []caller{reader(0, "a"), reader(0, "a"), does(1, opWrite, "a")}},
@@ -735,7 +770,42 @@ func programs() []program {
 		{name: "losses in two processes", losses: 2, ticks: 2, callers: []caller{reader(0, "a"), does(0, opWrite, "a"), does(1, opWrite, "a"), reader(1, "a", "a")}},
 		{name: "a hold", callers: []caller{reader(0, "a", "a"), does(1, opMutate, "a"), reader(1, "a")}, ticks: 1},
 		{name: "a hold, with losses", losses: 1, ticks: 1, callers: []caller{reader(0, "a", "a"), does(1, opMutate, "a"), reader(1, "a")}},
+	})
+}
+
+// nestedPrograms are those whose loads read keys of other scopes, each with one or two places for loads. A load that
+// has a place reads what is queued in another scope, behind loads that do the same, and so on in a circle.
+func nestedPrograms() []program {
+	one, two := readthrough.ScopeOptions{MaxLoads: 1}, readthrough.ScopeOptions{MaxLoads: 2}
+	circle := map[string][]string{"a1": {"b1"}, "b2": {"a2"}}
+	twice := map[string][]string{"a1": {"b1"}, "a2": {"b2"}, "b3": {"a3"}, "b4": {"a4"}}
+	three := map[string][]string{"a1": {"b1"}, "b2": {"c1"}, "c2": {"a2"}}
+	bulk := map[string][]string{"a1": {"b1", "b2"}, "b3": {"a2", "a3"}}
+	deep := map[string][]string{"a1": {"b1"}, "b1": {"a2"}, "b2": {"a3"}, "a3": {"b3"}}
+	var programs []program
+	for _, leaseless := range []bool{false, true} {
+		name := func(what string) string {
+			if leaseless {
+				return what + ", without leases"
+			}
+			return what
+		}
+		programs = append(programs,
+			program{name: name("scopes that read each other"), scope: one, nested: circle, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "b1"), reader(0, "a2")}},
+			program{name: name("scopes that read each other, two places"), scope: two, nested: twice, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "a2"), reader(0, "b3"), reader(0, "b4")}},
+			program{name: name("three scopes"), scope: one, nested: three, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "c2")}},
+			program{name: name("bulk reads in loads"), scope: one, nested: bulk, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b3"), does(0, opReadMany, "a2", "a3")}},
+			program{name: name("loads in loads in loads"), scope: one, nested: deep, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), does(0, opWrite, "b1")}},
+			program{name: name("nested loads that fail"), scope: one, nested: circle, withoutLeases: leaseless, losses: 1, lossy: "load",
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "a2")}},
+		)
 	}
+	return programs
 }
 
 // TestExplore runs the programs on the cache: there is no schedule in which it

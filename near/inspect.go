@@ -11,7 +11,7 @@ import (
 // Has implements [provider.Inspector]: it asks the far store.
 func (s *Store) Has(ctx context.Context, key provider.Key) (bool, error) {
 	if s.inspector == nil {
-		return false, errNoInspector(s.far)
+		return false, errNoInspector(s.far.CacheProvider)
 	}
 	return s.inspector.Has(ctx, key)
 }
@@ -19,7 +19,7 @@ func (s *Store) Has(ctx context.Context, key provider.Key) (bool, error) {
 // Stats implements [provider.Inspector]: it asks the far store. NearStats has those of the memory.
 func (s *Store) Stats(ctx context.Context) (provider.Stats, error) {
 	if s.inspector == nil {
-		return provider.Stats{}, errNoInspector(s.far)
+		return provider.Stats{}, errNoInspector(s.far.CacheProvider)
 	}
 	return s.inspector.Stats(ctx)
 }
@@ -27,7 +27,7 @@ func (s *Store) Stats(ctx context.Context) (provider.Stats, error) {
 // List implements [provider.Inspector]: it asks the far store.
 func (s *Store) List(ctx context.Context, options provider.ListOptions) (provider.Page, error) {
 	if s.inspector == nil {
-		return provider.Page{}, errNoInspector(s.far)
+		return provider.Page{}, errNoInspector(s.far.CacheProvider)
 	}
 	return s.inspector.List(ctx, options)
 }

@@ -15,8 +15,8 @@ const (
 	DefaultWindow = time.Second
 	// DefaultTTL is the default of [Options.TTL].
 	DefaultTTL = time.Minute
-	// MinWindow is the shortest [Options.Window]: four heartbeats have to fit into it.
-	MinWindow = 20 * time.Millisecond
+	// MinWindow is the shortest [Options.Window].
+	MinWindow = provider.MinWindow
 )
 
 // Options configure a [Store]. The zero value is useful.

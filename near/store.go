@@ -61,17 +61,38 @@ type Store struct {
 	peeks, dropped, lost, refused atomic.Int64
 }
 
-// far is what the shared store has to be.
-type far interface { //nolint:interfacebloat // a list of capabilities
+// far is the shared store, by the capabilities that it has to have.
+type far struct {
 	provider.CacheProvider
-	provider.Batcher
+	provider.Announcer
 	provider.TTLGetter
-	provider.Encoder
 	provider.Leaser
 	provider.Refresher
 	provider.Renewer
 	provider.Holder
-	provider.Announcer
+	provider.Batcher
+	provider.Encoder
+}
+
+// farOf returns store as a far, or an error that names what store lacks.
+func farOf(store provider.CacheProvider) (f far, err error) {
+	of := reflect.ValueOf(store)
+	if store == nil || of.Kind() == reflect.Pointer && of.IsNil() {
+		return f, errors.New("near: New: store: must not be nil")
+	}
+	var lacks []string
+	for _, capability := range reflect.ValueOf(&f).Elem().Fields() {
+		if of.Type().Implements(capability.Type()) {
+			capability.Set(of)
+		} else {
+			lacks = append(lacks, capability.Type().String())
+		}
+	}
+	if len(lacks) > 0 {
+		return f, fmt.Errorf("near: New: store: a %T is no %s: a near cache needs a shared store that announces what is removed, such as redisprovider",
+			store, strings.Join(lacks, ", "))
+	}
+	return f, nil
 }
 
 var (
@@ -98,11 +119,11 @@ var (
 // New returns an error that names the field for bad options. It returns one, too, if store lacks a
 // capability that a near cache needs, or has a near cache already.
 func New(store provider.CacheProvider, options Options) (*Store, error) {
+	shared, farErr := farOf(store)
 	options, err := options.withDefaults()
-	if err = errors.Join(checkFar(store), err); err != nil {
+	if err = errors.Join(farErr, err); err != nil {
 		return nil, err
 	}
-	shared, _ := store.(far) //nolint:errcheck // checkFar has looked
 	s := &Store{far: shared, ttl: options.TTL, weigher: options.Weigher}
 	held, err := memory.New(s.memoryOptions(&options))
 	if err != nil {
@@ -124,37 +145,6 @@ func New(store provider.CacheProvider, options Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("near: New: %w", err), held.Close())
 	}
 	return s, nil
-}
-
-// checkFar returns an error that names what store lacks.
-func checkFar(store provider.CacheProvider) error {
-	if store == nil || reflect.ValueOf(store).Kind() == reflect.Pointer && reflect.ValueOf(store).IsNil() {
-		return errors.New("near: New: store: must not be nil")
-	}
-	var lacks []string
-	need := func(has bool, name string) {
-		if !has {
-			lacks = append(lacks, name)
-		}
-	}
-	need(is[provider.Announcer](store), "Announcer")
-	need(is[provider.TTLGetter](store), "TTLGetter")
-	need(is[provider.Leaser](store), "Leaser")
-	need(is[provider.Refresher](store), "Refresher")
-	need(is[provider.Renewer](store), "Renewer")
-	need(is[provider.Holder](store), "Holder")
-	need(is[provider.Batcher](store), "Batcher")
-	need(is[provider.Encoder](store), "Encoder")
-	if len(lacks) > 0 {
-		return fmt.Errorf("near: New: store: a %T is no provider.%s: a near cache needs a shared store that announces what is removed, such as redisprovider",
-			store, strings.Join(lacks, ", provider."))
-	}
-	return nil
-}
-
-func is[C any](store any) bool {
-	_, ok := store.(C)
-	return ok
 }
 
 // Punctual implements [provider.Punctual]. It is what the far store says.
@@ -181,7 +171,7 @@ func (s *Store) Shard(key provider.Key) int {
 // processes then wait once for the lease of this one.
 func (s *Store) Close() error {
 	errs := []error{s.membership.Close(), s.memory.Close()}
-	if closer, ok := s.far.(io.Closer); ok {
+	if closer, ok := s.far.CacheProvider.(io.Closer); ok {
 		errs = append(errs, closer.Close())
 	}
 	return errors.Join(errs...)

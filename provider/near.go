@@ -10,11 +10,16 @@ import (
 // and Cheriton ("Leases", SOSP 1989): a process may answer from its memory for a limited time, and
 // has to prove again and again that it has missed nothing.
 //
-// Every call of the store that invalidates tells all members: Delete, DeletePrefix and Hold. It removes
-// first and tells then, and it returns after both. It also tells the member of its own process, directly, before it returns. If other members are
-// strict, it waits for each of them until that member has dropped what was removed, or may no longer
-// answer from its memory. If the time of the call is over before that, the error matches
-// [ErrUnacknowledged].
+// Delete, DeletePrefix and Hold tell all members what they remove:
+//
+//  1. They remove it.
+//  2. They tell the members of all processes.
+//  3. They wait for the strict members of other processes, until each of them has dropped it, or may no
+//     longer answer from its memory. If the time of the call is over before that, the error matches
+//     [ErrUnacknowledged].
+//  4. They tell the member of their own process, directly, also if the call has failed.
+//
+// Then they return. providertest.RunShared checks that.
 type Announcer interface {
 	// Join makes this process a member, until the membership is closed. It returns at once; the
 	// member may answer from its memory only after listener was told so. A store has one member at
@@ -32,11 +37,15 @@ type JoinOptions struct {
 	// is the lease of the member.
 	Strict bool
 	// Window is how long after a removal a member that is not strict may still answer from its
-	// memory, such as time.Second. It has no meaning for a strict member.
+	// memory, such as time.Second. It must be at least [MinWindow]. It has no meaning for a strict member.
 	Window time.Duration
 
 	_ struct{}
 }
+
+// MinWindow is the shortest time that a member may be allowed to answer for: several heartbeats have to fit
+// into it.
+const MinWindow = 20 * time.Millisecond
 
 // Removed says which entries were removed. Keys and prefixes may repeat, and entries need not have
 // been there.

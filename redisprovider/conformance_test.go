@@ -51,6 +51,26 @@ func TestConformanceOnImitation(t *testing.T) {
 	})
 }
 
+// TestSharedConformance checks what processes tell each other.
+func TestSharedConformance(t *testing.T) {
+	t.Parallel()
+	runShared(t, newServerClient(t, redistest.StartReal(t, redistest.Options{}).Addr()))
+}
+
+func TestSharedConformanceOnCluster(t *testing.T) {
+	t.Parallel()
+	runShared(t, newClusterClient(t, redistest.StartCluster(t, redistest.Options{})))
+}
+
+func runShared(t *testing.T, client redis.UniversalClient) {
+	t.Helper()
+	providertest.RunShared(t, func(t *testing.T) (one, other provider.CacheProvider) {
+		t.Helper()
+		options := redisprovider.Options{KeyPrefix: freshPrefix()}
+		return newProvider(t, client, options), newProvider(t, client, options)
+	})
+}
+
 // runConformance runs the suite with a prefix of its own for each store, so that
 // the stores share a server and nothing else.
 func runConformance(t *testing.T, client redis.UniversalClient) {

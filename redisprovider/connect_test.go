@@ -3,6 +3,8 @@ package redisprovider_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,4 +165,36 @@ func each(keys []provider.Key, f func(k provider.Key) error) error {
 		}
 	}
 	return nil
+}
+
+// TestScriptsAreLoadedWhereTheyRun has each connection lead to the other of two servers, as connections may after a
+// failover, and no connection serve twice. What does not know a script loads it, and runs it there.
+func TestScriptsAreLoadedWhereTheyRun(t *testing.T) {
+	t.Parallel()
+	servers := []*redistest.Server{redistest.StartReal(t, redistest.Options{}), redistest.StartReal(t, redistest.Options{})}
+	var dialled atomic.Int64
+	client := newServerClient(t, servers[0].Addr(), func(o *redis.Options) {
+		o.ConnMaxLifetime = time.Nanosecond
+		o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var dialer net.Dialer
+			return dialer.DialContext(ctx, network, servers[dialled.Add(1)%2].Addr())
+		}
+	})
+	p := newProvider(t, client, redisprovider.Options{})
+	_, _, err := p.Get(t.Context(), key("s", "k")) // the first look
+	require.NoError(t, err)
+	p.LookNever()
+	for what, call := range map[string]func() error{
+		"one script": func() error { _, err := p.Acquire(t.Context(), numbered("a", 1), time.Minute); return err },
+		"several scripts": func() error {
+			return p.Hold(t.Context(), provider.HoldTargets{Scope: "h", Keys: []string{"a", "b"}}, "t", time.Minute)
+		},
+	} {
+		for range 4 { // whichever server is the next
+			for _, s := range servers {
+				s.Do("SCRIPT", "FLUSH")
+			}
+			require.NoError(t, call(), what)
+		}
+	}
 }

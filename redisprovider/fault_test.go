@@ -18,12 +18,34 @@ import (
 	"github.com/readthrough/readthrough/redisprovider"
 )
 
-// impatient makes a client give a command up after a moment and, as go-redis
-// does by default, send it again.
-func impatient(o *redis.Options) {
-	o.ReadTimeout = 250 * time.Millisecond
+// repeats makes a client send a command that has failed again, as go-redis does by default. It does not give a
+// command up by itself: on a busy machine, a short timeout would end commands that nothing is wrong with. See lost.
+func repeats(o *redis.Options) {
 	o.MaxRetries = 3
 	o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
+}
+
+// lost makes a call that gets no answer: when it has come so far, the connections break.
+func lost(t *testing.T, call func() error, soFar func() bool, proxies ...*redistest.Proxy) error {
+	t.Helper()
+	result := make(chan error, 1)
+	go func() { result <- call() }()
+	poll(t, soFar)
+	for _, proxy := range proxies {
+		proxy.CutAll()
+	}
+	return <-result
+}
+
+// captured reports whether taps have captured n requests.
+func captured(n int, taps ...*redistest.Tap) func() bool {
+	return func() bool {
+		all := 0
+		for _, tap := range taps {
+			all += len(tap.Captured())
+		}
+		return all >= n
+	}
 }
 
 // resigned makes a client give up at once when it cannot connect.
@@ -34,7 +56,7 @@ func resigned(o *redis.Options) { o.MaxRetries, o.DialerRetries = -1, 1 }
 // bring the old value back.
 func TestSetIsSentOnce(t *testing.T) {
 	t.Parallel()
-	p, proxy, _ := newOnProxy(t, impatient)
+	p, proxy, _ := newOnProxy(t, repeats)
 	checkSentOnce(t, p, []*redistest.Proxy{proxy}, func() int { return proxy.Count("EVALSHA") })
 }
 
@@ -42,7 +64,6 @@ func TestSetIsSentOnceOnCluster(t *testing.T) {
 	t.Parallel()
 	c := startProxiedCluster(t, redistest.Options{})
 	p := newProvider(t, c.client(t, func(o *redis.ClusterOptions) {
-		o.ReadTimeout = 250 * time.Millisecond
 		o.MaxRedirects, o.MaxRetries = 3, 3
 		o.MinRetryBackoff, o.MaxRetryBackoff = time.Millisecond, 2*time.Millisecond
 	}), redisprovider.Options{})
@@ -66,8 +87,8 @@ func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest
 			taps = append(taps, proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "EVALSHA" }))
 		}
 		before := sets()
-		assert.Error(t, set(), "%s: no error although no answer came", name)
 		want := map[string]int{"Set": 1, "SetMany": 2}[name]
+		assert.Error(t, lost(t, set, captured(want, taps...), proxies...), "%s: no error although no answer came", name)
 		assert.Equal(t, want, sets()-before, "%s: how often the script was sent", name)
 		for _, tap := range taps {
 			tap.Stop()
@@ -78,7 +99,7 @@ func checkSentOnce(t *testing.T, p *redisprovider.Provider, proxies []*redistest
 // TestReadsAndDeletesAreRepeated checks that what can be repeated is.
 func TestReadsAndDeletesAreRepeated(t *testing.T) {
 	t.Parallel()
-	p, proxy, s := newOnProxy(t, impatient)
+	p, proxy, s := newOnProxy(t, repeats)
 	k := key("s", "k")
 	mustSet(t, p, k, "v")
 	for _, command := range []string{"GET", "MGET", "UNLINK"} {
@@ -89,15 +110,12 @@ func TestReadsAndDeletesAreRepeated(t *testing.T) {
 			}
 			return first
 		})
-		var err error
-		switch command {
-		case "GET":
-			_, _, err = p.Get(t.Context(), k)
-		case "MGET":
-			_, err = p.GetMany(t.Context(), []provider.Key{k, key("s", "other")})
-		default:
-			err = p.Delete(t.Context(), k)
+		calls := map[string]func() error{
+			"GET":    func() error { _, _, err := p.Get(t.Context(), k); return err },
+			"MGET":   func() error { _, err := p.GetMany(t.Context(), []provider.Key{k, key("s", "other")}); return err },
+			"UNLINK": func() error { return p.Delete(t.Context(), k) },
 		}
+		err := lost(t, calls[command], captured(1, tap), proxy)
 		assert.NoError(t, err, "%s with one copy lost", command)
 		assert.Len(t, tap.Captured(), 1, "%s with one copy lost", command)
 		tap.Stop()
@@ -136,9 +154,10 @@ func TestUnconfirmedDeletes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, proxy, _ := newOnProxy(t, impatient)
+			p, proxy, _ := newOnProxy(t, repeats, func(o *redis.Options) { o.ReadTimeout = time.Second })
 			keys := numbered("s", 10)
-			mustSetMany(t, p, keys, "v")
+			poll(t, func() bool { _, _, err := p.Get(t.Context(), keys[0]); return err == nil }) // the first look
+			p.LookNever()
 			fault(proxy)
 			assert.Regexp(t, `^redisprovider: delete "rt:\{s\}:v:name:0" and 9 more: `, p.Delete(t.Context(), keys...), "Delete")
 			assert.Regexp(t, `^redisprovider: delete "rt:\{s\}:v:name:0": `, p.Delete(t.Context(), keys[0]), "Delete")
@@ -153,7 +172,7 @@ func TestUnconfirmedDeletes(t *testing.T) {
 // it repeated, the count would lack what the first copy removed.
 func TestDeletePrefixCountsOrFails(t *testing.T) {
 	t.Parallel()
-	p, proxy, _ := newOnProxy(t, impatient)
+	p, proxy, s := newOnProxy(t, repeats)
 	mustSetMany(t, p, numbered("s", 20), "v")
 	wantRemoved(t, p, "s", "none", 0) // completes the index
 	var once sync.Once
@@ -164,7 +183,11 @@ func TestDeletePrefixCountsOrFails(t *testing.T) {
 		once.Do(func() { proxy.Drop(redistest.ToClient, true) })
 		return true
 	})
-	n, err := p.DeletePrefix(t.Context(), "s", "")
+	n := 0
+	err := lost(t, func() (err error) {
+		n, err = p.DeletePrefix(t.Context(), "s", "")
+		return err
+	}, func() bool { return len(valueKeys(s)) == 0 }, proxy)
 	assert.Error(t, err, "want an error")
 	assert.Zero(t, n, "DeletePrefix; want an error")
 	assert.Len(t, tap.Captured(), 1, "how often the script was sent")

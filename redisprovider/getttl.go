@@ -2,7 +2,6 @@ package redisprovider
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -34,37 +33,10 @@ func (p *Provider) GetTTL(ctx context.Context, keys []provider.Key) ([]provider.
 // fetchTTL reads keys by a script. Two commands would not do: between them another entry could replace the
 // first one, and have more time left.
 func (p *Provider) fetchTTL(ctx context.Context, keys []string) []provider.Result {
-	groups := p.groupBySlot(keys)
-	prove := !p.fence && p.suspected()
-	answers := p.run(ctx, len(groups), func(i int) call {
-		c := call{script: p.scripts.getTTL, keys: make([]string, len(groups[i]), len(groups[i])+1)}
-		for j, at := range groups[i] {
-			c.keys[j] = keys[at]
-		}
-		if prove {
-			b, _ := cutValue(c.keys[0])
-			c.script, c.keys = p.scripts.proveTTL, append(c.keys, b.nothing())
-		}
-		return c
+	return p.readByScript(ctx, keys, reading{
+		plain: p.scripts.getTTL, proven: p.scripts.proveTTL, width: 2, //nolint:mnd // the frame, and the TTL
+		rest: func(r *provider.Result, parts []any) { r.TTL, _ = readTTL(parts[0]) },
 	})
-	results := make([]provider.Result, len(keys))
-	for i, answer := range answers {
-		found, err := answer.Slice()
-		if err == nil && len(found) != 2*len(groups[i]) {
-			err = fmt.Errorf("%d answers to %d keys", len(found), len(groups[i]))
-		}
-		for j, at := range groups[i] {
-			r := &results[at]
-			if r.Err = err; err == nil {
-				r.Entry, r.Found, r.Err = p.readFenced(found[2*j])
-				r.TTL, _ = readTTL(found[2*j+1])
-			}
-			if r.Err != nil {
-				r.Err = failed("get", keys[at], r.Err)
-			}
-		}
-	}
-	return results
 }
 
 // fetchOneTTL is fetchTTL for one key.

@@ -61,16 +61,21 @@ func TestListCostsAPage(t *testing.T) {
 	assert.Equal(t, 3, pages, "a page has at most 1,000 entries")
 }
 
-// TestListOnCluster: a scope that is spread over buckets is listed in one order, without a gap.
+// TestListOnCluster: a scope that is spread over buckets is listed in one order, without a gap. The buckets have as
+// many leases as entries: in each, a page looks at other names, and finds another number of entries.
 func TestListOnCluster(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t, newClusterClient(t, redistest.StartCluster(t, redistest.Options{})), redisprovider.Options{Buckets: 5})
 	var want []string
+	var leased []provider.Key
 	for i := range 200 {
 		name := fmt.Sprint(i)
 		want = append(want, name)
 		require.NoError(t, p.Set(t.Context(), provider.Key{Scope: "s", Name: name}, provider.Entry{Value: i}, time.Hour))
+		leased = append(leased, provider.Key{Scope: "s", Name: name + " leased"})
 	}
+	_, err := p.Acquire(t.Context(), leased, time.Hour)
+	require.NoError(t, err)
 	slices.Sort(want)
 	for _, limit := range []int{1, 7, 100, 1000} {
 		names, _ := listAll(t, p, provider.ListOptions{Scope: "s", Limit: limit})

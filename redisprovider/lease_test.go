@@ -86,12 +86,16 @@ func TestTokenPerTransmission(t *testing.T) {
 // the invalidation can fill.
 func TestZombieAcquire(t *testing.T) {
 	t.Parallel()
-	p, proxy, s := newOnProxy(t, impatient)
+	p, proxy, s := newOnProxy(t, repeats)
 	k := key("s", "k")
 	mustAcquire(t, p, key("s", "warm"))
 	proxy.Withhold(is(opAbandon)) // else it may give the late lease back
 	tap := proxy.Withhold(isAcquire)
-	g, err := p.Acquire(t.Context(), []provider.Key{k}, time.Minute)
+	var g []provider.Grant
+	err := lost(t, func() (err error) {
+		g, err = p.Acquire(t.Context(), []provider.Key{k}, time.Minute)
+		return err
+	}, captured(1, tap), proxy)
 	require.Error(t, err, "Acquire without an answer")
 	require.Equal(t, provider.LeaseFailed, g[0].State, "Acquire without an answer")
 	require.Len(t, tap.Captured(), 1, "how often the request was sent")
@@ -110,12 +114,16 @@ func TestZombieAcquire(t *testing.T) {
 // TestLateFill delivers the copy of a fill after an invalidation.
 func TestLateFill(t *testing.T) {
 	t.Parallel()
-	p, proxy, _ := newOnProxy(t, impatient)
+	p, proxy, _ := newOnProxy(t, repeats)
 	k := key("s", "k")
 	require.True(t, fill(t, p, mustAcquire(t, p, key("s", "warm")), "v"), "cannot fill")
 	lease := mustAcquire(t, p, k)
 	tap := proxy.Withhold(func(c redistest.Command) bool { return c.Name() == "EVALSHA" })
-	filled, err := p.Fill(t.Context(), []provider.Fill{{Lease: lease, Entry: provider.Entry{Value: "old"}, TTL: time.Hour}})
+	var filled []provider.Filled
+	err := lost(t, func() (err error) {
+		filled, err = p.Fill(t.Context(), []provider.Fill{{Lease: lease, Entry: provider.Entry{Value: "old"}, TTL: time.Hour}})
+		return err
+	}, captured(1, tap), proxy)
 	require.Error(t, err, "Fill without an answer = %v", filled)
 	require.False(t, filled[0].Stored, "Fill without an answer = %v", filled)
 	require.Len(t, tap.Captured(), 1, "Fill without an answer = %v", filled)

@@ -120,12 +120,12 @@ func (p *Provider) announce(ctx context.Context, removed *provider.Removed) erro
 	return p.await(ctx, p.run(ctx, 1, func(int) call { return p.announcement(removed) })[0])
 }
 
-// await waits for the members that the answer to an announcement names.
+// await waits for the members that the answer to an announcement names. Its callers pass its error to told.
 func (p *Provider) await(ctx context.Context, answer once) error {
 	at := time.Now()
 	roll, exists, err := readRoll(answer)
 	if err != nil {
-		return fmt.Errorf("it is removed, and near caches are not told: %w", told(err))
+		return fmt.Errorf("it is removed, and near caches are not told: %w", unquoted(err))
 	}
 	if !exists {
 		return nil
@@ -134,19 +134,26 @@ func (p *Provider) await(ctx context.Context, answer once) error {
 }
 
 // runTold makes calls that remove, and on one server it announces what they remove in the same pipeline,
-// behind them. told is the answer to the announcement. It is empty if that is to be announced yet.
-func (p *Provider) runTold(ctx context.Context, calls []call, removed *provider.Removed) (answers []once, told once) {
+// behind them. announced is the answer to the announcement. It is empty if that is to be announced yet.
+func (p *Provider) runTold(ctx context.Context, calls []call, removed *provider.Removed) (answers []once, announced once) {
 	n := len(calls)
 	if p.cluster != nil || p.waitReplicas > 0 {
-		return p.runConfirmed(ctx, n, func(i int) call { return calls[i] }), once{}
+		return p.runUntold(ctx, calls, removed)
 	}
 	answers = p.run(ctx, n+1, func(i int) call {
 		if i == n {
-			return p.announcement(removed)
+			c := p.announcement(removed)
+			c.behind = true // a server may know its script, and not those of the calls
+			return c
 		}
 		return calls[i]
 	})
 	return answers[:n], answers[n]
+}
+
+// runUntold makes calls that remove, which are to be announced yet.
+func (p *Provider) runUntold(ctx context.Context, calls []call, _ *provider.Removed) (answers []once, announced once) {
+	return p.runConfirmed(ctx, len(calls), func(i int) call { return calls[i] }), once{}
 }
 
 // readRoll interprets the answer of announce.lua or roll.lua.

@@ -28,7 +28,7 @@ const (
 	// DefaultBuckets is the default of [Options.Buckets].
 	DefaultBuckets = 16
 
-	leastNearLease    = 20 * time.Millisecond
+	leastNearLease    = provider.MinWindow
 	mostNearLease     = 10 * time.Second
 	maxKeyPrefix      = 128
 	limitBuckets      = 1024

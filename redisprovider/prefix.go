@@ -46,10 +46,10 @@ func (p *Provider) DeletePrefix(ctx context.Context, scope, prefix string) (int,
 // deletePrefix removes what is under the prefix, announces gone, and waits for near caches.
 func (p *Provider) deletePrefix(ctx context.Context, scope, prefix string, gone *provider.Removed) (removed int, err error) {
 	for range rebuildAttempts {
-		n, told, err := p.deleteListed(ctx, scope, prefix, gone)
+		n, announced, err := p.deleteListed(ctx, scope, prefix, gone)
 		removed += n
 		if err == nil {
-			return removed, p.await(ctx, told)
+			return removed, p.await(ctx, announced)
 		}
 		if !errors.Is(err, errIncomplete) {
 			return removed, err
@@ -74,13 +74,17 @@ func hopeless(err error) bool {
 }
 
 // deleteListed removes what the indices list under the prefix, in all buckets at
-// the same time, and announces gone. told is the answer to that. If it returns
+// the same time, and announces gone. announced is the answer to that. If it returns
 // errIncomplete, some keys may be removed.
-func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone *provider.Removed) (removed int, told once, err error) {
+//
+// The announcement is behind the first removals, which mostly are all. If they were not, it came too
+// early, and another one follows the last: two messages, and one round trip more, however many keys.
+func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone *provider.Removed) (removed int, announced once, err error) {
 	least, beyond := lexRange(prefix)
+	remove := p.runTold
 	for open := p.bucketsOf(scope); len(open) > 0; {
 		if err := ctx.Err(); err != nil {
-			return removed, told, err
+			return removed, announced, err
 		}
 		calls := make([]call, len(open))
 		for i := range open {
@@ -91,7 +95,8 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone 
 			}
 		}
 		var answers []once
-		answers, told = p.runTold(ctx, calls, gone)
+		answers, announced = remove(ctx, calls, gone)
+		remove = p.runUntold
 		var more []bucket
 		var errs []error
 		for i, answer := range answers {
@@ -106,14 +111,14 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone 
 			}
 		}
 		if err := firstOf(errs); err != nil {
-			return removed, told, err
+			return removed, announced, err
 		}
 		open = more
 	}
-	if told.Cmd == nil {
-		told = p.run(ctx, 1, func(int) call { return p.announcement(gone) })[0]
+	if announced.Cmd == nil {
+		announced = p.run(ctx, 1, func(int) call { return p.announcement(gone) })[0]
 	}
-	return removed, told, nil
+	return removed, announced, nil
 }
 
 // readRemoved interprets the answer of prefix.lua. An incomplete index is reported

@@ -16,15 +16,13 @@ import (
 )
 
 // Provider is a store in Redis. [New] makes one. All methods are safe for concurrent
-// use. It implements [provider.CacheProvider], [provider.Batcher], [provider.Encoder],
-// [provider.Leaser], [provider.Refresher], [provider.Renewer], [provider.Holder],
-// [provider.Punctual], [provider.Sharded], [provider.Inspector], [provider.Pinger] and
-// [provider.Advisor]. Errors name the Redis key that they concern, and wrap the error
-// of the client.
+// use. It has every capability of package provider that a store outside of the process
+// can have, and the list below this type names them. An error names the Redis key that it
+// is about, and wraps the error of the client.
 //
-// The first fields are written by New and only read after that; the others, from lossy on,
-// have their own locks or are atomic. closed is set once, by [Provider.Close], which also
-// ends what goes on in the background. The client belongs to the caller, unless it is owned.
+// New writes the fields down to scripts, and channel, and nobody changes them after that. The
+// others have their own locks or are atomic. [Provider.Close] sets closed, and ends what
+// goes on in the background. The client belongs to the caller, unless it is owned.
 type Provider struct {
 	deployment
 

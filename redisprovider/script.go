@@ -165,6 +165,8 @@ type call struct {
 	script *script
 	keys   []string
 	args   []any // of a command: its name and all arguments
+	// behind says that the call has to come after those before it. If one of them is sent again, so is this.
+	behind bool
 
 	bytes int // the size of the largest argument, approximately
 }
@@ -280,12 +282,13 @@ func (p *Provider) runPart(ctx context.Context, way route, calls []call, answers
 	}
 	loadErr := way.load(ctx)
 	// Commands without a script are sent again too, so that calls on the same key
-	// stay in order. That is safe: they only remove.
+	// stay in order. That is safe: they only remove. So are calls that have to be behind others: to
+	// announce twice is safe.
 	var again []call
 	var at []int
 	var commands []once
 	for i, c := range calls {
-		if c.script == nil || isUnknown(answers[i]) {
+		if c.script == nil || c.behind || isUnknown(answers[i]) {
 			c = next(i)
 			again, at, commands = append(again, c), append(at, i), append(commands, c.cmd(ctx))
 		}

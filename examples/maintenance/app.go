@@ -92,6 +92,9 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	if s.link != nil {
 		parts.Link = s.link
 	}
+	if s.near != nil {
+		parts.Near = s.near.NearStats
+	}
 	return a.mount(readThrough, telemetry, router.New(parts))
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 )
@@ -338,6 +339,7 @@ func TestBrowserTwoProcesses(t *testing.T) {
 		// The storm is counted: a machine that is busy must not pass for a store that
 		// does not answer.
 		storeTimeout: demoStoreTimeout,
+		near:         nearflag.Strict,
 	}
 	one, two := b.open(startService(t, c)), b.open(startService(t, c))
 	one.selectTitle("Clean up outgoing mail")
@@ -350,6 +352,8 @@ func TestBrowserTwoProcesses(t *testing.T) {
 
 	one.js(fmt.Sprintf(`document.getElementById("readers").dataset.seconds = %d`, proofs.Sized(12, 6)))
 	one.click("#readers")
+	one.await("its memory answers", `Number(document.getElementById("tile-near-hits").textContent) > 0`)
+	one.await("the page says so", `document.getElementById("near-says").textContent.includes("and answers")`)
 	one.click("#link")
 	one.await("the banner says that Redis is out of reach", `document.getElementById("banner").innerText.includes("out of reach")`)
 	one.retitle("Changed while cut off")
@@ -357,6 +361,8 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	one.await("invalidations wait", `Number(document.getElementById("tile-pending").textContent) > 0`)
 	one.await("the banner says so", `/[1-9]\d* invalidations? waits?/.test(document.getElementById("banner").innerText)`)
 	assert.NotEqual(t, "true", two.text(listed("Changed while cut off")), "the other process was told of a change before it could see it")
+	one.await("its memory is of no use", `document.getElementById("near-says").textContent.includes("does not answer")`)
+	assert.Equal(t, "0", one.text(`document.getElementById("tile-near-entries").textContent`), "entries in the memory of a process that is cut off")
 	one.screenshot("cut", 1280, 900, false)
 
 	one.click("#link")
@@ -365,6 +371,7 @@ func TestBrowserTwoProcesses(t *testing.T) {
 	one.await("the banner says so", `document.getElementById("banner").innerText.includes("right again")`)
 	two.retitle("Changed after the heal")
 	one.await("signals come through again", detailShows("Changed after the heal"))
+	one.await("its memory fills again", `Number(document.getElementById("tile-near-entries").textContent) > 0`)
 
 	one.await("the readers are done", `!document.getElementById("readers").disabled`)
 	assert.Contains(t, one.text(`document.getElementById("readers-say").textContent`), "none failed", "what the readers say, of which none may fail")

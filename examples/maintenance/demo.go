@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
 )
 
@@ -22,7 +23,7 @@ const (
 )
 
 // runDemo serves on a free port and takes the tour of one process, then that of
-// two.
+// two, then that of two with near caches.
 func runDemo(ctx context.Context, c config, stdout io.Writer) error {
 	if c.latency == 0 {
 		c.latency = demoLatency
@@ -73,6 +74,9 @@ func (c config) describe() string {
 	store, database := "in memory", "in memory"
 	if c.redisURL != "" {
 		store = "in Redis"
+		if c.near != nearflag.Off {
+			store += fmt.Sprintf(" and near (%s)", c.near)
+		}
 	}
 	if c.database != "" {
 		database = "in " + c.database

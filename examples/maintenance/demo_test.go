@@ -13,11 +13,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/internal/postgres"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
+	"github.com/readthrough/readthrough/redisprovider"
 )
 
 // The demo keeps its promises, on each kind of store and database.
@@ -244,6 +246,82 @@ func TestDemoFindsIncoherentProcesses(t *testing.T) {
 			if assert.ErrorIs(t, err, tour.ErrBroken, "a promise broken at %s", test.station) {
 				assert.True(t, strings.HasPrefix(err.Error(), test.station), "a promise broken at %s: %v", test.station, err)
 			}
+		})
+	}
+}
+
+// deaf is Redis for a near cache that hears of removals by other processes later, or never, and trusts its
+// memory all the same.
+type deaf struct {
+	*redisprovider.Provider
+
+	hears time.Duration // how much later; 0: never
+}
+
+func (d deaf) Join(options provider.JoinOptions, listener provider.Listener) (provider.Membership, error) {
+	options.Strict, options.Window = false, time.Minute
+	return d.Provider.Join(options, deafListener{listener, d.hears})
+}
+
+type deafListener struct {
+	provider.Listener
+
+	hears time.Duration
+}
+
+func (d deafListener) Removed(removed provider.Removed) {
+	if d.hears > 0 {
+		time.AfterFunc(d.hears, func() { d.Listener.Removed(removed) })
+	}
+}
+
+// startNear starts a service with a near cache on what wrap makes of its Redis, and returns its URL.
+func startNear(t *testing.T, c config, mode nearflag.Mode, wrap func(*redisprovider.Provider) provider.CacheProvider) string {
+	t.Helper()
+	a := &app{}
+	database, err := a.openDatabase(t.Context(), c)
+	require.NoError(t, err)
+	s, err := a.openStore(t.Context(), c, database.DatabaseID())
+	require.NoError(t, err)
+	far, ok := s.CacheProvider.(*redisprovider.Provider)
+	require.True(t, ok)
+	s.near, err = mode.Open(wrap(far))
+	require.NoError(t, err)
+	s.CacheProvider = s.near
+	require.NoError(t, a.connect(t.Context(), c, database, s))
+	return serve(t, a)
+}
+
+// The tour of near caches passes both modes, and finds memories that do not keep what theirs promises.
+func TestDemoOfNearCaches(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode    nearflag.Mode
+		wrap    func(*redisprovider.Provider) provider.CacheProvider
+		station string // where it is found; "": it is right
+	}{
+		"bounded":                 {mode: nearflag.Bounded},
+		"strict":                  {mode: nearflag.Strict},
+		"bounded, never told":     {nearflag.Bounded, func(p *redisprovider.Provider) provider.CacheProvider { return deaf{p, 0} }, "both ways"},
+		"strict, told afterwards": {nearflag.Strict, func(p *redisprovider.Provider) provider.CacheProvider { return deaf{p, 2 * time.Second} }, "both ways"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := config{
+				database: filepath.Join(t.TempDir(), "maintenance.db"), storeTimeout: demoStoreTimeout,
+				redisURL: "redis://" + redistest.StartReal(t, redistest.Options{}).Addr(),
+			}
+			if test.wrap == nil {
+				test.wrap = func(p *redisprovider.Provider) provider.CacheProvider { return p }
+			}
+			one, other := startNear(t, c, test.mode, test.wrap), startNear(t, c, test.mode, test.wrap)
+			var report []string
+			err := tour.RunNear(t.Context(), one, other, test.mode.Window(), func(line string) { report = append(report, line) }, tour.Options{Rounds: 4})
+			if test.station == "" {
+				require.NoError(t, err, "after %q", report)
+				return
+			}
+			require.ErrorIs(t, err, tour.ErrBroken, "after %q", report)
+			assert.True(t, strings.HasPrefix(err.Error(), test.station), "a promise broken at %s: %v", test.station, err)
 		})
 	}
 }

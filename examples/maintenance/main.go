@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
 )
 
@@ -42,6 +43,7 @@ type config struct {
 	database string
 	latency  time.Duration
 	noCache  bool
+	near     nearflag.Mode
 	demo     bool
 	// storeTimeout bounds reads and fills of the store; zero means the default of
 	// the cache.
@@ -80,6 +82,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.StringVar(&c.database, "db", "", "keep the database in a `file`, or in PostgreSQL at a URL, such as postgres://user@localhost/name (default: in memory)")
 	flags.DurationVar(&c.storeTimeout, "store-timeout", storeTimeout, "read without Redis if it does not answer within `duration`")
 	flags.DurationVar(&c.latency, "latency", 0, "add `duration` to every query, as if the database were far away")
+	nearflag.Define(flags, &c.near)
 	flags.BoolVar(&c.noCache, "no-cache", false, "read everything from the database, to compare")
 	flags.BoolVar(&c.demo, "demo", false, "run the self-checking tour on a free port and exit")
 	if err := flags.Parse(args); err != nil {
@@ -98,6 +101,9 @@ func (c config) check(rest []string) error {
 	}
 	if c.noCache && (c.demo || c.redisURL != "") {
 		return errors.New("-no-cache goes with neither -demo nor -redis")
+	}
+	if err := c.near.Check(c.redisURL != "" || c.demo); err != nil { // the demo starts a Redis for two processes
+		return err
 	}
 	if c.latency < 0 {
 		return fmt.Errorf("-latency %v: must not be negative", c.latency)

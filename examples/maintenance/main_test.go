@@ -74,6 +74,8 @@ func TestBadCommandLines(t *testing.T) {
 		"bad latency":      {[]string{"-latency", "long"}, exitBadCall, "long"},
 		"negative latency": {[]string{"-latency", "-1s"}, exitBadCall, "negative"},
 		"no timeout":       {[]string{"-store-timeout", "0s"}, exitBadCall, "positive"},
+		"bad near":         {[]string{"-redis", "redis://localhost", "-near", "exact"}, exitBadCall, "bounded or strict"},
+		"near to nothing":  {[]string{"-near", "strict"}, exitBadCall, "-near strict: needs a cache that processes share"},
 		"port in use":      {[]string{"-addr", taken.Addr().String()}, exitFailed, taken.Addr().String() + ", choose another"},
 		"bad address":      {[]string{"-addr", "nowhere"}, exitFailed, "nowhere"},
 		"bad Redis URL":    {[]string{"-redis", "http://localhost"}, exitFailed, "-redis"},

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/tour"
 )
 
@@ -23,8 +24,9 @@ const (
 	tryEvery = 20 * time.Millisecond
 )
 
-// demoTwo takes the tour of two processes with one Redis and one database. If the
-// configuration has no Redis, it starts one, if redis-server is installed.
+// demoTwo takes the tour of two processes with one Redis and one database, and then
+// that of two more with near caches. If the configuration has no Redis, it starts
+// one, if redis-server is installed.
 func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 	p := &processes{ended: make(chan error)}
 	defer func() { err = errors.Join(err, p.stop()) }()
@@ -45,17 +47,36 @@ func demoTwo(ctx context.Context, c config, stdout io.Writer) (err error) {
 	if c.database == "" {
 		c.database = filepath.Join(p.dir, "maintenance.db")
 	}
-	var urls [2]string
-	for i := range urls {
-		if urls[i], err = p.startService(ctx, c); err != nil {
-			return err
-		}
+	report := func(line string) { say(stdout, "%s\n", line) }
+	plain := c
+	plain.near = nearflag.Off
+	one, other, err := p.startServices(ctx, plain)
+	if err != nil {
+		return err
 	}
-	say(stdout, "\nTwo processes of it, %s and %s, on one Redis and one database.\n\n", urls[0], urls[1])
-	if err := tour.RunTwo(ctx, urls[0], urls[1], func(line string) { say(stdout, "%s\n", line) }, c.tour); err != nil {
+	say(stdout, "\nTwo processes of it, %s and %s, on one Redis and one database.\n\n", one, other)
+	if err := tour.RunTwo(ctx, one, other, report, c.tour); err != nil {
+		return err
+	}
+	if c.near == nearflag.Off {
+		c.near = nearflag.Strict
+	}
+	if one, other, err = p.startServices(ctx, c); err != nil {
+		return err
+	}
+	say(stdout, "\nTwo more, %s and %s, with near caches: %s.\n\n", one, other, c.near)
+	if err := tour.RunNear(ctx, one, other, c.near.Window(), report, c.tour); err != nil {
 		return err
 	}
 	return demoDrill(ctx, c, stdout)
+}
+
+// startServices starts this program twice.
+func (p *processes) startServices(ctx context.Context, c config) (one, other string, err error) {
+	if one, err = p.startService(ctx, c); err == nil {
+		other, err = p.startService(ctx, c)
+	}
+	return one, other, err
 }
 
 // processes are the processes that the demo has started.
@@ -135,8 +156,14 @@ func (p *processes) startService(ctx context.Context, c config) (url string, err
 		return "", err
 	}
 	said := &greeting{url: make(chan string, 1)}
-	err = p.start(ctx, said, path, "-addr", "127.0.0.1:0", "-redis", c.redisURL, "-db", c.database,
-		"-latency", c.latency.String(), "-store-timeout", c.storeTimeout.String())
+	args := []string{
+		"-addr", "127.0.0.1:0", "-redis", c.redisURL, "-db", c.database,
+		"-latency", c.latency.String(), "-store-timeout", c.storeTimeout.String(),
+	}
+	if c.near != nearflag.Off {
+		args = append(args, "-near", c.near.String())
+	}
+	err = p.start(ctx, said, path, args...)
 	if err != nil {
 		return "", err
 	}

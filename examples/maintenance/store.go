@@ -7,9 +7,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/link"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/router"
 	"github.com/readthrough/readthrough/memory"
+	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
 )
@@ -30,9 +32,11 @@ type store struct {
 	provider.CacheProvider
 
 	kind   string
+	mode   nearflag.Mode
 	client *redis.Client // nil unless the store is Redis
 	prefix string        // of all keys and channels of this service in Redis
 	link   *link.Link    // to Redis; nil otherwise
+	near   *near.Store   // memory in front of Redis; nil: none
 }
 
 // openStore opens the store of the cache: in memory or in Redis.
@@ -42,17 +46,27 @@ func (a *app) openStore(ctx context.Context, c config, databaseID string) (store
 	}
 	if c.redisURL == "" {
 		entries, err := memory.New(memory.Options{MaxEntries: maxEntries})
-		return store{CacheProvider: entries, kind: "memory"}, err
+		return store{CacheProvider: entries, kind: "memory"}, err // the flag -near is for the two processes of the demo
 	}
 	// Entries belong to a database: processes with the same database share
 	// them, and a new database does not see those of another one.
-	s := store{kind: "redis", prefix: "maintenance-" + databaseID + ":"}
+	s := store{kind: "redis", mode: c.near, prefix: "maintenance-" + databaseID + ":"}
 	if err := a.openRedis(ctx, c, &s); err != nil {
 		return store{}, err
 	}
-	var err error
-	s.CacheProvider, err = redisprovider.New(s.client, redisprovider.Options{KeyPrefix: s.prefix})
-	return s, err
+	far, err := redisprovider.New(s.client, redisprovider.Options{KeyPrefix: s.prefix})
+	if err != nil {
+		return store{}, err
+	}
+	s.CacheProvider = far
+	if s.near, err = c.near.Open(far); err != nil {
+		return store{}, err
+	}
+	if s.near != nil {
+		s.CacheProvider = s.near
+		a.closers = append(a.closers, s.near.Close)
+	}
+	return s, nil
 }
 
 // openRedis connects to Redis, through a link that the page can cut.
@@ -83,7 +97,7 @@ func (a *app) openRedis(ctx context.Context, c config, s *store) error {
 
 // state describes the store and its state.
 func (s store) state(ctx context.Context) router.ProviderState {
-	state := router.ProviderState{Kind: s.kind, Answers: true}
+	state := router.ProviderState{Kind: s.kind, Near: s.mode.String(), Answers: true}
 	if s.client == nil {
 		return state
 	}

@@ -74,7 +74,9 @@ type Backend struct {
 
 	// Pending is the number of scopes with pending invalidations. The flights of the scopes write
 	// it. While it is not 0, the retries find out whether the store is back, and reads do not:
-	// reads resume after the entries that they must not see are gone.
+	// reads resume after the entries that they must not see are gone. In a store with shards, reads probe all
+	// the same: what is pending in one shard must not keep another one away. Reads of what is pending bypass the
+	// store anyway.
 	Pending atomic.Int64
 
 	store provider.CacheProvider
@@ -185,14 +187,11 @@ func (b *Backend) Open() bool {
 // Saturated reports whether there are as many orphans as there may be.
 func (b *Backend) Saturated() bool { return b.orphans.Load() >= maxOrphans }
 
-// AdmitHold returns nil if a hold may be placed now, and ErrOpen if not. In the half-open state it
-// admits one request as the probe, so the caller has to make the request. Of a store with shards, all
-// have to be well.
-func (b *Backend) AdmitHold() error {
-	if b.shards != nil && b.shards.anyOpen(writes) {
-		return ErrOpen
-	}
-	return b.admit(anywhere(writes))
+// AdmitHold returns nil if targets may be held now, and ErrOpen if not. In the half-open state it
+// admits one request as the probe, so the caller has to make the request. Of a store with shards, those of
+// targets have to be well.
+func (b *Backend) AdmitHold(targets provider.HoldTargets) error {
+	return b.admit(b.demandOfHold(writes, &targets))
 }
 
 // admit returns nil if a request may be made now, and ErrOpen if not. In the half-open state it admits
@@ -205,13 +204,25 @@ func (b *Backend) admit(does demand) error {
 	if b.Saturated() {
 		return ErrOpen
 	}
-	breaker, refusals := b.breakers(does.shard)
-	if breaker == nil {
-		if b.Open() {
-			return ErrOpen
-		}
-		return nil
+	if does.shard != mixed || b.shards == nil {
+		return b.admitTo(does)
 	}
+	if does.each == nil && b.Open() {
+		return ErrOpen
+	}
+	for i, n := range does.each {
+		if err := b.admitTo(demand{kind: does.kind, shard: n}); err != nil {
+			does.each = does.each[:i]
+			b.record(does, storeUnknown) // it is not the probe of these after all
+			return err
+		}
+	}
+	return nil
+}
+
+// admitTo is admit for a request in one shard, or in a store without shards.
+func (b *Backend) admitTo(does demand) error {
+	breaker, refusals := b.breakers(does.shard)
 	// What is pending bypasses the store. So in a store with shards, reads of one need not wait until
 	// what is pending in another one is removed.
 	mayProbe := b.Pending.Load() == 0 || b.shards != nil

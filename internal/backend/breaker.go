@@ -21,9 +21,12 @@ import (
 // A server that says that it is a replica opens the breaker at once, and only a write that succeeds
 // closes it: reads of a replica succeed, but miss what others have removed.
 //
-// Requests that are made although the breaker is open (removals, retries) count like probes when
-// they end. So a probe is over
-// when any request ends, except a read of a replica.
+// Requests that are made although the breaker is open (removals, retries) count like probes when they end.
+// So a probe is over when any request ends, except a read of a replica. A timeout of a process that is late
+// itself is a part of a failure (lateShare).
+//
+// A store has two of them, and each shard of a store with shards: one for failures, and one for refused writes
+// (Backend.refusals), for which only a refusal is a failure.
 type breaker struct {
 	// limit is the number of failures in a row that open it; not positive: only a replica does.
 	limit    int
@@ -35,8 +38,8 @@ type breaker struct {
 	// open and failures are written under mu. A request reads them without mu, to know that all is
 	// well; so a healthy store costs two atomic loads.
 	open atomic.Bool
-	// failures is the number of failures in a row, times lateShare. A timeout of a process that is late
-	// counts once.
+	// failures is the sum of the failures in a row. A failure adds lateShare to it, and a timeout of a process
+	// that is late adds 1. limit failures, which are limit times lateShare here, open the breaker.
 	failures atomic.Int64
 
 	mu sync.Mutex // guards following

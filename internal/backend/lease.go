@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/readthrough/readthrough/provider"
@@ -13,20 +14,28 @@ import (
 
 // Acquire asks the store for the entries of keys, or else for leases. It returns a grant for each key.
 func (b *Backend) Acquire(ctx context.Context, keys []provider.Key, ttl time.Duration) []provider.Grant {
-	return inShards(b, keys, func(key *provider.Key) provider.Key { return *key }, func(keys []provider.Key) []provider.Grant {
+	acquire := func(keys []provider.Key) []provider.Grant {
 		return b.grants(ctx, len(keys), func(i int) provider.Key { return keys[i] }, func(ctx context.Context, first, end int) ([]provider.Grant, error) {
 			return b.Leaser.Acquire(ctx, keys[first:end:end], ttl)
 		})
-	})
+	}
+	if b.splits(len(keys)) {
+		return inShards(b, keys, keyItself, acquire)
+	}
+	return acquire(keys)
 }
 
 // Refresh is Acquire for keys that may hold an entry that is to be replaced.
 func (b *Backend) Refresh(ctx context.Context, requests []provider.RefreshRequest, ttl time.Duration) []provider.Grant {
-	return inShards(b, requests, func(r *provider.RefreshRequest) provider.Key { return r.Key }, func(requests []provider.RefreshRequest) []provider.Grant {
+	refresh := func(requests []provider.RefreshRequest) []provider.Grant {
 		return b.grants(ctx, len(requests), func(i int) provider.Key { return requests[i].Key }, func(ctx context.Context, first, end int) ([]provider.Grant, error) {
 			return b.Refresher.Refresh(ctx, requests[first:end:end], ttl)
 		})
-	})
+	}
+	if b.splits(len(requests)) {
+		return inShards(b, requests, func(r *provider.RefreshRequest) provider.Key { return r.Key }, refresh)
+	}
+	return refresh(requests)
 }
 
 // grants asks the store for n grants. If the store grants leases after the deadline, nobody waits
@@ -97,8 +106,11 @@ func (b *Backend) giveBack(ctx context.Context, grants []provider.Grant) {
 // Fill asks the store to keep entries under their leases. It returns an answer for each of them. It may
 // replace the values of fills by encoded ones.
 func (b *Backend) Fill(ctx context.Context, fills []provider.Fill) []provider.Filled {
-	return inShards(b, fills, func(f *provider.Fill) provider.Key { return f.Lease.Key },
-		func(fills []provider.Fill) []provider.Filled { return b.fill(ctx, fills) })
+	fill := func(fills []provider.Fill) []provider.Filled { return b.fill(ctx, fills) }
+	if b.splits(len(fills)) {
+		return inShards(b, fills, func(f *provider.Fill) provider.Key { return f.Lease.Key }, fill)
+	}
+	return fill(fills)
 }
 
 func (b *Backend) fill(ctx context.Context, fills []provider.Fill) []provider.Filled {
@@ -147,6 +159,16 @@ func (b *Backend) fillPart(ctx context.Context, timeout time.Duration, fills []p
 
 // Release asks the store to take leases back.
 func (b *Backend) Release(ctx context.Context, leases []provider.Lease) error {
+	release := func(leases []provider.Lease) error { return b.release(ctx, leases) }
+	if b.splits(len(leases)) {
+		return errInShards(b, leases, keyOfLease, release)
+	}
+	return release(leases)
+}
+
+func keyOfLease(lease *provider.Lease) provider.Key { return lease.Key }
+
+func (b *Backend) release(ctx context.Context, leases []provider.Lease) error {
 	_, err := b.inParts(ctx, len(leases), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
 		does := b.demandOf(removes, end-first, func(i int) provider.Key { return leases[first+i].Key })
 		if err := b.admit(does); err != nil {
@@ -162,6 +184,24 @@ func (b *Backend) Release(ctx context.Context, leases []provider.Lease) error {
 // Renew asks the store to have leases end after ttl from now. It reports for each whether its key still
 // holds it; with an error, only what is true counts.
 func (b *Backend) Renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
+	if !b.splits(len(leases)) {
+		return b.renew(ctx, leases, ttl)
+	}
+	var mu sync.Mutex // guards errs
+	var errs []error
+	renewed := inShards(b, leases, keyOfLease, func(leases []provider.Lease) []bool {
+		renewed, err := b.renew(ctx, leases, ttl)
+		if err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		}
+		return renewed
+	})
+	return renewed, join(errs)
+}
+
+func (b *Backend) renew(ctx context.Context, leases []provider.Lease, ttl time.Duration) ([]bool, error) {
 	all := make([]bool, len(leases))
 	_, err := b.inParts(ctx, len(leases), b.ReadTimeout, &b.asking, func(first, end int, timeout time.Duration) error {
 		does := b.demandOf(removes, end-first, func(i int) provider.Key { return leases[first+i].Key })
@@ -185,15 +225,49 @@ func (b *Backend) Renew(ctx context.Context, leases []provider.Lease, ttl time.D
 // AdmitHold, or is an invalidation and has to try. It returns how many keys of targets are held, from
 // the first on. If the error is nil, the prefixes are held, too.
 func (b *Backend) Hold(ctx context.Context, targets provider.HoldTargets, token string, ttl time.Duration) (keys int, err error) {
+	whole := false
+	defer func() {
+		if !whole && b.shards != nil { // the parts that were not asked for are the probe of nothing
+			b.record(b.demandOfHold(writes, &targets), storeUnknown)
+		}
+	}()
 	for part, partToken := range holdParts(targets, token) {
-		if err := askOnly(ctx, b, anywhere(writes), b.DeleteTimeout, func(ctx context.Context) error {
+		if err := askOnly(ctx, b, b.demandOfHold(writes, &part), b.DeleteTimeout, func(ctx context.Context) error {
 			return b.Holder.Hold(ctx, part, partToken, ttl)
 		}); err != nil {
 			return keys, err
 		}
 		keys += len(part.Keys)
 	}
+	whole = true
 	return keys, nil
+}
+
+// HoldKeys asks the store to hold keys of one scope until ttl is over: nobody gives them up. It returns for each key
+// whether it is held; nil for all of them, with a nil error. It leaves keys alone whose shard has an open breaker,
+// unless insist is set.
+func (b *Backend) HoldKeys(ctx context.Context, keys []provider.Key, token string, ttl time.Duration, insist bool) (held []bool, err error) {
+	return b.confirmInShards(keys, func(keys []provider.Key) (int, error) {
+		targets := provider.HoldTargets{Scope: keys[0].Scope, LeftToTTL: true}
+		for _, key := range keys {
+			targets.Keys = append(targets.Keys, key.Name)
+		}
+		does := b.demandOfHold(removes, &targets)
+		if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {
+			return 0, ErrOpen
+		}
+		return b.Hold(ctx, targets, token+"/"+strconv.Itoa(does.shard), ttl)
+	})
+}
+
+// HoldPrefix is HoldKeys for the keys under a prefix. It asks nothing if the breaker of any shard is open, unless
+// insist is set.
+func (b *Backend) HoldPrefix(ctx context.Context, scope, prefix, token string, ttl time.Duration, insist bool) error {
+	if b.Saturated() || !insist && b.shards != nil && b.shards.anyOpen(removes) {
+		return ErrOpen
+	}
+	_, err := b.Hold(ctx, provider.HoldTargets{Scope: scope, Prefixes: []string{prefix}, LeftToTTL: true}, token, ttl)
+	return err
 }
 
 // Unhold asks the store to give a hold up. After a part that fails it goes on with the others, unless
@@ -204,7 +278,7 @@ func (b *Backend) Unhold(ctx context.Context, targets provider.HoldTargets, toke
 		if b.Saturated() {
 			return ErrOpen
 		}
-		err := askOnly(ctx, b, anywhere(removes), b.DeleteTimeout, func(ctx context.Context) error {
+		err := askOnly(ctx, b, b.demandOfHold(removes, &part), b.DeleteTimeout, func(ctx context.Context) error {
 			return b.Holder.Unhold(ctx, part, partToken)
 		})
 		if err != nil {

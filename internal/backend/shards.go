@@ -2,6 +2,7 @@ package backend
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,9 @@ import (
 //     it does not say which shard has failed. So for a while after that, and as long as a breaker is open,
 //     bulk requests are split: each shard is asked by itself, all at the same time.
 //   - A removal does not ask shards whose breaker is open, unless it insists. Retries insist.
+//   - A request that succeeds only if all its shards do (a hold, a prefix) is admitted by all of them, is a probe
+//     of those that are half-open, and tells each of them that it is well. Its failure tells nothing of those
+//     that were well.
 type shards struct {
 	store provider.Sharded
 	all   []shard
@@ -38,10 +42,46 @@ const (
 type demand struct {
 	kind  kind
 	shard int
+	// each has the shards of a mixed request that succeeds only if each of them does; nil: nobody knows
+	// which of them an outcome is about.
+	each []int
 }
 
 // anywhere is a demand in no shard, or in several.
-func anywhere(k kind) demand { return demand{k, mixed} }
+func anywhere(k kind) demand { return demand{kind: k, shard: mixed} }
+
+// everywhere is a demand that all shards have to meet.
+func (b *Backend) everywhere(k kind) demand {
+	does := anywhere(k)
+	if b.shards == nil {
+		return does
+	}
+	for n := range b.shards.all {
+		does.each = append(does.each, n)
+	}
+	return does
+}
+
+// demandOfHold is the demand of a request that holds targets, or gives them up: in the shards of the keys, and
+// with prefixes in all.
+func (b *Backend) demandOfHold(k kind, targets *provider.HoldTargets) demand {
+	if b.shards == nil {
+		return anywhere(k)
+	}
+	if len(targets.Prefixes) > 0 {
+		return b.everywhere(k)
+	}
+	does := anywhere(k)
+	for _, name := range targets.Keys {
+		if n := b.shardOf(provider.Key{Scope: targets.Scope, Name: name}); n != mixed && !slices.Contains(does.each, n) {
+			does.each = append(does.each, n)
+		}
+	}
+	if len(does.each) == 1 {
+		does.shard = does.each[0]
+	}
+	return does
+}
 
 func newShards(store provider.Sharded, c Config) *shards {
 	s := &shards{store: store, all: make([]shard, store.Shards())}
@@ -115,15 +155,34 @@ func (b *Backend) record(does demand, v verdict) {
 	if b.shards != nil && v != storeAnswered && v != storeUnknown {
 		b.shards.doubt()
 	}
-	breaker, refusals := b.breakers(does.shard)
-	if breaker == nil {
+	if does.shard == mixed && b.shards != nil {
+		b.recordEach(does, v)
 		return
 	}
+	breaker, refusals := b.breakers(does.shard)
 	if was, is, since := breaker.record(does.kind, v); was != is && b.changed != nil {
 		b.changed(b.change(is, since, breaker, does.shard))
 	}
 	if does.kind == writes {
 		refusals.record(does.kind, refusal(v))
+	}
+}
+
+// recordEach takes the verdict of a request that all its shards have to meet. If it has failed, nobody knows in
+// which: it says nothing against shards that are well, and those that it was to probe stay as they are for another
+// cooldown.
+func (b *Backend) recordEach(does demand, v verdict) {
+	for _, n := range does.each {
+		shard, of := &b.shards.all[n], v
+		switch {
+		case v == storeAnswered, v == storeUnknown:
+		case v == storeRefused && shard.refusals.open.Load():
+		case v != storeRefused && shard.breaker.open.Load():
+			of = storeFailed
+		default:
+			of = storeUnknown
+		}
+		b.record(demand{kind: does.kind, shard: n}, of)
 	}
 }
 
@@ -138,7 +197,7 @@ func (b *Backend) demandOf(k kind, n int, key func(i int) provider.Key) demand {
 			return anywhere(k)
 		}
 	}
-	return demand{k, first}
+	return demand{kind: k, shard: first}
 }
 
 // doubtAny takes the errors of single keys, of a bulk request that has not failed as a whole.
@@ -154,13 +213,13 @@ func (b *Backend) doubtAny(does demand, n int, err func(i int) error) {
 	}
 }
 
-// inShards makes a bulk request, or if it is in doubt which shards are well, one for each shard. If a request
-// panics or ends its goroutine, inShards does the same, once all have ended: what it has not brought must not
-// look like an answer.
+// splits reports whether a bulk request for n keys is made one for each shard: it is in doubt which of them are
+// well.
+func (b *Backend) splits(n int) bool { return b.shards != nil && n > 1 && b.shards.doubted() }
+
+// inShards makes a bulk request that is split, one for each shard. If a request panics or ends its goroutine,
+// inShards does the same, once all have ended: what it has not brought must not look like an answer.
 func inShards[T, R any](b *Backend, items []T, key func(item *T) provider.Key, request func(items []T) []R) []R {
-	if b.shards == nil || len(items) < 2 || !b.shards.doubted() {
-		return request(items)
-	}
 	groups := make(map[int][]int)
 	for i := range items {
 		n := b.shardOf(key(&items[i]))
@@ -195,6 +254,61 @@ func inShards[T, R any](b *Backend, items []T, key func(item *T) provider.Key, r
 		runtime.Goexit()
 	}
 	return results
+}
+
+// errInShards is inShards for requests that bring one error for all of their items. It joins those errors.
+func errInShards[T any](b *Backend, items []T, key func(item *T) provider.Key, request func(items []T) error) error {
+	var mu sync.Mutex // guards errs
+	var errs []error
+	inShards(b, items, key, func(items []T) []struct{} {
+		if err := request(items); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		}
+		return make([]struct{}, len(items))
+	})
+	return join(errs)
+}
+
+// confirmInShards makes a bulk request that returns how many keys it is confirmed for, from the first on; with a
+// nil error, for all. It returns for each key whether it is; nil for all of them, with a nil error.
+func (b *Backend) confirmInShards(keys []provider.Key, request func(keys []provider.Key) (int, error)) (confirmed []bool, err error) {
+	if !b.splits(len(keys)) {
+		n, err := request(keys)
+		if err == nil {
+			return nil, nil
+		}
+		return firstOf(n, len(keys)), err
+	}
+	var mu sync.Mutex // guards errs
+	var errs []error
+	confirmed = inShards(b, keys, keyItself, func(keys []provider.Key) []bool {
+		n, err := request(keys)
+		if err == nil {
+			n = len(keys)
+		} else {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		}
+		return firstOf(n, len(keys))
+	})
+	if errs == nil {
+		return nil, nil
+	}
+	return confirmed, join(errs)
+}
+
+func keyItself(key *provider.Key) provider.Key { return *key }
+
+// firstOf returns that the first n of so many are confirmed.
+func firstOf(n, all int) (confirmed []bool) {
+	confirmed = make([]bool, all)
+	for i := range n {
+		confirmed[i] = true
+	}
+	return confirmed
 }
 
 // panicValue is the value of a panic, of whatever type.

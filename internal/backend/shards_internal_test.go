@@ -137,7 +137,8 @@ func TestShardThatIsDown(t *testing.T) {
 		assert.Equal(t, 20, s.count(0), "how often another was asked")
 		assert.False(t, b.Open(), "the whole store is down")
 		assert.True(t, b.shards.anyOpen(writes), "a part of it is down")
-		require.ErrorIs(t, b.AdmitHold(), ErrOpen, "a hold")
+		require.ErrorIs(t, b.AdmitHold(holdOf(1)), ErrOpen, "a hold")
+		require.NoError(t, b.AdmitHold(holdOf(0, 2)), "a hold in others")
 
 		b.Pending.Store(1) // of the shard, say
 		s.set(1, false)
@@ -145,7 +146,7 @@ func TestShardThatIsDown(t *testing.T) {
 		_, found, err := b.Get(t.Context(), shardKeys[1])
 		assert.True(t, found, "the probe of a read: %v", err)
 		assert.False(t, b.shards.anyOpen(writes), "it is back")
-		require.NoError(t, b.AdmitHold(), "a hold")
+		require.NoError(t, b.AdmitHold(holdOf(0, 1)), "a hold")
 	})
 }
 
@@ -259,10 +260,12 @@ func TestGoexitInAShard(t *testing.T) {
 func TestFullShardIsEmptied(t *testing.T) {
 	inShardsBubble(t, func(t *testing.T, _ *shardedStore, b *Backend) {
 		t.Helper()
-		b.shards.all[1].refusals.open.Store(true)
+		full := &b.shards.all[1].refusals
+		full.openLocked() // nobody else has it
 		_, err := b.DeletePrefix(t.Context(), "s", "", false)
 		require.NoError(t, err)
-		require.ErrorIs(t, b.AdmitHold(), ErrOpen)
+		require.ErrorIs(t, b.AdmitHold(holdOf(1)), ErrOpen)
+		require.ErrorIs(t, b.AdmitHold(provider.HoldTargets{Prefixes: []string{"p"}}), ErrOpen, "a prefix has keys in all")
 		b.shards.store = panickingShards{}
 		assert.Equal(t, mixed, b.shardOf(shardKeys[0]))
 	})

@@ -17,13 +17,13 @@ func TestStateOfShards(t *testing.T) {
 		}
 		assert.Equal(t, State{Breaker: Closed, Shards: 3}, b.State())
 		began := time.Now()
-		b.record(demand{writes, 1}, storeFailed)
+		b.record(demand{kind: writes, shard: 1}, storeFailed)
 		time.Sleep(2 * time.Minute)
 		assert.Equal(t, State{Breaker: HalfOpen, Since: began, Opens: 1, Shards: 3, Away: 1}, b.State())
-		b.record(demand{writes, 2}, storeFailed)
+		b.record(demand{kind: writes, shard: 2}, storeFailed)
 		assert.Equal(t, State{Breaker: Open, Since: began, Opens: 2, Shards: 3, Away: 2}, b.State())
-		b.record(demand{writes, 1}, storeAnswered)
-		b.record(demand{writes, 2}, storeAnswered)
+		b.record(demand{kind: writes, shard: 1}, storeAnswered)
+		b.record(demand{kind: writes, shard: 2}, storeAnswered)
 		assert.Equal(t, State{Breaker: Closed, Opens: 2, Shards: 3}, b.State())
 	})
 }

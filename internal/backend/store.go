@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -106,11 +105,10 @@ func (b *Backend) GetMany(ctx context.Context, keys []provider.Key) []provider.R
 
 // getFar is GetMany without the memory in front of the store.
 func (b *Backend) getFar(ctx context.Context, keys []provider.Key) []provider.Result {
-	if b.shards == nil {
+	if !b.splits(len(keys)) {
 		return b.getMany(ctx, keys)
 	}
-	return inShards(b, keys, func(key *provider.Key) provider.Key { return *key },
-		func(keys []provider.Key) []provider.Result { return b.getMany(ctx, keys) })
+	return inShards(b, keys, keyItself, func(keys []provider.Key) []provider.Result { return b.getMany(ctx, keys) })
 }
 
 func (b *Backend) getMany(ctx context.Context, keys []provider.Key) []provider.Result {
@@ -238,6 +236,15 @@ func (b *Backend) Set(ctx context.Context, items []provider.Item, filler Filler)
 	s := &setting{filler: filler}
 	s.left.Store(1)
 	defer s.done()
+	set := func(items []provider.Item) error { return b.setParts(ctx, items, s) }
+	if b.splits(len(items)) {
+		return errInShards(b, items, func(i *provider.Item) provider.Key { return i.Key }, set)
+	}
+	return set(items)
+}
+
+// setParts is Set, of which s counts the parts.
+func (b *Backend) setParts(ctx context.Context, items []provider.Item, s *setting) error {
 	cut := b.cutBySize(func(i int) *provider.Entry { return &items[i].Entry })
 	_, err := b.inSizedParts(ctx, len(items), b.ReadTimeout, &b.storing, cut, func(first, end int, timeout time.Duration) error {
 		does := b.demandOf(writes, end-first, func(i int) provider.Key { return items[first+i].Key })
@@ -300,39 +307,7 @@ func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 // for all of them, with a nil error. It leaves keys alone whose shard has an open breaker, unless insist is
 // set.
 func (b *Backend) Delete(ctx context.Context, keys []provider.Key, insist bool) (removed []bool, err error) {
-	if b.shards == nil {
-		n, err := b.deleteSome(ctx, keys, insist)
-		if err == nil {
-			return nil, nil
-		}
-		return firstOf(n, len(keys)), err
-	}
-	var mu sync.Mutex // guards errs
-	var errs []error
-	removed = inShards(b, keys, func(key *provider.Key) provider.Key { return *key }, func(keys []provider.Key) []bool {
-		n, err := b.deleteSome(ctx, keys, insist)
-		if err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-		} else {
-			n = len(keys)
-		}
-		return firstOf(n, len(keys))
-	})
-	if errs == nil {
-		return nil, nil
-	}
-	return removed, join(errs)
-}
-
-// firstOf returns that the first n of so many are removed.
-func firstOf(n, all int) (removed []bool) {
-	removed = make([]bool, all)
-	for i := range n {
-		removed[i] = true
-	}
-	return removed
+	return b.confirmInShards(keys, func(keys []provider.Key) (int, error) { return b.deleteSome(ctx, keys, insist) })
 }
 
 // join returns the only error as it is, and joins several.
@@ -392,7 +367,7 @@ func (b *Backend) deletePrefixPart(ctx context.Context, scope, prefix string) (r
 		removed int
 		cutOff  bool
 	}
-	p, err := ask(ctx, b, anywhere(removes), b.DeleteTimeout, func(ctx context.Context) (part, error) {
+	p, err := ask(ctx, b, b.everywhere(removes), b.DeleteTimeout, func(ctx context.Context) (part, error) {
 		n, err := b.store.DeletePrefix(ctx, scope, prefix)
 		err = Sane(err)
 		if n > 0 && isTimeout(err) {
@@ -431,5 +406,5 @@ func inspect[R any](ctx context.Context, b *Backend, does demand, call func(cont
 	if err := b.admit(does); err != nil {
 		return none, err
 	}
-	return ask(ctx, b, anywhere(reads), b.DeleteTimeout, call)
+	return ask(ctx, b, does, b.DeleteTimeout, call)
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/near"
+	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
 )
 
@@ -59,6 +61,8 @@ type world struct {
 	seed int64
 	// silent: nobody writes. A removal has more time than a read, and so it would set up connections for all.
 	silent bool
+	// near is of the near cache that each process has; nil: none has one.
+	near *near.Options
 
 	versions  [keys]atomic.Int64 // of the source
 	announced [keys]atomic.Int64 // which everybody has to see
@@ -76,6 +80,7 @@ type process struct {
 	*readthrough.CachedScope
 
 	world *world
+	cache *readthrough.Cache
 	own   [keys]atomic.Int64 // what it has announced to itself by pending invalidations
 
 	total counts
@@ -131,16 +136,21 @@ func newWorld(t *testing.T) *world {
 func (w *world) process(client redis.UniversalClient, options redisprovider.Options, edit ...func(*readthrough.Options)) *process {
 	w.t.Helper()
 	p := &process{world: w}
-	store, err := redisprovider.New(client, options)
+	far, err := redisprovider.New(client, options)
 	require.NoError(w.t, err)
+	var store provider.CacheProvider = far
+	if w.near != nil {
+		store, err = near.New(far, *w.near)
+		require.NoError(w.t, err)
+	}
 	o := readthrough.Options{OnError: func(err *readthrough.OpError) { p.note(err) }}
 	for _, e := range edit {
 		e(&o)
 	}
-	cache, err := readthrough.New(store, o)
+	p.cache, err = readthrough.New(store, o)
 	require.NoError(w.t, err)
-	w.t.Cleanup(func() { _ = cache.Close() })
-	p.CachedScope, err = cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
+	w.t.Cleanup(func() { _ = p.cache.Close() })
+	p.CachedScope, err = p.cache.Scope("s", readthrough.ScopeOptions{TTL: time.Hour})
 	require.NoError(w.t, err)
 	w.processes = append(w.processes, p)
 	return p

@@ -172,8 +172,15 @@ func (g *Graph) placeLocked(n *Node) bool { return n.slots.hasPlaceLocked() || g
 // borrowLocked lends n the place of a load that waits for n and has not lent it, and reports whether
 // there was one.
 func (g *Graph) borrowLocked(n *Node) bool {
+	var seen map[*Node]bool // one for all: what one holder has visited in vain, another need not visit again
 	for holder := range n.slots.running {
-		if g.canLendLocked(holder) && g.reachesLocked(holder, n, allEdges, make(map[*Node]bool)) {
+		if !g.canLendLocked(holder) || seen[holder] {
+			continue
+		}
+		if seen == nil {
+			seen = make(map[*Node]bool)
+		}
+		if g.reachesLocked(holder, n, allEdges, seen) {
 			holder.borrower, n.lender = n, holder
 			return true
 		}

@@ -21,8 +21,8 @@ var errJoined = errors.New("a store has one near cache at a time, and this one h
 //	beat     sends beats; a silent subscription is ended, so that listen makes a new one
 //	ack      acknowledges, if the member is strict; one acknowledgement covers all before it
 //
-// Only listen changes state and the deadline, so they need no order of locks: mu makes the end of
-// the membership the last word.
+// Only the goroutine listen, and Close, change the state and the deadline. After Close has set closed, under
+// mu, nothing changes them any more.
 type member struct {
 	channel  *Channel
 	id       string
@@ -36,13 +36,13 @@ type member struct {
 
 	beats, lost, messages atomic.Int64
 
-	mu sync.Mutex // guards following; the listener is called under it
+	mu sync.Mutex // guards following; Lost and ServeUntil of the listener are called under it
 
 	state    state
-	sent     map[int64]time.Time // by number, the moment before each beat was sent that has not come back
+	sent     map[int64]time.Time // of each beat that has not come back, by its number: the moment before it was sent
 	number   int64               // of the last beat that was sent
 	back     int64               // the highest number that has come back
-	heard    time.Time           // when a beat has come back, or none can
+	heard    time.Time           // when a beat came back, or could not
 	deadline time.Time
 	relisten context.CancelFunc // ends the subscription
 	closed   bool
@@ -57,8 +57,8 @@ func (c *Channel) Join(options provider.JoinOptions, listener provider.Listener)
 	if listener == nil {
 		return nil, errors.New("listener: must not be nil")
 	}
-	if span < minSpan {
-		return nil, fmt.Errorf("JoinOptions.Window: %v: must be at least %v", span, minSpan)
+	if span < provider.MinWindow {
+		return nil, fmt.Errorf("JoinOptions.Window: %v: must be at least %v", span, provider.MinWindow)
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	m := &member{
@@ -77,9 +77,6 @@ func (c *Channel) Join(options provider.JoinOptions, listener provider.Listener)
 	}
 	return m, nil
 }
-
-// minSpan is the shortest lease or window.
-const minSpan = 20 * time.Millisecond
 
 // interval is the time between two beats.
 func (m *member) interval() time.Duration { return m.span / beatsPerLease }

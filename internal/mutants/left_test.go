@@ -324,6 +324,41 @@ func leftMutants() []mutant {
 			"TestAbsenceSurvivesAnOutage",
 		},
 		{
+			"the context of a load that has ended is none of a load", "G8", "flight.go",
+			"ok && !c.final.Load() {", "ok {",
+			"TestContextOfAnEndedLoadClosesNoCircle",
+		},
+		{
+			"a failure is known when its flight is gone", "G8", "singleflight.go",
+			"\tg.learnLocked(c)\n\tg.retireLocked(c)\n", "\tg.retireLocked(c)\n\tg.mu.Unlock()\n\tg.mu.Lock()\n\tg.learnLocked(c)\n",
+			"TestFailureIsKnownWhenItsFlightIsGone",
+		},
+		{
+			"outcomes that may change are read under the lock", "G1 G8", "fence.go",
+			"if len(r.items) > 1 || !r.items[0].flight.call.final.Load() {", "if len(r.items) > 1 {",
+			"TestOutcomesThatMayChangeAreReadUnderTheLock",
+		},
+		{
+			"outcomes of several calls are read under the lock", "G1 G8", "fence.go",
+			"if len(r.items) > 1 || !r.items[0].flight.call.final.Load() {", "if !r.items[0].flight.call.final.Load() {",
+			"TestOutcomesThatMayChangeAreReadUnderTheLock",
+		},
+		{
+			"a load that is finished goes on, though its reader is ended", "G6", "leave.go",
+			"\t\tif c.cause() == nil {\n\t\t\tg.finishLocked(c)\n\t\t}\n", "",
+			"TestLoadIsFinishedThoughItsReaderIsEnded",
+		},
+		{
+			"an emission that fails keeps no other from being made", "G5", "batch.go",
+			"\t\t\temitAll(emits[next:])\n", "",
+			"TestBatchWhoseEmissionFails",
+		},
+		{
+			"after Close nothing is emitted", "G1", "batch.go",
+			"\t\temits = nil // others would", "\t\t// others would",
+			"TestBatchAfterClose",
+		},
+		{
 			"a reader of another type has a place of MaxLoads", "G7", "singleflight.go",
 			"if g.slots.Limit > 0 {", "if g.slots.Limit > 0 && !items[0].alone {",
 			"TestReaderOfAnotherTypeLoadsLikeOthers",
@@ -385,6 +420,46 @@ func breakerMutants() []mutant {
 			"a request that fails has others be split", "G4", "shards.go",
 			"if b.shards != nil && v != storeAnswered && v != storeUnknown {", "if false {",
 			"TestRemovalsOfShards",
+		},
+		{
+			"a hold needs the shards of its targets only", "G4", "shards.go",
+			"if len(targets.Prefixes) > 0 {\n\t\treturn b.everywhere(k)\n\t}\n\tdoes := anywhere(k)", "if true {\n\t\treturn b.everywhere(k)\n\t}\n\tdoes := anywhere(k)",
+			"TestHoldsOfShards",
+		},
+		{
+			"a hold finds out that a shard is back", "G4", "shards.go",
+			"\t\tcase v == storeAnswered, v == storeUnknown:\n", "\t\tcase v == storeUnknown:\n",
+			"TestHoldsOfShards",
+		},
+		{
+			"a hold that is not made is no probe", "G4", "backend.go",
+			"\t\t\tb.record(does, storeUnknown) // it is not the probe of these after all\n", "",
+			"TestHoldThatIsNotMadeIsNoProbe",
+		},
+		{
+			"a hold that is not whole is no probe", "G4", "lease.go",
+			"\t\t\tb.record(b.demandOfHold(writes, &targets), storeUnknown)\n", "",
+			"TestHoldThatIsNotMadeIsNoProbe",
+		},
+		{
+			"an invalidation that holds leaves alone what is down", "G4", "lease.go",
+			"if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {", "if b.Saturated() {",
+			"TestLaggingHoldsOfShards",
+		},
+		{
+			"a retry holds what is down", "G5", "lease.go",
+			"if b.Saturated() || !insist && b.shards != nil && b.openFor(does) {", "if b.Saturated() || b.shards != nil && b.openFor(does) {",
+			"TestLaggingHoldsOfShards",
+		},
+		{
+			"an inspection of a shard is a probe that ends", "G4", "store.go",
+			"return ask(ctx, b, does, b.DeleteTimeout, call)", "return ask(ctx, b, anywhere(reads), b.DeleteTimeout, call)",
+			"TestInspectionOfAShardIsAProbe",
+		},
+		{
+			"fills of shards that are well are stored", "G4", "store.go",
+			"if b.splits(len(items)) {", "if false {",
+			"TestWritesOfShards",
 		},
 		{
 			"a removal leaves alone what is down", "G4", "store.go",

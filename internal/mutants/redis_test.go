@@ -4,6 +4,16 @@ package mutants
 func redisMutants() []mutant {
 	return []mutant{
 		{
+			"a listing of buckets has no gap", "G9", "inspect.go",
+			"return \"n\"+e.Key.Name > end", "return e.Key.Name == \"\" && end == \"\"",
+			"TestListOnCluster",
+		},
+		{
+			"scripts are loaded into the server that runs them", "G4", "script.go",
+			"if way.pin != nil {", "if false {",
+			"TestScriptsAreLoadedWhereTheyRun",
+		},
+		{
 			"a page costs a page", "G9", "lua/page.lua",
 			"ARGV[3], 'LIMIT', 0, ARGV[4])", "ARGV[3], 'LIMIT', 0, 1000)",
 			"TestListCostsAPage",
@@ -142,6 +152,21 @@ func redisMutants() []mutant {
 			"what is removed is told to near caches, which are waited for", "G1", "delete.go",
 			"return p.await(ctx, once{announced})", "return announced.Err()",
 			"TestNearWithoutOne",
+		},
+		{
+			"what is removed by prefix is told to near caches, which are waited for", "G1", "prefix.go",
+			"return removed, p.await(ctx, announced)", "return removed, announced.Err()",
+			"TestSharedConformance",
+		},
+		{
+			"near caches are told behind what is removed, whichever scripts a server knows", "G1", "near.go",
+			"c.behind = true", "",
+			"TestNearIsToldBehind",
+		},
+		{
+			"near caches are told when the last of a prefix is removed", "G1", "prefix.go",
+			"remove = p.runUntold", "remove = func(ctx context.Context, calls []call, gone *provider.Removed) ([]once, once) {\n\t\t\ttold := announced\n\t\t\ta, _ := p.runUntold(ctx, calls, gone)\n\t\t\treturn a, told\n\t\t}",
+			"TestNearPrefixOfMany",
 		},
 		{
 			"a master without its replicas renews no near cache", "G1", "script.go",

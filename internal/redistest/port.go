@@ -15,34 +15,33 @@ const (
 	lastPort  = 31_999
 )
 
-// freePort returns a port that is free now. Another process may take it a
-// moment later; the caller then tries another port.
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // any port will do
-		if isFree(tb, port) {
-			return port
-		}
-	}
-	tb.Fatal("redistest: found no free port")
-	return 0
-}
-
 // busOffset is how far the port of a node's cluster bus is above its own. Before version
 // 7 that is not an option.
 const busOffset = 10_000
 
+// freePort returns a port that is free now. Another process may take it a
+// moment later; the caller then tries another port.
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	return freePorts(tb, 0)
+}
+
 // freeNodePort is freePort for a node of a cluster, whose bus has a port too.
 func freeNodePort(tb testing.TB) int {
 	tb.Helper()
+	return freePorts(tb, busOffset)
+}
+
+// freePorts returns a port that is free, and with it the one that is so far above it.
+func freePorts(tb testing.TB, above int) int {
+	tb.Helper()
 	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-busOffset-firstPort+1) //nolint:gosec // any port will do
-		if isFree(tb, port) && isFree(tb, port+busOffset) {
+		port := firstPort + rand.IntN(lastPort-above-firstPort+1) //nolint:gosec // any port will do
+		if isFree(tb, port) && (above == 0 || isFree(tb, port+above)) {
 			return port
 		}
 	}
-	tb.Fatal("redistest: found no free ports for a node")
+	tb.Fatal("redistest: found no free port")
 	return 0
 }
 

@@ -38,5 +38,11 @@ func (s *Server) Promote() {
 	s.tb.Helper()
 	s.needProcess("a promotion")
 	s.Do("REPLICAOF", "NO", "ONE")
+	s.waitPromoted()
+}
+
+// waitPromoted waits until a replica has become a primary.
+func (s *Server) waitPromoted() {
+	s.tb.Helper()
 	waitFor(s.tb, "the promotion", func() bool { return s.replication("role") == "master" })
 }

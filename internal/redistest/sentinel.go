@@ -128,6 +128,6 @@ func (s *Sentinel) WaitMaster(old *Server) *Server {
 		})
 	}
 	master := s.Master()
-	waitFor(s.tb, "the promotion", func() bool { return master.replication("role") == "master" })
+	master.waitPromoted()
 	return master
 }

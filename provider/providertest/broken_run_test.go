@@ -19,7 +19,7 @@ import (
 func allCases(t *testing.T) map[string]testCase {
 	t.Helper()
 	all := map[string]testCase{}
-	for _, g := range groups() {
+	for _, g := range append(groups(), sharedGroups()...) {
 		for _, c := range g.cases {
 			name := g.name + "/" + c.name
 			_, twice := all[name]
@@ -92,6 +92,11 @@ func wantCaught(t *testing.T, b breakage, name string, c testCase, failures []st
 func TestEveryCaseCatchesSomething(t *testing.T) {
 	caught := map[string]bool{}
 	for _, b := range breakages() {
+		for _, name := range b.cases {
+			caught[name] = true
+		}
+	}
+	for _, b := range brokenMembers() {
 		for _, name := range b.cases {
 			caught[name] = true
 		}
@@ -211,6 +216,9 @@ func TestSkippedCases(t *testing.T) {
 		"refresh/ends":          "provider.Refresher",
 		"renew/ends":            "provider.Renewer",
 		"hold/removes":          "provider.Holder",
+		"getttl/left":           "provider.TTLGetter",
+		"announce/own":          "provider.Announcer",
+		"shared/told":           "provider.Announcer",
 	} {
 		r := &recorder{t: t}
 		skipped := runCase(r, plain{newReference()}, allCases(t)[name], realTime)

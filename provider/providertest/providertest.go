@@ -19,6 +19,9 @@
 // fresh store. A failure shows the broken rule, why a cache needs it, and the
 // position of the case in this package.
 //
+// A store that processes share, and that tells them what was removed, has a second
+// suite: [RunShared] checks what two processes see of it.
+//
 // The suite finds capabilities by type assertion, as the cache does. It skips
 // the cases of a capability that the store lacks, and says so.
 //
@@ -72,7 +75,12 @@ func RunSynctest(t *testing.T, newProvider func(t *testing.T) provider.CacheProv
 // returns a reason.
 func runGroups(t *testing.T, run func(t *testing.T, c testCase) (skipped string)) {
 	t.Helper()
-	for _, g := range groups() {
+	runThese(t, groups(), run)
+}
+
+func runThese(t *testing.T, groups []group, run func(t *testing.T, c testCase) (skipped string)) {
+	t.Helper()
+	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.cases {
 				t.Run(c.name, func(t *testing.T) {

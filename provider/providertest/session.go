@@ -19,6 +19,7 @@ const mostFailures = 8
 type session struct {
 	t     tb
 	store provider.CacheProvider
+	other provider.CacheProvider // of another process on the same server; nil: there is none
 	rule  rule
 	clock clock
 

@@ -62,6 +62,8 @@ func groups() []group {
 		groupFor("hold", holdCases()),
 		groupFor("hold-prefix", holdPrefixCases()),
 		groupFor("hold-concurrent", holdConcurrentCases()),
+		groupFor("getttl", getTTLCases()),
+		groupFor("announce", announceCases()),
 	}
 }
 
@@ -136,11 +138,17 @@ func (c clock) hangLimit() time.Duration {
 // only.
 func runCase(t tb, store provider.CacheProvider, c testCase, clk clock) (skipped string) {
 	t.Helper()
+	return runPair(t, store, nil, c, clk)
+}
+
+// runPair is runCase with a second store, as another process makes it; nil: there is none.
+func runPair(t tb, store, other provider.CacheProvider, c testCase, clk clock) (skipped string) {
+	t.Helper()
 	if store == nil {
 		t.Errorf("the function given to the suite returned a nil store")
 		return ""
 	}
-	s := &session{t: t, store: store, rule: c.rule, clock: clk}
+	s := &session{t: t, store: store, other: other, rule: c.rule, clock: clk}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -4,6 +4,10 @@
 //
 //	go run ./cmd/compare -time 15m
 //
+// With -run, it measures only what matches, and replaces only the sections of the page that are about it:
+//
+//	go run ./cmd/compare -time 4m -run Near
+//
 // Each workload of a round is a process of its own, in which the libraries take
 // turns; each round begins with another one.
 package main
@@ -35,7 +39,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	limit := flags.Duration("time", 15*time.Minute, "begin no round that would end later")
 	out := flags.String("out", "../docs", "the folder of benchmarks.md and its charts")
-	only := flags.String("run", "", "a regular expression: measure only the workloads that match")
+	only := flags.String("run", "", "a regular expression: measure only the workloads that match, and leave the other sections of the page")
 	results := flags.String("results", "", "a file of results: it is read, instead of measuring, if it exists, and else written")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -56,6 +60,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *only != "" {
+		return errors.Join(failed, p.update(*out))
+	}
 	return errors.Join(failed, p.write(*out))
 }
 
@@ -72,7 +79,11 @@ func measure(ctx context.Context, limit time.Duration, pattern *regexp.Regexp, f
 		return nil, err
 	}
 	m := measuring{binary: binary, pattern: pattern, end: time.Now().Add(limit), file: file}
-	m.output = fmt.Appendf(nil, "command: go run ./cmd/compare -time %v\ndate: %s\n", limit, time.Now().UTC().Format(time.DateOnly))
+	said := fmt.Sprintf("go run ./cmd/compare -time %v", limit)
+	if only := pattern.String(); only != "" {
+		said += " -run " + only
+	}
+	m.output = fmt.Appendf(nil, "command: %s\ndate: %s\n", said, time.Now().UTC().Format(time.DateOnly))
 	err = m.rounds(ctx)
 	return m.output, err
 }

@@ -52,6 +52,11 @@ func (p *page) write(folder string) error {
 		}
 	}
 	p.versions()
+	return p.save(folder)
+}
+
+// save writes the text and the charts.
+func (p *page) save(folder string) error {
 	if err := os.MkdirAll(filepath.Join(folder, charts), 0o750); err != nil {
 		return err
 	}
@@ -170,7 +175,7 @@ func (p *page) chart(s section, names []string) ([]byte, error) {
 		series = append(series, bar)
 	}
 	axis := plot.Axis{Label: s.unit}
-	if strings.Contains(s.unit, nsPerOp) {
+	if strings.Contains(s.unit, nsPerOp) || s.unit == medianNs {
 		axis.Format, axis.Log = plot.Nanoseconds, true
 		axis.Label = "time for each operation (logarithmic)"
 	}

@@ -27,12 +27,49 @@ const (
 	cpuPerOp    = "cpu-ns/op"
 	allocsPerOp = "allocs/op"
 	bytesPerOp  = "B/op"
+	medianNs    = "median-ns"
 )
 
 // workloads are all that is measured, in the order of the page. Where the number of
 // operations is given, it matters for what is measured: keys must not run out, and
 // a trace is read once.
-func workloads() []workload { return slices.Concat(memoryWorkloads(), redisWorkloads()) }
+func workloads() []workload {
+	return slices.Concat(memoryWorkloads(), redisWorkloads(), nearWorkloads())
+}
+
+// nearWorkloads are those of memory in front of a store outside of the process.
+func nearWorkloads() []workload {
+	return []workload{
+		{bench: "^BenchmarkNearHit$", benchtime: "200ms", sections: []section{{
+			title: "Hits in memory in front of Redis",
+			text: "A thousand keys that are in the process and in Redis. readthrough-near is [the near cache](near.md), which hears of every invalidation. The others hear of none by other processes, " +
+				"but for rueidis-docache, which may miss some when its connection breaks. The ratios *to the limit* refer to readthrough's store in memory, with nothing behind it. " +
+				"go-redis-cache-local and rueidis-docache keep bytes, and decode them for each hit.",
+			names: []string{"NearHit/one", "NearHit/all"},
+			unit:  cpuPerOp, more: []string{nsPerOp, allocsPerOp}, limit: library,
+		}}},
+		{bench: "^BenchmarkNearBulk$", benchtime: "200ms", sections: []section{{
+			title: "A hundred keys in memory in front of Redis",
+			text:  "All hundred keys are in the process. The ratios *to the limit* refer to readthrough's store in memory, with nothing behind it.",
+			names: []string{"NearBulk"},
+			unit:  cpuPerOp, more: []string{nsPerOp, allocsPerOp}, limit: library,
+		}}},
+		{bench: "^BenchmarkNearFar$", benchtime: "200ms", sections: []section{{
+			title: "What the memory in front of Redis does not have",
+			text:  "What a near cache costs where it does not help: keys that are in Redis only, and keys that are nowhere. readthrough is Redis alone, and what the ratios *to the limit* refer to.",
+			names: []string{"NearFar/hit", "NearFar/miss"},
+			unit:  nsPerOp, more: []string{cpuPerOp, allocsPerOp}, limit: library,
+		}}},
+		{bench: "^BenchmarkNearInvalidate$", benchtime: "300x", sections: []section{{
+			title: "Invalidations beside near caches",
+			text: "One of so many processes on this machine invalidates a key, again and again. readthrough-redis has no near cache, so nobody is told, and the ratios *to the limit* refer to it. readthrough-bounded tells all processes. " +
+				"readthrough-strict also waits until each of them has dropped the key. messages/op is what all processes together have got, and bytes/op what went in and out of Redis, with the heartbeats meanwhile. " +
+				"All processes share the processors: on machines of their own, the processes drop at the same time.",
+			names: []string{"NearInvalidate/processes=2", "NearInvalidate/processes=3", "NearInvalidate/processes=10", "NearInvalidate/processes=30"},
+			unit:  medianNs, more: []string{"p99-ns", "messages/op", "bytes/op", cpuPerOp}, limit: "readthrough-redis",
+		}}},
+	}
+}
 
 // memoryWorkloads are those of stores in the process.
 func memoryWorkloads() []workload {

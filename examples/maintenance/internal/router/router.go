@@ -12,10 +12,11 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
+	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Parts are the parts that a router connects. StoreStats, Provider and Link are
+// Parts are the parts that a router connects. StoreStats, Provider, Near and Link are
 // optional.
 type Parts struct {
 	Maintenances *cache.Maintenances
@@ -30,6 +31,8 @@ type Parts struct {
 	StoreStats func(context.Context) (provider.Stats, error)
 	// Provider describes the store; nil: no description.
 	Provider func(context.Context) ProviderState
+	// Near returns the statistics of the memory in front of the store; nil: there is none.
+	Near func() near.Stats
 	// Link is the connection to the store; nil: it cannot be cut.
 	Link Link
 
@@ -40,6 +43,8 @@ type Parts struct {
 type ProviderState struct {
 	// Kind is "memory", "redis" or "none".
 	Kind string `json:"kind"`
+	// Near is "bounded" or "strict", empty without memory in front of the store.
+	Near string `json:"near,omitempty"`
 	// Answers reports whether the store answers now.
 	Answers bool `json:"answers"`
 	// Link is "whole" or "cut", empty if it cannot be cut.

@@ -9,6 +9,7 @@ import (
 	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
+	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -24,7 +25,9 @@ type statsBody struct {
 	// Provider is missing if there is no description of it.
 	Provider *ProviderState `json:"provider,omitempty"`
 	// Store is missing if the store has no statistics, or does not answer.
-	Store   *storeBody    `json:"store,omitempty"`
+	Store *storeBody `json:"store,omitempty"`
+	// Near is missing if there is no memory in front of the store.
+	Near    *nearBody     `json:"near,omitempty"`
 	Signals signals.Stats `json:"signals"`
 	// At is the time of the statistics, in milliseconds.
 	At int64 `json:"at_ms"`
@@ -87,12 +90,46 @@ func (rt *router) stats(r *http.Request) (reply, error) {
 	if rt.Provider != nil {
 		body.Provider = new(rt.Provider(ctx))
 	}
+	if rt.Near != nil {
+		body.Near = newNearBody(rt.Near())
+	}
 	if rt.StoreStats != nil {
 		if stats, err := rt.StoreStats(ctx); err == nil {
 			body.Store = newStoreBody(stats)
 		}
 	}
 	return reply{body: body}, nil
+}
+
+// nearBody are the statistics of the memory in front of the store.
+type nearBody struct {
+	// Answers says that the memory may answer: this process hears of every invalidation.
+	Answers bool `json:"answers"`
+	// Entries is how many entries it can answer with now: none, if it may not answer.
+	Entries int64 `json:"entries"`
+	Hits    int64 `json:"hits"`
+	FarHits int64 `json:"far_hits"`
+	// Dropped counts entries that an invalidation dropped. Lost counts those that were dropped because
+	// this process may have missed an invalidation.
+	Dropped int64 `json:"dropped"`
+	Lost    int64 `json:"lost"`
+	// Messages counts what other processes have told this one.
+	Messages int64 `json:"messages"`
+	// Waits counts the invalidations of this process that waited for other processes, and WaitedMillis is
+	// how long all of them took.
+	Waits        int64   `json:"waits"`
+	WaitedMillis float64 `json:"waited_ms"`
+}
+
+func newNearBody(s near.Stats) *nearBody {
+	body := &nearBody{
+		Answers: s.Membership.Valid, Hits: s.NearHits, FarHits: s.FarHits, Dropped: s.Dropped, Lost: s.Lost,
+		Messages: s.Membership.Messages, Waits: s.Membership.Waits, WaitedMillis: milliseconds(s.Membership.Waited),
+	}
+	if body.Answers {
+		body.Entries = s.Entries
+	}
+	return body
 }
 
 func newScopeBody(s readthrough.Stats) scopeBody {

@@ -46,6 +46,12 @@ type (
 			Pending        int     `json:"pending"`
 			ProviderErrors int64   `json:"provider_errors"`
 		} `json:"scope"`
+		Near struct {
+			Answers bool  `json:"answers"`
+			Entries int64 `json:"entries"`
+			Hits    int64 `json:"hits"`
+			FarHits int64 `json:"far_hits"`
+		} `json:"near"`
 	}
 )
 

@@ -36,7 +36,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrBroken matches the error of [Run] and [RunTwo] if the service broke a promise.
+// ErrBroken matches the error of [Run], [RunTwo] and [RunNear] if the service broke a promise.
 var ErrBroken = errors.New("promise broken")
 
 // broken returns an error that matches [ErrBroken].

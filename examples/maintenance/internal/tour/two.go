@@ -10,8 +10,9 @@ import (
 // the changes of the other. One is cut off from the store and healed again.
 type two struct {
 	one, other *tour
+	title      string // of the maintenance that both read
 	options    Options
-	version    int64 // of the maintenance that both read
+	version    int64 // of that maintenance
 	listener   *listener
 }
 
@@ -19,19 +20,11 @@ type two struct {
 // store, and reports as [Run] does. Meanwhile it cuts and heals the connection of
 // the first service to the store.
 func RunTwo(ctx context.Context, first, second string, report func(line string), options Options) error {
-	options = options.withDefaults()
-	t := &two{
-		one:     &tour{client: newClient(first, options.Readers), options: options},
-		other:   &tour{client: newClient(second, options.Readers), options: options},
-		options: options,
-	}
-	defer t.one.client.close()
-	defer t.other.client.close()
-	m, err := t.one.client.create(ctx, "The tour: two processes", "dns")
+	t, end, err := begin(ctx, first, second, "The tour: two processes", options)
 	if err != nil {
 		return err
 	}
-	t.one.main, t.other.main, t.version = m, m, m.Version
+	defer end()
 	if t.listener, err = t.other.client.listen(ctx); err != nil {
 		return err
 	}
@@ -43,6 +36,28 @@ func RunTwo(ctx context.Context, first, second string, report func(line string),
 		{"cut off", t.cutOff},
 		{"healed", t.healed},
 	}, report)
+}
+
+// begin begins a tour of two processes, with a maintenance for both. end gives back what it has.
+func begin(ctx context.Context, first, second, title string, options Options) (t *two, end func(), err error) {
+	options = options.withDefaults()
+	t = &two{
+		one:     &tour{client: newClient(first, options.Readers), options: options},
+		other:   &tour{client: newClient(second, options.Readers), options: options},
+		title:   title,
+		options: options,
+	}
+	end = func() {
+		t.one.client.close()
+		t.other.client.close()
+	}
+	m, err := t.one.client.create(ctx, title, "dns")
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	t.one.main, t.other.main, t.version = m, m, m.Version
+	return t, end, nil
 }
 
 // sharing checks that one process reads without a query what the other has read.
@@ -91,7 +106,7 @@ func (t *two) at(i int) *tour { return []*tour{t.one, t.other}[i%2] }
 
 // change changes the maintenance at one process and records its new version.
 func (t *two) change(ctx context.Context, at *tour) error {
-	title := fmt.Sprintf("The tour: two processes, change %d", t.version)
+	title := fmt.Sprintf("%s, change %d", t.title, t.version)
 	m, err := at.client.patch(ctx, at.main.ID, map[string]any{"title": title})
 	if err == nil && m.Version != t.version+1 {
 		err = fmt.Errorf("version %d after %d: the tour is not alone", m.Version, t.version)

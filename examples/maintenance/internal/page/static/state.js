@@ -11,7 +11,8 @@ let wasOut = false, healed = 0, cut = false;
 // showState shows the state of the store in an answer of /stats.
 export function showState({ provider, scope }) {
   cut = provider.link === "cut";
-  const store = { memory: "cache in memory", redis: "cache in Redis", none: "no cache" }[provider.kind];
+  const store = { memory: "cache in memory", redis: "cache in Redis", none: "no cache" }[provider.kind] +
+    (provider.near === undefined ? "" : ` and near (${provider.near})`);
   $("instance").textContent = `${location.host} · ${store} · ${provider.database}`;
   badge(...stateOf(provider, scope.pending));
   $("link-row").hidden = provider.link === undefined;

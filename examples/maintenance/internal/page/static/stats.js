@@ -15,6 +15,13 @@ const now = [
   ["pending", "pending invalidations"],
 ];
 
+// What the memory in front of Redis does, if there is one.
+const near = [
+  ["near-hits", "near hits/s"],
+  ["near-entries", "entries in memory"],
+  ["near-dropped", "dropped by messages"],
+];
+
 const total = [
   ["run", "queries run"],
   ["saved", "queries saved"],
@@ -28,7 +35,7 @@ const values = {};
 let plots, last = null;
 
 export function init() {
-  for (const [place, tiles] of [["tiles-now", now], ["tiles-total", total]]) {
+  for (const [place, tiles] of [["tiles-now", now], ["tiles-near", near], ["tiles-total", total]]) {
     for (const [name, title] of tiles) {
       values[name] = element("dd", { id: `tile-${name}` }, "–");
       $(place).append(element("div", {}, element("dt", {}, title), values[name]));
@@ -38,8 +45,10 @@ export function init() {
     rates: new Plot(["reads/s", "queries/s"], count),
     ratio: new Plot(["hit ratio"], (v) => `${Math.round(v * 100)} %`, 1),
     latency: new Plot(["read p99", "p50"], milliseconds),
+    near: new Plot(["near hits/s", "hits in Redis/s"], count),
   };
-  $("plots").append(...Object.values(plots).map((plot) => plot.figure));
+  $("plots").append(...[plots.rates, plots.ratio, plots.latency].map((plot) => plot.figure));
+  $("near-plot").append(plots.near.figure);
   tick();
 }
 
@@ -64,10 +73,16 @@ function show(answer) {
   set("refused", count(answer.scope.refused_fills));
   set("pending", count(answer.scope.pending));
   set("errors", count(answer.scope.provider_errors));
+  showNear(answer.near);
   values.pending.parentElement.classList.toggle("alarm", answer.scope.pending > 0);
   if (last === null || answer.at_ms <= last.at_ms || answer.reads.count < last.reads.count) return; // a new process
 
   const perSecond = (f) => ((f(answer) - f(last)) * 1000) / (answer.at_ms - last.at_ms);
+  if (answer.near !== undefined && last.near !== undefined) {
+    const [inMemory, inRedis] = [perSecond((s) => s.near.hits), perSecond((s) => s.near.far_hits)];
+    set("near-hits", count(inMemory));
+    plots.near.add(Date.now(), inMemory, inRedis);
+  }
   const reads = perSecond((s) => s.reads.count);
   const queries = perSecond((s) => s.database.queries);
   const hits = answer.scope.hits - last.scope.hits;
@@ -83,6 +98,19 @@ function show(answer) {
   plots.rates.add(Date.now(), reads, queries);
   plots.ratio.add(Date.now(), ratio);
   plots.latency.add(Date.now(), p99, p50);
+}
+
+// showNear shows the memory in front of Redis. While this process does not hear what others invalidate,
+// the memory does not answer, and has nothing that counts.
+function showNear(memory) {
+  $("near").hidden = memory === undefined;
+  if (memory === undefined) return;
+  set("near-entries", count(memory.entries));
+  set("near-dropped", count(memory.dropped));
+  values["near-entries"].parentElement.classList.toggle("alarm", !memory.answers);
+  const says = memory.answers ? "It hears of every invalidation, and answers."
+    : "It does not hear of invalidations, and does not answer. It fills again when it does.";
+  if ($("near-says").textContent !== says) $("near-says").textContent = says;
 }
 
 function set(name, text) {
