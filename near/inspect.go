@@ -38,16 +38,16 @@ func errNoInspector(store any) error {
 
 // Ping implements [provider.Pinger]: it asks the far store, and if that is no Pinger, for an entry that nobody has.
 func (s *Store) Ping(ctx context.Context) error {
-	if p, ok := s.far.(provider.Pinger); ok {
+	if p, ok := s.far.CacheProvider.(provider.Pinger); ok {
 		return p.Ping(ctx)
 	}
-	_, _, err := s.far.Get(ctx, provider.Key{Scope: "ping", Name: "ping"})
+	_, _, err := s.far.CacheProvider.Get(ctx, provider.Key{Scope: "ping", Name: "ping"})
 	return err
 }
 
 // Advise implements [provider.Advisor] with what the far store advises.
 func (s *Store) Advise(ctx context.Context) ([]provider.Advice, error) {
-	if a, ok := s.far.(provider.Advisor); ok {
+	if a, ok := s.far.CacheProvider.(provider.Advisor); ok {
 		return a.Advise(ctx)
 	}
 	return nil, nil
