@@ -27,7 +27,8 @@ type Mutation[R any] struct {
 	Write func(ctx context.Context) (R, error)
 
 	// Targets is what the change makes stale, as far as that is known before it, in all scopes.
-	// Example: users.Of(42).And(lists.All()). It is invalidated on every outcome of Write but ErrUnchanged. What Targets covers, Invalidate need not return.
+	// Example: users.Of(42).And(lists.All()). It is invalidated on every outcome of Write but
+	// ErrUnchanged. What Targets covers, Invalidate need not return.
 	Targets Targets
 
 	// Invalidate returns what the change made stale. A change that made nothing stale returns no

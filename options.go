@@ -234,9 +234,9 @@ type ScopeOptions struct {
 	// entries do not expire. Zero and negative are errors. Example: 15 * time.Second.
 	TTL time.Duration
 
-	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. It must be at
-	// least a millisecond, if it is positive. Zero means 5 s, or TTL if that is less; negative means that absences are not cached. Example:
-	// time.Second.
+	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. It must
+	// be at least a millisecond, if it is positive. Zero means 5 s, or TTL if that is less; negative
+	// means that absences are not cached. Example: time.Second.
 	NegativeTTL time.Duration
 
 	// Jitter is the largest part of a TTL by which it is shortened at random, so that entries that
@@ -266,8 +266,7 @@ type ScopeOptions struct {
 	// StaleIfError is how long after its TTL a value is kept for reads whose load fails (RFC 5861,
 	// section 4). They get the value instead of the error. An absence is kept as well. It must be
 	// longer than StaleWhileRevalidate, which needs no failure. Zero means not at all; negative is an
-	// error.
-	// Example: time.Hour.
+	// error. Example: time.Hour.
 	StaleIfError time.Duration
 
 	// SoftLoadTimeout is how long a load may take before reads that wait for it get the value that
@@ -311,9 +310,8 @@ type ScopeOptions struct {
 	// ReplicaLag is how far the source may lag, if load functions read from a replica. For so long
 	// after an invalidation, what is loaded for its targets is served and not stored, and only to
 	// reads that began before that load. So a read gets an old value only if the replica still had it
-	// after the read began. In a store with holds, the invalidation
-	// of a prefix costs one round trip more. Zero means that the source does not lag; negative is
-	// an error. Example: 2 * time.Second.
+	// after the read began. In a store with holds, the invalidation of a prefix costs one round trip
+	// more. Zero means that the source does not lag; negative is an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration
 
 	// SampleOneIn is how many reads one sample comes on: what is stored under the key of the read is then

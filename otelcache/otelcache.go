@@ -34,9 +34,10 @@
 //	readthrough.store.evictions           counter, {entry}
 //	readthrough.store.expirations         counter, {entry}
 //
-// A near read was answered by the near cache, in this process. A joined read has missed, and waits for a load that another one has begun. A key whose stale value
-// was served counts in readthrough.reads, too. A store that is no [provider.Inspector], or does not
-// answer, has no numbers of its own.
+// A near read was answered by the near cache, in this process. A joined read has missed, and waits
+// for a load that another one has begun. A key whose stale value was served counts in
+// readthrough.reads, too. A store that is no [provider.Inspector], or does not answer, has no
+// numbers of its own.
 //
 // # Spans
 //
