@@ -121,6 +121,7 @@ func TestSamplesFindNothingWhereThereIsNothing(t *testing.T) {
 			r.readFor(300 * time.Millisecond)
 			_, err := r.sampled.InvalidatePrefix(r.t.Context(), "k")
 			require.NoError(r.t, err)
+			r.get()
 		},
 		"a change that is taken back": func(r *sampleRig, _ int) {
 			r.get()
@@ -146,7 +147,7 @@ func TestSamplesFindNothingWhereThereIsNothing(t *testing.T) {
 		},
 	} {
 		bubble(t, name, func(t *testing.T) {
-			r := newSampleRig(t, readthrough.Options{}, readthrough.ScopeOptions{NegativeTTL: time.Minute})
+			r := newSampleRig(t, readthrough.Options{BreakerFailures: -1}, readthrough.ScopeOptions{NegativeTTL: time.Minute})
 			for n := range 20 {
 				change(r, n)
 			}

@@ -41,7 +41,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if p, ok := s.far.CacheProvider.(provider.Pinger); ok {
 		return p.Ping(ctx)
 	}
-	_, _, err := s.far.Get(ctx, provider.Key{Scope: "ping", Name: "ping"})
+	_, _, err := s.far.CacheProvider.Get(ctx, provider.Key{Scope: "ping", Name: "ping"})
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/examples/internal/nearflag"
 	"github.com/readthrough/readthrough/examples/internal/telemetry"
 )
 
@@ -29,6 +30,7 @@ const (
 // demoDrill cuts a cache off from Redis, and says which lines of the log and which metrics said so, in order.
 // It needs a Redis: c.redisURL.
 func demoDrill(ctx context.Context, c config, stdout io.Writer) (err error) {
+	c.near = nearflag.Off // whose reads would need no Redis
 	d := &drill{began: time.Now(), out: stdout}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.open(ctx, c); err != nil {
