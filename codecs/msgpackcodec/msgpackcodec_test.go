@@ -30,9 +30,16 @@ func TestScan(t *testing.T) {
 	}
 	for _, v := range []any{
 		nil, true, false, 0, 127, 128, -1, -32, -33, -129, -40_000, int64(1 << 40), int64(-1 << 40), uint8(255), uint16(65535), uint32(1 << 31), uint64(1 << 63), float32(1), 1.5,
-		"", "short", strings.Repeat("a", 32), strings.Repeat("a", 256), strings.Repeat("a", 70_000), []byte(nil), []byte{}, make([]byte, 300), make([]byte, 70_000),
-		[]int{}, make([]int, 15), make([]int, 16), make([]int, 70_000), map[string]int{}, map[string]int{"a": 1}, long,
-		time.Time{}, time.Unix(1, 0), time.Unix(1, 1), time.Unix(1<<40, 1),
+		"", "short", strings.Repeat("a", 32), strings.Repeat("a", 256), strings.Repeat("a", 70_000), []byte(nil),
+		[]byte{},
+		make([]byte, 300), make([]byte, 70_000),
+		[]int{},
+		make([]int, 15), make([]int, 16), make([]int, 70_000),
+		map[string]int{},
+		map[string]int{"a": 1},
+		long,
+		time.Time{},
+		time.Unix(1, 0), time.Unix(1, 1), time.Unix(1<<40, 1),
 		tree{"root", 1, []tree{{Name: "leaf"}}, time.Now(), map[string]any{"a": []any{1, "b", nil}}},
 	} {
 		data, err := msgpack.Marshal(v)
