@@ -78,6 +78,9 @@ const (
 	defaultLeaseWait         = 200 * time.Millisecond
 	defaultMaxPending        = 10_000
 	defaultCloseTimeout      = 3 * time.Second
+	defaultSampleRecheck     = time.Second
+	defaultSampleLoads       = 4
+	defaultSampleRate        = 10
 	defaultNegativeTTL       = 5 * time.Second
 	defaultJitter            = 0.1
 	defaultRetryAfter        = time.Second
@@ -155,6 +158,27 @@ type Options struct {
 	// it does not wait. Example: time.Second.
 	LeaseWait time.Duration
 
+	// SampleEqual compares what is cached under a key of a scope with what the source has, for
+	// [ScopeOptions.SampleOneIn]. It is called with values of the type that is read, in the background and
+	// from several goroutines. nil means [reflect.DeepEqual]. Set it, if two loads of the same state differ:
+	// in a time of reading, or in an order. Example:
+	//
+	//	SampleEqual: func(scope string, cached, fresh any) bool { return cached.(Order).Version == fresh.(Order).Version },
+	SampleEqual func(scope string, cached, fresh any) bool
+
+	// SampleRecheck is after how long a difference that a sample has found is looked at again. Until then, a
+	// change may be on its way. It should be longer than a write and its invalidation take together. Zero means
+	// 1 s; negative is an error. Example: 5 * time.Second.
+	SampleRecheck time.Duration
+
+	// SampleLoads is how many samples are under way at once, in all scopes: each has one load at a time. What
+	// is too much is left out. Zero means 4; negative is an error. Example: 1.
+	SampleLoads int
+
+	// SampleRate is how many samples begin in a second at most, in all scopes. Zero means 10; negative is an
+	// error. Example: 100.
+	SampleRate int
+
 	// MaxPending bounds the pending invalidations of a scope, keys and prefixes together. Past it,
 	// or past 64 pending prefixes, the whole scope is pending: it is bypassed, and it is
 	// invalidated as a whole when the store answers again. Zero means 10,000; negative is an error.
@@ -178,6 +202,9 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("Options.LeaseTTL", o.LeaseTTL),
 		notNegative("Options.MaxPending", o.MaxPending),
 		notNegative("Options.CloseTimeout", o.CloseTimeout),
+		notNegative("Options.SampleRecheck", o.SampleRecheck),
+		notNegative("Options.SampleLoads", o.SampleLoads),
+		notNegative("Options.SampleRate", o.SampleRate),
 	)
 	if o.LogKeys && o.OnError != nil {
 		err = errors.Join(err, errors.New("readthrough: Options.LogKeys: true: has no effect together with OnError"))
@@ -193,6 +220,9 @@ func (o Options) withDefaults() (Options, error) {
 	orDefault(&o.LeaseWait, defaultLeaseWait)
 	orDefault(&o.MaxPending, defaultMaxPending)
 	orDefault(&o.CloseTimeout, defaultCloseTimeout)
+	orDefault(&o.SampleRecheck, defaultSampleRecheck)
+	orDefault(&o.SampleLoads, defaultSampleLoads)
+	orDefault(&o.SampleRate, defaultSampleRate)
 	return o, err
 }
 
@@ -284,6 +314,16 @@ type ScopeOptions struct {
 	// more. Zero means that the source does not lag; negative is an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration
 
+	// SampleOneIn is how many reads one sample comes on: what is stored under the key of the read is then
+	// compared with the source, in the background, by one more load. A difference that is still there after
+	// Options.SampleRecheck, with the same entry, means that a change was not invalidated: it counts in
+	// [Stats.SampledStale], and is told to OnError. Options.SampleRate bounds what that costs the source. It
+	// is for scopes whose changes are invalidated: where only the TTL ends a value, all that has changed is
+	// found. The TTL must be longer than SampleRecheck. A bulk read samples one of its keys, by its load
+	// function for that id alone. Reads inside of load functions and of transactions are not sampled. Zero
+	// means none; negative is an error. Example: 1000.
+	SampleOneIn int
+
 	// NotFound is the error by which the load functions of the scope say that the source has
 	// nothing under a key, so that a repository can keep its own error. Reads of a cached absence
 	// return an error that matches it and [ErrNotFound]. It must be comparable, and not a nil
@@ -305,6 +345,7 @@ func (o *ScopeOptions) fillDefaults() error {
 		notNegative("ScopeOptions.LoadTimeout", o.LoadTimeout),
 		notNegative("ScopeOptions.ReplicaLag", o.ReplicaLag),
 		notNegative("ScopeOptions.MaxLoads", o.MaxLoads),
+		notNegative("ScopeOptions.SampleOneIn", o.SampleOneIn),
 		o.checkTTL(), o.checkJitter(), o.checkNotFound(),
 		o.checkStale(),
 	)

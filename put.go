@@ -123,7 +123,9 @@ func (p *put) lease() {
 		return
 	}
 	p.call.asksForLeases()
+	began := p.scope.sending()
 	grants := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
+	p.call.sent(began, "acquire", p.call.flights, grants[0].Err)
 	switch grants[0].State {
 	case provider.LeaseGranted:
 		f.lease = &grants[0].Lease

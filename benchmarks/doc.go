@@ -10,6 +10,10 @@
 //
 // which repeats the benchmarks in rounds and compares their medians.
 //
+// Beside the benchmarks, the module has the programs behind three pages: simulation
+// and stepbystep run options in virtual time, and migrating and byhand run other
+// caches through the situations in which they differ.
+//
 // The module is nested, so that the library does not depend on other caches. It
 // has its own workspace: run commands inside its folder.
 package benchmarks

@@ -71,7 +71,7 @@ func nearProcess(addr string, strict bool) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // the process ends
+	defer client.Close()
 	fmt.Println("ready")
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		return err
@@ -181,7 +181,7 @@ func invalidateNear(b *testing.B, processes int, mode string) {
 func serverBytes(b *testing.B, server *redistest.Server) (sum float64) {
 	b.Helper()
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer client.Close() //nolint:errcheck // it was for this only
+	defer client.Close()
 	stats, err := client.InfoMap(b.Context(), "stats").Result()
 	require.NoError(b, err)
 	for _, name := range []string{"total_net_input_bytes", "total_net_output_bytes"} {

@@ -237,6 +237,9 @@
 //
 //	+subscribe +unsubscribe
 //
+// The cache looks a second after it was made whether the user has what it needs, and logs what is missing
+// ([Provider.Advise]). Nothing more is needed for that.
+//
 // A user without the permission to run scripts can remove nothing: it could not tell near
 // caches of it.
 package redisprovider

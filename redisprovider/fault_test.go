@@ -154,7 +154,7 @@ func TestUnconfirmedDeletes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, proxy, _ := newOnProxy(t, repeats, func(o *redis.Options) { o.ReadTimeout = time.Second })
+			p, proxy, _ := newOnProxy(t, repeats, func(o *redis.Options) { o.ReadTimeout = 250 * time.Millisecond })
 			keys := numbered("s", 10)
 			poll(t, func() bool { _, _, err := p.Get(t.Context(), keys[0]); return err == nil }) // the first look
 			p.LookNever()

@@ -217,7 +217,7 @@ func startPlain(t *testing.T, c config) string {
 	a := &app{}
 	database, err := a.openDatabase(t.Context(), c)
 	require.NoError(t, err)
-	s, err := a.openStore(t.Context(), c, database.DatabaseID())
+	s, err := a.openStore(t.Context(), c, database.ID())
 	require.NoError(t, err)
 	s.CacheProvider = plain{s.CacheProvider}
 	require.NoError(t, a.connect(t.Context(), c, database, s))
@@ -281,7 +281,7 @@ func startNear(t *testing.T, c config, mode nearflag.Mode, wrap func(*redisprovi
 	a := &app{}
 	database, err := a.openDatabase(t.Context(), c)
 	require.NoError(t, err)
-	s, err := a.openStore(t.Context(), c, database.DatabaseID())
+	s, err := a.openStore(t.Context(), c, database.ID())
 	require.NoError(t, err)
 	far, ok := s.CacheProvider.(*redisprovider.Provider)
 	require.True(t, ok)
@@ -294,6 +294,7 @@ func startNear(t *testing.T, c config, mode nearflag.Mode, wrap func(*redisprovi
 
 // The tour of near caches passes both modes, and finds memories that do not keep what theirs promises.
 func TestDemoOfNearCaches(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		mode    nearflag.Mode
 		wrap    func(*redisprovider.Provider) provider.CacheProvider

@@ -188,7 +188,7 @@ func checkWaits(s *session, other provider.Announcer) {
 		}
 		s.eventually("a member is not told that it may answer", m.mayAnswer)
 		entered, release := m.slowly()
-		defer release() //nolint:revive // also if the case ends early
+		defer release() // also if the case ends early
 		returned := make(chan struct{})
 		go s.guard(func() {
 			defer close(returned)
@@ -216,7 +216,7 @@ func checkWaitsForNobodyElse(s *session, other provider.Announcer) {
 				continue
 			}
 			entered, release := m.slowly()
-			defer release() //nolint:revive // also if the case ends early
+			defer release() // also if the case ends early
 			began := time.Now()
 			ctx, cancel := context.WithTimeout(s.ctx(), patience)
 			err := r.do(ctx, s.store)

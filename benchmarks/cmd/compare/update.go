@@ -15,7 +15,8 @@ func (p *page) update(folder string) error {
 		return fmt.Errorf("-run needs a page to put the sections into: %w", err)
 	}
 	head, sections := split(string(old))
-	text := head
+	var text strings.Builder
+	text.WriteString(head)
 	for _, w := range workloads() {
 		for _, s := range w.sections {
 			p.text.Reset()
@@ -25,12 +26,12 @@ func (p *page) update(folder string) error {
 			if p.text.Len() > 0 {
 				sections[s.title] = p.dated(s.title, p.text.String())
 			}
-			text += sections[s.title]
+			text.WriteString(sections[s.title])
 			delete(sections, s.title)
 		}
 	}
 	p.text.Reset()
-	p.text.WriteString(text)
+	p.text.WriteString(text.String())
 	p.versions()
 	return p.save(folder)
 }

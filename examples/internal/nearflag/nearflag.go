@@ -29,15 +29,15 @@ var _ flag.Value = (*Mode)(nil)
 
 // Window returns how long after an invalidation by another process this one may still read what was
 // invalidated, at most.
-func (m Mode) Window() time.Duration {
-	if m == Bounded {
+func (m *Mode) Window() time.Duration {
+	if *m == Bounded {
 		return near.DefaultWindow
 	}
 	return 0
 }
 
 // String implements [flag.Value].
-func (m Mode) String() string { return string(m) }
+func (m *Mode) String() string { return string(*m) }
 
 // Set implements [flag.Value].
 func (m *Mode) Set(text string) error {
@@ -56,21 +56,21 @@ func Define(flags *flag.FlagSet, m *Mode) {
 }
 
 // Check returns an error that says what to do if the flag is given and there is no shared store.
-func (m Mode) Check(shared bool) error {
-	if m != Off && !shared {
-		return errors.New("-near " + string(m) + ": needs a cache that processes share, such as -redis redis://localhost:6379/0; a cache in memory is near already")
+func (m *Mode) Check(shared bool) error {
+	if *m != Off && !shared {
+		return errors.New("-near " + string(*m) + ": needs a cache that processes share, such as -redis redis://localhost:6379/0; a cache in memory is near already")
 	}
 	return nil
 }
 
 // Open returns memory in front of far, or nil if the flag is not given. far then belongs to it.
-func (m Mode) Open(far provider.CacheProvider) (*near.Store, error) {
-	if m == Off {
+func (m *Mode) Open(far provider.CacheProvider) (*near.Store, error) {
+	if *m == Off {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	store, err := near.New(far, near.Options{Strict: m == Strict})
+	store, err := near.New(far, near.Options{Strict: *m == Strict})
 	if err != nil {
-		return nil, fmt.Errorf("-near %s: %w", m, err)
+		return nil, fmt.Errorf("-near %s: %w", *m, err)
 	}
 	return store, nil
 }
