@@ -37,7 +37,9 @@ type Cache struct {
 // is not closed, if the store is a pointer. Two stores may share a server: two values of
 // redisprovider.New, for example, see each other as two processes do.
 //
-// New looks for the optional interfaces of the store once, here. It returns an error if store is
+// New looks for the optional interfaces of the store once, here. If the store is a [provider.Advisor],
+// such as redisprovider, New asks it a second later, in the background, how its servers are set up, and
+// logs once what should be changed. It returns an error if store is
 // nil or the store of another cache, or if an option has a bad value; the error names each such
 // field.
 func New(store provider.CacheProvider, options Options) (*Cache, error) {
@@ -64,6 +66,7 @@ func New(store provider.CacheProvider, options Options) (*Cache, error) {
 	if c.onError == nil {
 		c.onError = (&errorLog{logger: options.Logger, keys: options.LogKeys}).onError
 	}
+	c.adviseLater()
 	return c, nil
 }
 
@@ -91,6 +94,10 @@ func (c *Cache) Scope(name string, options ScopeOptions) (*CachedScope, error) {
 	}
 	if b := c.backend; options.ages() && b.Leaser != nil && b.Refresher == nil {
 		return nil, fmt.Errorf("readthrough: scope %q: stale values and early loads: the store has leases but is no provider.Refresher", name)
+	}
+	if recheck := c.options.SampleRecheck; options.SampleOneIn > 0 && options.TTL <= recheck {
+		return nil, fmt.Errorf("readthrough: scope %q: ScopeOptions.SampleOneIn: %d: has no effect: the TTL %v must be longer than Options.SampleRecheck, %v",
+			name, options.SampleOneIn, options.TTL, recheck)
 	}
 	s, err := c.addScope(name, nil)
 	if s == nil && err == nil {

@@ -382,3 +382,16 @@ func (c *call) reportGet(ctx context.Context, key string, err error) {
 		c.report(opGet, key, err)
 	}
 }
+
+// sent keeps the notice of a request of the call. Of a load in the background, it belongs to the load, and else
+// to the reader that began it, whom the request delays beside the load.
+func (c *call) sent(began time.Time, op string, flights []*flight, err error) {
+	of, ok := c.scope.tripOf(began, op, keyOf(flights), len(flights), err)
+	if !ok {
+		return
+	}
+	if of.event.Refresh = c.purpose == toRefresh; !of.event.Refresh {
+		of.ctx = c.ctx
+	}
+	c.notices = append(c.notices, of)
+}

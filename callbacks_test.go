@@ -48,7 +48,7 @@ func TestCallbacks(t *testing.T) {
 
 // callbacks are where the user's code is called.
 var callbacks = []string{
-	"OnError", "Error", "Hit", "Miss", "Join", "Stale", "LoadStart", "LoadEnd", "RefusedFill", "Invalidate", "Recovered",
+	"OnError", "Error", "Hit", "Miss", "Join", "Stale", "LoadStart", "LoadEnd", "RefusedFill", "Invalidate", "Recovered", "Store", "Waited", "MutateStart", "MutateEnd",
 	"key", "load", "load of Each", "is", "error text", "unwrap",
 	"family key", "clone", "load of a family",
 	"write", "targets", "emit", "put", "write error",
@@ -111,8 +111,13 @@ func newSiege(t *testing.T, makeStore func(*siege) provider.CacheProvider, callb
 			Hit: observe("Hit"), Miss: observe("Miss"), Join: observe("Join"), Stale: observe("Stale"),
 			LoadStart: func(ctx context.Context, _ readthrough.Event) context.Context { s.called(ctx, "LoadStart"); return ctx },
 			LoadEnd:   observe("LoadEnd"), RefusedFill: observe("RefusedFill"),
-			Invalidate: observe("Invalidate"), Recovered: observe("Recovered"),
-			Error: func(ctx context.Context, _ *readthrough.OpError) { s.called(ctx, "Error") },
+			Invalidate: observe("Invalidate"), Recovered: observe("Recovered"), Store: observe("Store"), Waited: observe("Waited"),
+			MutateStart: func(ctx context.Context, _ readthrough.Event) context.Context {
+				s.called(ctx, "MutateStart")
+				return ctx
+			},
+			MutateEnd: observe("MutateEnd"),
+			Error:     func(ctx context.Context, _ *readthrough.OpError) { s.called(ctx, "Error") },
 		},
 	})
 	require.NoError(t, err)

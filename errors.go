@@ -52,9 +52,10 @@ var ErrLoadTimeout = fmt.Errorf("readthrough: load timeout: %w", context.Deadlin
 // of [ScopeOptions.MaxLoads], or is one of another process. No call returns it.
 var ErrStillLoading = errors.New("readthrough: the value is still being loaded")
 
-// ErrBadKey says that a key is empty or longer than [MaxKeyBytes], or that a filter has no key, such as one
-// with a NaN. Every call that takes or makes keys returns it, before anything happens; so it is never the
-// error of a load. Test with [errors.Is].
+// ErrBadKey says that a key is empty or longer than [MaxKeyBytes], or that an id or a filter has no key,
+// such as one with a NaN. A call whose key is bad returns it before anything happens: no load function
+// runs. If a load function itself calls the cache with a bad key and returns that error, its readers get
+// it like any error of a load. Test with [errors.Is].
 var ErrBadKey = errors.New("readthrough: bad key")
 
 // ErrGoexit is returned to the readers of a load that ended its goroutine with [runtime.Goexit], as

@@ -60,7 +60,9 @@ func (c *call) removeGone(flights []*flight) {
 
 // remove removes the entries of flights from the store. That is always safe.
 func (c *call) remove(flights []*flight) {
-	if _, err := c.scope.backend.Delete(&c.values, c.keys(flights), false); err != nil {
+	began := c.scope.sending()
+	_, err := c.scope.backend.Delete(&c.values, c.keys(flights), false)
+	if c.sent(began, opDelete, flights, err); err != nil {
 		c.report(opDelete, keyOf(flights), err)
 	}
 }
@@ -88,6 +90,7 @@ func (c *call) removeReplaced(flights []*flight) (others []*flight) {
 // has confirmed that. The caller has the fence's permission (flights.fill). An error does not fail
 // the load.
 func (c *call) store(flights []*flight) (confirmed bool) {
+	began := c.scope.sending()
 	var err error
 	if len(flights) == 1 {
 		item := c.item(flights[0])
@@ -99,7 +102,7 @@ func (c *call) store(flights []*flight) (confirmed bool) {
 		}
 		err = c.scope.backend.Set(&c.values, items, c)
 	}
-	if err != nil {
+	if c.sent(began, opSet, flights, err); err != nil {
 		c.report(opSet, keyOf(flights), err)
 		if backend.Replied(err) {
 			c.removeReplaced(flights)

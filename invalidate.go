@@ -28,10 +28,11 @@ func (s *CachedScope) InvalidatePrefix(ctx context.Context, prefix string) (remo
 	return s.InvalidateTargets(ctx, Targets{Prefixes: []string{prefix}})
 }
 
-// InvalidateTargets is [CachedScope.Invalidate] for several keys and prefixes at once. They may be of other
-// scopes of the cache, too. It asks the store once for all keys and once for each prefix, and [Options.InvalidateTimeout] bounds each of
-// these requests. It returns the number of live entries that the store removed for the prefixes. If
-// it returns an error, the store may have confirmed some of the targets.
+// InvalidateTargets is [CachedScope.Invalidate] for several keys and prefixes at once. They may be
+// of other scopes of the cache, too. It asks the store once for all keys and once for each prefix,
+// and [Options.InvalidateTimeout] bounds each of these requests. It returns the number of live
+// entries that the store removed for the prefixes. If it returns an error, the store may have
+// confirmed some of the targets.
 func (s *CachedScope) InvalidateTargets(ctx context.Context, targets Targets) (removed int, err error) {
 	if err := s.check(ctx); err != nil {
 		return 0, err

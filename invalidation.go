@@ -82,6 +82,13 @@ func (r *removal) report(s *keyspace, op, key string, err error) {
 	}
 }
 
+// sent keeps the notice of a request of a removal.
+func (r *removal) sent(s *keyspace, began time.Time, op string, targets Targets, err error) {
+	if of, ok := s.tripOf(began, op, targets.single(), targets.size(), err); ok {
+		r.notices = append(r.notices, of)
+	}
+}
+
 // attempt is what one try to remove something from the store began with.
 type attempt struct {
 	version uint64             // what the attempt confirms was pending no later
@@ -159,14 +166,18 @@ func (s *keyspace) insist(ctx context.Context, targets Targets) removal {
 func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool) (r removal) {
 	var errs []error
 	if len(targets.Keys) > 0 {
+		began := s.sending()
 		var err error
-		if r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist); err != nil {
+		r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist)
+		if r.sent(s, began, opDelete, Targets{Keys: targets.Keys}, err); err != nil {
 			r.report(s, opDelete, Targets{Keys: targets.Keys}.single(), err)
 			errs = append(errs, err)
 		}
 	}
 	for i, prefix := range targets.Prefixes {
+		began := s.sending()
 		n, err := s.removePrefix(ctx, prefix, insist)
+		r.sent(s, began, opDeletePrefix, Targets{Prefixes: []string{prefix}}, err)
 		r.removed += n
 		if err == nil {
 			continue
@@ -252,7 +263,9 @@ func (s *keyspace) hold(ctx context.Context, targets Targets, holdFor time.Durat
 	token = newToken()
 	margin := b.DeleteTimeout + b.ReadTimeout + time.Second
 	ttl := min(holdFor, provider.NoExpiry-margin) + margin
-	if _, err := b.Hold(ctx, held, token, ttl); err != nil {
+	began := s.sending()
+	_, err = b.Hold(ctx, held, token, ttl)
+	if s.tellSent(ctx, began, opHold, targets, err); err != nil {
 		s.unhold(ctx, targets, token) // it may have been placed all the same
 		s.report(ctx, opHold, targets.single(), err)
 		return "", fmt.Errorf("%w: scope %q: %w", ErrNotHeld, s.name, err)
@@ -266,7 +279,9 @@ func (s *keyspace) unhold(ctx context.Context, targets Targets, token string) {
 	if token == "" || s.backend.Open() {
 		return
 	}
-	if err := s.backend.Unhold(context.WithoutCancel(ctx), s.holdTargets(targets), token); err != nil {
+	began := s.sending()
+	err := s.backend.Unhold(context.WithoutCancel(ctx), s.holdTargets(targets), token)
+	if s.tellSent(ctx, began, "unhold", targets, err); err != nil {
 		s.report(ctx, opHold, targets.single(), err)
 	}
 }

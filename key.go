@@ -12,9 +12,9 @@ import (
 // list:{"status":"open"}. Equal filters have equal keys, whatever the order of their map entries.
 // Different filters of one type have different keys. Struct fields go by their JSON names.
 //
-// It returns an error that matches [ErrBadKey] for an empty family, without which no prefix would name the keys; for a key
-// longer than [MaxKeyBytes]; and for a v without such an encoding: NaN and infinities, channels,
-// functions, cycles.
+// It returns an error that matches [ErrBadKey] for an empty family, without which no prefix would name
+// the keys; for a key longer than [MaxKeyBytes]; and for a v without such an encoding: NaN and
+// infinities, channels, functions, cycles.
 func Key(family string, v any) (string, error) {
 	if family == "" {
 		return "", &keyError{errors.New("readthrough: Key: family: must not be empty")}

@@ -31,6 +31,8 @@ type engine struct {
 	// graph knows which loads wait for which others. It is one for all scopes, since a load of one
 	// scope may read another scope.
 	graph limit.Graph
+	// sampler bounds the samples.
+	sampler sampler
 	// losses are the types whose values a store has refused, each told once.
 	losses lossLog
 	// reads has the pools of the memory of reads of one key, *sync.Pool of *one, by their types, and
@@ -74,6 +76,20 @@ func (e *engine) spawn(f func()) bool {
 	return true
 }
 
+// endWith calls cancel when the cache is closed. The goroutine that waits for that ends with unwatch.
+func (e *engine) endWith(cancel func()) (unwatch func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-e.closing:
+			cancel()
+		case <-done:
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
 // tellOnError calls OnError. A panic of OnError ends here: nobody is left to be told. It does not wait
 // for OnError when over is closed.
 func (e *engine) tellOnError(over <-chan struct{}, err *OpError) {
@@ -106,6 +122,8 @@ type keyspace struct {
 	// stats are the counters. Each is atomic.
 	stats   scopeStats
 	flights flights
+	// sampling has the counters of samples; nil: there are none.
+	sampling *sampleStats
 	// retrying says that a goroutine retries what is pending. See retryLoop.
 	retrying atomic.Bool
 	// toldOfLost says that the user was told of a load that took longer than its lease.
@@ -123,6 +141,7 @@ func (s *keyspace) init(e *engine, name string, options ScopeOptions) {
 	}
 	s.quick = e.backend.Values != nil && !options.loadsAhead()
 	s.encodes = e.backend.Encodes
+	s.sampling = newSampleStats(options.SampleOneIn)
 	g := &s.flights
 	g.options, g.scopesPending = &s.options, &e.backend.Pending
 	g.inProcess, g.leases, g.lagsHere = e.backend.Local, e.backend.Leaser != nil, e.backend.Holder == nil
@@ -297,7 +316,9 @@ type notice struct {
 	// observe is the function of the observer; nil: err is told.
 	observe func(context.Context, Event)
 	event   Event
-	err     *OpError
+	// ctx is what observe gets; nil: what all notices get.
+	ctx context.Context //nolint:containedctx // see above
+	err *OpError
 }
 
 // tellAll tells the user of notices, each apart. It does not wait for the user when over is closed.
@@ -309,7 +330,11 @@ func (s *keyspace) tellAll(ctx context.Context, over <-chan struct{}, notices []
 			s.tellError(ctx, over, n.err)
 		case n.observe != nil:
 			n.event.Scope = s.name
-			s.observerFailed(over, n.event.Key, apart(over, func() { n.observe(ctx, n.event) }))
+			of := ctx
+			if n.ctx != nil {
+				of = n.ctx
+			}
+			s.observerFailed(over, n.event.Key, apart(over, func() { n.observe(of, n.event) }))
 		}
 	}
 }

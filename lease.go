@@ -83,7 +83,9 @@ func claimed(flights []*flight, is claim) []*flight {
 func (c *call) acquire(ctx context.Context, flights []*flight) {
 	c.ask(ctx, flights)
 	if bad := claimed(flights, claimRemove); len(bad) > 0 {
+		began := c.scope.sending()
 		removed, err := c.scope.backend.Delete(ctx, c.keys(bad), false)
+		c.sent(began, opDelete, bad, err)
 		if err != nil {
 			c.report(opDelete, keyOf(bad), err)
 			for i, f := range bad {
@@ -113,7 +115,9 @@ func (c *call) ask(ctx context.Context, flights []*flight) {
 		return
 	}
 	c.scope.flights.bind(flights) // what is found now is there after this point
+	began := c.scope.sending()
 	grants := c.grants(ctx, flights)
+	c.sent(began, "acquire", flights, firstError(grants, errorOfGrant))
 	var failures causes
 	for i, f := range flights {
 		if err := grants[i].Err; err != nil && !backend.OfEntry(err) {
@@ -237,7 +241,10 @@ func (c *call) fillLeased(storable, rest []*flight, last bool) (stored int) {
 		entry, ttl := c.entry(f)
 		fills[i] = provider.Fill{Lease: *f.lease, Entry: entry, TTL: ttl, Extend: f.outcome.extended}
 	}
-	return c.filled(store, c.scope.backend.Fill(&c.values, fills), sent)
+	began := c.scope.sending()
+	answers := c.scope.backend.Fill(&c.values, fills)
+	c.sent(began, "fill", store, firstError(answers, errorOfFill))
+	return c.filled(store, answers, sent)
 }
 
 // filled takes the answers of the store to the fills of flights, which were sent at sent. It
@@ -299,7 +306,23 @@ func (c *call) release(flights []*flight) {
 	for i, f := range flights {
 		leases[i], f.spent = *f.lease, true
 	}
-	if err := c.scope.backend.Release(&c.values, leases); err != nil {
+	began := c.scope.sending()
+	err := c.scope.backend.Release(&c.values, leases)
+	if c.sent(began, "release", flights, err); err != nil {
 		c.report(opDelete, keyOf(flights), fmt.Errorf("a lease was not released: %w", err))
 	}
 }
+
+// firstError returns the first error in the answers of the store.
+func firstError[A any](answers []A, of func(*A) error) error {
+	for i := range answers {
+		if err := of(&answers[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func errorOfGrant(g *provider.Grant) error { return g.Err }
+
+func errorOfFill(f *provider.Filled) error { return f.Err }

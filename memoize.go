@@ -29,6 +29,9 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 			var none T
 			return none, err
 		}
+		if s.samples() {
+			sampleID(ctx, &s.keyspace, k, id, load)
+		}
 		value, look := quick[T](ctx, &s.keyspace, k)
 		if look.is == provider.Present {
 			return value, nil

@@ -27,7 +27,8 @@ type Mutation[R any] struct {
 	Write func(ctx context.Context) (R, error)
 
 	// Targets is what the change makes stale, as far as that is known before it, in all scopes.
-	// Example: users.Of(42).And(lists.All()). It is invalidated on every outcome of Write but ErrUnchanged. What Targets covers, Invalidate need not return.
+	// Example: users.Of(42).And(lists.All()). It is invalidated on every outcome of Write but
+	// ErrUnchanged. What Targets covers, Invalidate need not return.
 	Targets Targets
 
 	// Invalidate returns what the change made stale. A change that made nothing stale returns no
@@ -93,12 +94,47 @@ type Mutation[R any] struct {
 //
 // Mutate is safe for concurrent use. Mutations are not ordered against each other: the source does
 // that.
-func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error) {
-	var none R
+func Mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (result R, err error) {
 	if err := m.check(ctx, s); err != nil {
-		return none, err
+		return result, err
 	}
 	orDefault(&m.HoldFor, defaultHoldFor)
+	if s.observer.MutateStart == nil && s.observer.MutateEnd == nil {
+		return mutate(ctx, s, m)
+	}
+	ctx, event := s.mutateStart(ctx, m.known())
+	event.Err = errUnreturned
+	defer func() { s.mutateEnd(ctx, event) }()
+	result, err = mutate(ctx, s, m)
+	event.Err = err
+	return result, err
+}
+
+// errUnreturned is what Observer.MutateEnd gets if a function of the user has ended Mutate.
+var errUnreturned = errors.New("readthrough: Mutate has not returned: a function of the mutation panicked or called runtime.Goexit")
+
+// mutateStart tells that a mutation begins, and returns its context.
+func (s *keyspace) mutateStart(ctx context.Context, known Targets) (context.Context, Event) {
+	event := Event{Key: known.single(), Count: known.total(), Began: time.Now()}
+	if start := s.observer.MutateStart; start != nil {
+		s.tell(ctx, func(from context.Context, event Event) {
+			if of := start(from, event); of != nil {
+				ctx = of
+			}
+		}, event)
+	}
+	return ctx, event
+}
+
+// mutateEnd tells that a mutation has ended, in whatever way.
+func (s *keyspace) mutateEnd(ctx context.Context, event Event) {
+	event.Duration = time.Since(event.Began)
+	s.tell(ctx, s.observer.MutateEnd, event)
+}
+
+// mutate is Mutate for a mutation that was checked.
+func mutate[R any](ctx context.Context, s *CachedScope, m Mutation[R]) (R, error) {
+	var none R
 	toHold, err := s.shares(&s.keyspace, m.Hold)
 	if err != nil {
 		return none, err

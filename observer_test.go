@@ -35,7 +35,8 @@ func observer(f func(happened)) readthrough.Observer {
 			}
 			return ctx
 		},
-		LoadEnd: tell("load"), RefusedFill: tell("refusedFill"),
+		SampledStale: tell("sampledStale"),
+		LoadEnd:      tell("load"), RefusedFill: tell("refusedFill"),
 		Invalidate: tell("invalidate"), Recovered: tell("recovered"),
 		Error: func(_ context.Context, e *readthrough.OpError) {
 			f(happened{readthrough.Event{Scope: e.Scope, Key: e.Key, Count: 1, Err: e.Err}, "error"})

@@ -23,6 +23,7 @@ type OpError struct {
 	//	deletePrefix  a prefix was invalidated
 	//	hold          keys were held, or a hold was given up
 	//	load          a load function did something that it should not do
+	//	sample        a sample (ScopeOptions.SampleOneIn) has found a stale value, or its load panicked
 	//	observe       a function of the Observer panicked, or called runtime.Goexit
 	Op string
 	// Scope is the name of the scope.
@@ -42,6 +43,7 @@ const (
 	opHold         = "hold"
 	opLoad         = "load"
 	opObserve      = "observe"
+	opSample       = "sample"
 )
 
 // Error returns the operation, where it happened, and the error.

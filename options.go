@@ -78,6 +78,9 @@ const (
 	defaultLeaseWait         = 200 * time.Millisecond
 	defaultMaxPending        = 10_000
 	defaultCloseTimeout      = 3 * time.Second
+	defaultSampleRecheck     = time.Second
+	defaultSampleLoads       = 4
+	defaultSampleRate        = 10
 	defaultNegativeTTL       = 5 * time.Second
 	defaultJitter            = 0.1
 	defaultRetryAfter        = time.Second
@@ -155,6 +158,27 @@ type Options struct {
 	// it does not wait. Example: time.Second.
 	LeaseWait time.Duration
 
+	// SampleEqual compares what is cached under a key of a scope with what the source has, for
+	// [ScopeOptions.SampleOneIn]. It is called with values of the type that is read, in the background and
+	// from several goroutines. nil means [reflect.DeepEqual]. Set it, if two loads of the same state differ:
+	// in a time of reading, or in an order. Example:
+	//
+	//	SampleEqual: func(scope string, cached, fresh any) bool { return cached.(Order).Version == fresh.(Order).Version },
+	SampleEqual func(scope string, cached, fresh any) bool
+
+	// SampleRecheck is after how long a difference that a sample has found is looked at again. Until then, a
+	// change may be on its way. It should be longer than a write and its invalidation take together. Zero means
+	// 1 s; negative is an error. Example: 5 * time.Second.
+	SampleRecheck time.Duration
+
+	// SampleLoads is how many samples are under way at once, in all scopes: each has one load at a time. What
+	// is too much is left out. Zero means 4; negative is an error. Example: 1.
+	SampleLoads int
+
+	// SampleRate is how many samples begin in a second at most, in all scopes. Zero means 10; negative is an
+	// error. Example: 100.
+	SampleRate int
+
 	// MaxPending bounds the pending invalidations of a scope, keys and prefixes together. Past it,
 	// or past 64 pending prefixes, the whole scope is pending: it is bypassed, and it is
 	// invalidated as a whole when the store answers again. Zero means 10,000; negative is an error.
@@ -178,6 +202,9 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("Options.LeaseTTL", o.LeaseTTL),
 		notNegative("Options.MaxPending", o.MaxPending),
 		notNegative("Options.CloseTimeout", o.CloseTimeout),
+		notNegative("Options.SampleRecheck", o.SampleRecheck),
+		notNegative("Options.SampleLoads", o.SampleLoads),
+		notNegative("Options.SampleRate", o.SampleRate),
 	)
 	if o.LogKeys && o.OnError != nil {
 		err = errors.Join(err, errors.New("readthrough: Options.LogKeys: true: has no effect together with OnError"))
@@ -193,6 +220,9 @@ func (o Options) withDefaults() (Options, error) {
 	orDefault(&o.LeaseWait, defaultLeaseWait)
 	orDefault(&o.MaxPending, defaultMaxPending)
 	orDefault(&o.CloseTimeout, defaultCloseTimeout)
+	orDefault(&o.SampleRecheck, defaultSampleRecheck)
+	orDefault(&o.SampleLoads, defaultSampleLoads)
+	orDefault(&o.SampleRate, defaultSampleRate)
 	return o, err
 }
 
@@ -204,9 +234,9 @@ type ScopeOptions struct {
 	// entries do not expire. Zero and negative are errors. Example: 15 * time.Second.
 	TTL time.Duration
 
-	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. It must be at
-	// least a millisecond, if it is positive. Zero means 5 s, or TTL if that is less; negative means that absences are not cached. Example:
-	// time.Second.
+	// NegativeTTL is how long an absence is served. It is never more than the TTL of the call. It must
+	// be at least a millisecond, if it is positive. Zero means 5 s, or TTL if that is less; negative
+	// means that absences are not cached. Example: time.Second.
 	NegativeTTL time.Duration
 
 	// Jitter is the largest part of a TTL by which it is shortened at random, so that entries that
@@ -236,8 +266,7 @@ type ScopeOptions struct {
 	// StaleIfError is how long after its TTL a value is kept for reads whose load fails (RFC 5861,
 	// section 4). They get the value instead of the error. An absence is kept as well. It must be
 	// longer than StaleWhileRevalidate, which needs no failure. Zero means not at all; negative is an
-	// error.
-	// Example: time.Hour.
+	// error. Example: time.Hour.
 	StaleIfError time.Duration
 
 	// SoftLoadTimeout is how long a load may take before reads that wait for it get the value that
@@ -281,10 +310,19 @@ type ScopeOptions struct {
 	// ReplicaLag is how far the source may lag, if load functions read from a replica. For so long
 	// after an invalidation, what is loaded for its targets is served and not stored, and only to
 	// reads that began before that load. So a read gets an old value only if the replica still had it
-	// after the read began. In a store with holds, the invalidation
-	// of a prefix costs one round trip more. Zero means that the source does not lag; negative is
-	// an error. Example: 2 * time.Second.
+	// after the read began. In a store with holds, the invalidation of a prefix costs one round trip
+	// more. Zero means that the source does not lag; negative is an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration
+
+	// SampleOneIn is how many reads one sample comes on: what is stored under the key of the read is then
+	// compared with the source, in the background, by one more load. A difference that is still there after
+	// Options.SampleRecheck, with the same entry, means that a change was not invalidated: it counts in
+	// [Stats.SampledStale], and is told to OnError. Options.SampleRate bounds what that costs the source. It
+	// is for scopes whose changes are invalidated: where only the TTL ends a value, all that has changed is
+	// found. The TTL must be longer than SampleRecheck. A bulk read samples one of its keys, by its load
+	// function for that id alone. Reads inside of load functions and of transactions are not sampled. Zero
+	// means none; negative is an error. Example: 1000.
+	SampleOneIn int
 
 	// NotFound is the error by which the load functions of the scope say that the source has
 	// nothing under a key, so that a repository can keep its own error. Reads of a cached absence
@@ -307,6 +345,7 @@ func (o *ScopeOptions) fillDefaults() error {
 		notNegative("ScopeOptions.LoadTimeout", o.LoadTimeout),
 		notNegative("ScopeOptions.ReplicaLag", o.ReplicaLag),
 		notNegative("ScopeOptions.MaxLoads", o.MaxLoads),
+		notNegative("ScopeOptions.SampleOneIn", o.SampleOneIn),
 		o.checkTTL(), o.checkJitter(), o.checkNotFound(),
 		o.checkStale(),
 	)

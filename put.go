@@ -37,8 +37,9 @@ import (
 // If write panics or calls [runtime.Goexit], key is invalidated, too. write runs with ctx, in the
 // goroutine of the caller.
 //
-// Nothing is stored with a context of an open [Batch], before whose end the value is not committed, and in a scope with [ScopeOptions.ReplicaLag]: until the lag is over, the value
-// could not be told from one that a load has read too early.
+// Nothing is stored with a context of an open [Batch], before whose end the value is not committed,
+// and in a scope with [ScopeOptions.ReplicaLag]: until the lag is over, the value could not be told
+// from one that a load has read too early.
 func Put[T any](ctx context.Context, s *CachedScope, key string, write func(context.Context) (T, error), options ...CallOption) (T, error) {
 	var none T
 	ttls, err := checkRead[T](ctx, "Put", s, key, write != nil, options)
@@ -122,7 +123,9 @@ func (p *put) lease() {
 		return
 	}
 	p.call.asksForLeases()
+	began := p.scope.sending()
 	grants := p.scope.backend.Acquire(p.ctx, []provider.Key{p.scope.key(p.key)}, p.scope.leaseTTL())
+	p.call.sent(began, "acquire", p.call.flights, grants[0].Err)
 	switch grants[0].State {
 	case provider.LeaseGranted:
 		f.lease = &grants[0].Lease

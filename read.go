@@ -243,6 +243,10 @@ func (r *read) wait(ctx context.Context, errs *errorList) error {
 	if j.own != nil {
 		r.start(j.own)
 	}
+	var joined time.Time
+	if r.scope.observer.Waited != nil && j.others > 0 {
+		joined = time.Now()
+	}
 	waited := false
 	defer func() {
 		if !waited {
@@ -257,11 +261,33 @@ func (r *read) wait(ctx context.Context, errs *errorList) error {
 	if len(r.items) > 0 {
 		r.scope.waitAll(ctx, &j, r.haveFallbacks)
 		waited = true
+		r.tellWaited(ctx, &j, joined)
 		r.collect(ctx, j.gone, errs)
 		r.stored = r.scope.flights.stored.Load()
 	}
 	waited = true
 	return nil
+}
+
+// tellWaited tells of the loads of others that the read has waited for until they ended. A zero joined means
+// that there are none, or that nobody wants to know.
+func (r *read) tellWaited(ctx context.Context, j *joined, since time.Time) {
+	if since.IsZero() {
+		return
+	}
+	took := time.Since(since)
+	for _, c := range j.calls {
+		if c == j.own || j.gone[c] != nil {
+			continue
+		}
+		event := Event{Key: r.onlyKey(), Began: since, Duration: took, Load: c.loadCtx} // it has landed
+		for i := range r.items {
+			if r.items[i].flight.call == c {
+				event.Count++
+			}
+		}
+		r.scope.tell(ctx, r.scope.observer.Waited, event)
+	}
 }
 
 // onlyKey returns the key of the only item, or "" if there are more.

@@ -36,7 +36,7 @@ func (s *CachedScope) Stats() Stats {
 	}
 	inFlight, pending, since := s.flights.sizes()
 	near := s.stats.nearHits.Load()
-	return Stats{
+	stats := Stats{
 		Hits: s.stats.hits.Load() + near, NearHits: near, Misses: s.stats.misses.Load(), Joined: s.stats.joined.Load(), Bypassed: s.stats.bypassed.Load(),
 		Stale: s.stats.stale.Load(), Refreshes: s.stats.refreshes.Load(),
 		Loads: s.stats.loads.Load(), LoadErrors: s.stats.loadErrors.Load(),
@@ -44,6 +44,8 @@ func (s *CachedScope) Stats() Stats {
 		Pending: pending, PendingSince: since, ProviderErrors: s.stats.providerErrors.Load(), InFlight: inFlight,
 		LoadTime: s.stats.loadTime(),
 	}
+	s.sampling.addTo(&stats)
+	return stats
 }
 
 // Has reports whether the store has a live entry under key, a value or an absence. It does not

@@ -128,6 +128,7 @@ func (e *engine) removeParts(ctx context.Context, parts []partOfMany) {
 	}
 	var confirmed []bool // of keys; nil: all
 	var err error
+	began := parts[0].scope.sending()
 	if len(keys) > 0 {
 		confirmed, err = e.backend.Delete(ctx, keys, false)
 	}
@@ -139,6 +140,9 @@ func (e *engine) removeParts(ctx context.Context, parts []partOfMany) {
 			if count := len(p.targets.Keys); err != nil {
 				ofKeys = p.keysRemoved(confirmed[:count], err)
 				confirmed = confirmed[count:]
+			}
+			if len(p.targets.Keys) > 0 {
+				ofKeys.sent(p.scope, began, opDelete, Targets{Keys: p.targets.Keys}, err)
 			}
 			rest.Keys = nil
 		}

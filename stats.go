@@ -53,6 +53,11 @@ type Stats struct {
 	InFlight int
 	// LoadTime is the distribution of the durations of loads.
 	LoadTime Histogram
+	// Sampled counts the stored values that were compared with the source, because of
+	// [ScopeOptions.SampleOneIn]. SampledStale counts those of them that were stale, which should be
+	// none, and SampledStaleAge is the distribution of their ages: how long ago they were loaded.
+	Sampled, SampledStale int64
+	SampledStaleAge       Histogram
 
 	_ struct{}
 }

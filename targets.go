@@ -55,6 +55,15 @@ func (t Targets) And(others ...Targets) Targets {
 // size returns the number of keys and prefixes.
 func (t Targets) size() int { return len(t.Keys) + len(t.Prefixes) }
 
+// total is size with the targets of other scopes.
+func (t Targets) total() int {
+	n := t.size()
+	for _, other := range t.more {
+		n += other.total()
+	}
+	return n
+}
+
 // covering returns a function that reports whether t covers a key. Its cost does not depend on the
 // number of keys in t.
 func (t Targets) covering() func(key string) bool {

@@ -41,6 +41,9 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 		var none T
 		return none, err
 	}
+	if s.samples() {
+		sampleOne(ctx, &s.keyspace, key, load)
+	}
 	value, look := quick[T](ctx, &s.keyspace, key)
 	if look.is == provider.Present {
 		return value, nil
@@ -58,6 +61,9 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 	if s.isDirect(ctx, key) {
 		value, err := direct(ctx, &s.keyspace, load)
 		return Result[T]{Value: value, Source: FromLoad}, err
+	}
+	if s.samples() {
+		sampleOne(ctx, &s.keyspace, key, load)
 	}
 	stored := s.flights.stored.Load()
 	var known *provider.Entry

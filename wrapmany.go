@@ -128,6 +128,9 @@ func (r *bulk[ID, T]) makeKeys(key func(ID) string) error {
 
 // run takes the values that are stored, and loads the others.
 func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
+	if r.scope.samples() {
+		sampleSome(ctx, r.scope, r.ids, r.keys, r.loadMany)
+	}
 	defer func() {
 		r.scratch.keys = r.keys
 		r.scope.reuse(r.scratch)

@@ -59,3 +59,55 @@ func capabilitiesOf(store provider.CacheProvider) (set capabilities) {
 	add(hasCloser, ok)
 	return set
 }
+
+// The store that Immutable returns has these capabilities always: without them, its methods do what the cache does if a
+// store lacks them.
+type watchedAlways interface {
+	provider.CacheProvider
+	provider.Batcher
+	provider.Inspector
+	provider.Punctual
+	provider.Sharded
+	io.Closer
+}
+
+// inProcessValues are the capabilities of a watched store that is in the process. If it is not, it is a
+// provider.NearCache.
+type inProcessValues interface {
+	provider.InProcess
+	provider.ValueGetter
+}
+
+// watchedCapabilities is a set of capabilities that a watched store has if the store inside of it has them.
+type watchedCapabilities uint
+
+const (
+	watchedNear watchedCapabilities = 1 << iota // and is not in the process
+	watchedEncoder
+	watchedLeaser
+	watchedRefresher
+	watchedRenewer
+	watchedHolder
+)
+
+// watchedOf returns the capabilities of store.
+func watchedOf(store provider.CacheProvider) (set watchedCapabilities) {
+	add := func(c watchedCapabilities, has bool) {
+		if has {
+			set |= c
+		}
+	}
+	_, ok := store.(provider.InProcess)
+	add(watchedNear, !ok)
+	_, ok = store.(provider.Encoder)
+	add(watchedEncoder, ok)
+	_, ok = store.(provider.Leaser)
+	add(watchedLeaser, ok)
+	_, ok = store.(provider.Refresher)
+	add(watchedRefresher, ok)
+	_, ok = store.(provider.Renewer)
+	add(watchedRenewer, ok)
+	_, ok = store.(provider.Holder)
+	add(watchedHolder, ok)
+	return set
+}

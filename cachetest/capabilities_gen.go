@@ -4365,3 +4365,491 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 		return nil // there is no other set
 	}
 }
+
+// withWatched returns w with exactly the capabilities in set, and those of watchedAlways.
+func withWatched(w *watch, set watchedCapabilities) provider.CacheProvider {
+	switch set {
+	case 0:
+		return struct {
+			watchedAlways
+			inProcessValues
+		}{w, w}
+	case 1:
+		return struct {
+			watchedAlways
+			provider.NearCache
+		}{w, w}
+	case 2:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+		}{w, w, w}
+	case 3:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+		}{w, w, w}
+	case 4:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+		}{w, w, w}
+	case 5:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+		}{w, w, w}
+	case 6:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+		}{w, w, w, w}
+	case 7:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+		}{w, w, w, w}
+	case 8:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Refresher
+		}{w, w, w}
+	case 9:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Refresher
+		}{w, w, w}
+	case 10:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Refresher
+		}{w, w, w, w}
+	case 11:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Refresher
+		}{w, w, w, w}
+	case 12:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+			provider.Refresher
+		}{w, w, w, w}
+	case 13:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+			provider.Refresher
+		}{w, w, w, w}
+	case 14:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+		}{w, w, w, w, w}
+	case 15:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+		}{w, w, w, w, w}
+	case 16:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Renewer
+		}{w, w, w}
+	case 17:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Renewer
+		}{w, w, w}
+	case 18:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Renewer
+		}{w, w, w, w}
+	case 19:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Renewer
+		}{w, w, w, w}
+	case 20:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+			provider.Renewer
+		}{w, w, w, w}
+	case 21:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+			provider.Renewer
+		}{w, w, w, w}
+	case 22:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+			provider.Renewer
+		}{w, w, w, w, w}
+	case 23:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+			provider.Renewer
+		}{w, w, w, w, w}
+	case 24:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w}
+	case 25:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w}
+	case 26:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w, w}
+	case 27:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w, w}
+	case 28:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w, w}
+	case 29:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w, w}
+	case 30:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w, w, w}
+	case 31:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+		}{w, w, w, w, w, w}
+	case 32:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Holder
+		}{w, w, w}
+	case 33:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Holder
+		}{w, w, w}
+	case 34:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Holder
+		}{w, w, w, w}
+	case 35:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Holder
+		}{w, w, w, w}
+	case 36:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+			provider.Holder
+		}{w, w, w, w}
+	case 37:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+			provider.Holder
+		}{w, w, w, w}
+	case 38:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+			provider.Holder
+		}{w, w, w, w, w}
+	case 39:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+			provider.Holder
+		}{w, w, w, w, w}
+	case 40:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w}
+	case 41:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w}
+	case 42:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w, w}
+	case 43:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w, w}
+	case 44:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w, w}
+	case 45:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w, w}
+	case 46:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 47:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 48:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w}
+	case 49:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w}
+	case 50:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w}
+	case 51:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w}
+	case 52:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w}
+	case 53:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w}
+	case 54:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 55:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 56:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w}
+	case 57:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w}
+	case 58:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 59:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 60:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 61:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w}
+	case 62:
+		return struct {
+			watchedAlways
+			inProcessValues
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w, w}
+	case 63:
+		return struct {
+			watchedAlways
+			provider.NearCache
+			provider.Encoder
+			provider.Leaser
+			provider.Refresher
+			provider.Renewer
+			provider.Holder
+		}{w, w, w, w, w, w, w}
+	default:
+		return nil // there is no other set
+	}
+}

@@ -28,11 +28,17 @@ var capabilityTypes = []string{
 	"provider.Inspector", "inProcess", "provider.Encoder", "io.Closer",
 }
 
+// watchedTypes are the interfaces in the order of the bits of watchedCapabilities.
+var watchedTypes = []string{
+	"provider.NearCache", "provider.Encoder", "provider.Leaser", "provider.Refresher", "provider.Renewer", "provider.Holder",
+}
+
 // TestCapabilitiesAreGenerated checks that capabilities_gen.go is what the list of
 // capabilities says, and that the list is complete.
 func TestCapabilitiesAreGenerated(t *testing.T) {
 	const file = "capabilities_gen.go"
 	require.Equal(t, 1<<(len(capabilityTypes)-1), int(hasCloser), "the constants and the list differ")
+	require.Equal(t, 1<<(len(watchedTypes)-1), int(watchedHolder), "the constants and the list differ")
 	want := generate(t)
 	if *update {
 		require.NoError(t, os.WriteFile(file, want, 0o600))
@@ -48,11 +54,13 @@ func TestCapabilitiesAreGenerated(t *testing.T) {
 			continue // its faults are of the whole store
 		case "Announcer", "TTLGetter", "NearCache":
 			continue // a near cache is tested on internal/neartest, which has faults of its own
-		case "Listener", "Membership":
+		case "Pinger", "Advisor":
+			continue // they ask for no entry: without Pinger, the cache pings by a Get
+		case "Listener", "Membership", "Codec", "Comparer", "Wrapper":
 			continue // no capabilities of a store
 		}
 		forwarded := slices.Contains(capabilityTypes, "provider."+name) || name == "InProcess"
-		if name != "CacheProvider" && name != "Codec" && name != "Comparer" {
+		if name != "CacheProvider" {
 			assert.True(t, forwarded, "provider.%s is no capability that a Chaos forwards", name)
 		}
 	}
@@ -81,6 +89,24 @@ func withCapabilities(s *chaosStore, set capabilities) provider.CacheProvider {
 			if set&(1<<bit) != 0 {
 				types, values = append(types, name), append(values, "s")
 			}
+		}
+		fmt.Fprintf(&b, "case %d:\nreturn struct { %s }{%s}\n", set, strings.Join(types, "; "), strings.Join(values, ", "))
+	}
+	b.WriteString("default:\nreturn nil // there is no other set\n}\n}\n")
+	b.WriteString(`
+// withWatched returns w with exactly the capabilities in set, and those of watchedAlways.
+func withWatched(w *watch, set watchedCapabilities) provider.CacheProvider {
+	switch set {
+`)
+	for set := range 1 << len(watchedTypes) {
+		types, values := []string{"watchedAlways"}, []string{"w"}
+		for bit, name := range watchedTypes {
+			if bit == 0 && set&1 == 0 {
+				name = "inProcessValues"
+			} else if set&(1<<bit) == 0 {
+				continue
+			}
+			types, values = append(types, name), append(values, "w")
 		}
 		fmt.Fprintf(&b, "case %d:\nreturn struct { %s }{%s}\n", set, strings.Join(types, "; "), strings.Join(values, ", "))
 	}
@@ -130,4 +156,22 @@ func TestCapabilitiesArePreserved(t *testing.T) {
 		}
 	}
 	assert.Zero(t, capabilitiesOf(struct{ provider.CacheProvider }{provider.Null()}), "capabilities of a store without them")
+}
+
+// TestWatchedCapabilitiesArePreserved: the same for the store that Immutable returns.
+func TestWatchedCapabilitiesArePreserved(t *testing.T) {
+	for set := range watchedCapabilities(1 << len(watchedTypes)) {
+		inner := withWatched(&watch{}, set)
+		require.Equal(t, set, watchedOf(inner), "capabilities of the store for the test")
+		_, isNear := inner.(provider.NearCache)
+		_, isInProcess := inner.(provider.InProcess)
+		require.Equal(t, set&watchedNear != 0, isNear)
+		require.NotEqual(t, isNear, isInProcess)
+		outer := Immutable(t, inner)
+		assert.Equal(t, set, watchedOf(outer), "what capabilities %b became", set)
+		_, isNear = outer.(provider.NearCache)
+		_, isInProcess = outer.(provider.InProcess)
+		assert.Equal(t, set&watchedNear != 0, isNear)
+		assert.NotEqual(t, isNear, isInProcess)
+	}
 }

@@ -141,12 +141,12 @@ func NewChaos(store provider.CacheProvider, options ChaosOptions) (*Chaos, error
 	return c, nil
 }
 
-// Store returns the store with faults. It has exactly the capabilities of package
-// provider that the store behind it has, with three exceptions: [ChaosOptions.Remote];
-// capabilities whose calls cannot fail or hang, [provider.ValueGetter],
-// [provider.Punctual] and [provider.Sharded], which it lacks; and what is for near
-// caches, [provider.Announcer], [provider.TTLGetter] and [provider.NearCache], which it
-// lacks, too: package near does not take it. It hides all other methods. Closing it closes the Chaos, and then the store behind it.
+// Store returns the store with faults. It has exactly the capabilities of package provider that the
+// store behind it has, with three exceptions: [ChaosOptions.Remote]; capabilities whose calls
+// cannot fail or hang, [provider.ValueGetter], [provider.Punctual] and [provider.Sharded], which it
+// lacks; and what is for near caches, [provider.Announcer], [provider.TTLGetter] and
+// [provider.NearCache], which it lacks, too: package near does not take it. It hides all other
+// methods. Closing it closes the Chaos, and then the store behind it.
 func (c *Chaos) Store() provider.CacheProvider { return c.store }
 
 // Break replaces the faults of ops, or of all methods if there are no ops. Calls

@@ -678,3 +678,25 @@ func TestMillion(t *testing.T) {
 		assert.Equal(t, 1, v.Report.Violations, "one stale read")
 	}
 }
+
+// A Recorder takes reads and writes whose keys are known only afterwards.
+func TestRecorderOfUnknownKeys(t *testing.T) {
+	h := cachetest.NewHistory(cachetest.Options{})
+	r := cachetest.NewRecorder(h, func(version int64) int64 { return version })
+	require.NoError(t, r.WriteMany(func() (map[string]int64, error) { return map[string]int64{"a": 2, "b": 2}, nil }))
+	assert.ErrorIs(t, r.WriteMany(func() (map[string]int64, error) { return map[string]int64{"a": 3}, assert.AnError }), assert.AnError)
+	require.NoError(t, h.InvalidateTargets([]string{"a", "b"}, nil, func() error { return nil }))
+	read := func(a, b int64) {
+		_, err := r.ReadMany(nil, func() (map[string]int64, error) { return map[string]int64{"a": a, "b": b}, nil })
+		require.NoError(t, err)
+	}
+	read(2, 3)
+	report, err := h.Check()
+	require.NoError(t, err)
+	assert.Equal(t, 2, report.Bound, "reads that could have been stale")
+	read(2, 1)
+	_, err = h.Check()
+	var violation *cachetest.ViolationError
+	require.ErrorAs(t, err, &violation)
+	assert.Equal(t, "b", violation.Key)
+}

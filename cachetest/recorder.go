@@ -3,6 +3,8 @@ package cachetest
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/readthrough/readthrough"
 )
@@ -59,10 +61,15 @@ func (r *Recorder[T]) read(key string, read func() (T, error), swept bool) (T, e
 // ReadMany runs read, a bulk read of keys through the cache, and returns its
 // results. A key that the result lacks is absent if read returned no error, and is
 // not checked otherwise.
+//
+// nil keys are those of the result. That suits a read that finds out by itself what there is.
 func (r *Recorder[T]) ReadMany(keys []string, read func() (map[string]T, error)) (map[string]T, error) {
 	o := r.begin()
 	values, err := read()
 	r.end(&o)
+	if keys == nil {
+		keys = slices.Collect(maps.Keys(values))
+	}
 	for _, key := range keys {
 		value, ok := values[key]
 		one := o
@@ -146,3 +153,21 @@ type Value struct {
 
 // String returns the key with the version.
 func (v Value) String() string { return fmt.Sprintf("%s@%d", v.Key, v.Version) }
+
+// WriteMany is Write for a change of several keys, which are known when it has returned: write returns the version
+// that it has committed of each.
+func (r *Recorder[T]) WriteMany(write func() (versions map[string]int64, err error)) error {
+	o := r.begin()
+	versions, err := write()
+	r.end(&o)
+	if err != nil {
+		r.h.failed.Add(1)
+		return err
+	}
+	for key, version := range versions {
+		one := o
+		one.version = version
+		r.h.add(key, writes, one)
+	}
+	return nil
+}

@@ -63,15 +63,22 @@ func (h *history) since(now time.Time, scope string, stats readthrough.Stats) (w
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, l := range h.looks {
-		until, at := stats, now
+		until := stats
 		if i+1 < len(h.looks) {
-			until, at = h.looks[i+1].stats[scope], h.looks[i+1].at
+			until = h.looks[i+1].stats[scope]
 		}
-		step := between(l.stats[scope], until, at.Sub(l.at))
-		ratios = append(ratios, step.HitRatio)
+		ratios = append(ratios, hitRatio(l.stats[scope], until))
 	}
 	first := h.looks[0]
 	return between(first.stats[scope], stats, now.Sub(first.at)), ratios
+}
+
+// hitRatio returns the part of the reads between two statistics that were hits; nil: there were no reads.
+func hitRatio(a, b readthrough.Stats) *float64 {
+	if reads := b.Hits + b.Misses - a.Hits - a.Misses; reads > 0 {
+		return new(float64(b.Hits-a.Hits) / float64(reads))
+	}
+	return nil
 }
 
 // between returns what has happened between two statistics of a scope.
@@ -81,9 +88,7 @@ func between(a, b readthrough.Stats, took time.Duration) window {
 		Loads: b.Loads - a.Loads, LoadErrors: b.LoadErrors - a.LoadErrors, Stale: b.Stale - a.Stale,
 		StoreErrors: b.ProviderErrors - a.ProviderErrors,
 	}
-	if w.Reads > 0 {
-		w.HitRatio = new(float64(b.Hits-a.Hits) / float64(w.Reads))
-	}
+	w.HitRatio = hitRatio(a, b)
 	w.loads = make([]readthrough.Bucket, len(b.LoadTime.Buckets))
 	for i, bucket := range b.LoadTime.Buckets {
 		if i < len(a.LoadTime.Buckets) {

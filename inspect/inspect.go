@@ -18,6 +18,7 @@ package inspect
 import (
 	"crypto/rand"
 	"errors"
+	"html/template"
 	"net/http"
 	"sync"
 	"time"
@@ -47,6 +48,7 @@ type Handler struct {
 	cache   *readthrough.Cache
 	options Options
 	guarded http.Handler
+	page    *template.Template
 	done    chan struct{} // closed when the sampling has ended
 
 	stop    chan struct{} // closed by Close
@@ -62,7 +64,7 @@ func New(cache *readthrough.Cache, options Options) (*Handler, error) {
 	if cache == nil {
 		return nil, errors.New("inspect: New: cache: must not be nil")
 	}
-	h := &Handler{cache: cache, options: options, done: make(chan struct{}), stop: make(chan struct{})}
+	h := &Handler{cache: cache, options: options, page: parsePage(), done: make(chan struct{}), stop: make(chan struct{})}
 	protection := http.NewCrossOriginProtection()
 	h.guarded = protection.Handler(http.HandlerFunc(h.serve))
 	h.history.add(time.Now(), cache.Scopes())

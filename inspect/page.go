@@ -17,8 +17,8 @@ import (
 //go:embed page.html
 var pageSource string
 
-// page returns the template of the page.
-func page(now time.Time) *template.Template {
+// parsePage returns the template of the page. New parses it once.
+func parsePage() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"percent": func(part *float64) string {
 			if part == nil {
@@ -44,15 +44,23 @@ func page(now time.Time) *template.Template {
 			}
 			return fmt.Sprintf(" of %d", *n)
 		},
-		"rate":  func(n int64, seconds float64) string { return fmt.Sprintf("%.1f", float64(n)/max(seconds, 1)) },
-		"ago":   func(t *time.Time) string { return span(t, func(t time.Time) time.Duration { return now.Sub(t) }) },
-		"until": func(t *time.Time) string { return span(t, func(t time.Time) time.Duration { return t.Sub(now) }) },
-		"plot":  plot,
-		"bars":  bars,
+		"rate": func(n int64, seconds float64) string { return fmt.Sprintf("%.1f", float64(n)/max(seconds, 1)) },
+		"plot": plot,
+		"bars": bars,
 		"seconds": func(s float64) string {
 			return time.Duration(s * float64(time.Second)).Round(time.Millisecond).String()
 		},
 	}).Parse(pageSource))
+}
+
+// Ago returns how long ago t was when the page was made.
+func (v *view) Ago(t *time.Time) string {
+	return span(t, func(t time.Time) time.Duration { return v.At.Sub(t) })
+}
+
+// Until returns how long after the page was made t will be.
+func (v *view) Until(t *time.Time) string {
+	return span(t, func(t time.Time) time.Duration { return t.Sub(v.At) })
 }
 
 // span returns a duration to or from a time; nil: there is no such time.
@@ -147,7 +155,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, status int, messa
 		err = encoder.Encode(v)
 	} else {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		err = page(v.At).Execute(&body, v)
+		err = h.page.Execute(&body, v)
 	}
 	if err != nil {
 		http.Error(w, "inspect: "+err.Error(), http.StatusInternalServerError)

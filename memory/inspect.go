@@ -57,12 +57,11 @@ func bound(limit int64) int64 {
 	return limit
 }
 
-// List returns a page of the entries that are live when it begins. A negative
-// Offset or Limit, an unknown Sort, and a Cursor that is not the Next of a page are
-// errors. List looks at every entry of
-// the store: it serves people, and is not worth an index that every write would
-// pay for. It lets writers in after every few hundred entries. An entry that is
-// stored or removed meanwhile may be in the listing or not.
+// List returns a page of the entries that are live when it begins. A negative Offset or Limit, an
+// unknown Sort, and a Cursor that is not the Next of a page are errors. List looks at every entry
+// of the store: it serves people, and is not worth an index that every write would pay for. It lets
+// writers in after every few hundred entries. An entry that is stored or removed meanwhile may be
+// in the listing or not.
 func (s *Store) List(_ context.Context, options provider.ListOptions) (provider.Page, error) {
 	if err := checkList(&options); err != nil {
 		return provider.Page{}, err

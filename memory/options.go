@@ -25,15 +25,13 @@ type Options struct {
 	// MaxEntries is set too, both bounds hold.
 	MaxWeight int64
 
-	// Weigher returns the weight of an entry in any unit, usually bytes, such as
-	// the length of its value. nil means that entries have no weight. The store
-	// calls it once per entry to store, in the goroutine that stores, never
-	// under a lock. Several goroutines may call it at the same time. It must not
-	// change the entry, nor use the cache, which waits for it. A weight of zero counts as one, so a bound on the weight
-	// also bounds the number of entries. If Weigher returns a negative weight or
-	// panics, the call that stores returns an error that matches [ErrWeigher],
-	// and the store keeps nothing under the key. Without MaxWeight, weights
-	// appear only in statistics and listings.
+	// Weigher returns the weight of an entry in any unit, usually bytes, such as the length of its
+	// value. nil means that entries have no weight. The store calls it once per entry to store, in the
+	// goroutine that stores, never under a lock. Several goroutines may call it at the same time. It
+	// must not change the entry, nor use the cache, which waits for it. A weight of zero counts as
+	// one, so a bound on the weight also bounds the number of entries. If Weigher returns a negative
+	// weight or panics, the call that stores returns an error that matches [ErrWeigher], and the store
+	// keeps nothing under the key. Without MaxWeight, weights appear only in statistics and listings.
 	Weigher func(key provider.Key, entry provider.Entry) int64
 
 	_ struct{}

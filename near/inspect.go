@@ -35,3 +35,20 @@ func (s *Store) List(ctx context.Context, options provider.ListOptions) (provide
 func errNoInspector(store any) error {
 	return fmt.Errorf("near: the store %T is no provider.Inspector: %w", store, errors.ErrUnsupported)
 }
+
+// Ping implements [provider.Pinger]: it asks the far store, and if that is no Pinger, for an entry that nobody has.
+func (s *Store) Ping(ctx context.Context) error {
+	if p, ok := s.far.CacheProvider.(provider.Pinger); ok {
+		return p.Ping(ctx)
+	}
+	_, _, err := s.far.Get(ctx, provider.Key{Scope: "ping", Name: "ping"})
+	return err
+}
+
+// Advise implements [provider.Advisor] with what the far store advises.
+func (s *Store) Advise(ctx context.Context) ([]provider.Advice, error) {
+	if a, ok := s.far.CacheProvider.(provider.Advisor); ok {
+		return a.Advise(ctx)
+	}
+	return nil, nil
+}

@@ -106,6 +106,8 @@ var (
 	_ provider.NearCache     = (*Store)(nil)
 	_ provider.Punctual      = (*Store)(nil)
 	_ provider.Inspector     = (*Store)(nil)
+	_ provider.Pinger        = (*Store)(nil)
+	_ provider.Advisor       = (*Store)(nil)
 	_ provider.Sharded       = (*Store)(nil)
 	_ io.Closer              = (*Store)(nil)
 )

@@ -1,5 +1,5 @@
-// Package otelcache reports what a cache does to OpenTelemetry: metrics, and spans for loads and
-// invalidations. It is a module of its own, so a program that does not use it compiles nothing of
+// Package otelcache reports what a cache does to OpenTelemetry: metrics, and spans for loads, mutations,
+// invalidations and requests to the store. It is a module of its own, so a program that does not use it compiles nothing of
 // OpenTelemetry.
 //
 //	telemetry, err := otelcache.New(otelcache.Options{})
@@ -23,6 +23,9 @@
 //	readthrough.invalidation.pending      up-down counter, {target}
 //	readthrough.invalidation.pending_age  gauge, s
 //	readthrough.errors                    counter, {error}, by readthrough.operation and error.type
+//	readthrough.samples                   counter, {key}
+//	readthrough.sample.stale_age          histogram, s
+//	readthrough.store.request.duration    histogram, s, by readthrough.operation and error.type
 //	readthrough.store.breaker             gauge, 1 for the state that it is in, by readthrough.state
 //	readthrough.store.breaker.opens       counter, {time}
 //	readthrough.store.request.unanswered  up-down counter, {request}
@@ -31,19 +34,33 @@
 //	readthrough.store.evictions           counter, {entry}
 //	readthrough.store.expirations         counter, {entry}
 //
-// A near read was answered by the near cache, in this process. A joined read has missed, and waits for a load that another one has begun. A key whose stale value
-// was served counts in readthrough.reads, too. A store that is no [provider.Inspector], or does not
-// answer, has no numbers of its own.
+// A near read was answered by the near cache, in this process. A joined read has missed, and waits
+// for a load that another one has begun. A key whose stale value was served counts in
+// readthrough.reads, too. A store that is no [provider.Inspector], or does not answer, has no
+// numbers of its own.
 //
 // # Spans
 //
-// A load is a span "load <scope>". Its parent is the span of the read that began it, and the load
-// function gets its context. A load in the background is the root of a trace of its own, with a link
-// to the read that began it: that read does not wait for it. An invalidation is a span
-// "invalidate <scope>" below the span of its caller; its status is an error if it is pending.
+// A hit has no span. These are the others:
 //
-// The requests to the store are traced by the client of the store, below the span of the read. For
-// go-redis that is github.com/redis/go-redis/extra/redisotel.
+//	load <scope>        a load function, whose context has the span. Below the read that began it
+//	wait <scope>        the wait of a read that has joined a load of another one, below that read. It has a
+//	                    link to the span of the load, which is in the trace of the read that began it
+//	mutate <scope>      a Mutate: the write, the invalidation and the emission are below it
+//	invalidate <scope>  an invalidation, below its caller or its mutation; an error if it is pending
+//	<operation> <scope> what the cache asked of the store: acquire, fill, set, release, delete, deletePrefix,
+//	                    hold or unhold. Below the read, the mutation or the invalidation's caller that
+//	                    it delays
+//
+// A load in the background is the root of a trace of its own, with a link to the read that began it: that
+// read does not wait for it. What it asks of the store is below it.
+//
+// The status of a span is an error, with error.type, if what it stands for has failed. Texts of errors are not
+// recorded: they may name keys.
+//
+// All spans but those of loads and mutations are made when they are over. So the spans of the client of the
+// store, which for go-redis are those of github.com/redis/go-redis/extra/redisotel, lie beside those of the
+// operations and not below them.
 //
 // # Names that will change
 //
@@ -92,8 +109,8 @@ type Telemetry struct {
 	tracer trace.Tracer
 	common []attribute.KeyValue
 
-	loads, invalidations metric.Float64Histogram
-	errors               metric.Int64Counter
+	loads, invalidations, requests, staleAges metric.Float64Histogram
+	errors                                    metric.Int64Counter
 }
 
 // New returns a Telemetry. The error is that of the meter provider, if it refuses an instrument.
@@ -109,20 +126,31 @@ func New(options Options) (*Telemetry, error) {
 	t := &Telemetry{meter: meters.Meter(scopeName), tracer: tracers.Tracer(scopeName), common: options.Attributes}
 	// Most loads are queries: from a millisecond to ten seconds.
 	bounds := metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-	var errs [3]error
+	var errs [5]error
 	t.loads, errs[0] = t.meter.Float64Histogram("readthrough.load.duration", metric.WithUnit("s"), bounds,
 		metric.WithDescription("How long load functions took."))
 	t.invalidations, errs[1] = t.meter.Float64Histogram("readthrough.invalidation.duration", metric.WithUnit("s"), bounds,
 		metric.WithDescription("How long invalidations took, until the store has confirmed them or has not."))
 	t.errors, errs[2] = t.meter.Int64Counter("readthrough.errors", metric.WithUnit("{error}"),
 		metric.WithDescription("Errors that failed no read."))
+	t.requests, errs[3] = t.meter.Float64Histogram("readthrough.store.request.duration", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1),
+		metric.WithDescription("How long requests to the store took that no hit has made."))
+	t.staleAges, errs[4] = t.meter.Float64Histogram("readthrough.sample.stale_age", metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 30, 60, 300, 900, 3600, 6*3600, 24*3600),
+		metric.WithDescription("How long ago values were loaded that a sample has found stale."))
 	return t, errors.Join(errs[:]...)
 }
 
 // Observer returns the observer for [readthrough.Options]. A service that has an observer of its own
 // calls these functions in its own.
 func (t *Telemetry) Observer() readthrough.Observer {
-	return readthrough.Observer{LoadStart: t.loadStart, LoadEnd: t.loadEnd, Invalidate: t.invalidate, Error: t.failed}
+	return readthrough.Observer{
+		LoadStart: t.loadStart, LoadEnd: t.loadEnd, Waited: t.waited,
+		MutateStart: t.mutateStart, MutateEnd: t.mutateEnd,
+		Invalidate: t.invalidate, Store: t.asked,
+		SampledStale: t.sampledStale, Error: t.failed,
+	}
 }
 
 // loadKey is the key under which the context of a load has its *loading.
@@ -161,6 +189,52 @@ func (t *Telemetry) loadEnd(ctx context.Context, e readthrough.Event) {
 	if l, ok := ctx.Value(loadKey{}).(*loading); ok {
 		end(l.span, l.began.Add(e.Duration), e.Err)
 	}
+}
+
+// waited is told when the wait is over. The span of the load has ended, or has not: a link may refer to it
+// in both cases. If the value was found in the store instead, there is no such span, and the link is to the
+// read that began it.
+func (t *Telemetry) waited(ctx context.Context, e readthrough.Event) {
+	options := []trace.SpanStartOption{
+		trace.WithTimestamp(e.Began),
+		trace.WithAttributes(t.with(scope(e.Scope), attribute.Int("readthrough.keys", e.Count))...),
+	}
+	if of := trace.SpanContextFromContext(e.Load); of.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: of}))
+	}
+	_, span := t.tracer.Start(ctx, "wait "+e.Scope, options...)
+	end(span, e.Began.Add(e.Duration), nil)
+}
+
+// mutateKey is the key under which the context of a mutation has its span.
+type mutateKey struct{}
+
+func (t *Telemetry) mutateStart(ctx context.Context, e readthrough.Event) context.Context {
+	ctx, span := t.tracer.Start(ctx, "mutate "+e.Scope, trace.WithTimestamp(e.Began),
+		trace.WithAttributes(t.with(scope(e.Scope), attribute.Int("readthrough.targets", e.Count))...))
+	return context.WithValue(ctx, mutateKey{}, span)
+}
+
+func (*Telemetry) mutateEnd(ctx context.Context, e readthrough.Event) {
+	if span, ok := ctx.Value(mutateKey{}).(trace.Span); ok {
+		end(span, e.Began.Add(e.Duration), e.Err)
+	}
+}
+
+// asked is told when the work around the request is over, so its span lies in the past.
+func (t *Telemetry) asked(ctx context.Context, e readthrough.Event) {
+	attributes := t.with(scope(e.Scope), attribute.String("readthrough.operation", e.Op))
+	if e.Err != nil {
+		attributes = append(attributes, errorType(e.Err))
+	}
+	t.requests.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(attributes...))
+	_, span := t.tracer.Start(ctx, e.Op+" "+e.Scope, trace.WithTimestamp(e.Began),
+		trace.WithAttributes(t.with(scope(e.Scope), attribute.String("readthrough.operation", e.Op), attribute.Int("readthrough.keys", e.Count))...))
+	end(span, e.Began.Add(e.Duration), e.Err)
+}
+
+func (t *Telemetry) sampledStale(ctx context.Context, e readthrough.Event) {
+	t.staleAges.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(t.with(scope(e.Scope))...))
 }
 
 // invalidate is told when an invalidation is over, so its span begins in the past.

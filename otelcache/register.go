@@ -25,7 +25,7 @@ func (t *Telemetry) Register(cache *readthrough.Cache) (unregister func() error,
 		return nil, err
 	}
 	registration, err := t.meter.RegisterCallback(i.observe,
-		i.reads, i.stale, i.active, i.refused, i.invalidations, i.pending, i.age,
+		i.reads, i.stale, i.samples, i.active, i.refused, i.invalidations, i.pending, i.age,
 		i.breaker, i.opens, i.unanswered, i.entries, i.weight, i.evictions, i.expirations)
 	if err != nil {
 		return nil, err
@@ -38,10 +38,10 @@ type instruments struct {
 	t     *Telemetry
 	cache *readthrough.Cache
 
-	reads, stale, refused, invalidations, opens, evictions, expirations metric.Int64ObservableCounter
-	active, pending, unanswered, entries, weight                        metric.Int64ObservableUpDownCounter
-	breaker                                                             metric.Int64ObservableGauge
-	age                                                                 metric.Float64ObservableGauge
+	reads, stale, samples, refused, invalidations, opens, evictions, expirations metric.Int64ObservableCounter
+	active, pending, unanswered, entries, weight                                 metric.Int64ObservableUpDownCounter
+	breaker                                                                      metric.Int64ObservableGauge
+	age                                                                          metric.Float64ObservableGauge
 }
 
 func (i *instruments) make() (errs []error) {
@@ -51,6 +51,7 @@ func (i *instruments) make() (errs []error) {
 	}{
 		{&i.reads, "readthrough.reads", "{key}", "Keys that were read."},
 		{&i.stale, "readthrough.reads.stale", "{key}", "Keys whose stale values were served."},
+		{&i.samples, "readthrough.samples", "{key}", "Stored values that were compared with the source."},
 		{&i.refused, "readthrough.fills.refused", "{key}", "Loaded values that were not stored."},
 		{&i.invalidations, "readthrough.invalidations", "{target}", "Keys and prefixes that were invalidated."},
 		{&i.opens, "readthrough.store.breaker.opens", "{time}", "How often the breaker was opened."},
@@ -103,6 +104,7 @@ func (i *instruments) observeScope(o metric.Observer, now time.Time, s *readthro
 	o.ObserveInt64(i.reads, max(stats.Hits-stats.NearHits, 0), result("hit"))
 	o.ObserveInt64(i.reads, max(stats.Misses-stats.Joined, 0), result("miss"))
 	o.ObserveInt64(i.stale, stats.Stale, of())
+	o.ObserveInt64(i.samples, stats.Sampled, of())
 	o.ObserveInt64(i.active, int64(stats.InFlight), of())
 	o.ObserveInt64(i.refused, stats.RefusedFills, of(attribute.String("readthrough.cause", "invalidated")))
 	o.ObserveInt64(i.refused, stats.LostLeases, of(attribute.String("readthrough.cause", "lease_lost")))

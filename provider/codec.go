@@ -63,8 +63,16 @@ func (e Encoded) WithOriginal(value any) Encoded {
 func (e Encoded) Original() any { return e.original }
 
 // OnDecode returns e with a function that each successful Decode calls with the value, in the
-// goroutine of its caller. A near cache keeps that value, so it is shared from then on.
+// goroutine of its caller. A near cache keeps that value, so it is shared from then on. Functions that e has
+// already are called first.
 func (e Encoded) OnDecode(told func(value any)) Encoded {
+	if first := e.decoded; first != nil {
+		then := told
+		told = func(value any) {
+			first(value)
+			then(value)
+		}
+	}
 	e.decoded = told
 	return e
 }

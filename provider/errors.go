@@ -8,8 +8,8 @@ import "errors"
 // miss, reports the error, and overwrites the entry with the loaded value.
 var ErrUndecodable = errors.New("provider: undecodable entry")
 
-// ErrTooLarge matches the error of a Set if the store does not keep the entry
-// because of its size. The store then keeps nothing under the key. The cache reports the error and serves the value
+// ErrTooLarge matches the error of a Set if the store does not keep the entry because of its size.
+// The store then keeps nothing under the key. The cache reports the error and serves the value
 // uncached. It does not count the error as a failure of the store.
 var ErrTooLarge = errors.New("provider: entry too large")
 

@@ -135,7 +135,7 @@ func TestExactMeansExact(t *testing.T) {
 			encoded, err := Encode(JSON(), v.Interface())
 			require.NoError(t, err)
 			err = c.compare(v.Interface(), encoded)
-			if !c.isExact(v.Interface(), encoded.Data) {
+			if !c.isExact(JSON(), v.Interface(), encoded.Data) {
 				lossy++
 				continue
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 )
 
@@ -39,25 +40,32 @@ type Comparer interface {
 	Equal(a, b any) bool
 }
 
+// Wrapper is the capability of a [Codec] to build on others: to compress or to encrypt what
+// another codec has encoded, or to leave some types to another codec. A [Checker] then asks the
+// codec inside what is lost of a value.
+//
+// What Marshal returns for v is what Wrap returns for the bytes that Inner(v).Marshal(v) returns.
+type Wrapper interface {
+	Codec
+	// Inner returns the codec that encodes v. It is not nil, and not the wrapper itself.
+	Inner(v any) Codec
+	// Wrap returns the bytes that Marshal makes of data, which Inner has encoded. Unmarshal of
+	// the result decodes exactly data. Wrap may keep data, and append to it.
+	Wrap(data []byte) ([]byte, error)
+}
+
 // Checker encodes values for a store outside the process, and finds those of which
 // the codec would lose something. Make it with [NewChecker]; it is safe for concurrent
 // use.
 type Checker struct {
-	codec    Codec
-	comparer Comparer // nil: values are compared by their parts
-	isJSON   bool
-	types    sync.Map // from reflect.Type to jsonType; of isJSON
-	equals   equals
+	codec  Codec
+	types  sync.Map // from reflect.Type to jsonType; of values that JSON encodes
+	equals equals
 }
 
 // NewChecker returns a checker for codec. If codec is a [Comparer], its Equal compares
-// values.
-func NewChecker(codec Codec) *Checker {
-	c := &Checker{codec: codec}
-	c.comparer, _ = codec.(Comparer) //nolint:errcheck // nil without the capability
-	_, c.isJSON = codec.(jsonCodec)
-	return c
-}
+// values. If it is a [Wrapper], the codec that it wraps does what this one does not.
+func NewChecker(codec Codec) *Checker { return &Checker{codec: codec} }
 
 // Encode encodes v as the function [Encode] does. In addition, it decodes what it has
 // encoded and compares that with v. If they differ, it returns both the encoded value
@@ -65,23 +73,47 @@ func NewChecker(codec Codec) *Checker {
 //
 // A value of a type that [JSON] always returns as it was is not decoded. The walk over
 // the type that finds this out happens once. With any other codec, every value is
-// decoded.
+// decoded. Of a [Wrapper], only what the wrapped codec has encoded is decoded: a wrapper
+// promises that the bytes come back.
 //
 // Values are equal if all their parts are, the unexported ones too. Two parts with a
 // method Equal or Cmp for their own type are equal if it says so; times are therefore
 // equal if they are the same instant. NaN equals NaN. A nil slice or map does not equal
 // an empty one.
-func (c *Checker) Encode(v any) (Encoded, error) {
-	encoded, err := Encode(c.codec, v)
-	if _, was := v.(Encoded); err != nil || was || v == nil || c.isExact(v, encoded.Data) {
+func (c *Checker) Encode(v any) (Encoded, error) { return c.encode(c.codec, v) }
+
+func (c *Checker) encode(codec Codec, v any) (Encoded, error) {
+	if wrapper, ok := codec.(Wrapper); ok {
+		return c.encodeWrapped(wrapper, v)
+	}
+	encoded, err := Encode(codec, v)
+	if _, was := v.(Encoded); err != nil || was || v == nil || c.isExact(codec, v, encoded.Data) {
 		return encoded, err
 	}
 	return encoded, c.compare(v, encoded)
 }
 
+// encodeWrapped encodes with a wrapper what the codec in it encodes and checks.
+func (c *Checker) encodeWrapped(codec Wrapper, v any) (encoded Encoded, err error) {
+	defer recoverAs(&err, ErrUnencodable)
+	if e, ok := v.(Encoded); ok && e.Codec != nil && e.Codec.Name() == codec.Name() {
+		return e, nil
+	}
+	encoded, err = c.encode(codec.Inner(v), v)
+	if err != nil && !errors.Is(err, ErrLossy) {
+		return Encoded{}, err
+	}
+	data, wrapErr := codec.Wrap(slices.Clip(encoded.Data))
+	if wrapErr != nil {
+		return Encoded{}, fmt.Errorf("%w: %T with codec %s: %w", ErrUnencodable, v, codec.Name(), newCodecError(wrapErr))
+	}
+	encoded.Data, encoded.Codec = data, codec
+	return encoded, err
+}
+
 // isExact reports whether it is known, without decoding data, that v comes back.
-func (c *Checker) isExact(v any, data []byte) bool {
-	if !c.isJSON {
+func (c *Checker) isExact(codec Codec, v any, data []byte) bool {
+	if _, isJSON := codec.(jsonCodec); !isJSON {
 		return false
 	}
 	t := reflect.TypeOf(v)
@@ -111,14 +143,15 @@ func (c *Checker) compare(v any, encoded Encoded) (err error) {
 		loss.Reason, loss.Unreadable = "would not come back: "+reasonOf(err), true
 		return loss
 	}
-	if c.comparer != nil {
-		if c.comparer.Equal(v, back.Elem().Interface()) {
+	if comparer, ok := encoded.Codec.(Comparer); ok {
+		if comparer.Equal(v, back.Elem().Interface()) {
 			return nil
 		}
 		loss.Reason = "would come back as another value, by Equal of the codec"
 		return loss
 	}
-	d := (&comparison{isJSON: c.isJSON, equals: &c.equals}).diff(addressable(reflect.ValueOf(v)), back.Elem())
+	_, isJSON := encoded.Codec.(jsonCodec)
+	d := (&comparison{isJSON: isJSON, equals: &c.equals}).diff(addressable(reflect.ValueOf(v)), back.Elem())
 	if d == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,6 +232,69 @@ func TestLossOfOtherCodecs(t *testing.T) {
 	require.ErrorAs(t, err, &loss, "gob makes nil of it")
 	_, err = provider.NewChecker(comparingCodec{}).Encode([]int{})
 	require.NoError(t, err, "the codec has compared them")
+}
+
+// reversing is a codec that changes the bytes of another one.
+type reversing struct {
+	provider.Codec
+
+	fails bool
+}
+
+func (reversing) Name() string { return "reversed" }
+
+func (r reversing) Inner(any) provider.Codec { return r.Codec }
+
+func (r reversing) Wrap(data []byte) ([]byte, error) {
+	if r.fails {
+		return nil, provider.ErrTooLarge
+	}
+	data = slices.Clone(data)
+	slices.Reverse(data)
+	return data, nil
+}
+
+func (r reversing) Marshal(v any) ([]byte, error) {
+	data, err := r.Codec.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return r.Wrap(data)
+}
+
+func (r reversing) Unmarshal(data []byte, v any) error {
+	data, err := r.Wrap(data)
+	if err != nil {
+		return err
+	}
+	return r.Codec.Unmarshal(data, v)
+}
+
+// TestLossOfWrappers: the codec inside says what is lost, and the bytes are those of the wrapper.
+func TestLossOfWrappers(t *testing.T) {
+	c := provider.NewChecker(reversing{Codec: reversing{Codec: provider.JSON()}})
+	encoded, err := c.Encode(account{Name: "ada"})
+	require.NoError(t, err)
+	assert.Equal(t, "reversed", encoded.Codec.Name())
+	again, err := c.Encode(encoded)
+	require.NoError(t, err)
+	assert.Equal(t, encoded.Data, again.Data, "what is encoded already")
+	var back account
+	require.NoError(t, encoded.Decode(&back))
+	assert.Equal(t, account{Name: "ada"}, back)
+	lossy, err := c.Encode(account{"ada", "secret"})
+	require.ErrorIs(t, err, provider.ErrLossy)
+	require.ErrorContains(t, err, `has the tag json:"-"`, "the codec inside is JSON")
+	assert.Equal(t, encoded.Data, lossy.Data, "a store may keep it all the same")
+	_, err = c.Encode(func() {})
+	require.ErrorIs(t, err, provider.ErrUnencodable)
+	_, err = provider.NewChecker(reversing{Codec: comparingCodec{}}).Encode([]int{})
+	require.NoError(t, err, "the codec inside has compared them")
+	_, err = provider.NewChecker(reversing{Codec: provider.JSON(), fails: true}).Encode(1)
+	require.ErrorIs(t, err, provider.ErrUnencodable)
+	require.ErrorIs(t, err, provider.ErrTooLarge)
+	_, err = provider.NewChecker(reversing{}).Encode(1)
+	assert.ErrorIs(t, err, provider.ErrUnencodable, "a wrapper of nothing panics")
 }
 
 // copyingCodec returns the very value.

@@ -8,16 +8,15 @@
 //     single entries, a few at once.
 //   - [InProcess]: calls never wait. Without it, the cache runs every call under a
 //     deadline and behind a circuit breaker.
-//   - [Encoder]: values are kept as bytes. Without it, reads as an interface type
-//     are never a hit in such a store.
 //   - [ValueGetter]: values without their entries, from a store in the process.
 //     Without it, a hit takes twice as long.
 //   - [Punctual]: calls end at their deadline. Without it, each call gets a
 //     goroutine.
 //   - [Sharded]: keys lie on servers that fail one at a time. Without it, one circuit
 //     breaker is for all keys.
-//   - [Encoder]: values are encoded before their entries are stored. Without it,
-//     encoding takes its time from the deadline of the call.
+//   - [Encoder]: values are kept as bytes, and encoded before their entries are
+//     stored. Without it, encoding takes its time from the deadline of the call, and
+//     reads as an interface type are never a hit in such a store.
 //   - [Leaser]: leases, which fence fills against the invalidations of other
 //     processes. Without it, a shared store keeps the guarantees of the cache in
 //     each process for the invalidations of that process only.

@@ -8,11 +8,11 @@ import (
 	"github.com/readthrough/readthrough/provider"
 )
 
-// Close cancels the rebuilds under way and waits for them. Leases that are being
-// given back in the background are left to their TTL. A call that begins
-// later returns an error that matches [provider.ErrClosed]. Close does not close
-// the client, which belongs to the caller, unless [Open] has made it. It ends the membership of a near
-// cache; if the server does not hear of that, it returns an error. Further calls do nothing.
+// Close cancels the rebuilds under way and waits for them. Leases that are being given back in the
+// background are left to their TTL. A call that begins later returns an error that matches
+// [provider.ErrClosed]. Close does not close the client, which belongs to the caller, unless [Open]
+// has made it. It ends the membership of a near cache; if the server does not hear of that, it
+// returns an error. Further calls do nothing.
 func (p *Provider) Close() error {
 	err := p.channel.Close()
 	if p.closed.Swap(true) {

@@ -168,18 +168,16 @@
 // sets up connections in the background, for up to the DialTimeout of the client, so that
 // a server whose connections take long is used all the same.
 //
-// Requests cross a network, so a call that returned an error may still take effect
-// later: the server may receive its command long after the caller has left. For a
-// read this has no effect, and UNLINK can only remove. An acquire whose answer comes
-// too late leaves a lease whose token nobody has. The store gives it back in the
-// background, by the part of the token that the client has chosen, up to three times
-// within about a second. If the acquire arrives after that, its lease ends with its
-// TTL. Tokens are unique per transmission, and the client never retries a script. A
-// late refresh adds such a lease to the entry, which is served and not refreshed
-// until the lease is given back or ends. A late fill, extension, renewal or release
-// does nothing unless the key still has its lease. Only a late
-// Set could restore an old value, and the cache does not use Set with a store that
-// has leases.
+// Requests cross a network, so a call that returned an error may still take effect later: the
+// server may receive its command long after the caller has left. For a read this has no effect, and
+// UNLINK can only remove. An acquire whose answer comes too late leaves a lease whose token nobody
+// has. The store gives it back in the background, by the part of the token that the client has
+// chosen, up to three times within about a second. If the acquire arrives after that, its lease
+// ends with its TTL. Tokens are unique per transmission, and the client never retries a script. A
+// late refresh adds such a lease to the entry, which is served and not refreshed until the lease is
+// given back or ends. A late fill, extension, renewal or release does nothing unless the key still
+// has its lease. Only a late Set could restore an old value, and the cache does not use Set with a
+// store that has leases.
 //
 // # Failover, restart, and replicas
 //
@@ -238,6 +236,9 @@
 // and those with a near cache also
 //
 //	+subscribe +unsubscribe
+//
+// The cache looks a second after it was made whether the user has what it needs, and logs what is missing
+// ([Provider.Advise]). Nothing more is needed for that.
 //
 // A user without the permission to run scripts can remove nothing: it could not tell near
 // caches of it.

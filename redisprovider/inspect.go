@@ -47,15 +47,7 @@ func (p *Provider) Stats(ctx context.Context) (provider.Stats, error) {
 		{"evicted_keys", &total.Evictions},
 		{"expired_keys", &total.Expirations},
 	}
-	var mu sync.Mutex // guards answers
-	var answers []string
-	err := p.onMasters(ctx, func(ctx context.Context, master server) error {
-		info, err := master.Info(ctx).Result() // all of it: servers before Redis 7 take one section at most
-		mu.Lock()
-		defer mu.Unlock()
-		answers = append(answers, info)
-		return err
-	})
+	answers, err := p.infos(ctx)
 	if err != nil {
 		return provider.Stats{}, fmt.Errorf("redisprovider: stats: %w", told(err))
 	}
@@ -71,15 +63,27 @@ func (p *Provider) Stats(ctx context.Context) (provider.Stats, error) {
 	return total, nil
 }
 
+// infos returns the INFO of each master.
+func (p *Provider) infos(ctx context.Context) (answers []string, err error) {
+	var mu sync.Mutex // guards answers
+	err = p.onMasters(ctx, func(ctx context.Context, master server) error {
+		info, err := master.Info(ctx).Result() // all of it: servers before Redis 7 take one section at most
+		mu.Lock()
+		defer mu.Unlock()
+		answers = append(answers, info)
+		return err
+	})
+	return answers, err
+}
+
 // infoNumber returns a number of an INFO.
 func infoNumber(info, name string) (value int64, ok bool) {
-	for line := range strings.Lines(info) {
-		if text, found := strings.CutPrefix(line, name+":"); found {
-			value, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-			return value, err == nil
-		}
+	text, ok := infoText(info, name)
+	if !ok {
+		return 0, false
 	}
-	return 0, false
+	value, err := strconv.ParseInt(text, 10, 64)
+	return value, err == nil
 }
 
 // List implements [provider.Inspector] with one script, which looks at as many members of the index

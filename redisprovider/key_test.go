@@ -184,7 +184,7 @@ func TestErrorsHideKeys(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("connection refused")
 	for want, err := range map[string]error{
-		"redisprovider: get of 1 keys: connection refused": failed("get", "rt:{s}:v:secret", cause),
+		"redisprovider: get of a key: connection refused":  failed("get", "rt:{s}:v:secret", cause),
 		"redisprovider: set of 3 keys: connection refused": failedMany("set", []string{"secret", "b", "c"}, cause),
 	} {
 		assert.Contains(t, err.Error(), "secret")

@@ -160,6 +160,11 @@ func (p *Provider) endLook(under *look, err error) {
 	close(under.done)
 }
 
+// lookFailed returns the error of a look at the marker, whose key is nobody's.
+func lookFailed(err error) error {
+	return fmt.Errorf("redisprovider: look for the layout of keys: %w", told(err))
+}
+
 // readMarker sets the marker if there is none, and returns an error that matches
 // [ErrLayout] if there is another.
 func (p *Provider) readMarker(ctx context.Context) error {
@@ -172,7 +177,7 @@ func (p *Provider) readMarker(ctx context.Context) error {
 	}
 	p.notice(ctx, setErr)
 	if setErr != nil && (!isAnswer(setErr) || serverSays(setErr, "READONLY ")) {
-		return failed("look at", key, setErr)
+		return lookFailed(setErr)
 	}
 	pipe := p.client.Pipeline()
 	get := pipe.Get(ctx, key)
@@ -182,9 +187,9 @@ func (p *Provider) readMarker(ctx context.Context) error {
 	case errors.Is(getErr, redis.Nil):
 		return told(setErr)
 	case getErr != nil:
-		return failed("look at", key, getErr)
+		return lookFailed(getErr)
 	case err != nil:
-		return failed("look at", key, err)
+		return lookFailed(err)
 	case found != want:
 		return fmt.Errorf("%w: %q has %q, and this process has %q: use the same kind of client and the same Options.Buckets everywhere, or another Options.KeyPrefix", ErrLayout, key, found, want)
 	}

@@ -67,6 +67,8 @@ var (
 	_ provider.TTLGetter     = (*Provider)(nil)
 	_ provider.Announcer     = (*Provider)(nil)
 	_ provider.Inspector     = (*Provider)(nil)
+	_ provider.Pinger        = (*Provider)(nil)
+	_ provider.Advisor       = (*Provider)(nil)
 	_ io.Closer              = (*Provider)(nil)
 )
 
@@ -241,5 +243,8 @@ func (e *keyError) Unwrap() error { return e.err }
 
 // LogValue returns the text of the error without the key.
 func (e *keyError) LogValue() slog.Value {
+	if e.more == 0 {
+		return slog.StringValue(fmt.Sprintf("redisprovider: %s of a key: %v", e.op, e.err))
+	}
 	return slog.StringValue(fmt.Sprintf("redisprovider: %s of %d keys: %v", e.op, 1+e.more, e.err))
 }

@@ -8,12 +8,13 @@ import (
 	"slices"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/cache"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
+	"github.com/readthrough/readthrough/examples/internal/signals"
+	"github.com/readthrough/readthrough/examples/internal/telemetry"
+	"github.com/readthrough/readthrough/examples/internal/users"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/load"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/router"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
 	"github.com/readthrough/readthrough/inspect"
 )
 
@@ -21,8 +22,10 @@ import (
 type app struct {
 	handler http.Handler
 	signals *signals.Hub
-	load    *load.Generator
-	closers []func() error // run from last to first
+	// publisher sends signals to the clients of all processes.
+	publisher signals.Publisher
+	load      *load.Generator
+	closers   []func() error // run from last to first
 }
 
 // newApp opens what the configuration names, and connects the layers.
@@ -32,7 +35,7 @@ func newApp(ctx context.Context, c config) (*app, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
-	s, err := a.openStore(ctx, c, database.DatabaseID())
+	s, err := a.openStore(ctx, c, database.ID())
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -55,13 +58,13 @@ func (a *app) openDatabase(ctx context.Context, c config) (*service.Service, err
 // connect stacks the layers: the service, the cache on top of it, and the router
 // on top of the cache.
 func (a *app) connect(ctx context.Context, c config, database *service.Service, s store) error {
-	telemetry, err := newMetrics()
+	metrics, err := telemetry.New()
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, telemetry.close)
+	a.closers = append(a.closers, metrics.Close)
 	readThrough, err := readthrough.New(s.CacheProvider, readthrough.Options{
-		Observer:        telemetry.Observer(),
+		Observer:        metrics.Observer(),
 		ProviderTimeout: c.storeTimeout,
 		LeaseWait:       c.storeTimeout, // another process that loads needs as much time
 	})
@@ -70,17 +73,19 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	}
 	a.closers = append(a.closers, readThrough.Close)
 	a.signals = signals.NewHub(signals.Options{})
+	directory := users.NewDirectory()
 	maintenances, err := a.cached(ctx, c, readThrough, database, s)
 	if err != nil {
 		return err
 	}
+	maintenances.Notify(directory.Name, a.notify)
 	a.load = load.New(maintenances)
 	parts := router.Parts{
 		Maintenances: maintenances,
-		Users:        users.NewDirectory(),
+		Users:        directory,
 		Signals:      a.signals,
 		Load:         a.load,
-		Ping:         database.Ping,
+		Ping:         database.PingContext,
 		Usage:        database.Usage,
 		StoreStats:   readThrough.StoreStats,
 		Provider: func(ctx context.Context) router.ProviderState {
@@ -95,13 +100,13 @@ func (a *app) connect(ctx context.Context, c config, database *service.Service, 
 	if s.near != nil {
 		parts.Near = s.near.NearStats
 	}
-	return a.mount(readThrough, telemetry, router.New(parts))
+	return a.mount(readThrough, metrics, router.New(parts))
 }
 
 // mount puts the pages for operators beside the service. A service that others can reach has them
 // on a port of its own: the page shows keys, and invalidates.
-func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, pages http.Handler) error {
-	if err := telemetry.register(readThrough); err != nil {
+func (a *app) mount(readThrough *readthrough.Cache, metrics *telemetry.Metrics, pages http.Handler) error {
+	if err := metrics.Add(readThrough); err != nil {
 		return err
 	}
 	page, err := inspect.New(readThrough, inspect.Options{ShowKeys: true, Invalidate: true})
@@ -112,7 +117,7 @@ func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, pages ht
 	mux := http.NewServeMux()
 	mux.Handle("/", pages)
 	mux.Handle("/debug/cache/", page)
-	mux.Handle("GET /metrics", telemetry.handler)
+	mux.Handle("GET /metrics", metrics.Handler)
 	a.handler = mux
 	return nil
 }
@@ -122,20 +127,32 @@ func (a *app) mount(readThrough *readthrough.Cache, telemetry *metrics, pages ht
 func (a *app) cached(
 	ctx context.Context, c config, readThrough *readthrough.Cache, database *service.Service, s store,
 ) (maintenances *cache.Maintenances, err error) {
+	a.publisher = a.signals
 	if c.noCache {
-		return cache.Uncached(database, a.signals), nil
+		return cache.Uncached(database, a.publisher), nil
 	}
-	if s.client == nil {
-		return cache.New(readThrough, database, a.signals)
+	if s.client != nil {
+		relay := signals.NewRelay(ctx, signals.RelayOptions{
+			Hub:     a.signals,
+			Client:  s.client,
+			Channel: s.prefix + "signals",
+			Settled: func() bool { return maintenances.Stats().Pending == 0 },
+		})
+		a.closers = append(a.closers, relay.Close)
+		a.publisher = relay
 	}
-	relay := signals.NewRelay(ctx, signals.RelayOptions{
-		Hub:     a.signals,
-		Client:  s.client,
-		Channel: s.prefix + "signals",
-		Settled: func() bool { return maintenances.Stats().Pending == 0 },
-	})
-	a.closers = append(a.closers, relay.Close)
-	return cache.New(readThrough, database, relay)
+	return cache.New(readThrough, database, a.publisher)
+}
+
+// notice is the data of a maintenance.notice: a text for some users. A service with a sign-in would send it to
+// them only.
+type notice struct {
+	Text  string   `json:"text"`
+	Users []string `json:"users"`
+}
+
+func (a *app) notify(_ context.Context, text string, subscribers ...string) error {
+	return a.publisher.Publish("maintenance.notice", notice{text, subscribers})
 }
 
 // close closes what was opened, in the reverse order.

@@ -217,7 +217,7 @@ func startPlain(t *testing.T, c config) string {
 	a := &app{}
 	database, err := a.openDatabase(t.Context(), c)
 	require.NoError(t, err)
-	s, err := a.openStore(t.Context(), c, database.DatabaseID())
+	s, err := a.openStore(t.Context(), c, database.ID())
 	require.NoError(t, err)
 	s.CacheProvider = plain{s.CacheProvider}
 	require.NoError(t, a.connect(t.Context(), c, database, s))

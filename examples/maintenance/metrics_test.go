@@ -39,8 +39,8 @@ func TestMetrics(t *testing.T) {
 	assert.Contains(t, served, `readthrough_reads_total{readthrough_result="hit",readthrough_scope="maintenance"} 1`)
 	assert.NotContains(t, served, "maintenance:5", "a key is no label")
 
-	// An error has a series of its own once there is one.
-	served += "readthrough_errors_total{readthrough_operation=,error_type=} "
+	// An error has a series of its own once there is one, and so has what samples find.
+	served += "readthrough_errors_total{readthrough_operation=,error_type=} readthrough_sample_stale_age_seconds_count{} "
 	dashboard, err := os.ReadFile("observability/dashboard.json")
 	require.NoError(t, err)
 	require.True(t, json.Valid(dashboard))

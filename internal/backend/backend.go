@@ -88,6 +88,9 @@ type Backend struct {
 	encoder provider.Encoder
 	// inspector is nil if the store cannot be inspected.
 	inspector provider.Inspector
+	// pinger and advisor are nil if the store has none; see ping.go.
+	pinger  provider.Pinger
+	advisor provider.Advisor
 	// punctual: requests end at their deadline, so they need no goroutine of their own. New sets it, and
 	// the first request that returns much too late unsets it.
 	punctual atomic.Bool
@@ -147,6 +150,8 @@ func New(store provider.CacheProvider, c Config) *Backend {
 	b.late.init(c.ReadTimeout)
 	b.batch, _ = store.(provider.Batcher)       //nolint:errcheck // nil without the capability
 	b.inspector, _ = store.(provider.Inspector) //nolint:errcheck // nil without the capability
+	b.pinger, _ = store.(provider.Pinger)       //nolint:errcheck // nil without the capability
+	b.advisor, _ = store.(provider.Advisor)     //nolint:errcheck // nil without the capability
 	b.Closer, _ = store.(io.Closer)             //nolint:errcheck // nil without the capability
 	b.encoder, b.Encodes = store.(provider.Encoder)
 	if punctual, ok := store.(provider.Punctual); ok {

@@ -41,6 +41,8 @@ type config struct {
 	Slow           int  // percentage of loads that take many times as long
 	Patient        bool // no reader leaves early
 	Numbered       bool // the source has another value for each load
+	Forget         int  // percentage of writes that are not invalidated, and not announced
+	SampleOneIn    int  // of the scope
 	InFlight       int  // the most operations under way
 
 	Serving                            serving
@@ -460,6 +462,10 @@ func (c *child) write(rng *rand.Rand, n int, byPrefix bool) {
 		c.dwell(rng)
 	}
 	var err error
+	if rng.IntN(100) < c.Forget {
+		change()
+		return
+	}
 	if rng.IntN(100) < c.Hold {
 		err = c.subject.mutate(context.Background(), t, change)
 	} else {

@@ -71,14 +71,31 @@ func TestCoherence(t *testing.T) {
 				beyondTheFirst(t)
 			}
 			s := baseline(t, subjectOurs)
-			s.until = activity()
+			s.until = append(activity(), some("samples", func(c *counters) *word { return &c.sampled }))
+			s.SampleOneIn = 10
 			c.edit(&s)
 			o := run(t, s)
 			putCalm(o, subjectOurs, c.name)
 			o.wantNothing(t)
+			assert.Zero(t, o.sum(func(c *counters) *word { return &c.sampledStale }), "stale values found by samples")
 			o.wantAims(t)
 		})
 	}
+	if *fullFlag {
+		t.Run("a writer that forgets to invalidate", forgetful)
+	}
+}
+
+// forgetful has a writer that forgets to invalidate: the samples that find nothing in TestCoherence find
+// that.
+func forgetful(t *testing.T) {
+	t.Helper()
+	s := baseline(t, subjectOurs)
+	s.SampleOneIn, s.Forget = 10, 30
+	s.until = []aim{some("stale values found by samples", func(c *counters) *word { return &c.sampledStale })}
+	o := run(t, s)
+	assert.Empty(t, o.missed)
+	assert.Zero(t, o.sum(func(c *counters) *word { return &c.violations }), "forgotten writes are announced to nobody")
 }
 
 // evicted reports whether the server has evicted something.

@@ -312,8 +312,8 @@ func (f *fleet) lasting() (n int) {
 func (f *fleet) log(o *outcome, took time.Duration) {
 	f.t.Logf("%v: %d stored at the end, %d of them stale", took.Round(time.Millisecond), len(f.stored), o.lasting)
 	for i, c := range o.processes {
-		f.t.Logf("process %d: %d reads (%d failed), %d hits, %d joined, %d loads (%d in the background, %d unmodified), %d refused fills, %d served stale; %d writes (%d puts), %d confirmed, %d pending, %d not held; violations %d (own %d), stale %d (%d without a fault, oldest %v, %v after the fault)",
-			i, c.reads.Load(), c.failed.Load(), c.hits.Load(), c.joined.Load(), c.loads.Load(), c.refreshes.Load(), c.unmodified.Load(), c.refused.Load(), c.served.Load(), c.writes.Load(), c.put.Load(), c.confirmed.Load(), c.unconfirmed.Load(), c.notHeld.Load(),
+		f.t.Logf("process %d: %d reads (%d failed), %d hits, %d joined, %d loads (%d in the background, %d unmodified), %d refused fills, %d served stale, %d sampled (%d stale); %d writes (%d puts), %d confirmed, %d pending, %d not held; violations %d (own %d), stale %d (%d without a fault, oldest %v, %v after the fault)",
+			i, c.reads.Load(), c.failed.Load(), c.hits.Load(), c.joined.Load(), c.loads.Load(), c.refreshes.Load(), c.unmodified.Load(), c.refused.Load(), c.served.Load(), c.sampled.Load(), c.sampledStale.Load(), c.writes.Load(), c.put.Load(), c.confirmed.Load(), c.unconfirmed.Load(), c.notHeld.Load(),
 			c.violations.Load(), c.own.Load(), c.stale.Load(), c.staleAfter.Load(), time.Duration(c.oldest.Load()).Round(time.Millisecond), time.Duration(c.oldestSinceEnd.Load()).Round(time.Millisecond))
 	}
 	for i, sample := range o.samples {

@@ -54,6 +54,8 @@ type counters struct {
 	refused        word
 	served         word // stale values that were served instead of a load, or of its error
 	refreshes      word // loads in the background
+	sampled        word // hits that were compared with the source
+	sampledStale   word // those among them that were found stale
 	unmodified     word // loads that found the stored value to be still right
 	put            word // values that writes have stored
 	nearHits       word // hits in the memory of the process

@@ -114,6 +114,8 @@ func newOurs(cfg *config, client *redis.Client) (*ours, error) {
 		BreakerCooldown:   cfg.BreakerCooldown,
 		LeaseTTL:          cfg.LeaseTTL,
 		LeaseWait:         cfg.LeaseWait,
+		SampleRecheck:     sampleRecheck,
+		SampleRate:        200,
 	})
 	if err != nil {
 		return nil, err
@@ -126,6 +128,7 @@ func newOurs(cfg *config, client *redis.Client) (*ours, error) {
 		RefreshAheadFactor:   cfg.Serving.RefreshAheadFactor,
 		XFetchBeta:           cfg.Serving.XFetchBeta,
 		RetryAfter:           cfg.RetryAfter,
+		SampleOneIn:          cfg.SampleOneIn,
 	})
 	return &ours{cache: cache, scope: scope}, err
 }
@@ -195,6 +198,8 @@ func (o *ours) count(c *counters) {
 	c.refused.Store(stats.RefusedFills)
 	c.served.Store(stats.Stale)
 	c.refreshes.Store(stats.Refreshes)
+	c.sampled.Store(stats.Sampled)
+	c.sampledStale.Store(stats.SampledStale)
 }
 
 func (o *ours) close() error { return o.cache.Close() }
@@ -223,5 +228,8 @@ func peek(ctx context.Context, cfg *config, client *redis.Client, key string) (v
 	}
 	return v.Version, err == nil, err
 }
+
+// sampleRecheck is longer than a write and its invalidation take on a busy machine.
+const sampleRecheck = 2 * time.Second
 
 const holdFor = 4 * time.Second

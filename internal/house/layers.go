@@ -32,16 +32,16 @@ func house() *plan {
 		layers: []layer{
 			{"API", []string{
 				"doc.go", "cache.go", "storeinuse.go", "scope.go", "wrap.go", "wrapmany.go", "memoize.go", "each.go", "family.go", "prefixes.go", "list.go",
-				"invalidate.go", "inspect.go", "mutate.go", "put.go", "load.go", "peek.go", "batch.go", "direct.go",
+				"invalidate.go", "inspect.go", "ping.go", "mutate.go", "put.go", "load.go", "peek.go", "batch.go", "direct.go", "sample.go",
 			}},
 			{"read", []string{"read.go", "scratch.go"}},
 			{"work", []string{"invalidation.go", "retries.go", "shares.go", "call.go", "fill.go", "lease.go", "renew.go"}},
 			{"fence", []string{"fence.go"}},
-			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "request.go", "keyspace.go", "activity.go"}},
+			{"flights", []string{"singleflight.go", "leave.go", "flight.go", "request.go", "keyspace.go", "trips.go", "activity.go"}},
 			{"rules", []string{"epoch.go", "pending.go", "freshness.go", "failures.go", "outcome.go"}},
 			// What every layer needs: declarations, and helpers without a state.
 			{"words", []string{
-				"options.go", "errors.go", "result.go", "observer.go", "onerror.go", "logging.go", "stats.go",
+				"options.go", "errors.go", "result.go", "observer.go", "onerror.go", "logging.go", "stats.go", "samplestats.go",
 				"key.go", "targets.go", "value.go", "cause.go", "apart.go", "logtext.go",
 			}},
 		},

@@ -655,6 +655,11 @@ func providerMutants() []mutant {
 			"TestSameShape",
 		},
 		{
+			"what the codec in a wrapper loses is found", "G1", "loss.go",
+			"encoded.Data, encoded.Codec = data, codec\n\treturn encoded, err", "encoded.Data, encoded.Codec = data, codec\n\treturn encoded, nil",
+			"TestLossOfWrappers",
+		},
+		{
 			"bytes that are no UTF-8 are looked at", "G1", "loss.go",
 			"!bytes.Contains(data, []byte(`\\ufffd`))", "true",
 			"TestLoss",

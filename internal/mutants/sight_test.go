@@ -23,6 +23,36 @@ func sightMutants() []mutant {
 			"l.pending.admit(scope, time.Now())\n\tif !ok {", "l.pending.admit(scope, time.Now())\n\tif !ok && false {",
 			"TestOutageIsTwoLines",
 		},
+		{
+			"a difference that a sample finds is looked at again", "G1", "sample.go",
+			"if !differs || !m.pause() {", "if !differs {",
+			"TestSamplesFindStaleValues",
+		},
+		{
+			"a sample tells an entry from its successor", "G1", "sample.go",
+			" || !now.LoadedAt.Equal(before.LoadedAt)", "",
+			"TestSamplesFindNothingWhereThereIsNothing",
+		},
+		{
+			"what is pending is no finding of a sample", "G1", "sample.go",
+			"if m.scope.flights.bypasses(m.key) {", "if false {",
+			"TestSamplesFindNothingWhereThereIsNothing",
+		},
+		{
+			"samples are bounded in number", "G9", "samplestats.go",
+			"if b.running >= o.SampleLoads || now.Before(b.next) {", "if now.Before(b.next) {",
+			"TestSamplesAreBounded",
+		},
+		{
+			"samples are bounded in rate", "G9", "samplestats.go",
+			"if b.running >= o.SampleLoads || now.Before(b.next) {", "if b.running >= o.SampleLoads {",
+			"TestSamplesAreBounded",
+		},
+		{
+			"the advice of the store is logged once", "G10", "ping.go",
+			"e.log.advice(ctx, e.closing, advice)\n\t\t\treturn", "e.log.advice(ctx, e.closing, advice)",
+			"TestAdviceIsLoggedOnce",
+		},
 	}
 }
 

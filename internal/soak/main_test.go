@@ -77,6 +77,11 @@ func TestTotals(t *testing.T) {
 				"    fleet_test.go:289: process 1: 60000 reads (0 failed), 1 hits, 2 joined, 3 loads (0 in the background, 0 unmodified), 0 refused fills, 0 served stale; 80 writes (0 puts), 1 confirmed\n",
 			"110,000 reads, 150 writes, 1 fleets",
 		},
+		"a whole dashboard, three processes": {
+			"    soak_test.go:80: soak, near \"\": 5000 reads, 40 mutations, 3 of them pending, 900 reads that could have been stale, 0 stale\n" +
+				"    soak_test.go:80: soak, near \"strict\": 6000 reads, 50 mutations, 0 of them pending, 100 reads that could have been stale, 0 stale\n",
+			"11,000 reads, 90 mutations, 1,000 reads that could have been stale",
+		},
 		"linearizability":      {"--- PASS: TestLinearizable (1.0s)\n    --- PASS: TestLinearizable/a (1.0s)\n", "1 tests"},
 		"mutants":              {"    mutants_test.go:60: 60 mutants\n    mutants_test.go:60: 12 mutants\n", "72 mechanisms taken out"},
 		"fuzzing, FuzzOptions": {"fuzz: elapsed: 0s, execs: 10 (3/sec)\nfuzz: elapsed: 3s, execs: 99 (3/sec)\n", "99 executions"},

@@ -24,7 +24,7 @@ func steps(seed uint64, explore time.Duration, fuzz int) []step {
 	}
 	// The explorer has about 40 programs.
 	each := max(explore/40, 100*time.Millisecond)
-	// The attacks are on two stores, and take as long as the explorer together.
+	// The attacks are on two stores, and take as long as the explorer together; so does the dashboard.
 	attack := max(explore/2, 100*time.Millisecond)
 	all := []step{
 		{
@@ -61,6 +61,11 @@ func steps(seed uint64, explore time.Duration, fuzz int) []step {
 			"processes on a server",
 			[]total{{of: "reads", pattern: `process \d+: (\d+) reads `}, {of: "writes", pattern: `; (\d+) writes \(`}, {of: "fleets", pattern: `: \d+ stored at the end, \d+ of them stale`}},
 			test("./internal/coherence", "-coherence.full", seeded("coherence")),
+		},
+		{
+			"a whole dashboard, three processes",
+			[]total{{of: "reads", pattern: `soak, near ".*": (\d+) reads`}, {of: "mutations", pattern: `reads, (\d+) mutations`}, {of: "reads that could have been stale", pattern: `, (\d+) reads that could`}},
+			test("./examples/dashboard", "-run=^TestSoak$", "-dashboard.soak="+attack.String(), seeded("dashboard")),
 		},
 		{
 			"linearizability",

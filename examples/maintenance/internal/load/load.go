@@ -10,8 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/database"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/cache"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
 // Limits.
@@ -134,7 +135,7 @@ func (g *Generator) readSomething(ctx context.Context, all []service.Maintenance
 func (g *Generator) run(
 	ctx context.Context, n int, reader func(ctx context.Context, i int, read func(func() error)), begin func(),
 ) Report {
-	ctx, queries := service.CountQueries(ctx)
+	ctx, queries := database.CountQueries(ctx)
 	took := make([][]time.Duration, n)
 	var failed atomic.Int64
 	var ready, done sync.WaitGroup

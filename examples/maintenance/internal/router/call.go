@@ -8,7 +8,7 @@ import (
 	"net/http"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
 // maxBody is the size of the largest request body, in bytes.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
 // pathID returns the id of a maintenance in the path.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
+	"github.com/readthrough/readthrough/examples/internal/users"
 )
 
 func (rt *router) create(r *http.Request) (reply, error) {

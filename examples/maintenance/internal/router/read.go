@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
 )
 
 // listBody is the answer to a listing.

@@ -6,12 +6,12 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
+	"github.com/readthrough/readthrough/examples/internal/database"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/cache"
+	"github.com/readthrough/readthrough/examples/internal/signals"
+	"github.com/readthrough/readthrough/examples/internal/users"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/load"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/page"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
 	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -26,7 +26,7 @@ type Parts struct {
 	// Ping reports whether the database answers.
 	Ping func(context.Context) error
 	// Usage returns what the database was asked so far.
-	Usage func() service.Usage
+	Usage func() database.Usage
 	// StoreStats returns the statistics of the store; nil: it has none.
 	StoreStats func(context.Context) (provider.Stats, error)
 	// Provider describes the store; nil: no description.
@@ -68,23 +68,26 @@ func New(parts Parts) http.Handler {
 	rt := &router{Parts: parts}
 	mux := http.NewServeMux()
 	for pattern, call := range map[string]call{
-		"GET /maintenances":               rt.list,
-		"POST /maintenances":              rt.create,
-		"GET /maintenances/{id}":          rt.get,
-		"PATCH /maintenances/{id}":        rt.update,
-		"DELETE /maintenances/{id}":       rt.remove,
-		"POST /maintenances/{id}/updates": rt.addUpdate,
-		"POST /maintenances/{id}/close":   rt.closeMaintenance,
-		"GET /systems":                    rt.systems,
-		"GET /systems/{id}/maintenances":  rt.bySystem,
-		"GET /systems/maintenances":       rt.bySystems,
-		"GET /users":                      rt.users,
-		"PUT /users/{id}":                 rt.renameUser,
-		"GET /stats":                      rt.stats,
-		"GET /healthz":                    rt.health,
-		"POST /storm":                     rt.storm,
-		"POST /readers":                   rt.readers,
-		"PUT /link":                       rt.setLink,
+		"GET /maintenances":                       rt.list,
+		"POST /maintenances":                      rt.create,
+		"GET /maintenances/{id}":                  rt.get,
+		"PATCH /maintenances/{id}":                rt.update,
+		"DELETE /maintenances/{id}":               rt.remove,
+		"POST /maintenances/{id}/updates":         rt.addUpdate,
+		"POST /maintenances/{id}/close":           rt.closeMaintenance,
+		"GET /systems":                            rt.systems,
+		"GET /systems/{id}/maintenances":          rt.bySystem,
+		"GET /systems/maintenances":               rt.bySystems,
+		"DELETE /systems/{id}":                    rt.deleteSystem,
+		"PUT /systems/{id}/subscribers/{user}":    rt.subscribe,
+		"DELETE /systems/{id}/subscribers/{user}": rt.unsubscribe,
+		"GET /users":                              rt.users,
+		"PUT /users/{id}":                         rt.renameUser,
+		"GET /stats":                              rt.stats,
+		"GET /healthz":                            rt.health,
+		"POST /storm":                             rt.storm,
+		"POST /readers":                           rt.readers,
+		"PUT /link":                               rt.setLink,
 	} {
 		mux.Handle(pattern, call)
 	}

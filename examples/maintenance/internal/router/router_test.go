@@ -17,10 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/cache"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
+	"github.com/readthrough/readthrough/examples/internal/signals"
+	"github.com/readthrough/readthrough/examples/internal/users"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -48,7 +48,7 @@ func open(t *testing.T) *site {
 	require.NoError(t, err)
 	parts := Parts{
 		Maintenances: m, Users: users.NewDirectory(), Signals: hub,
-		Ping: database.Ping, Usage: database.Usage, StoreStats: c.StoreStats,
+		Ping: database.PingContext, Usage: database.Usage, StoreStats: c.StoreStats,
 	}
 	return &site{New(parts), database, parts}
 }

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/readthrough/readthrough/examples/internal/maintenance/service"
+	"github.com/readthrough/readthrough/examples/internal/users"
 	"github.com/readthrough/readthrough/examples/maintenance/internal/load"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/users"
 )
 
 // The page needs more than the service: names to choose from, and load to look

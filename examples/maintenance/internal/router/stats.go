@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/readthrough/readthrough"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/cache"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/service"
-	"github.com/readthrough/readthrough/examples/maintenance/internal/signals"
+	"github.com/readthrough/readthrough/examples/internal/database"
+	"github.com/readthrough/readthrough/examples/internal/maintenance/cache"
+	"github.com/readthrough/readthrough/examples/internal/signals"
 	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -19,9 +19,9 @@ const probeTimeout = 2 * time.Second
 
 type statsBody struct {
 	// Database counts the requests that reached the database.
-	Database service.Usage `json:"database"`
-	Scope    scopeBody     `json:"scope"`
-	Reads    readsBody     `json:"reads"`
+	Database database.Usage `json:"database"`
+	Scope    scopeBody      `json:"scope"`
+	Reads    readsBody      `json:"reads"`
 	// Provider is missing if there is no description of it.
 	Provider *ProviderState `json:"provider,omitempty"`
 	// Store is missing if the store has no statistics, or does not answer.

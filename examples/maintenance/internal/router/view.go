@@ -1,6 +1,6 @@
 package router
 
-import "github.com/readthrough/readthrough/examples/maintenance/internal/service"
+import "github.com/readthrough/readthrough/examples/internal/maintenance/service"
 
 // maintenanceView is a maintenance for clients: with the names of users. It is
 // built for every response and never cached. A new name therefore appears at
