@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -35,11 +36,16 @@ func (p *Products) Get(ctx context.Context, id int64) (product shop.Product, err
 		}
 		data, err := json.Marshal(product)
 		if err == nil {
-			_ = p.Client.Set(ctx, key(id), data, time.Minute).Err() // if it fails, the next read loads
+			err = p.Client.Set(ctx, key(id), data, time.Minute).Err()
+		}
+		if err != nil { // the next read loads again
+			slog.WarnContext(ctx, "product is not cached", slog.Any("error", err))
 		}
 		return product, nil
 	})
-	product, _ = loaded.(shop.Product)
+	if product, ok := loaded.(shop.Product); ok {
+		return product, err
+	}
 	return product, err
 }
 

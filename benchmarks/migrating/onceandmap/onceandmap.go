@@ -49,8 +49,10 @@ func (p *Products) Get(ctx context.Context, id int64) (shop.Product, error) {
 		}
 		return product, err
 	})
-	product, _ := loaded.(shop.Product)
-	return product, err
+	if product, ok := loaded.(shop.Product); ok {
+		return product, err
+	}
+	return shop.Product{}, err
 }
 
 // GetMany returns the products that there are.

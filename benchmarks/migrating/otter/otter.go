@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -54,8 +55,11 @@ func (p *Products) load(ctx context.Context, id int64) (product shop.Product, er
 	if err != nil {
 		return product, err
 	}
-	if data, err := json.Marshal(product); err == nil {
-		_ = p.client.Set(ctx, key(id), data, time.Minute).Err() // a miss the next time
+	if data, err = json.Marshal(product); err == nil {
+		err = p.client.Set(ctx, key(id), data, time.Minute).Err()
+	}
+	if err != nil { // a miss the next time
+		slog.WarnContext(ctx, "product is not in Redis", slog.Any("error", err))
 	}
 	return product, nil
 }

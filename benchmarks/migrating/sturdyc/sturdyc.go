@@ -65,9 +65,11 @@ func (p *Products) GetMany(ctx context.Context, ids []int64) (map[int64]shop.Pro
 func text(id int64) string { return strconv.FormatInt(id, 10) }
 
 func numbers(texts []string) []int64 {
-	ids := make([]int64, len(texts))
-	for i, text := range texts {
-		ids[i], _ = strconv.ParseInt(text, 10, 64)
+	ids := make([]int64, 0, len(texts))
+	for _, text := range texts {
+		if id, err := strconv.ParseInt(text, 10, 64); err == nil {
+			ids = append(ids, id)
+		}
 	}
 	return ids
 }
