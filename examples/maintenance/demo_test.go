@@ -281,7 +281,7 @@ func startNear(t *testing.T, c config, mode nearflag.Mode, wrap func(*redisprovi
 	a := &app{}
 	database, err := a.openDatabase(t.Context(), c)
 	require.NoError(t, err)
-	s, err := a.openStore(t.Context(), c, database.DatabaseID())
+	s, err := a.openStore(t.Context(), c, database.ID())
 	require.NoError(t, err)
 	far, ok := s.CacheProvider.(*redisprovider.Provider)
 	require.True(t, ok)
