@@ -187,12 +187,12 @@ func TestWhatEachMutationDrops(t *testing.T) {
 			[]string{"announcements/active:lin/*", "notifications/unread:lin", "notifications/list:lin", "notifications/subscriptions:lin"},
 			[]string{"user.deleted"},
 		},
-		// Mail has an incident, two maintenances, and mara as its subscriber and contact.
+		// Mail has an incident, two maintenances, of which one is also of queue, and mara as its subscriber and contact.
 		"system deleted": {
 			func(ctx context.Context, b *board) error { return b.Catalog.DeleteSystem(ctx, "mail") },
 			[]string{
 				"health/status:mail", "incidents/incident:1", "incidents/system:mail", "incidents/list:*",
-				"maintenance/maintenance:5", "maintenance/maintenance:8", "maintenance/system:mail", "maintenance/list:*",
+				"maintenance/maintenance:5", "maintenance/maintenance:8", "maintenance/system:mail", "maintenance/system:queue", "maintenance/list:*",
 				"catalog/entity:*", "catalog/contact:mail", "objectives/system:mail", "objectives/list:*",
 				"anomalies/*", "detector/baseline:mail/latency", "notifications/subscriptions:mara",
 			},

@@ -98,8 +98,9 @@ func (c *Cached) mutate(ctx context.Context, write func(context.Context) (Change
 	return change.Incident, err
 }
 
-// SystemDeleted is the hook of the catalog. Incidents stay, without the system.
+// SystemDeleted is the hook of the catalog. Incidents stay, without the system: whatever system
+// shows them is stale, too.
 func (c *Cached) SystemDeleted(ctx context.Context, tx *sql.Tx, system string) (readthrough.Targets, error) {
-	ids, err := c.service.Detach(ctx, tx, system)
-	return c.incidents.Of(ids...).And(c.systems.Of(system), c.lists.All()), err
+	ids, systems, err := c.service.Detach(ctx, tx, system)
+	return c.incidents.Of(ids...).And(c.systems.Of(systems...), c.lists.All()), err
 }

@@ -226,8 +226,8 @@ func store(ctx context.Context, tx *sql.Tx, i *Incident) error {
 	return nil
 }
 
-// Detach removes a deleted system from its incidents, and returns their ids.
-func (s Service) Detach(ctx context.Context, tx *sql.Tx, system string) (ids []int64, err error) {
+// Detach removes a deleted system from its incidents. It returns their ids, and all systems that show them.
+func (s Service) Detach(ctx context.Context, tx *sql.Tx, system string) (ids []int64, systems []string, err error) {
 	err = database.Each(ctx, tx, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
@@ -235,23 +235,24 @@ func (s Service) Detach(ctx context.Context, tx *sql.Tx, system string) (ids []i
 		return err
 	}, `SELECT incident_id FROM incident_system WHERE system_id = @system`, sql.Named("system", system))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, id := range ids {
 		incident, err := s.in(ctx, tx, id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		incident.Systems = slices.DeleteFunc(incident.Systems, func(other string) bool { return other == system })
 		if err := store(ctx, tx, &incident); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if _, err := bump(ctx, tx, incident, incident.Systems); err != nil {
-			return nil, err
+		systems = append(systems, incident.Systems...)
+		if _, err := bump(ctx, tx, incident, slices.Clone(incident.Systems)); err != nil {
+			return nil, nil, err
 		}
 	}
 	_, err = revision.Bump(ctx, tx, "incidents", "incidents:"+system)
-	return ids, err
+	return ids, append(systems, system), err
 }
 
 func bump(ctx context.Context, tx *sql.Tx, i Incident, systems []string) (Change, error) {

@@ -12,8 +12,8 @@ import (
 // SystemDeleted is the hook for who deletes a system: in the transaction, it takes the system out of its
 // maintenances, and it returns which entries are stale after the commit.
 func (m *Maintenances) SystemDeleted(ctx context.Context, tx *sql.Tx, system string) (readthrough.Targets, error) {
-	ids, err := m.service.Detach(ctx, tx, system)
-	return m.maintenances.Of(ids...).And(m.systems.Of(system), m.lists.All()), err
+	ids, systems, err := m.service.Detach(ctx, tx, system)
+	return m.maintenances.Of(ids...).And(m.systems.Of(systems...), m.lists.All()), err
 }
 
 // DeleteSystem deletes a system. The clients are told to read everything again.
@@ -21,7 +21,7 @@ func (m *Maintenances) DeleteSystem(ctx context.Context, system string) error {
 	write := func(ctx context.Context) (stale readthrough.Targets, err error) {
 		err = m.service.DeleteSystem(ctx, system, func(tx *sql.Tx) error {
 			if m.maintenances == nil { // nothing to invalidate
-				_, err := m.service.Detach(ctx, tx, system)
+				_, _, err := m.service.Detach(ctx, tx, system)
 				return err
 			}
 			stale, err = m.SystemDeleted(ctx, tx, system)

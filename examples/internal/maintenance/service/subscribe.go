@@ -68,9 +68,9 @@ func (s *Service) DeleteSystem(ctx context.Context, system string, before func(*
 	})
 }
 
-// Detach takes a system out of its maintenances, which get a new version, and returns their ids. A maintenance
-// without systems stays, as a record.
-func (*Service) Detach(ctx context.Context, tx *sql.Tx, system string) (ids []int64, err error) {
+// Detach takes a system out of its maintenances, which get a new version. It returns their ids, and all systems that
+// show them. A maintenance without systems stays, as a record.
+func (*Service) Detach(ctx context.Context, tx *sql.Tx, system string) (ids []int64, systems []string, err error) {
 	err = database.Each(ctx, tx, func(rows *sql.Rows) error {
 		var id int64
 		err := rows.Scan(&id)
@@ -81,10 +81,22 @@ func (*Service) Detach(ctx context.Context, tx *sql.Tx, system string) (ids []in
 		WHERE id IN (SELECT maintenance_id FROM maintenance_system WHERE system_id = @system) RETURNING id`,
 		sql.Named("system", system))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	err = database.Each(ctx, tx, func(rows *sql.Rows) error {
+		var shows string
+		err := rows.Scan(&shows)
+		systems = append(systems, shows)
+		return err
+	}, `
+		SELECT DISTINCT system_id FROM maintenance_system
+		WHERE maintenance_id IN (SELECT maintenance_id FROM maintenance_system WHERE system_id = @system)`,
+		sql.Named("system", system))
+	if err != nil {
+		return nil, nil, err
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM maintenance_system WHERE system_id = @system`, sql.Named("system", system))
-	return ids, err
+	return ids, append(systems, system), err
 }
 
 // onSystem runs f in a transaction, if the system exists.
