@@ -116,14 +116,15 @@ var errUnreturned = errors.New("readthrough: Mutate has not returned: a function
 // mutateStart tells that a mutation begins, and returns its context.
 func (s *keyspace) mutateStart(ctx context.Context, known Targets) (context.Context, Event) {
 	event := Event{Key: known.single(), Count: known.total(), Began: time.Now()}
+	mutation := ctx
 	if start := s.observer.MutateStart; start != nil {
-		s.tell(ctx, func(from context.Context, event Event) {
-			if of := start(from, event); of != nil {
-				ctx = of
+		s.tell(ctx, func(ctx context.Context, event Event) {
+			if of := start(ctx, event); of != nil {
+				mutation = of //nolint:fatcontext // once
 			}
 		}, event)
 	}
-	return ctx, event
+	return mutation, event
 }
 
 // mutateEnd tells that a mutation has ended, in whatever way.

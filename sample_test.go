@@ -338,8 +338,8 @@ func TestEveryReadIsSampled(t *testing.T) {
 					time.Sleep(time.Second)
 				}
 				synctest.Wait()
-				switch sampled := s.Stats().Sampled; {
-				case name[:4] == "none":
+				switch sampled := s.Stats().Sampled; name[:4] {
+				case "none":
 					assert.Zero(t, sampled)
 				default:
 					assert.GreaterOrEqual(t, sampled, int64(4))

@@ -62,7 +62,7 @@ func capabilitiesOf(store provider.CacheProvider) (set capabilities) {
 
 // The store that Immutable returns has these capabilities always: without them, its methods do what the cache does if a
 // store lacks them.
-type watchedAlways interface {
+type watchedAlways interface { //nolint:interfacebloat // all that a store may have
 	provider.CacheProvider
 	provider.Batcher
 	provider.Inspector

@@ -783,8 +783,10 @@ func nestedPrograms() []program {
 	three := map[string][]string{"a1": {"b1"}, "b2": {"c1"}, "c2": {"a2"}}
 	bulk := map[string][]string{"a1": {"b1", "b2"}, "b3": {"a2", "a3"}}
 	deep := map[string][]string{"a1": {"b1"}, "b1": {"a2"}, "b2": {"a3"}, "a3": {"b3"}}
-	programs := []program{{name: "scopes that read each other, with leases", scope: one, nested: circle,
-		callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "a2")}}}
+	programs := []program{{
+		name: "scopes that read each other, with leases", scope: one, nested: circle,
+		callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "a2")},
+	}}
 	for _, leaseless := range []bool{true, false} {
 		if !leaseless && *exploreDepth < 2 {
 			break
@@ -796,18 +798,30 @@ func nestedPrograms() []program {
 			return what
 		}
 		programs = append(programs,
-			program{name: name("scopes that read each other"), scope: one, nested: circle, withoutLeases: leaseless,
-				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "b1"), reader(0, "a2")}},
-			program{name: name("scopes that read each other, two places"), scope: two, nested: twice, withoutLeases: leaseless,
-				callers: []caller{reader(0, "a1"), reader(0, "a2"), reader(0, "b3"), reader(0, "b4")}},
-			program{name: name("three scopes"), scope: one, nested: three, withoutLeases: leaseless,
-				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "c2")}},
-			program{name: name("bulk reads in loads"), scope: one, nested: bulk, withoutLeases: leaseless,
-				callers: []caller{reader(0, "a1"), reader(0, "b3"), does(0, opReadMany, "a2", "a3")}},
-			program{name: name("loads in loads in loads"), scope: one, nested: deep, withoutLeases: leaseless,
-				callers: []caller{reader(0, "a1"), reader(0, "b2"), does(0, opWrite, "b1")}},
-			program{name: name("nested loads that fail"), scope: one, nested: circle, withoutLeases: leaseless, losses: 1, lossy: "load",
-				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "a2")}},
+			program{
+				name: name("scopes that read each other"), scope: one, nested: circle, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "b1"), reader(0, "a2")},
+			},
+			program{
+				name: name("scopes that read each other, two places"), scope: two, nested: twice, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "a2"), reader(0, "b3"), reader(0, "b4")},
+			},
+			program{
+				name: name("three scopes"), scope: one, nested: three, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "c2")},
+			},
+			program{
+				name: name("bulk reads in loads"), scope: one, nested: bulk, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b3"), does(0, opReadMany, "a2", "a3")},
+			},
+			program{
+				name: name("loads in loads in loads"), scope: one, nested: deep, withoutLeases: leaseless,
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), does(0, opWrite, "b1")},
+			},
+			program{
+				name: name("nested loads that fail"), scope: one, nested: circle, withoutLeases: leaseless, losses: 1, lossy: "load",
+				callers: []caller{reader(0, "a1"), reader(0, "b2"), reader(0, "a2")},
+			},
 		)
 	}
 	return programs

@@ -14,7 +14,7 @@ import (
 )
 
 // TB is what [Immutable] needs of a test or a benchmark.
-type TB interface {
+type TB interface { //nolint:interfacebloat // what testing.TB has, and no more
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)

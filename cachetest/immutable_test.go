@@ -66,6 +66,8 @@ type profile struct {
 	mu      *sync.Mutex
 }
 
+func (p *profile) lock() { p.mu.Lock() }
+
 func newProfile() *profile {
 	return &profile{
 		Name: "ada", Tags: []string{"admin", "navy"}, Limits: map[string]int{"a": 1, "b": 2}, Address: &inner{"Harvard Yard", 2138}, Free: []int{1, 2},
@@ -114,16 +116,17 @@ func TestImmutable(t *testing.T) {
 		`cachetest_test.profile.Limits: it was of 2 elements, now it is of 1 elements`:         func(p *profile) { delete(p.Limits, "a") },
 		`cachetest_test.profile.Address.Street: it was "Harvard Yard", now it is "Elm Street"`: func(p *profile) { p.Address.Street = "Elm Street" },
 		`cachetest_test.profile.Address.zip: it was 2138, now it is 1`:                         func(p *profile) { p.Address.zip = 1 },
-		`cachetest_test.profile.Free.([]int)[0]: it was 1, now it is 9`:                        func(p *profile) { p.Free.([]int)[0] = 9 }, //nolint:forcetypeassert // a test
+		`cachetest_test.profile.Free.([]int)[0]: it was 1, now it is 9`:                        func(p *profile) { p.Free.([]int)[0] = 9 },
 		`cachetest_test.profile.Free: it was a []int, now it is a string`:                      func(p *profile) { p.Free = "text" },
 		`cachetest_test.profile.Raw: it was "raw", now it is "rat"`:                            func(p *profile) { p.Raw[2] = 't' },
 		`cachetest_test.profile.At.`:                                                           func(p *profile) { p.At = p.At.Add(time.Second) },
 		`cachetest_test.profile.private[0].Street: it was "x", now it is "y"`:                  func(p *profile) { p.private[0].Street = "y" },
 	} {
 		t.Run(want, func(t *testing.T) {
+			t.Parallel()
 			s, j := watchedScope(t, readthrough.ScopeOptions{})
 			for range 2 {
-				read(t, s, "user:42", newProfile).mu.Lock() // which is no change of the value
+				read(t, s, "user:42", newProfile).lock() // which is no change of the value
 				read(t, s, "user:42", newProfile).mu.Unlock()
 			}
 			assert.Empty(t, j.failures)
@@ -148,13 +151,14 @@ func TestImmutableOfOtherTypes(t *testing.T) {
 	byName := read(t, s, "map", func() map[string]*inner { return map[string]*inner{"a": {"x", 1}} })
 	byName["a"].zip = 2
 	plain := read(t, s, "struct", func() profile { return *newProfile() })
-	plain.Name = "bob" // a copy
 	plain.Address.zip = 3
 	array := read(t, s, "array", func() [2]*inner { return [2]*inner{{"x", 1}, {"y", 2}} })
 	array[1].zip = 4
 	text := strings.Join(j.end(), "\n")
-	for _, want := range []string{"[]int[0]: it was 1, now it is 9", `map[string]*cachetest_test.inner["a"].zip: it was 1, now it is 2`,
-		"cachetest_test.profile.Address.zip: it was 2138, now it is 3", "[2]*cachetest_test.inner[1].zip: it was 2, now it is 4"} {
+	for _, want := range []string{
+		"[]int[0]: it was 1, now it is 9", `map[string]*cachetest_test.inner["a"].zip: it was 1, now it is 2`,
+		"cachetest_test.profile.Address.zip: it was 2138, now it is 3", "[2]*cachetest_test.inner[1].zip: it was 2, now it is 4",
+	} {
 		assert.Contains(t, text, want)
 	}
 	assert.Len(t, j.failures, 4)
@@ -187,6 +191,7 @@ func TestImmutableLooksAtTheEnd(t *testing.T) {
 func TestImmutableIsQuiet(t *testing.T) {
 	t.Parallel()
 	t.Run("removed", func(t *testing.T) {
+		t.Parallel()
 		s, j := watchedScope(t, readthrough.ScopeOptions{})
 		p := read(t, s, "user:42", newProfile)
 		require.NoError(t, s.Invalidate(t.Context(), "user:42"))
@@ -195,6 +200,7 @@ func TestImmutableIsQuiet(t *testing.T) {
 		assert.Empty(t, j.end())
 	})
 	t.Run("expired", func(t *testing.T) {
+		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			s, j := watchedScope(t, readthrough.ScopeOptions{TTL: time.Minute})
 			p := read(t, s, "user:42", newProfile)
@@ -204,6 +210,7 @@ func TestImmutableIsQuiet(t *testing.T) {
 		})
 	})
 	t.Run("cloned", func(t *testing.T) {
+		t.Parallel()
 		s, j := watchedScope(t, readthrough.ScopeOptions{})
 		users, err := readthrough.NewFamily(s, "user:", readthrough.Loads[int, *profile]{
 			One:   func(context.Context, int) (*profile, error) { return newProfile(), nil },
@@ -219,6 +226,7 @@ func TestImmutableIsQuiet(t *testing.T) {
 		assert.Empty(t, j.end())
 	})
 	t.Run("many readers", func(t *testing.T) {
+		t.Parallel()
 		s, j := watchedScope(t, readthrough.ScopeOptions{TTL: time.Millisecond, StaleWhileRevalidate: time.Millisecond})
 		var wg sync.WaitGroup
 		for n := range 4 {
@@ -235,6 +243,7 @@ func TestImmutableIsQuiet(t *testing.T) {
 		assert.Empty(t, j.end())
 	})
 	t.Run("absent and nil", func(t *testing.T) {
+		t.Parallel()
 		s, j := watchedScope(t, readthrough.ScopeOptions{NegativeTTL: time.Minute})
 		for range 2 {
 			assert.Nil(t, read(t, s, "nil", func() *profile { return nil }))

@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,10 +70,8 @@ func covers(targets provider.HoldTargets, key provider.Key) bool {
 	if key.Scope != targets.Scope {
 		return false
 	}
-	for _, name := range targets.Keys {
-		if name == key.Name {
-			return true
-		}
+	if slices.Contains(targets.Keys, key.Name) {
+		return true
 	}
 	for _, prefix := range targets.Prefixes {
 		if strings.HasPrefix(key.Name, prefix) {

@@ -121,7 +121,7 @@ func utc(v any) any {
 	case []user:
 		list := make([]user, len(v))
 		for i := range v {
-			list[i], _ = utc(v[i]).(user) //nolint:errcheck // it is one
+			list[i], _ = utc(v[i]).(user)
 		}
 		return append(list[:0:0], list...)
 	case order:

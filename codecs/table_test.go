@@ -60,6 +60,7 @@ func (r row) size(tb testing.TB) int {
 }
 
 func (r row) encode(b *testing.B) {
+	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.codec.Marshal(r.v); err != nil {

@@ -3,6 +3,7 @@ package redisprovider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,12 +56,7 @@ func (p *Provider) Advise(ctx context.Context) ([]provider.Advice, error) {
 }
 
 func contains(advice []provider.Advice, a provider.Advice) bool {
-	for _, other := range advice {
-		if other == a {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(advice, a)
 }
 
 // ---- what INFO says

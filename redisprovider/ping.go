@@ -40,11 +40,9 @@ func at(addr string, err error) error {
 	if err == nil || errors.Is(err, ErrLayout) {
 		return err
 	}
-	text := ""
+	text := innermost(err).Error()
 	if network, ok := errors.AsType[*net.OpError](err); ok {
 		text = network.Error()
-	} else {
-		text = innermost(err).Error()
 	}
 	if addr != "" && !strings.Contains(text, addr) {
 		text = addr + ": " + text

@@ -77,11 +77,13 @@ func hopeless(err error) bool {
 // the same time, and announces gone. announced is the answer to that. If it returns
 // errIncomplete, some keys may be removed.
 //
-// The announcement is behind the first removals, which mostly are all. If they were not, it came too
-// early, and another one follows the last: two messages, and one round trip more, however many keys.
+// The announcement is behind the first removals, which mostly are all. If something is removed after that,
+// it came too early, and another one follows the last: two messages, and one round trip more, however many
+// keys.
 func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone *provider.Removed) (removed int, announced once, err error) {
 	least, beyond := lexRange(prefix)
 	remove := p.runTold
+	early := false // something was removed after the announcement
 	for open := p.bucketsOf(scope); len(open) > 0; {
 		if err := ctx.Err(); err != nil {
 			return removed, announced, err
@@ -94,8 +96,11 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone 
 				args:   []any{open[i].value(""), least, beyond, prefixChunk},
 			}
 		}
-		var answers []once
-		answers, announced = remove(ctx, calls, gone)
+		answers, answer := remove(ctx, calls, gone)
+		first := answer.Cmd != nil
+		if first {
+			announced = answer
+		}
 		remove = p.runUntold
 		var more []bucket
 		var errs []error
@@ -103,7 +108,9 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone 
 			members, entries, err := readRemoved(answer)
 			if p.cluster != nil && redis.HasErrorPrefix(err, "TRYAGAIN") {
 				entries, err = p.deleteMoving(ctx, open[i], prefix)
+				early = true
 			}
+			early = early || !first && members > 0
 			removed += entries
 			errs = append(errs, err)
 			if members == prefixChunk {
@@ -115,7 +122,7 @@ func (p *Provider) deleteListed(ctx context.Context, scope, prefix string, gone 
 		}
 		open = more
 	}
-	if announced.Cmd == nil {
+	if announced.Cmd == nil || early {
 		announced = p.run(ctx, 1, func(int) call { return p.announcement(gone) })[0]
 	}
 	return removed, announced, nil

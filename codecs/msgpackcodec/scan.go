@@ -101,7 +101,7 @@ func fixedSize(c byte) (size uint64, ok bool) {
 
 // variable returns the head of a value whose length comes after c.
 func variable(c byte, data []byte) (head, error) {
-	width := 0
+	var width int
 	switch c {
 	case msgpcode.Str8, msgpcode.Bin8, msgpcode.Ext8:
 		width = 1

@@ -114,7 +114,7 @@ func (messages) Marshal(v any) ([]byte, error) {
 
 // messageOf returns the message in v, which may be nil.
 func messageOf(v reflect.Value) (proto.Message, error) {
-	m, ok := v.Interface().(proto.Message)
+	m, ok := reflect.TypeAssert[proto.Message](v)
 	if !ok {
 		return nil, fmt.Errorf("protobufcodec: %v is no message", v.Type())
 	}

@@ -29,7 +29,7 @@ func TestAbove(t *testing.T) {
 	codec := newCodec(t, zstdcodec.Options{Above: 100})
 	noise := make([]byte, 3000)
 	rng := rand.NewChaCha8([32]byte{})
-	rng.Read(noise) //nolint:errcheck // it has no error
+	rng.Read(noise)
 	for _, c := range []struct {
 		name, text string
 		most       int

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -186,5 +185,5 @@ func TestBrowser(t *testing.T) {
 	mara.screenshot("phone", 360, 780)
 	mara.js(`document.querySelector("aside .panel:last-child").scrollIntoView()`)
 	mara.screenshot("phone-cache", 360, 780)
-	assert.False(t, strings.Contains(lin.text(`document.body.innerText`), "undefined"), "the page says undefined")
+	assert.NotContains(t, lin.text(`document.body.innerText`), "undefined")
 }

@@ -88,6 +88,7 @@ func TestDemo(t *testing.T) {
 // The sampler finds what a process reads after another one has changed the database behind its back; and nothing if the two share
 // a cache.
 func TestSampler(t *testing.T) {
+	t.Parallel()
 	redistest.Require(t)
 	for name, url := range map[string]string{"no shared cache": "", "one Redis": "redis://" + redistest.Start(t, redistest.Options{}).Addr()} {
 		t.Run(name, func(t *testing.T) {

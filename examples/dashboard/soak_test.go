@@ -62,9 +62,9 @@ func soak(t *testing.T, near string) {
 	defer cancel()
 	var running sync.WaitGroup
 	for i := range 3 {
-		running.Go(func() { s.clientLoop(t, ctx, i, s.change) })
-		running.Go(func() { s.clientLoop(t, ctx, i, s.read) })
-		running.Go(func() { s.clientLoop(t, ctx, i, s.readSingles) })
+		running.Go(func() { s.clientLoop(ctx, t, i, s.change) })
+		running.Go(func() { s.clientLoop(ctx, t, i, s.read) })
+		running.Go(func() { s.clientLoop(ctx, t, i, s.readSingles) })
 	}
 	if *soakFor >= 10*time.Second { // a short run has no time for faults
 		running.Go(func() { faults(ctx, proxies) })
@@ -86,7 +86,7 @@ type soaking struct {
 }
 
 // clientLoop lets a client of a process do something again and again.
-func (s *soaking) clientLoop(t *testing.T, ctx context.Context, process int, do func(ctx context.Context, process int, rng *rand.Rand) error) {
+func (s *soaking) clientLoop(ctx context.Context, t *testing.T, process int, do func(ctx context.Context, process int, rng *rand.Rand) error) {
 	rng := rand.New(rand.NewPCG(*soakSeed, uint64(process)))
 	for ctx.Err() == nil {
 		// A call that has begun is finished, so that it is known what it has done.

@@ -165,7 +165,7 @@ func (d *drill) shows(when string, metrics ...string) error {
 		line := ""
 		for until := time.Now().Add(drillWait); line == ""; time.Sleep(drillPoll) {
 			answer := httptest.NewRecorder()
-			d.telemetry.Handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			d.telemetry.Handler.ServeHTTP(answer, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", nil))
 			if line = pattern.FindString(answer.Body.String()); line == "" && time.Now().After(until) {
 				return fmt.Errorf("no metric is %s", metric)
 			}

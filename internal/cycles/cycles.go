@@ -90,8 +90,8 @@ func (w *walk) visit(v reflect.Value) error {
 	case reflect.Map:
 		return w.within(v, 0, func() error { return w.visitMap(v) })
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if err := w.visit(v.Field(i)); err != nil {
+		for _, field := range v.Fields() {
+			if err := w.visit(field); err != nil {
 				return err
 			}
 		}

@@ -96,6 +96,7 @@ func fuzzTargets() []fuzzTarget {
 	return []fuzzTarget{
 		{".", "FuzzOptions"},
 		{".", "FuzzScopeOptions"},
+		{"./gobcodec", "FuzzUnmarshal"},
 		{"./provider", "FuzzDecodeJSON"},
 		{"./redisprovider", "FuzzCutValue"},
 		{"./redisprovider", "FuzzDecodeFrame"},

@@ -61,6 +61,7 @@ func (s setup) String() string {
 // result is what a setup has cost, in queries for each refresh.
 type result struct {
 	setup
+
 	systems int
 	without float64   // with Bypass
 	cold    []float64 // the first refresh of each process

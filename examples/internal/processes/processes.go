@@ -37,6 +37,11 @@ type kind struct {
 	started int
 }
 
+func newKind(ctx context.Context) (k kind) {
+	k.ctx, k.cancel = context.WithCancel(ctx)
+	return k
+}
+
 // NewGroup returns a group without processes. They end with ctx, or by Stop.
 func NewGroup(ctx context.Context) (*Group, error) {
 	dir, err := os.MkdirTemp("", "example")
@@ -44,8 +49,7 @@ func NewGroup(ctx context.Context) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{dir: dir, ended: make(chan error)}
-	g.services.ctx, g.services.cancel = context.WithCancel(ctx)
-	g.servers.ctx, g.servers.cancel = context.WithCancel(ctx)
+	g.services, g.servers = newKind(ctx), newKind(ctx)
 	return g, nil
 }
 

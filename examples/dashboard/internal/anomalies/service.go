@@ -37,6 +37,7 @@ type Metric struct {
 // Anomaly is a metric that is or was unusual.
 type Anomaly struct {
 	Metric
+
 	State State `json:"state"`
 	Value int64 `json:"value"`
 	At    int64 `json:"at_ms"`
@@ -45,6 +46,7 @@ type Anomaly struct {
 // Baseline is what is usual for a metric.
 type Baseline struct {
 	Metric
+
 	Mean      int64 `json:"mean"`
 	Deviation int64 `json:"deviation"`
 }

@@ -94,6 +94,7 @@ func (b *board) fill() {
 // Every mutation drops exactly what it makes stale, in every scope, before its first signal. A pattern with an asterisk at
 // its end stands for all keys that begin like that; each pattern has to match something that was stored.
 func TestWhatEachMutationDrops(t *testing.T) {
+	t.Parallel()
 	latency := anomalies.Metric{System: "api", Name: "latency"}
 	draft := objectives.Draft{Name: "Answers", Target: 0.99, Days: 7}
 	one := func(_ any, err error) error { return err }

@@ -52,6 +52,7 @@ func TestSubscribersAreToldByName(t *testing.T) {
 
 // A deleted system is gone from everything that showed it; the rest stays.
 func TestSystemDeleted(t *testing.T) {
+	t.Parallel()
 	for name, url := range map[string]func(*testing.T) string{"SQLite": func(*testing.T) string { return "" }, "PostgreSQL": startPostgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,9 +29,10 @@ type Draft struct {
 
 // Objective is a target for a system, and how it is met.
 type Objective struct {
+	Draft
+
 	ID     int64  `json:"id"`
 	System string `json:"system"`
-	Draft
 	// Good and Total count the checks of the last days. They are computed at every read, by a query for each
 	// objective: that is what makes this backend expensive without a cache.
 	Good  int64 `json:"good"`

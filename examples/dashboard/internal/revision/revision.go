@@ -6,6 +6,7 @@ package revision
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"sync"
 
 	"github.com/readthrough/readthrough/examples/internal/database"
@@ -62,11 +63,7 @@ func Track(ctx context.Context) (context.Context, *Changes) {
 func (c *Changes) Versions() map[string]int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	versions := make(map[string]int64, len(c.versions))
-	for name, version := range c.versions {
-		versions[name] = version
-	}
-	return versions
+	return maps.Clone(c.versions)
 }
 
 func (c *Changes) add(version int64, names []string) {

@@ -21,11 +21,11 @@ import (
 // maxBody is the size of the largest request body, in bytes.
 const maxBody = 256 << 10
 
-// badRequest is the error of a request that makes no sense.
-type badRequest struct{ text string }
+// badRequestError is the error of a request that makes no sense.
+type badRequestError struct{ text string }
 
 // Error returns the text.
-func (e *badRequest) Error() string { return e.text }
+func (e *badRequestError) Error() string { return e.text }
 
 // get answers with what f returns, as JSON.
 func get(f func(*http.Request) (any, error)) http.Handler {
@@ -41,7 +41,7 @@ func change[T any](f func(context.Context, *http.Request, T) error) http.Handler
 		var in T
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in)
 		if err != nil && !errors.Is(err, io.EOF) {
-			answer(w, r, nil, &badRequest{"the body is not what is expected: " + err.Error()})
+			answer(w, r, nil, &badRequestError{"the body is not what is expected: " + err.Error()})
 			return
 		}
 		answer(w, r, struct{}{}, f(r.Context(), r, in))
@@ -70,8 +70,7 @@ func answer(w http.ResponseWriter, r *http.Request, body any, err error) {
 
 // statusOf returns the status for an error.
 func statusOf(err error) int {
-	var bad *badRequest
-	if errors.As(err, &bad) {
+	if bad := (*badRequestError)(nil); errors.As(err, &bad) {
 		return http.StatusBadRequest
 	}
 	for _, invalid := range []error{incidents.ErrInvalid, objectives.ErrInvalid, anomalies.ErrInvalid, catalog.ErrInvalid, notifications.ErrInvalid, announcements.ErrInvalid} {

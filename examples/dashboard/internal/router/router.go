@@ -218,7 +218,7 @@ func Pending(c *readthrough.Cache) (pending int) {
 func withID(r *http.Request, f func(id int64) error) error {
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
-		return &badRequest{"id must be a number"}
+		return &badRequestError{"id must be a number"}
 	}
 	return f(id)
 }

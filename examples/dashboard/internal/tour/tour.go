@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,10 +157,8 @@ func deleted(ctx context.Context, c client.Client) (string, error) {
 		return "", broken("a deleted system is still shown")
 	}
 	for _, incident := range after.Incidents {
-		for _, system := range incident.Systems {
-			if system == "mail" {
-				return "", broken("a deleted system is still in incident %d", incident.ID)
-			}
+		if slices.Contains(incident.Systems, "mail") {
+			return "", broken("a deleted system is still in incident %d", incident.ID)
 		}
 	}
 	return "a system is gone from all backends by one invalidation", nil
