@@ -321,21 +321,36 @@ type notice struct {
 	err *OpError
 }
 
-// tellAll tells the user of notices, each apart. It does not wait for the user when over is closed.
+// tellAll tells the user of notices, apart. It does not wait for the user when over is closed. A function
+// that panics or ends its goroutine ends nothing else: the next one is told in another goroutine.
 func (s *keyspace) tellAll(ctx context.Context, over <-chan struct{}, notices []notice) {
-	for i := range notices {
-		n := &notices[i]
-		switch {
-		case n.err != nil:
-			s.tellError(ctx, over, n.err)
-		case n.observe != nil:
-			n.event.Scope = s.name
-			of := ctx
-			if n.ctx != nil {
-				of = n.ctx
+	for len(notices) > 0 {
+		told := 0
+		err := apart(over, func() {
+			for told < len(notices) {
+				told++
+				s.tellOne(ctx, over, &notices[told-1])
 			}
-			s.observerFailed(over, n.event.Key, apart(over, func() { n.observe(of, n.event) }))
+		})
+		if err == nil {
+			return // over may be closed, and the goroutine still there: told is its own
 		}
+		s.observerFailed(over, notices[told-1].event.Key, err)
+		notices = notices[told:]
+	}
+}
+
+// tellOne tells the user of a notice.
+func (s *keyspace) tellOne(ctx context.Context, over <-chan struct{}, n *notice) {
+	switch {
+	case n.err != nil:
+		s.tellError(ctx, over, n.err)
+	case n.observe != nil:
+		n.event.Scope = s.name
+		if n.ctx != nil {
+			ctx = n.ctx
+		}
+		n.observe(ctx, n.event)
 	}
 }
 

@@ -191,6 +191,7 @@ func TestSamplesFindNothingWhereThereIsNothing(t *testing.T) {
 			require.NoError(t, err)
 			time.Sleep(100 * time.Millisecond)
 		}
+		synctest.Wait()
 		assert.Greater(t, loads, 50)
 		assert.Zero(t, s.Stats().Sampled)
 		assert.Empty(t, r.reports())

@@ -160,7 +160,7 @@ func leftMutants() []mutant {
 		},
 		{
 			"the observer ends nothing but itself", "G5 G8", "keyspace.go",
-			"s.observerFailed(over, n.event.Key, apart(over, func() { n.observe(of, n.event) }))", "n.observe(of, n.event)",
+			"err := apart(over, func() {\n", "err := func(f func()) error { f(); return nil }(func() {\n",
 			"TestFailureOfTheObserverIsReported",
 		},
 		{
