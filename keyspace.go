@@ -321,15 +321,32 @@ type notice struct {
 	err *OpError
 }
 
-// tellAll tells the user of notices, apart. It does not wait for the user when over is closed. A function
-// that panics or ends its goroutine ends nothing else: the next one is told in another goroutine.
+// tellAll tells the user of notices, in their order and apart. It does not wait for the user when over is
+// closed.
 func (s *keyspace) tellAll(ctx context.Context, over <-chan struct{}, notices []notice) {
+	for len(notices) > 0 {
+		n := 0
+		for n < len(notices) && notices[n].err == nil {
+			n++
+		}
+		s.tellObserver(ctx, over, notices[:n])
+		if notices = notices[n:]; len(notices) > 0 {
+			s.tellError(ctx, over, notices[0].err)
+			notices = notices[1:]
+		}
+	}
+}
+
+// tellObserver tells the observer of notices without errors, in one goroutine, since each costs about as
+// much as the telling. A function that panics or ends that goroutine ends nothing else: the next one is
+// told in another goroutine.
+func (s *keyspace) tellObserver(ctx context.Context, over <-chan struct{}, notices []notice) {
 	for len(notices) > 0 {
 		told := 0
 		err := apart(over, func() {
 			for told < len(notices) {
 				told++
-				s.tellOne(ctx, over, &notices[told-1])
+				s.observe(ctx, &notices[told-1])
 			}
 		})
 		if err == nil {
@@ -340,18 +357,16 @@ func (s *keyspace) tellAll(ctx context.Context, over <-chan struct{}, notices []
 	}
 }
 
-// tellOne tells the user of a notice.
-func (s *keyspace) tellOne(ctx context.Context, over <-chan struct{}, n *notice) {
-	switch {
-	case n.err != nil:
-		s.tellError(ctx, over, n.err)
-	case n.observe != nil:
-		n.event.Scope = s.name
-		if n.ctx != nil {
-			ctx = n.ctx
-		}
-		n.observe(ctx, n.event)
+// observe tells the observer of n.
+func (s *keyspace) observe(ctx context.Context, n *notice) {
+	if n.observe == nil {
+		return
 	}
+	if n.ctx != nil {
+		ctx = n.ctx
+	}
+	n.event.Scope = s.name
+	n.observe(ctx, n.event)
 }
 
 // observerFailed tells OnError that a function of the observer has not returned, unless err is nil. It
