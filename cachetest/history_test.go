@@ -630,7 +630,7 @@ func TestMillion(t *testing.T) {
 	if testing.Short() {
 		t.Skip("records a million operations")
 	}
-	operations := proofs.Sized(300_000, 150_000)
+	operations := proofs.Sized(200_000, 150_000)
 	if race.Enabled {
 		operations = 200_000
 	}

@@ -49,7 +49,7 @@ func (n *naive) read(ctx context.Context, client *redis.Client, key string) {
 // breaker opens hardly ever, and nothing is loaded that is stored. A client beside it, which has the same timeout and
 // reads the same server at the same time, says how busy the process was.
 func TestBusyProcess(t *testing.T) { //nolint:paralleltest // it leaves no processor to others
-	proofs.Require(t, "a process that is short of processor time", "./internal/deployments -run TestBusyProcess")
+	onlyAll(t, "a process that is short of processor time", "TestBusyProcess")
 	server := redistest.StartReal(t, redistest.Options{})
 	newClient := func() *redis.Client {
 		client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, PoolSize: 32})

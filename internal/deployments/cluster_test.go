@@ -9,7 +9,6 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/redisprovider"
 )
@@ -25,7 +24,7 @@ func clusterClient(t *testing.T, c *redistest.Cluster) *redis.ClusterClient {
 // seconds, and without.
 func TestMasterOfClusterDies(t *testing.T) {
 	t.Parallel()
-	proofs.Require(t, "clusters one master of which dies under load", "./internal/deployments -run TestMasterOfClusterDies")
+	onlyAll(t, "clusters one master of which dies under load", "TestMasterOfClusterDies")
 	for name, c := range map[string]struct {
 		replicas int
 		down     func(*redistest.Server)
@@ -64,7 +63,7 @@ func TestMasterOfClusterDies(t *testing.T) {
 // connection takes more than a read may take.
 func TestDistance(t *testing.T) { //nolint:tparallel // one at a time: they measure
 	t.Parallel()
-	proofs.Require(t, "a server that is far away", "./internal/deployments -run TestDistance")
+	onlyAll(t, "a server that is far away", "TestDistance")
 	trips := []time.Duration{20 * time.Millisecond, 10 * time.Millisecond, 2 * time.Millisecond}
 	if !*allFlag {
 		trips = trips[:1]
@@ -99,7 +98,7 @@ func TestDistance(t *testing.T) { //nolint:tparallel // one at a time: they meas
 // command. It is not to delay reads.
 func TestSlowConnect(t *testing.T) { //nolint:tparallel // one at a time: they measure
 	t.Parallel()
-	proofs.Require(t, "slow hooks of the client", "./internal/deployments -run TestSlowConnect")
+	onlyAll(t, "slow hooks of the client", "TestSlowConnect")
 	const slow = 300 * time.Millisecond
 	for name, edit := range rows(map[string]func(*redis.Options){
 		"OnConnect": func(o *redis.Options) {

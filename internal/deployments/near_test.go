@@ -7,7 +7,6 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/redisprovider"
@@ -22,7 +21,7 @@ import (
 //     master has no replica any more, so it renews nobody.
 func TestNearFailover(t *testing.T) {
 	t.Parallel()
-	proofs.Require(t, "failovers of Sentinel under near caches", "./internal/deployments -run TestNearFailover")
+	onlyAll(t, "failovers of Sentinel under near caches", "TestNearFailover")
 	type row struct {
 		options  redisprovider.Options
 		failover func(s *redistest.Sentinel, deaf *redistest.Proxy)

@@ -75,7 +75,7 @@ func TestPlannedFailover(t *testing.T) {
 // when another one is there.
 func TestHardFailover(t *testing.T) {
 	t.Parallel()
-	proofs.Require(t, "failovers of Sentinel under load", "./internal/deployments -run TestHardFailover")
+	onlyAll(t, "failovers of Sentinel under load", "TestHardFailover")
 	for name, options := range map[string]redisprovider.Options{
 		"fence":              {FenceByServer: true},
 		"fence and replicas": {FenceByServer: true, WaitReplicas: 1},

@@ -28,6 +28,14 @@ var seedFlag = flag.Int64("deployments.seed", 0, "the seed of the reads and writ
 
 var allFlag = flag.Bool("deployments.all", false, "every row of docs/deployments.md, also those that CI does not run")
 
+// onlyAll skips a test that is not for each change: it needs -deployments.all.
+func onlyAll(tb testing.TB, what, name string) {
+	tb.Helper()
+	if !*allFlag {
+		tb.Skipf("left out: %s; to run it: go test ./internal/deployments -run ^%s$ -deployments.all", what, name)
+	}
+}
+
 // rows are those that a run has: all with -deployments.all, otherwise those that CI runs.
 func rows[Name comparable, C any](all map[Name]C, inCI func(Name, C) bool) map[Name]C {
 	if !*allFlag {

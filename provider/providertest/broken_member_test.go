@@ -13,6 +13,7 @@ import (
 
 	"github.com/readthrough/readthrough/internal/membership"
 	"github.com/readthrough/readthrough/internal/neartest"
+	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -424,6 +425,9 @@ func brokenWaits() []memberBreakage {
 // TestBrokenMembersAreCaught runs, for every store that breaks a promise to members, the cases that are
 // meant for it.
 func TestBrokenMembersAreCaught(t *testing.T) {
+	if race.Enabled {
+		t.Skip("a hundred broken stores take minutes under the race detector; to run it: go test -run ^TestBrokenMembersAreCaught$ ./provider/providertest")
+	}
 	all := allCases(t)
 	for _, b := range brokenMembers() {
 		t.Run(b.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -56,6 +57,9 @@ func (b breakage) store() provider.CacheProvider {
 // meant for it. What a case does in real time is run in a bubble too, where it
 // costs no time.
 func TestBrokenStoresAreCaught(t *testing.T) {
+	if race.Enabled {
+		t.Skip("a hundred broken stores take minutes under the race detector; to run it: go test -run ^TestBrokenStoresAreCaught$ ./provider/providertest")
+	}
 	all := allCases(t)
 	for _, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
