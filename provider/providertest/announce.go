@@ -40,7 +40,7 @@ func announceCases() []capabilityCase[provider.Announcer] {
 			func(s *session, a provider.Announcer) {
 				m := s.join(a, false)
 				if second, err := a.Join(provider.JoinOptions{Window: memberWindow}, &member{s: s}); err == nil || second != nil {
-					s.errorf("a second Join returned membership %v and error %v, want an error", second, err)
+					s.errorf("a second Join returned membership %T and error %v, want an error", second, err)
 				}
 				s.leave(m)
 				s.leave(s.join(a, true))
@@ -51,10 +51,10 @@ func announceCases() []capabilityCase[provider.Announcer] {
 			because("Join without a listener, or with a negative window, is an error. A member that nobody can tell, or that never may answer, is a mistake to be seen at the start."),
 			func(s *session, a provider.Announcer) {
 				if m, err := a.Join(provider.JoinOptions{Window: memberWindow}, nil); err == nil || m != nil {
-					s.errorf("Join without a listener returned membership %v and error %v, want an error", m, err)
+					s.errorf("Join without a listener returned membership %T and error %v, want an error", m, err)
 				}
 				if m, err := a.Join(provider.JoinOptions{Window: -memberWindow}, &member{s: s}); err == nil || m != nil {
-					s.errorf("Join with a negative window returned membership %v and error %v, want an error", m, err)
+					s.errorf("Join with a negative window returned membership %T and error %v, want an error", m, err)
 				}
 			},
 		},
