@@ -75,7 +75,7 @@ func steps(seed uint64, explore time.Duration, fuzz int) []step {
 		{
 			"mutants",
 			[]total{{of: "mechanisms taken out", pattern: `: (\d+) mutants$`}},
-			test("-run=^TestMutants$", "./internal/mutants"),
+			test("-run=^TestMutants$", "./internal/mutants", "-mutants.guards"),
 		},
 	}
 	for _, target := range fuzzTargets() {
