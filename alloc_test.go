@@ -89,7 +89,7 @@ func TestAllocations(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	wantAllocs(t, "invalidation", 9, func() {
+	wantAllocs(t, "invalidation", 8, func() {
 		if err := s.Invalidate(ctx, "maintenance:43"); err != nil {
 			t.Error(err)
 		}

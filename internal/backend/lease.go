@@ -247,7 +247,7 @@ func (b *Backend) Hold(ctx context.Context, targets provider.HoldTargets, token 
 // whether it is held; nil for all of them, with a nil error. It leaves keys alone whose shard has an open breaker,
 // unless insist is set.
 func (b *Backend) HoldKeys(ctx context.Context, keys []provider.Key, token string, ttl time.Duration, insist bool) (held []bool, err error) {
-	return b.confirmInShards(keys, func(keys []provider.Key) (int, error) {
+	hold := func(keys []provider.Key) (int, error) {
 		targets := provider.HoldTargets{Scope: keys[0].Scope, LeftToTTL: true}
 		for _, key := range keys {
 			targets.Keys = append(targets.Keys, key.Name)
@@ -257,7 +257,12 @@ func (b *Backend) HoldKeys(ctx context.Context, keys []provider.Key, token strin
 			return 0, ErrOpen
 		}
 		return b.Hold(ctx, targets, token+"/"+strconv.Itoa(does.shard), ttl)
-	})
+	}
+	if !b.splits(len(keys)) {
+		n, err := hold(keys)
+		return confirmedOf(len(keys), n, err)
+	}
+	return b.confirmInShards(keys, hold)
 }
 
 // HoldPrefix is HoldKeys for the keys under a prefix. It asks nothing if the breaker of any shard is open, unless

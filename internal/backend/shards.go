@@ -271,16 +271,10 @@ func errInShards[T any](b *Backend, items []T, key func(item *T) provider.Key, r
 	return join(errs)
 }
 
-// confirmInShards makes a bulk request that returns how many keys it is confirmed for, from the first on; with a
-// nil error, for all. It returns for each key whether it is; nil for all of them, with a nil error.
+// confirmInShards makes a bulk request for each shard. A request returns how many keys it is confirmed for, from
+// the first on; with a nil error, for all. confirmInShards returns for each key whether it is; nil for all of them,
+// with a nil error. Its callers make requests that are not split themselves: request is moved to the heap.
 func (b *Backend) confirmInShards(keys []provider.Key, request func(keys []provider.Key) (int, error)) (confirmed []bool, err error) {
-	if !b.splits(len(keys)) {
-		n, err := request(keys)
-		if err == nil {
-			return nil, nil
-		}
-		return firstOf(n, len(keys)), err
-	}
 	var mu sync.Mutex // guards errs
 	var errs []error
 	confirmed = inShards(b, keys, keyItself, func(keys []provider.Key) []bool {
@@ -301,6 +295,15 @@ func (b *Backend) confirmInShards(keys []provider.Key, request func(keys []provi
 }
 
 func keyItself(key *provider.Key) provider.Key { return *key }
+
+// confirmedOf returns for each of all keys whether a request, which was not split, is confirmed for it: for the
+// first n. It returns nil for all of them, with a nil error.
+func confirmedOf(all, n int, err error) ([]bool, error) {
+	if err == nil {
+		return nil, nil
+	}
+	return firstOf(n, all), err
+}
 
 // firstOf returns that the first n of so many are confirmed.
 func firstOf(n, all int) (confirmed []bool) {

@@ -307,6 +307,10 @@ func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 // for all of them, with a nil error. It leaves keys alone whose shard has an open breaker, unless insist is
 // set.
 func (b *Backend) Delete(ctx context.Context, keys []provider.Key, insist bool) (removed []bool, err error) {
+	if !b.splits(len(keys)) {
+		n, err := b.deleteSome(ctx, keys, insist)
+		return confirmedOf(len(keys), n, err)
+	}
 	return b.confirmInShards(keys, func(keys []provider.Key) (int, error) { return b.deleteSome(ctx, keys, insist) })
 }
 
