@@ -1,7 +1,6 @@
 package redisprovider_test
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -38,9 +37,6 @@ func TestConformanceOnCluster(t *testing.T) {
 // server.
 func TestConformanceOnImitation(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("READTHROUGH_IMITATION") == "" { //nolint:forbidigo // see below
-		t.Skip("its cases of announcements do not end on the imitation yet; for all that, set READTHROUGH_IMITATION: the race detector")
-	}
 	if redistest.Installed() { // without one, TestConformance is this
 		proofs.Require(t, "the conformance suite, on the imitation of a server", "-run ^TestConformanceOnImitation$ ./redisprovider")
 	}

@@ -1,6 +1,8 @@
 package redistest
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -27,10 +29,9 @@ type imitation struct {
 func StartImitation(tb testing.TB) *Server {
 	tb.Helper()
 	m := &imitation{redis: miniredis.NewMiniRedis(), stopT: make(chan struct{})}
-	if err := m.redis.Start(); err != nil {
+	if err := m.start(m.redis.Start); err != nil {
 		tb.Fatalf("redistest: starting the embedded server: %v", err)
 	}
-	m.redis.Server().SetPreHook(m.scanBytes)
 	m.clock.Go(m.tick)
 	tb.Cleanup(func() {
 		close(m.stopT)
@@ -62,10 +63,31 @@ func (m *imitation) stop() { m.redis.Close() }
 func (m *imitation) restart(tb testing.TB) {
 	tb.Helper()
 	m.redis.FlushAll()
-	if err := m.redis.Restart(); err != nil {
+	if err := m.start(m.redis.Restart); err != nil {
 		tb.Fatalf("redistest: restarting the embedded server: %v", err)
 	}
-	m.redis.Server().SetPreHook(m.scanBytes)
+}
+
+// start starts a run of the server, by begin.
+func (m *imitation) start(begin func() error) error {
+	if err := begin(); err != nil {
+		return err
+	}
+	run := fmt.Sprintf("%016x%016x%08x", rand.Uint64(), rand.Uint64(), rand.Uint32()) // its name as a master
+	m.redis.Server().SetPreHook(func(peer *server.Peer, cmd string, args ...string) bool {
+		return infoReplication(peer, cmd, args, run) || m.scanBytes(peer, cmd, args...)
+	})
+	return nil
+}
+
+// infoReplication answers INFO for the replication of a run of a master: near caches and the fence ask for it, and
+// the embedded server has no such section. It reports whether it answered.
+func infoReplication(peer *server.Peer, cmd string, args []string, run string) bool {
+	if cmd != "INFO" || len(args) != 1 || !strings.EqualFold(args[0], "replication") {
+		return false
+	}
+	peer.WriteBulk("# Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_replid:" + run + "\r\n")
+	return true
 }
 
 // scanBytes answers a SCAN for a prefix that is not valid UTF-8. The embedded
