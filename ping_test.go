@@ -44,7 +44,7 @@ func TestPing(t *testing.T) {
 		require.Equal(t, "open", r.cache.StoreState().Breaker)
 		r.store.fail(faultHang, "get")
 		err := r.cache.Ping(t.Context())
-		assert.ErrorContains(t, err, "context deadline exceeded; the last request failed because of: the store is down")
+		assert.EqualError(t, err, "readthrough: Ping: context deadline exceeded; the last request failed because of: the store is down")
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		r.store.fail(faultNone, "get")
 		require.NoError(t, r.cache.Ping(t.Context()), "it asks although the breaker is open")

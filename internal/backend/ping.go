@@ -51,7 +51,7 @@ func aside[R any](ctx context.Context, b *Backend, call func(context.Context) (R
 	defer cancel()
 	result, err = leavable(bounded, b, call, nil)
 	if err == errUnanswered { //nolint:errorlint // the one of leavable, not one of the store
-		err = fmt.Errorf("no answer: %w", bounded.Err())
+		err = bounded.Err() // what a store says that notices it in time
 	}
 	if err = Sane(err); err != nil && bounded.Err() != nil {
 		err = b.withFailure(err) // that the time is over is no cause
