@@ -89,7 +89,7 @@ func TestAllocations(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	wantAllocs(t, "invalidation", 8, func() {
+	wantAllocs(t, "invalidation", 1, func() {
 		if err := s.Invalidate(ctx, "maintenance:43"); err != nil {
 			t.Error(err)
 		}

@@ -1,6 +1,12 @@
 package readthrough
 
-import "context"
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/readthrough/readthrough/provider"
+)
 
 // Invalidate removes the values under keys, after the source was changed. When it has returned nil,
 // no read that begins afterwards gets a value that was loaded before Invalidate began, and no such
@@ -16,9 +22,42 @@ import "context"
 // empty or longer than [MaxKeyBytes]. After Close it is [ErrClosed]. No keys at all are no error.
 // Invalidate is safe for concurrent use, also inside load functions and observers.
 func (s *CachedScope) Invalidate(ctx context.Context, keys ...string) error {
-	_, err := s.InvalidateTargets(ctx, Targets{Keys: keys})
+	if len(keys) == 1 {
+		return s.invalidateOne(ctx, keys[0])
+	}
+	_, err := s.InvalidateTargets(ctx, Targets{Keys: slices.Clone(keys)}) // so that the caller's slice stays on its stack
 	return err
 }
+
+// invalidateOne is Invalidate for one key.
+func (s *CachedScope) invalidateOne(ctx context.Context, key string) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if s.directives.Load() != 0 { // a batch may collect it
+		_, err := s.InvalidateTargets(ctx, Targets{Keys: []string{key}})
+		return err
+	}
+	if err := checkKey("key", key); err != nil {
+		return err
+	}
+	r := &removing{Context: ctx, names: [1]string{key}, keys: [1]provider.Key{s.key(key)}}
+	_, err := s.invalidate(r, Targets{Keys: r.names[:], keys: r.keys[:]})
+	return err
+}
+
+// removing is all that the invalidation of one key needs on the heap, in one allocation. As a context, it is
+// that of the caller without its end.
+type removing struct {
+	context.Context //nolint:containedctx // it is a context
+
+	names [1]string
+	keys  [1]provider.Key
+}
+
+func (*removing) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (*removing) Done() <-chan struct{}                   { return nil }
+func (*removing) Err() error                              { return nil }
 
 // InvalidatePrefix is [CachedScope.Invalidate] for all keys that begin with prefix: those stored,
 // and those that are only being loaded. The prefix is a byte string of at most [MaxKeyBytes] bytes;

@@ -92,8 +92,16 @@ func (r *removal) sent(s *keyspace, began time.Time, op string, targets Targets,
 // attempt is what one try to remove something from the store began with.
 type attempt struct {
 	version uint64             // what the attempt confirms was pending no later
-	filling map[*call]struct{} // the calls that were filling such keys
+	filling map[*call]struct{} // the calls that were filling such keys; nil: none
 	retry   bool               // it is not the first one
+}
+
+// awaits adds c to filling.
+func (a *attempt) awaits(c *call) {
+	if a.filling == nil {
+		a.filling = make(map[*call]struct{})
+	}
+	a.filling[c] = struct{}{}
 }
 
 // attempt is one try to remove targets from the store: the first one, or a retry. It waits for the
@@ -168,7 +176,7 @@ func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool)
 	if len(targets.Keys) > 0 {
 		began := s.sending()
 		var err error
-		r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist)
+		r.failed.Keys, err = s.removeKeys(ctx, targets, insist)
 		if r.sent(s, began, opDelete, Targets{Keys: targets.Keys}, err); err != nil {
 			r.report(s, opDelete, Targets{Keys: targets.Keys}.single(), err)
 			errs = append(errs, err)
@@ -194,12 +202,15 @@ func (s *keyspace) removeFrom(ctx context.Context, targets Targets, insist bool)
 	return r
 }
 
-// removeKeys removes keys from the store. If the source lags, it holds them instead for as long as
-// that takes: a hold removes them, too. It returns those of names that are not removed for sure.
-func (s *keyspace) removeKeys(ctx context.Context, names []string, insist bool) (failed []string, err error) {
-	keys := make([]provider.Key, len(names))
-	for i, name := range names {
-		keys[i] = s.key(name)
+// removeKeys removes the keys of targets from the store. If the source lags, it holds them instead for as long as
+// that takes: a hold removes them, too. It returns those that are not removed for sure.
+func (s *keyspace) removeKeys(ctx context.Context, targets Targets, insist bool) (failed []string, err error) {
+	keys := targets.keys
+	if keys == nil {
+		keys = make([]provider.Key, len(targets.Keys))
+		for i, name := range targets.Keys {
+			keys[i] = s.key(name)
+		}
 	}
 	var removed []bool
 	if s.lagsThere() {
@@ -207,7 +218,7 @@ func (s *keyspace) removeKeys(ctx context.Context, names []string, insist bool) 
 	} else {
 		removed, err = s.backend.Delete(ctx, keys, insist)
 	}
-	return left(names, removed), err
+	return left(targets.Keys, removed), err
 }
 
 // left returns those of names that a removal has not confirmed; removed is nil if it has confirmed all.
@@ -312,10 +323,10 @@ func (g *flights) endEpochs(targets Targets) (begun attempt) {
 		now := time.Now()
 		g.lagging.add(targets, now, now.Add(lag))
 	}
-	begun = attempt{version: g.version, filling: make(map[*call]struct{})}
+	begun.version = g.version
 	g.eachLocked(targets, func(f *flight) {
 		if g.endLocked(f) {
-			begun.filling[f.call] = struct{}{}
+			begun.awaits(f.call)
 		}
 	})
 	g.forgetEndingOfLocked(targets)
@@ -332,10 +343,10 @@ func (g *flights) retry() (targets Targets, begun attempt) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	targets = g.pending.targets()
-	begun = attempt{version: g.version, filling: make(map[*call]struct{}), retry: true}
+	begun.version, begun.retry = g.version, true
 	g.eachLocked(targets, func(f *flight) {
 		if f.fence.phase == phaseFilling {
-			begun.filling[f.call] = struct{}{}
+			begun.awaits(f.call)
 		}
 	})
 	return targets, begun

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/readthrough/readthrough/provider"
 )
 
 // checkKey returns an error if key is empty or too long. what names it in the error.
@@ -40,6 +42,9 @@ type Targets struct {
 	in   any
 	more []Targets
 	err  error
+
+	// keys are Keys as the store knows them, if somebody has made them already; nil: nobody has.
+	keys []provider.Key
 }
 
 // And returns the targets of t and of all others, each in its scope. Example:

@@ -307,11 +307,20 @@ func (b *Backend) setEach(ctx context.Context, items []provider.Item) error {
 // for all of them, with a nil error. It leaves keys alone whose shard has an open breaker, unless insist is
 // set.
 func (b *Backend) Delete(ctx context.Context, keys []provider.Key, insist bool) (removed []bool, err error) {
+	if b.Local {
+		return confirmedOf(len(keys), 0, b.deleteLocal(ctx, keys))
+	}
 	if !b.splits(len(keys)) {
 		n, err := b.deleteSome(ctx, keys, insist)
 		return confirmedOf(len(keys), n, err)
 	}
 	return b.confirmInShards(keys, func(keys []provider.Key) (int, error) { return b.deleteSome(ctx, keys, insist) })
+}
+
+// deleteLocal is Delete for a store in the process. Its error confirms nothing.
+func (b *Backend) deleteLocal(ctx context.Context, keys []provider.Key) (err error) {
+	defer b.recoverStore(&err)
+	return Sane(b.store.Delete(ctx, keys...))
 }
 
 // join returns the only error as it is, and joins several.

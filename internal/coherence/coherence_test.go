@@ -27,7 +27,7 @@ func baseline(t *testing.T, subject string) scenario {
 			TTL:  5 * time.Second, LeaseTTL: 2 * time.Second, LeaseWait: 200 * time.Millisecond,
 			ProviderTimeout: time.Second, InvalidateTimeout: 5 * time.Second, // machines may be slow
 		},
-		reads: sized(100_000, proofs.Sized[int64](15_000, 5_000)), least: sized(3*time.Second, time.Second),
+		reads: sized(100_000, proofs.Sized[int64](8_000, 5_000)), least: sized(3*time.Second, time.Second),
 	}
 }
 

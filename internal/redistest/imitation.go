@@ -14,47 +14,39 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// imitationTick is the precision of an imitation's clock.
-const imitationTick = 10 * time.Millisecond
-
 // An imitation is a server inside this process.
 type imitation struct {
 	redis *miniredis.Miniredis
-	stopT chan struct{} // closed to stop the clock
-	clock sync.WaitGroup
+
+	mu sync.Mutex // guards at, and is held while the clock of redis advances
+	at time.Time  // until when it has advanced
 }
 
 // StartImitation starts the embedded imitation that [Start] uses without
 // redis-server. It stops when the test ends.
 func StartImitation(tb testing.TB) *Server {
 	tb.Helper()
-	m := &imitation{redis: miniredis.NewMiniRedis(), stopT: make(chan struct{})}
+	m := &imitation{redis: miniredis.NewMiniRedis(), at: time.Now()}
 	if err := m.start(m.redis.Start); err != nil {
 		tb.Fatalf("redistest: starting the embedded server: %v", err)
 	}
-	m.clock.Go(m.tick)
-	tb.Cleanup(func() {
-		close(m.stopT)
-		m.clock.Wait()
-		m.redis.Close()
-	})
+	tb.Cleanup(m.redis.Close)
 	return &Server{tb: tb, addr: m.redis.Addr(), mini: m}
 }
 
-// tick advances the clock of the embedded server, which does not run by itself. It
-// never advances by more than a tick: a longer jump could end an entry early that
-// was stored a moment ago. On a busy machine, entries therefore end late.
-func (m *imitation) tick() {
-	ticker := time.NewTicker(imitationTick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-m.stopT:
-			return
-		case <-ticker.C:
-			m.redis.FastForward(imitationTick)
-		}
+// advance lets the clock of the embedded server, which does not run by itself, catch up with the real one. Each command
+// does so before it runs, so an entry ends neither early nor late. A command of a script, or beside another command,
+// leaves it to the next one: the server is locked then, and in a script by its own caller.
+func (m *imitation) advance() {
+	if !m.redis.TryLock() {
+		return
 	}
+	m.redis.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	m.redis.FastForward(now.Sub(m.at))
+	m.at = now
 }
 
 func (m *imitation) stop() { m.redis.Close() }
@@ -75,6 +67,7 @@ func (m *imitation) start(begin func() error) error {
 	}
 	run := fmt.Sprintf("%016x%016x%08x", rand.Uint64(), rand.Uint64(), rand.Uint32()) // its name as a master
 	m.redis.Server().SetPreHook(func(peer *server.Peer, cmd string, args ...string) bool {
+		m.advance()
 		return infoReplication(peer, cmd, args, run) || m.scanBytes(peer, cmd, args...)
 	})
 	return nil

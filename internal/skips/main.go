@@ -5,11 +5,12 @@
 //
 //	go test -json ./... | go run ./internal/skips 'does not apply to it$'
 //
-// It ends with an error if a package has failed, too.
+// It ends with an error if a package has failed, too. At the end it prints the tests that took longest.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -45,10 +46,20 @@ func compile(patterns []string) (expected []*regexp.Regexp, err error) {
 // event is a line of go test -json; go doc test2json describes it.
 type event struct {
 	Action, Package, ImportPath, Test, Output string
+	Elapsed                                   float64 // seconds
 }
 
 // test is one, or with an empty name, what a package says besides.
 type test struct{ pkg, name string }
+
+// duration is how long a test took.
+type duration struct {
+	test
+	seconds float64
+}
+
+// slowest is how many of the tests that took longest are printed, if they took at least a second.
+const slowest = 20
 
 // checker is what is known while events arrive.
 type checker struct {
@@ -57,6 +68,7 @@ type checker struct {
 	said     map[test][]string // by tests that are under way
 	failed   int               // packages
 	skipped  int               // tests, for reasons that are expected
+	took     []duration        // of tests that are no subtests
 	problems []string          // tests that were skipped for others
 }
 
@@ -102,6 +114,9 @@ func (c *checker) line(line string) error {
 
 // ended takes note of the end of a test or a package, and of what it has said.
 func (c *checker) ended(e event, said []string) error {
+	if e.Test != "" && !strings.Contains(e.Test, "/") && e.Elapsed >= 1 {
+		c.took = append(c.took, duration{test{e.Package, e.Test}, e.Elapsed})
+	}
 	switch {
 	case e.Test != "" && e.Action == "skip":
 		reason := strings.TrimSpace(strings.Join(slices.DeleteFunc(said, isFrame), ""))
@@ -138,6 +153,9 @@ func (c *checker) print(text string) error {
 }
 
 func (c *checker) result() error {
+	if err := c.printSlowest(); err != nil {
+		return err
+	}
 	if len(c.problems) > 0 {
 		return fmt.Errorf("%d packages failed, and these tests were skipped:\n%s", c.failed, strings.Join(c.problems, "\n"))
 	}
@@ -145,4 +163,15 @@ func (c *checker) result() error {
 		return fmt.Errorf("%d packages failed", c.failed)
 	}
 	return c.print(fmt.Sprintf("%d tests were skipped, all for reasons that are expected\n", c.skipped))
+}
+
+// printSlowest prints the tests that took longest: they are where a run can be made shorter.
+func (c *checker) printSlowest() error {
+	slices.SortStableFunc(c.took, func(a, b duration) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, d := range c.took[:min(len(c.took), slowest)] {
+		if err := c.print(fmt.Sprintf("%6.1f s  %s in %s\n", d.seconds, d.name, d.pkg)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -52,6 +52,7 @@ func TestCheck(t *testing.T) {
 		fails  string // empty: not
 	}{
 		"a good run":                  {passes + good + without, nil, []string{"ok  \tp\t0.1s\n?   \tq\t[no test files]\n0 tests were skipped"}, ""},
+		"a slow test":                 {strings.Replace(passes, `"pass","Package":"p","Test":"TestGood"`, `"pass","Package":"p","Test":"TestGood","Elapsed":61.5`, 1) + good, nil, []string{"ok  \tp\t0.1s\n  61.5 s  TestGood in p\n0 tests were skipped"}, ""},
 		"a skip that is expected":     {passes + skips + good, []string{"no match", "does not apply$"}, []string{"1 tests were skipped"}, ""},
 		"a skip that is not":          {passes + skips + good, []string{"no match"}, []string{"ok  \tp"}, "TestLeft in p: p_test.go:2: it does not apply"},
 		"a skip without a reason":     {strings.Replace(skips, "p_test.go:2: it does not apply", "", 1) + good, []string{"does not apply"}, nil, "TestLeft in p: "},
