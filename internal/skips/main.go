@@ -55,6 +55,7 @@ type test struct{ pkg, name string }
 // duration is how long a test took.
 type duration struct {
 	test
+
 	seconds float64
 }
 
