@@ -129,7 +129,7 @@ func cacheMutants() []mutant {
 		},
 		{
 			"a failed removal of keys is an error", "G5", "invalidation.go",
-			"r.failed.Keys, err = s.removeKeys(ctx, targets.Keys, insist)", "_, err = s.removeKeys(ctx, targets.Keys, insist)",
+			"r.failed.Keys, err = s.removeKeys(ctx, targets, insist)", "_, err = s.removeKeys(ctx, targets, insist)",
 			"TestFailedInvalidationIsPending",
 		},
 		{

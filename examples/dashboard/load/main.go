@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +69,17 @@ type result struct {
 	warm    float64
 	changes float64 // under changes
 	played  float64 // how many changes a second there were
+	// backends are what each backend has read under changes.
+	backends []backend
+}
+
+// backend is what a backend has read in all processes: entries that were found, and loads, of which each is a query for all
+// entries that it loads.
+type backend struct {
+	Name   string `json:"name"`
+	Hits   int64  `json:"hits"`
+	Misses int64  `json:"misses"`
+	Loads  int64  `json:"loads"`
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
@@ -86,14 +98,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	table := markdown(results)
-	if _, err := io.WriteString(stdout, table); err != nil || !*write {
+	table, ofBackends := markdown(results), backendsMarkdown(results[len(results)-1])
+	if _, err := io.WriteString(stdout, table+"\n"+ofBackends); err != nil || !*write {
 		return err
 	}
 	const folder = "examples/dashboard"
 	return errors.Join(
 		os.WriteFile(filepath.Join(folder, "load.svg"), []byte(plot(results)), 0o644), //nolint:gosec // everybody may read it
-		replaceTable(filepath.Join(folder, "README.md"), table))
+		replaceTable(filepath.Join(folder, "README.md"), "table", table),
+		replaceTable(filepath.Join(folder, "README.md"), "backends", ofBackends))
 }
 
 // measureAll measures each setup with each number of systems.
@@ -155,6 +168,10 @@ func measure(ctx context.Context, o options, s setup, systems int) (r result, er
 	if r.warm, err = mean(ctx, clients, o.refreshes, 0); err != nil {
 		return r, err
 	}
+	before, _, err := counted(ctx, clients)
+	if err != nil {
+		return r, err
+	}
 	began := time.Now()
 	for _, c := range clients {
 		if err := c.SetRate(ctx, o.rate/float64(len(clients))); err != nil {
@@ -164,8 +181,15 @@ func measure(ctx context.Context, o options, s setup, systems int) (r result, er
 	if r.changes, err = mean(ctx, clients, o.refreshes, o.every); err != nil {
 		return r, err
 	}
-	played, err := actions(ctx, clients)
+	after, played, err := counted(ctx, clients)
 	r.played = float64(played) / time.Since(began).Seconds()
+	for i := range after {
+		b := &after[i]
+		if i < len(before) && before[i].Name == b.Name {
+			b.Hits, b.Misses, b.Loads = b.Hits-before[i].Hits, b.Misses-before[i].Misses, b.Loads-before[i].Loads
+		}
+	}
+	r.backends = after
 	return r, err
 }
 
@@ -215,37 +239,45 @@ func mean(ctx context.Context, clients []client.Client, n int, pause time.Durati
 	return sum / float64(n), nil
 }
 
-// actions returns how many changes the workers have played.
-func actions(ctx context.Context, clients []client.Client) (sum int64, err error) {
+// counted returns what the backends have read since they started, in the order of their names, and how many changes the
+// workers have played.
+func counted(ctx context.Context, clients []client.Client) (backends []backend, played int64, err error) {
 	for _, c := range clients {
 		var cost struct {
+			Scopes []backend `json:"scopes"`
 			Worker struct {
 				Actions int64 `json:"actions"`
 			} `json:"worker"`
 		}
 		if err := c.Call(ctx, "GET", "/api/cost", nil, &cost); err != nil {
-			return 0, err
+			return nil, 0, err
 		}
-		sum += cost.Worker.Actions
+		played += cost.Worker.Actions
+		for _, b := range cost.Scopes {
+			i := slices.IndexFunc(backends, func(known backend) bool { return known.Name == b.Name })
+			if i < 0 {
+				backends = append(backends, b)
+				continue
+			}
+			sum := &backends[i]
+			sum.Hits, sum.Misses, sum.Loads = sum.Hits+b.Hits, sum.Misses+b.Misses, sum.Loads+b.Loads
+		}
 	}
-	return sum, nil
+	return backends, played, nil
 }
 
-const (
-	tableBegin = "<!-- begin of the table: go run ./examples/dashboard/load -write -->\n"
-	tableEnd   = "<!-- end of the table -->"
-)
-
-// replaceTable puts the table into a page, in the place of the one before.
-func replaceTable(file, table string) error {
+// replaceTable puts a table into a page, in the place of the one before.
+func replaceTable(file, name, table string) error {
 	page, err := os.ReadFile(file) //nolint:gosec // it is the README
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(page), tableBegin)
-	_, after, found := strings.Cut(rest, tableEnd)
+	begin := fmt.Sprintf("<!-- begin of the %s: go run ./examples/dashboard/load -write -->\n", name)
+	end := fmt.Sprintf("<!-- end of the %s -->", name)
+	before, rest, ok := strings.Cut(string(page), begin)
+	_, after, found := strings.Cut(rest, end)
 	if !ok || !found {
-		return fmt.Errorf("%s has no place for the table", file)
+		return fmt.Errorf("%s has no place for the %s", file, name)
 	}
-	return os.WriteFile(file, []byte(before+tableBegin+table+tableEnd+after), 0o644) //nolint:gosec // everybody may read it
+	return os.WriteFile(file, []byte(before+begin+table+end+after), 0o644) //nolint:gosec // everybody may read it
 }

@@ -21,6 +21,20 @@ func markdown(results []result) string {
 	return b.String()
 }
 
+// backendsMarkdown returns what the backends of a result have read, as a table.
+func backendsMarkdown(r result) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| backend | reads | loads | saved |\n|---|---:|---:|---:|\n")
+	for _, of := range r.backends {
+		reads, saved := of.Hits+of.Misses, "–"
+		if reads > 0 {
+			saved = fmt.Sprintf("%.1f %%", 100*(1-float64(of.Loads)/float64(reads)))
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %s |\n", of.Name, reads, of.Loads, saved)
+	}
+	return b.String()
+}
+
 // The plot has a group of bars for each number of systems, on a logarithmic scale.
 const (
 	plotWidth, plotHeight = 760, 320
