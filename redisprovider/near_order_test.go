@@ -112,25 +112,3 @@ func TestNearPrefixOfMany(t *testing.T) {
 	require.Len(t, there, 2, "messages")
 	assert.False(t, there[1], "an entry was there when the last message came")
 }
-
-// TestNearOfAMovingSlot: near caches are told again when what a moving slot had under a prefix is removed, key by key.
-func TestNearOfAMovingSlot(t *testing.T) {
-	t.Parallel()
-	c := redistest.StartCluster(t, redistest.Options{})
-	o := redisprovider.Options{KeyPrefix: freshPrefix(), NearLease: 5 * time.Second, Buckets: 4}
-	p, member := newProvider(t, newClusterClient(t, c), o), newProvider(t, newClusterClient(t, c), o)
-	keys := inBucket(p, "s", 20)
-	w := join(t, member, keys[len(keys)-1].Name)
-	_, err := p.DeletePrefix(t.Context(), "s", "")
-	require.NoError(t, err)
-	mustSetMany(t, p, keys, "v")
-	moving := newSlotMove(c, p.KeyOf(keys[0]))
-	moving.begin()
-	moving.move(p.KeyOf(keys[0]))
-	w.seen()
-	_, err = p.DeletePrefix(t.Context(), "s", "name:")
-	require.NoError(t, err)
-	there := w.seen()
-	require.Len(t, there, 2, "messages: one behind the script that could not run, and one behind the removals")
-	assert.False(t, there[1], "an entry was there when the last message came")
-}

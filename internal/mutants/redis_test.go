@@ -169,11 +169,6 @@ func redisMutants() []mutant {
 			"TestNearPrefixOfMany",
 		},
 		{
-			"near caches are told when what a moving slot had of a prefix is removed", "G1", "prefix.go",
-			"early = true", "early = early || false",
-			"TestNearOfAMovingSlot",
-		},
-		{
 			"a master without its replicas renews no near cache", "G1", "script.go",
 			"beat:         newScript(sole, recordPart, beatSource)", "beat:         newScript(recordPart, beatSource)",
 			"TestNearOfAMasterWithoutReplicas",
