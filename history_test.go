@@ -29,7 +29,7 @@ import (
 var historySeed = flag.Uint64("history.seed", 0, "seed of the history tests; 0: a random one")
 
 // historyOps is the number of operations of each history.
-const historyOps = 60_000
+const historyOps = 45_000
 
 // TestHistory checks G1 and G2 over random histories of single and bulk reads,
 // slow loads, loads in the background, by hand and after soft timeouts, loads that

@@ -19,6 +19,7 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/cachetest"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -830,6 +831,9 @@ func nestedPrograms() []program {
 // TestExplore runs the programs on the cache: there is no schedule in which it
 // breaks a guarantee.
 func TestExplore(t *testing.T) {
+	if *exploreTime == 0 {
+		proofs.Unraced(t, "-run ^TestExplore$ ./cachetest")
+	}
 	total := 0
 	for _, p := range programs() {
 		t.Run(p.name, func(t *testing.T) {

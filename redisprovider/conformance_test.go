@@ -7,7 +7,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/readthrough/readthrough/internal/proofs"
-	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/provider/providertest"
@@ -23,6 +22,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceWithContextTimeouts(t *testing.T) {
 	t.Parallel()
 	proofs.Require(t, "the conformance suite, for clients with deadlines", "-run ^TestConformanceWithContextTimeouts$ ./redisprovider")
+	proofs.Unraced(t, "-run ^TestConformanceWithContextTimeouts$ ./redisprovider")
 	s := redistest.Start(t, redistest.Options{})
 	runConformance(t, newServerClient(t, s.Addr(), func(o *redis.Options) { o.ContextTimeoutEnabled = true }))
 }
@@ -30,6 +30,7 @@ func TestConformanceWithContextTimeouts(t *testing.T) {
 func TestConformanceOnCluster(t *testing.T) {
 	t.Parallel()
 	proofs.Require(t, "the conformance suite, on a cluster", "-run ^TestConformanceOnCluster$ ./redisprovider")
+	proofs.Unraced(t, "-run ^TestConformanceOnCluster$ ./redisprovider")
 	runConformance(t, newClusterClient(t, redistest.StartCluster(t, redistest.Options{})))
 }
 
@@ -40,9 +41,7 @@ func TestConformanceOnImitation(t *testing.T) {
 	if redistest.Installed() { // without one, TestConformance is this
 		proofs.Require(t, "the conformance suite, on the imitation of a server", "-run ^TestConformanceOnImitation$ ./redisprovider")
 	}
-	if race.Enabled {
-		t.Skip("an interpreter of scripts takes minutes under the race detector; to run it: go test -run ^TestConformanceOnImitation$ ./redisprovider")
-	}
+	proofs.Unraced(t, "-run ^TestConformanceOnImitation$ ./redisprovider") // it has an interpreter of scripts
 	providertest.Run(t, func(t *testing.T) provider.CacheProvider {
 		t.Helper()
 		s := redistest.StartImitation(t)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/proofs"
-	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
@@ -157,9 +156,7 @@ func TestNear(t *testing.T) {
 func TestNearConformance(t *testing.T) {
 	t.Parallel()
 	proofs.Require(t, "the conformance suite, for a near cache on a server", "-run ^TestNearConformance$ ./redisprovider")
-	if race.Enabled {
-		t.Skip("the cases run in real time, which the race detector is too slow for; to run it: go test -run ^TestNearConformance$ ./redisprovider")
-	}
+	proofs.Unraced(t, "-run ^TestNearConformance$ ./redisprovider") // the cases run in real time
 	s := redistest.StartReal(t, redistest.Options{})
 	client := newServerClient(t, s.Addr())
 	providertest.Run(t, func(t *testing.T) provider.CacheProvider {

@@ -63,5 +63,6 @@ func beyondTheFirst(t *testing.T) {
 	t.Helper()
 	if !*fullFlag {
 		proofs.Require(t, "a fleet", "./internal/coherence")
+		proofs.Unraced(t, "./internal/coherence")
 	}
 }

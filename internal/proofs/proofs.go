@@ -11,6 +11,8 @@ package proofs
 import (
 	"os"
 	"testing"
+
+	"github.com/readthrough/readthrough/internal/race"
 )
 
 // Variable is the variable of the environment that asks for all proofs, if it is 1.
@@ -27,6 +29,16 @@ func Require(tb testing.TB, what, arguments string) {
 	tb.Helper()
 	if !All() {
 		tb.Skipf("left out: %s; to run it: %s=1 go test %s", what, Variable, arguments)
+	}
+}
+
+// Unraced skips the test in a program with the race detector. It takes minutes with it, and is about an order of events that
+// the test itself decides, or about other processes. What runs there beside each other, other tests run, too. .ci/run runs
+// it without the detector: go test with arguments.
+func Unraced(tb testing.TB, arguments string) {
+	tb.Helper()
+	if race.Enabled {
+		tb.Skipf("left out: it takes minutes with the race detector; to run it without: %s=1 go test %s", Variable, arguments)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -49,7 +50,9 @@ func run(ctx context.Context, args []string) error {
 			return fmt.Errorf("%s: %w", m.title, err)
 		}
 		line := m.table(medians)
-		fmt.Print(line)
+		if _, err := io.WriteString(os.Stdout, line); err != nil {
+			return err
+		}
 		text.WriteString(line)
 	}
 	return os.WriteFile(filepath.Join(*out, "growth.md"), []byte(text.String()), 0o600)
