@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -25,6 +26,7 @@ import (
 // lease, no place, no reader, no flight, no invalidation that nobody retries. When the attack is over,
 // all is as it was before.
 func TestCallbacks(t *testing.T) {
+	proofs.Unraced(t, "-run ^TestCallbacks$ .")
 	stores := map[string]func(*siege) provider.CacheProvider{
 		"memory": memoryUnderSiege, "plain": plainUnderSiege, "shared": sharedUnderSiege, "near": nearUnderSiege,
 	}

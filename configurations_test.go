@@ -10,11 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 )
 
 // TestEveryConfiguration: what the contract promises holds in every combination of
 // options, on stores of every kind, for single and bulk reads.
 func TestEveryConfiguration(t *testing.T) {
+	proofs.Unraced(t, "-run ^TestEveryConfiguration$ .")
 	guarantees := map[string]func(t *testing.T, p *path){
 		"a miss loads, a hit does not":        hitAndMiss,
 		"one load for all":                    oneLoad,

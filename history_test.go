@@ -22,6 +22,7 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/proofs"
+	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -29,7 +30,7 @@ import (
 var historySeed = flag.Uint64("history.seed", 0, "seed of the history tests; 0: a random one")
 
 // historyOps is the number of operations of each history.
-const historyOps = 45_000
+const historyOps = 60_000
 
 // TestHistory checks G1 and G2 over random histories of single and bulk reads,
 // slow loads, loads in the background, by hand and after soft timeouts, loads that
@@ -86,7 +87,7 @@ func historyOptions() map[string]readthrough.ScopeOptions {
 
 // opsOf returns the number of operations of a history with the options of a name.
 func opsOf(options string) int {
-	if options == "" {
+	if options == "" && !race.Enabled {
 		return proofs.Sized(historyOps, historyOps/3)
 	}
 	return historyOps / 3 // with fewer, nothing may be stale
