@@ -23,6 +23,7 @@ import (
 // million distinct keys, and looks for what is left of them. One predecessor
 // kept an epoch for every key that was ever invalidated.
 func TestMillionKeys(t *testing.T) {
+	proofs.Unraced(t, "-run ^TestMillionKeys$ .")
 	total := proofs.Sized(300_000, 250_000)
 	switch {
 	case testing.Short():

@@ -854,6 +854,7 @@ func TestExplore(t *testing.T) {
 // TestExploreConvicts takes out what a store with leases rests on, one thing at
 // a time. The explorer has to find a schedule that shows it.
 func TestExploreConvicts(t *testing.T) {
+	proofs.Unraced(t, "-run ^TestExploreConvicts$ ./cachetest")
 	aba := program{callers: []caller{reader(0, "a"), does(0, opWrite, "a"), reader(0, "a"), reader(1, "a")}}
 	twoReaders := program{callers: []caller{reader(0, "a"), does(1, opWrite, "a"), reader(1, "a", "a")}}
 	prefix := program{callers: []caller{reader(0, "x:a"), {1, []operation{{kind: opWrite, keys: []string{"x:a"}, prefix: "x:"}}}, reader(1, "x:a")}}

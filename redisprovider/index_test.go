@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
@@ -538,6 +539,7 @@ func TestEviction(t *testing.T) {
 // TestHostileNames checks that no byte of a scope, name, prefix or token means
 // anything to a script.
 func TestHostileNames(t *testing.T) {
+	proofs.Unraced(t, "-run ^TestHostileNames$ ./redisprovider")
 	t.Parallel()
 	p, _, _ := newOnServer(t, redisprovider.Options{})
 	checkHostile(t, p)
