@@ -14,7 +14,6 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/proofs"
-	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -24,12 +23,9 @@ import (
 // kept an epoch for every key that was ever invalidated.
 func TestMillionKeys(t *testing.T) {
 	proofs.Unraced(t, "-run ^TestMillionKeys$ .")
-	total := proofs.Sized(300_000, 250_000)
-	switch {
-	case testing.Short():
+	total := proofs.Sized(1_000_000, 250_000)
+	if testing.Short() {
 		total = 50_000
-	case race.Enabled: // ten times as slow
-		total = 250_000
 	}
 	stores := []struct {
 		name  string
