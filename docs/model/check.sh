@@ -149,7 +149,7 @@ check() {
 	mkdir "$at"
 	cd "$at"
 	cp "$models/$model" model.pml
-	if ! { spin -a "${definitions[@]}" model.pml && gcc -w -DSAFETY "${search[@]}" -DMEMLIM=7500 -o pan pan.c; } >build 2>&1; then
+	if ! { spin -a "${definitions[@]}" model.pml && gcc -O1 -w -DSAFETY "${search[@]}" -DMEMLIM=7500 -o pan pan.c; } >build 2>&1; then
 		printf '%s\t%s\tNOT BUILT\t-\t-\t-\n' "$name" "$expected" >line
 		return
 	fi
