@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, head, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), *rounds)
 	for _, m := range measurements() {
-		m.sizes = slices.DeleteFunc(m.sizes, func(n int) bool { return n > *largest })
+		m.sizes = slices.DeleteFunc(slices.Clone(m.sizes), func(n int) bool { return n > *largest })
 		medians, err := m.run(ctx, *rounds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.title, err)
