@@ -2,9 +2,15 @@ package proofs_test
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough/internal/proofs"
 )
@@ -49,4 +55,29 @@ func TestTooLittle(t *testing.T) {
 		proofs.TooLittle(s, "no hits")
 		assert.Equal(t, want, s.said, "the reason of the skip")
 	}
+}
+
+// TestUnracedAreInCI: .ci/run has a command without the race detector, which names each test that skips itself with it.
+// A test that it does not name would never run there.
+func TestUnracedAreInCI(t *testing.T) {
+	const root = "../.."
+	script, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
+	require.NoError(t, err)
+	_, list, _ := strings.Cut(string(script), "name=(")
+	list, _, _ = strings.Cut(list, ")")
+	named := strings.Fields(list)
+	unraced := regexp.MustCompile(`proofs\.Unraced\(t, "-run \^Test(\w+)\$`)
+	found := 0
+	require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range unraced.FindAllSubmatch(text, -1) {
+			found++
+			assert.Contains(t, named, string(match[1]), "what .ci/run tests without the race detector, and %s", path)
+		}
+		return err
+	}))
+	assert.Positive(t, found, "tests")
 }
