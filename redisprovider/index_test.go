@@ -539,8 +539,8 @@ func TestEviction(t *testing.T) {
 // TestHostileNames checks that no byte of a scope, name, prefix or token means
 // anything to a script.
 func TestHostileNames(t *testing.T) {
-	proofs.Unraced(t, "-run ^TestHostileNames$ ./redisprovider")
 	t.Parallel()
+	proofs.Unraced(t, "-run ^TestHostileNames$ ./redisprovider")
 	p, _, _ := newOnServer(t, redisprovider.Options{})
 	checkHostile(t, p)
 	if redistest.Installed() {

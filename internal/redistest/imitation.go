@@ -36,7 +36,8 @@ func StartImitation(tb testing.TB) *Server {
 
 // advance lets the clock of the embedded server, which does not run by itself, catch up with the real one. Each command
 // does so before it runs, so an entry ends neither early nor late. A command of a script, or beside another command,
-// leaves it to the next one: the server is locked then, and in a script by its own caller.
+// leaves it to the next one: the server is locked then, and in a script by its own caller. It advances by whole
+// milliseconds, because each advance looks at all keys.
 func (m *imitation) advance() {
 	if !m.redis.TryLock() {
 		return
@@ -44,9 +45,10 @@ func (m *imitation) advance() {
 	m.redis.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
-	m.redis.FastForward(now.Sub(m.at))
-	m.at = now
+	if late := time.Since(m.at).Truncate(time.Millisecond); late > 0 {
+		m.redis.FastForward(late)
+		m.at = m.at.Add(late)
+	}
 }
 
 func (m *imitation) stop() { m.redis.Close() }
