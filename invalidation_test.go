@@ -239,7 +239,10 @@ func TestInvalidateIgnoresTheEndOfItsContext(t *testing.T) {
 			_, found := r.store.value("s", key)
 			assert.Equal(t, want, found, "%s stored", key)
 		}
-		assert.Equal(t, []any{"v", "v"}, values, "the store saw the context values")
+		assert.NoError(t, r.scope.Invalidate(ctx, "k2"), "one key")
+		_, found := r.store.value("s", "k2")
+		assert.False(t, found, "k2 stored")
+		assert.Equal(t, []any{"v", "v", "v"}, values, "the store saw the context values")
 		r.store.heal()
 		r.store.fail(faultError, "delete")
 		_ = r.scope.Invalidate(ctx, "k2")

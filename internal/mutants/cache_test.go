@@ -128,6 +128,16 @@ func cacheMutants() []mutant {
 			"TestFailedInvalidationIsPending",
 		},
 		{
+			"an invalidation of one key outlives its caller", "G1", "invalidate.go",
+			"s.invalidate(r, Targets{", "s.invalidate(ctx, Targets{",
+			"TestInvalidateIgnoresTheEndOfItsContext",
+		},
+		{
+			"a batch collects an invalidation of one key", "G2", "invalidate.go",
+			"if s.directives.Load() != 0 {", "if false {",
+			"TestBatchInvalidatesAfterTheCommit",
+		},
+		{
 			"a failed removal of keys is an error", "G5", "invalidation.go",
 			"r.failed.Keys, err = s.removeKeys(ctx, targets, insist)", "_, err = s.removeKeys(ctx, targets, insist)",
 			"TestFailedInvalidationIsPending",
