@@ -42,7 +42,8 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("-rounds %d: must be at least 1", *rounds)
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, head, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), *rounds)
+	command := strings.Join(append([]string{"go run ./cmd/growth"}, args...), " ")
+	fmt.Fprintf(&text, head, command, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), *rounds)
 	for _, m := range measurements() {
 		m.sizes = slices.DeleteFunc(slices.Clone(m.sizes), func(n int) bool { return n > *largest })
 		medians, err := m.run(ctx, *rounds)
@@ -64,7 +65,7 @@ This page says what an operation costs when there is more of something: entries,
 a call, readers that wait. It is for everybody who wants to know whether the cache stays as fast when a service grows. A
 program generated the page; nothing in it was typed.
 
-In the folder benchmarks, ` + "`go run ./cmd/growth`" + ` made it on %s, on a machine with %d processors (%s/%s, %s), in memory. Each number is the
+In the folder benchmarks, ` + "`%s`" + ` made it on %s, on a machine with %d processors (%s/%s, %s), in memory. Each number is the
 median of %d measurements, in which the sizes take turns. All times are of one operation on the wall. *Growth* is the last
 number divided by the first one.
 

@@ -23,7 +23,7 @@ func measurements() []measurement {
 		{"A miss", "A read of a new key, a load that takes no time, a fill, and an eviction: the cache is full.", "entries", entries, miss},
 		{"An invalidation", "An invalidation of one of so many stored keys.", "entries", entries, invalidation},
 		{"A prefix", "An invalidation of a prefix with a hundred keys, for each key that it removes.", "entries", entries, prefix},
-		{"A scope", "A scope is made, in a cache that has none, until there are so many.", "scopes", []int{1, 1_000, 100_000}, scopes},
+		{"A scope", "A cache is made, and then so many scopes. The time is that of one scope, with its part of the cache.", "scopes", []int{1, 1_000, 100_000}, scopes},
 		{"A hit in one of many scopes", "A read of the only key of a scope, in random order.", "scopes", []int{1, 1_000, 100_000}, hitInScopes},
 		{"An invalidation beside pending ones", "The store fails, and so many invalidations of the scope are pending. One more is added. A scope has at most 10,000 pending " +
 			"invalidations of its own: after that, all of the scope is pending.", "pending", []int{1, 1_000, 1_000_000}, pending},
@@ -41,11 +41,13 @@ type cache struct {
 	store  io.Closer
 }
 
-func open(store interface {
+// closable is a store that the cache does not close.
+type closable interface {
 	provider.CacheProvider
 	io.Closer
-},
-) (*cache, error) {
+}
+
+func open(store closable) (*cache, error) {
 	c, err := readthrough.New(store, readthrough.Options{OnError: func(*readthrough.OpError) {}})
 	if err != nil {
 		return nil, err
@@ -148,7 +150,7 @@ func invalidation(ctx context.Context, n int) (func() (time.Duration, error), fu
 	}, c.end, nil
 }
 
-// prefix removes the ids that begin with the same digits as a random one: a hundred, if all ids are longer.
+// prefix removes a random group of a hundred keys, and loads it again.
 func prefix(ctx context.Context, n int) (func() (time.Duration, error), func() error, error) {
 	store, err := memory.New(memory.Options{MaxEntries: 2 * n})
 	if err != nil {
