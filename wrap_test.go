@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -141,7 +142,7 @@ func TestHugeValues(t *testing.T) {
 				assert.Equal(t, size, len(got), "bytes") //nolint:testifylint // not to print them all
 			}
 			assert.Equal(t, 2, loads, "loads")
-			assert.Eventually(t, func() bool { errs, _ := told.all(); return len(errs) >= loads }, time.Minute, time.Millisecond, "reports") // after the reads
+			assert.Eventually(t, func() bool { errs, _ := told.all(); return len(errs) >= loads }, proofs.Patience(), time.Millisecond, "reports") // after the reads
 			errs, ops := told.all()
 			if assert.Len(t, errs, 2, "reported: the value is too large") {
 				assert.ErrorIs(t, errs[0], provider.ErrTooLarge, "reported: the value is too large")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/cachetest"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/near"
@@ -280,7 +281,7 @@ func TestImmutableNear(t *testing.T) {
 		read(t, s, "probe", load)
 		_, found := store.GetNear(provider.Key{Scope: "users", Name: "probe"})
 		return found
-	}, 10*time.Second, time.Millisecond, "the near cache answers")
+	}, proofs.Patience(), time.Millisecond, "the near cache answers")
 	for n, key := range []string{"loaded", "decoded"} {
 		read(t, s, key, load)
 		assert.Len(t, j.failures, n, key)

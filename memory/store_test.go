@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -311,7 +312,7 @@ func TestRemovedValuesAreFreed(t *testing.T) {
 		}
 		require.NoError(t, s.Delete(t.Context(), key("s", strconv.Itoa(i))))
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(proofs.Patience())
 	for freed.Load() < n-kept && time.Now().Before(deadline) {
 		runtime.GC()
 		time.Sleep(time.Millisecond) // cleanups run in their own goroutine

@@ -12,6 +12,7 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/internal/neartest"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/near"
@@ -28,7 +29,7 @@ func newHot(tb testing.TB, isNear bool) (*readthrough.CachedScope, []string) {
 	if isNear {
 		cached, err := near.New(neartest.NewStore(tb.Context(), neartest.NewServer(), time.Hour), near.Options{Strict: true, TTL: time.Hour})
 		require.NoError(tb, err)
-		require.Eventually(tb, func() bool { return cached.NearStats().Membership.Valid }, 10*time.Second, time.Millisecond)
+		require.Eventually(tb, func() bool { return cached.NearStats().Membership.Valid }, proofs.Patience(), time.Millisecond)
 		store = cached
 	}
 	cache, err := readthrough.New(store, readthrough.Options{})

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
@@ -62,7 +63,7 @@ func TestLeaseWhoseAnswerNobodyReadIsGivenBack(t *testing.T) {
 					require.Eventually(t, func() bool { // there is a connection again
 						_, _, err := far.Get(t.Context(), key("s", "other"))
 						return err == nil
-					}, 10*time.Second, time.Millisecond)
+					}, proofs.Patience(), time.Millisecond)
 					proxy.Hold(redistest.ToClient)
 					ctx, cancel = context.WithTimeout(t.Context(), 30*time.Millisecond)
 					defer cancel()
@@ -105,7 +106,7 @@ func wantAllGranted(t *testing.T, acquire func(context.Context, []provider.Key, 
 		}
 		left = busy
 		return len(left) == 0
-	}, 10*time.Second, 10*time.Millisecond, "leases without an owner are left")
+	}, proofs.Patience(), 10*time.Millisecond, "leases without an owner are left")
 	assert.Empty(t, left, "keys whose leases have no owner")
 }
 
@@ -166,7 +167,7 @@ func TestGivingBackGoesOnAfterAGoexit(t *testing.T) {
 	require.Error(t, err)
 	exits.Store(true)
 	proxy.Release(redistest.ToClient)
-	require.Eventually(t, func() bool { return !exits.Load() }, 10*time.Second, time.Millisecond, "the hook was not called")
+	require.Eventually(t, func() bool { return !exits.Load() }, proofs.Patience(), time.Millisecond, "the hook was not called")
 	near := newProvider(t, newServerClient(t, s.Addr()), redisprovider.Options{})
 	require.Eventually(t, func() bool { // one part was lost
 		grants, err := near.Acquire(t.Context(), keys, time.Hour)
@@ -177,13 +178,13 @@ func TestGivingBackGoesOnAfterAGoexit(t *testing.T) {
 			}
 		}
 		return err == nil && granted > 0
-	}, 10*time.Second, 10*time.Millisecond, "no lease was given back")
+	}, proofs.Patience(), 10*time.Millisecond, "no lease was given back")
 	closed := make(chan error, 1)
 	go func() { closed <- far.Close() }()
 	select {
 	case err := <-closed:
 		require.NoError(t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(proofs.Patience()):
 		require.Fail(t, "Close hangs")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
@@ -118,7 +119,7 @@ func TestAnswerThatIsCutOffIsNoEntry(t *testing.T) {
 			cutOff := 0
 			for _, at := range []int64{0, 1, 5, 9, 20, size / 2, size} {
 				what := fmt.Sprintf("%s, fence %v, cut off after %d bytes", name, fence, at)
-				require.Eventually(t, func() bool { return read(t.Context()) == nil }, 10*time.Second, time.Millisecond, what) // a connection is there again
+				require.Eventually(t, func() bool { return read(t.Context()) == nil }, proofs.Patience(), time.Millisecond, what) // a connection is there again
 				left.Store(at)
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 				err := read(ctx)

@@ -316,7 +316,7 @@ func TestDeadlines(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			began := time.Now()
 			assert.Error(t, f(ctx), "%s, deadline %s: no error from a server that hangs", call, name)
-			assert.LessOrEqual(t, time.Since(began), 20*time.Second, "%s, deadline %s: the time it took", call, name)
+			assert.LessOrEqual(t, time.Since(began), time.Minute, "%s, deadline %s: the time it took", call, name)
 			cancel()
 		}
 		s.Resume()
@@ -351,7 +351,7 @@ func TestRebuildOutlivesItsCaller(t *testing.T) {
 	s := redistest.StartReal(t, redistest.Options{})
 	proxy := redistest.NewProxy(t, s.Addr())
 	p := newProvider(t, newServerClient(t, proxy.Addr()), redisprovider.Options{ScanCount: 1})
-	mustSetMany(t, p, numbered("s", 1000), "v")
+	mustSetMany(t, p, numbered("s", 100), "v")
 	index := p.IndexOf(key("s", ""))
 	s.Do("DEL", index)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -370,7 +370,7 @@ func TestRebuildOutlivesItsCaller(t *testing.T) {
 	assert.Zero(t, n, "DeletePrefix; want the context's error")
 	poll(t, func() bool { return s.Do("ZSCORE", index, "c") != nil })
 	before := proxy.Count("SCAN")
-	wantRemoved(t, p, "s", "", 1000)
+	wantRemoved(t, p, "s", "", 100)
 	got := proxy.Count("SCAN")
 	assert.Equal(t, before, got, "%d more scans", got-before)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/provider"
 	"github.com/readthrough/readthrough/redisprovider"
@@ -245,7 +246,7 @@ func TestExpiredEntriesDoNotCount(t *testing.T) {
 // poll waits until ok.
 func poll(tb testing.TB, ok func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(proofs.Patience()); !ok(); time.Sleep(2 * time.Millisecond) {
 		require.False(tb, time.Now().After(deadline), "gave up waiting")
 	}
 }

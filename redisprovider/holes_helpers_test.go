@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/redisprovider"
 )
@@ -23,8 +24,8 @@ import (
 // made stale. Each builds its interleaving with gates, never with time, and was
 // seen to fail without the mechanism that closes the hole.
 
-// patience bounds what takes milliseconds; a loaded machine needs seconds.
-const patience = 20 * time.Second
+// patience bounds what takes milliseconds; a loaded machine needs longer.
+var patience = proofs.Patience()
 
 // holeScope is the scope of all of these tests.
 const holeScope = "s"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
@@ -30,7 +31,7 @@ func BenchmarkNearInvalidation(b *testing.B) {
 					store, err := near.New(far, near.Options{Strict: strict})
 					require.NoError(b, err)
 					b.Cleanup(func() { _ = store.Close() })
-					require.Eventually(b, func() bool { return store.NearStats().Membership.Valid }, time.Minute, time.Millisecond)
+					require.Eventually(b, func() bool { return store.NearStats().Membership.Valid }, proofs.Patience(), time.Millisecond)
 				}
 				p := newProvider(b, newServerClient(b, s.Addr()), options)
 				require.NoError(b, p.Delete(b.Context(), key("s", "k"))) // the epoch is older than a lease after it

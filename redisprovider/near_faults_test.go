@@ -22,6 +22,7 @@ import (
 
 	"github.com/readthrough/readthrough"
 	"github.com/readthrough/readthrough/cachetest"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/near"
 	"github.com/readthrough/readthrough/provider"
@@ -225,7 +226,7 @@ func TestNearDataCut(t *testing.T) {
 		got, from := b.read("k", 4)
 		require.Contains(t, []int{3, 4}, got) // A has not changed it since
 		return from == readthrough.FromNear
-	}, 20*time.Second, time.Millisecond)
+	}, proofs.Patience(), time.Millisecond)
 }
 
 // history is a run of two processes with near caches on one server, every read of which is recorded.

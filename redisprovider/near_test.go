@@ -59,7 +59,7 @@ func newNearProc(t *testing.T, client redis.UniversalClient, o redisprovider.Opt
 // wait waits until the process is a member, and the first invalidation does not wait for an epoch.
 func (p *nearProc) wait() {
 	p.t.Helper()
-	require.Eventually(p.t, func() bool { return p.near.NearStats().Membership.Valid }, 20*time.Second, time.Millisecond)
+	require.Eventually(p.t, func() bool { return p.near.NearStats().Membership.Valid }, proofs.Patience(), time.Millisecond)
 	require.NoError(p.t, p.scope.Invalidate(p.t.Context(), "first"))
 }
 
@@ -80,7 +80,7 @@ func (p *nearProc) warm(key string, version int) {
 		got, from := p.read(key, version)
 		require.Equal(p.t, version, got)
 		return from == readthrough.FromNear
-	}, 20*time.Second, time.Millisecond)
+	}, proofs.Patience(), time.Millisecond)
 }
 
 // deployments are where a near cache runs.
@@ -140,7 +140,7 @@ func TestNear(t *testing.T) {
 							require.Eventually(t, func() bool {
 								got, _ := b.read("list:1", version+1)
 								return got == version+1
-							}, 20*time.Second, time.Millisecond)
+							}, proofs.Patience(), time.Millisecond)
 						}
 						got, _ := a.read("list:1", version+1)
 						assert.Equal(t, version+1, got, "of itself, by %d", version)
@@ -166,7 +166,7 @@ func TestNearConformance(t *testing.T) {
 		store, err := near.New(far, near.Options{})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = store.Close() })
-		require.Eventually(t, func() bool { return store.NearStats().Membership.Valid }, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return store.NearStats().Membership.Valid }, proofs.Patience(), time.Millisecond)
 		return store
 	})
 }
@@ -246,7 +246,7 @@ func TestNearFailover(t *testing.T) {
 				s.Snapshot()
 				s.Restart()
 			}
-			require.Eventually(t, func() bool { return a.scope.Invalidate(t.Context(), "k") == nil }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return a.scope.Invalidate(t.Context(), "k") == nil }, proofs.Patience(), time.Millisecond)
 			got, from := b.read("k", 2)
 			assert.Equal(t, 2, got, "from %v", from)
 		})
@@ -324,7 +324,7 @@ func TestNearOnAFullServer(t *testing.T) {
 	require.NoError(t, a.scope.Invalidate(t.Context(), "k"))
 	got, _ := b.read("k", 2)
 	assert.Equal(t, 2, got)
-	require.Eventually(t, func() bool { return b.near.NearStats().Membership.Valid }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return b.near.NearStats().Membership.Valid }, proofs.Patience(), time.Millisecond)
 }
 
 // TestNearACL runs near caches as a user that may do only what the documentation lists.
@@ -365,7 +365,7 @@ func TestNearOfAMasterWithoutReplicas(t *testing.T) {
 	valid := func() bool { return store.NearStats().Membership.Valid }
 	poll(t, valid)
 	replica.Promote()
-	require.Eventually(t, func() bool { return !valid() }, 10*time.Second, 10*time.Millisecond, "the member is renewed for ever")
+	require.Eventually(t, func() bool { return !valid() }, proofs.Patience(), 10*time.Millisecond, "the member is renewed for ever")
 	for range 20 { // and it stays so, over some beats
 		time.Sleep(20 * time.Millisecond)
 		require.False(t, valid(), "a master without its replicas has renewed a member")

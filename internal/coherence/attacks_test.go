@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/redistest"
 	"github.com/readthrough/readthrough/memory"
 	"github.com/readthrough/readthrough/provider"
@@ -210,7 +211,7 @@ func (a *attacks) run(store provider.CacheProvider) {
 	}
 	a.expectWell()
 	require.NoError(t, a.cache.Close(), "Close")
-	assert.Eventually(t, func() bool { return left() == "" }, 10*time.Second, 10*time.Millisecond, "goroutines are left")
+	assert.Eventually(t, func() bool { return left() == "" }, proofs.Patience(), 10*time.Millisecond, "goroutines are left")
 	assert.Empty(t, left(), "goroutines are left")
 	t.Logf("%d reads (%d failed), %d writes (%d pending), %d attacks", a.reads.Load(), a.failed.Load(), a.writes.Load(), a.pending.Load(), a.attacked.Load())
 }
@@ -286,7 +287,7 @@ func (a *attacks) write(key int) {
 func (a *attacks) expectWell() {
 	a.peace.Store(true)
 	for _, s := range a.scopes {
-		require.Eventually(a.t, func() bool { stats := s.Stats(); return stats.Pending == 0 && stats.InFlight == 0 }, 30*time.Second, 10*time.Millisecond,
+		require.Eventually(a.t, func() bool { stats := s.Stats(); return stats.Pending == 0 && stats.InFlight == 0 }, proofs.Patience(), 10*time.Millisecond,
 			"%s: pending or in flight: %+v", s.Name(), s.Stats())
 	}
 	for key := range attackedKeys {

@@ -16,10 +16,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/readthrough/readthrough/internal/proofs"
 )
 
 // chosenMutant is the variable of the environment that names the mutant to run.
-const chosenMutant = "READTHROUGH_MUTANT"
+const chosenMutant = proofs.MutantVariable
 
 // root is the directory of the module.
 const root = "../.."

@@ -11,12 +11,25 @@ package proofs
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/readthrough/readthrough/internal/race"
 )
 
 // Variable is the variable of the environment that asks for all proofs, if it is 1.
 const Variable = "READTHROUGH_PROOFS"
+
+// MutantVariable is the variable of the environment that names the mechanism that is missing in this run of tests, if any.
+const MutantVariable = "READTHROUGH_MUTANT"
+
+// Patience is how long a test waits for what has to come. It is long: on a busy machine, nothing comes in time. Without a
+// mechanism it often never comes, and a test that fails because of that does so soon.
+func Patience() time.Duration {
+	if os.Getenv(MutantVariable) != "" { //nolint:forbidigo // how TestMutants says which run this is
+		return 5 * time.Second
+	}
+	return 2 * time.Minute
+}
 
 // All reports whether all proofs are asked for.
 func All() bool {

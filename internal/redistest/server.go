@@ -17,7 +17,7 @@ const (
 	// pollEvery is the pause between two checks of a server.
 	pollEvery = 10 * time.Millisecond
 	// doTimeout bounds one request of this package.
-	doTimeout = 10 * time.Second
+	doTimeout = time.Minute
 	// startAttempts is the number of ports to try.
 	startAttempts = 5
 )
