@@ -83,7 +83,7 @@ func (c *call) settle() {
 // land lands the call, and then tells the user what has happened. flights.land argues the order.
 func (c *call) land() {
 	c.scope.flights.land(c)
-	c.scope.tellAll(c.loadCtx, nil, c.notices)
+	c.scope.tellLast(c.loadCtx, c.notices)
 }
 
 // fail makes err the outcome of all flights that have none. A call that has loaded a part keeps it, and so

@@ -140,11 +140,11 @@ func (f *Family[ID, T]) get(ctx context.Context, id ID) (none T, err error) {
 		return none, err
 	}
 	s := &f.scope.keyspace
-	if s.samples() {
-		sampleID(ctx, s, k, id, f.loads.One)
-	}
 	value, look := quick[T](ctx, s, k)
 	if look.is == provider.Present {
+		if look.sampled {
+			sampleID(ctx, s, k, id, f.loads.One)
+		}
 		f.buffers.Put(b)
 		return value, nil
 	}

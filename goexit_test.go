@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,13 +129,17 @@ func TestFailureOfTheObserverIsReported(t *testing.T) {
 	for does, f := range map[string]func(){"it panicked: bad": func() { panic("bad") }, "it called runtime.Goexit": runtime.Goexit} {
 		bubble(t, does, func(t *testing.T) {
 			var all reports
+			var requests atomic.Int64
 			s := newScope(t, all.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+				o.Observer.Store = func(context.Context, readthrough.Event) { requests.Add(1) } // told after LoadEnd
 				o.Observer.LoadStart = func(context.Context, readthrough.Event) context.Context { f(); return nil }
 				o.Observer.LoadEnd = func(context.Context, readthrough.Event) { f() }
 				o.Observer.Invalidate = func(context.Context, readthrough.Event) { f() }
 			}))
 			value, err := readthrough.Wrap(t.Context(), s, "k", func(context.Context) (int, error) { return 1, nil })
 			want(t, "read", value, err, 1)
+			synctest.Wait()
+			assert.Equal(t, int64(1), requests.Load(), "what comes after a failure is told")
 			require.NoError(t, s.Invalidate(t.Context(), "k"))
 			synctest.Wait()
 			errs, ops := all.all()

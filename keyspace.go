@@ -274,16 +274,17 @@ func (s *keyspace) freshness(entry *provider.Entry) freshness {
 // the functions of the user may use the cache. LoadStart is the exception (call.loadStart).
 
 // hit counts a hit, and tells Observer.Hit. near says that it was one of the memory in front of the
-// store.
-func (s *keyspace) hit(ctx context.Context, key string, near bool) {
+// store. It reports whether the hit is to be sampled.
+func (s *keyspace) hit(ctx context.Context, key string, near bool) (sampled bool) {
+	counter := &s.stats.hits
 	if near {
-		s.stats.nearHits.Add(1)
-	} else {
-		s.stats.hits.Add(1)
+		counter = &s.stats.nearHits
 	}
+	n := counter.Add(1)
 	if s.observer.Hit != nil {
 		s.tell(ctx, s.observer.Hit, Event{Key: key, Count: 1})
 	}
+	return s.samples(n)
 }
 
 // servedStale counts n keys whose stale values were served. err is why, if a load has failed or is
@@ -355,6 +356,39 @@ func (s *keyspace) tellObserver(ctx context.Context, over <-chan struct{}, notic
 		s.observerFailed(over, notices[told-1].event.Key, err)
 		notices = notices[told:]
 	}
+}
+
+// tellLast is tellAll for a goroutine that has nothing to do after it. It tells the user there, which spares another
+// goroutine for each load: on a machine that is idle, to start one wakes a processor. If a function panics or ends the
+// goroutine, another one tells the rest.
+func (s *keyspace) tellLast(ctx context.Context, notices []notice) {
+	if len(notices) == 0 {
+		return
+	}
+	told, returned := 0, false
+	defer func() {
+		if returned {
+			return
+		}
+		why := recover() // nil after a Goexit
+		go func() {
+			err := errGoexit
+			if why != nil {
+				err = apart(nil, func() { panic(why) }) // to format its value may panic, too
+			}
+			s.observerFailed(nil, notices[told-1].event.Key, err)
+			s.tellLast(ctx, notices[told:])
+		}()
+	}()
+	for told < len(notices) {
+		told++
+		if n := &notices[told-1]; n.err != nil {
+			s.tellError(ctx, nil, n.err)
+		} else {
+			s.observe(ctx, n)
+		}
+	}
+	returned = true
 }
 
 // observe tells the observer of n.

@@ -29,11 +29,11 @@ func Memoize[ID, T any](s *CachedScope, key func(ID) string, load func(context.C
 			var none T
 			return none, err
 		}
-		if s.samples() {
-			sampleID(ctx, &s.keyspace, k, id, load)
-		}
 		value, look := quick[T](ctx, &s.keyspace, k)
 		if look.is == provider.Present {
+			if look.sampled {
+				sampleID(ctx, &s.keyspace, k, id, load)
+			}
 			return value, nil
 		}
 		return readID(ctx, &s.keyspace, k, id, load, ttls, look)

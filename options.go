@@ -314,14 +314,14 @@ type ScopeOptions struct {
 	// more. Zero means that the source does not lag; negative is an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration
 
-	// SampleOneIn is how many reads one sample comes on: what is stored under the key of the read is then
+	// SampleOneIn is how many hits one sample comes on: what is stored under the key of the hit is then
 	// compared with the source, in the background, by one more load. A difference that is still there after
 	// Options.SampleRecheck, with the same entry, means that a change was not invalidated: it counts in
 	// [Stats.SampledStale], and is told to OnError. Options.SampleRate bounds what that costs the source. It
 	// is for scopes whose changes are invalidated: where only the TTL ends a value, all that has changed is
-	// found. The TTL must be longer than SampleRecheck. A bulk read samples one of its keys, by its load
-	// function for that id alone. Reads inside of load functions and of transactions are not sampled. Zero
-	// means none; negative is an error. Example: 1000.
+	// found. The TTL must be longer than SampleRecheck. A bulk read counts as one hit and samples one of its
+	// keys, by its load function for that id alone. Reads inside of load functions and of transactions are
+	// not sampled. Zero means none; negative is an error. Example: 1000.
 	SampleOneIn int
 
 	// NotFound is the error by which the load functions of the scope say that the source has

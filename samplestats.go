@@ -34,7 +34,7 @@ func (b *sampler) done() {
 
 // sampleStats are the counters of samples. A scope that has none has no memory for them.
 type sampleStats struct {
-	// below: a random number below it takes a sample.
+	// below is the bound of samples: see keyspace.samples.
 	below   uint64
 	sampled atomic.Int64
 	stale   atomic.Int64

@@ -41,11 +41,11 @@ func Wrap[T any](ctx context.Context, s *CachedScope, key string, load func(cont
 		var none T
 		return none, err
 	}
-	if s.samples() {
-		sampleOne(ctx, &s.keyspace, key, load)
-	}
 	value, look := quick[T](ctx, &s.keyspace, key)
 	if look.is == provider.Present {
+		if look.sampled {
+			sampleOne(ctx, &s.keyspace, key, load)
+		}
 		return value, nil
 	}
 	return readKey(ctx, &s.keyspace, key, load, ttls, look)
@@ -61,9 +61,6 @@ func WrapResult[T any](ctx context.Context, s *CachedScope, key string, load fun
 	if s.isDirect(ctx, key) {
 		value, err := direct(ctx, &s.keyspace, load)
 		return Result[T]{Value: value, Source: FromLoad}, err
-	}
-	if s.samples() {
-		sampleOne(ctx, &s.keyspace, key, load)
 	}
 	stored := s.flights.stored.Load()
 	var known *provider.Entry
@@ -137,6 +134,8 @@ type look struct {
 	stored uint64
 	// is: Present is a hit, Unsure means that lookUp has to be asked.
 	is provider.Presence
+	// sampled says that the hit is to be sampled.
+	sampled bool
 }
 
 // quick answers a read from a store that has values without their entries. Most hits take this
@@ -156,7 +155,7 @@ func quick[T any](ctx context.Context, s *keyspace, key string) (value T, l look
 		l.is = provider.Unsure
 		return value, l
 	}
-	s.hit(ctx, key, s.backend.Near)
+	l.sampled = s.hit(ctx, key, s.backend.Near)
 	return value, l
 }
 
@@ -165,8 +164,11 @@ func readKey[T any](ctx context.Context, s *keyspace, key string, load func(cont
 	if s.isDirect(ctx, key) {
 		return direct(ctx, s, load)
 	}
-	value, entry, answered, err := lookUp[T](ctx, s, key, l.is)
+	value, entry, answered, err := lookUp[T](ctx, s, key, &l)
 	if answered {
+		if l.sampled {
+			sampleOne(ctx, s, key, load)
+		}
 		return value, err
 	}
 	result, err := readOne(ctx, s, key, load, ttls, toRead, l.stored, entry)
@@ -176,8 +178,8 @@ func readKey[T any](ctx context.Context, s *keyspace, key string, load func(cont
 // lookUp asks the store for the entry under key, if quick does not know that there is none. It
 // answers the read if the entry is served as it is; err is then the error of an absence. If not, it
 // returns the entry for readOne, so the store is asked once; nil: there is none.
-func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Presence) (value T, stored *provider.Entry, answered bool, err error) {
-	if is == provider.Missing {
+func lookUp[T any](ctx context.Context, s *keyspace, key string, l *look) (value T, stored *provider.Entry, answered bool, err error) {
+	if l.is == provider.Missing {
 		return value, nil, false, nil
 	}
 	entry, found := s.get(ctx, key)
@@ -187,7 +189,7 @@ func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Pre
 	case s.freshness(&entry) != fresh:
 		return value, boxed(entry), false, nil //nolint:modernize // see boxed
 	case entry.Absent:
-		s.hit(ctx, key, entry.Near)
+		l.sampled = s.hit(ctx, key, entry.Near)
 		return value, nil, true, s.absent
 	}
 	value, err = valueOf[T](entry.Value)
@@ -195,7 +197,7 @@ func lookUp[T any](ctx context.Context, s *keyspace, key string, is provider.Pre
 		s.report(ctx, opGet, key, err)
 		return value, nil, false, nil
 	}
-	s.hit(ctx, key, entry.Near)
+	l.sampled = s.hit(ctx, key, entry.Near)
 	return value, nil, true, nil
 }
 
@@ -253,7 +255,9 @@ func poolOf[T any](e *engine) *sync.Pool {
 func (o *one[T]) answer(ctx context.Context, entry *provider.Entry) error {
 	r, s, key := &o.read, o.scope, o.room[0].key
 	if entry != nil && r.serve(ctx, &o.room[0], entry) {
-		s.hit(ctx, key, r.near > 0)
+		if s.hit(ctx, key, r.near > 0) {
+			sampleOne(ctx, s, key, o.loadOne)
+		}
 		r.refresh(ctx)
 		return o.absence
 	}

@@ -128,9 +128,6 @@ func (r *bulk[ID, T]) makeKeys(key func(ID) string) error {
 
 // run takes the values that are stored, and loads the others.
 func (r *bulk[ID, T]) run(ctx context.Context, ttls ttls) error {
-	if r.scope.samples() {
-		sampleSome(ctx, r.scope, r.ids, r.keys, r.loadMany)
-	}
 	defer func() {
 		r.scratch.keys = r.keys
 		r.scope.reuse(r.scratch)
@@ -249,11 +246,13 @@ func (r *bulk[ID, T]) notBypassed() (asked []int, bypassed []item) {
 // count counts a read, and tells the observer. missing is how many ids were not in the store.
 func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	s, hits := r.scope, len(r.ids)-missing
-	s.stats.hits.Add(int64(hits - r.near))
-	s.stats.nearHits.Add(int64(r.near))
+	far, near := s.stats.hits.Add(int64(hits-r.near)), s.stats.nearHits.Add(int64(r.near))
 	s.stats.misses.Add(int64(missing))
 	if hits > 0 {
 		s.tell(ctx, s.observer.Hit, Event{Count: hits})
+		if s.samples(far + near) {
+			sampleSome(ctx, s, r.ids, r.keys, r.loadMany)
+		}
 	}
 	if missing > 0 {
 		s.tell(ctx, s.observer.Miss, Event{Count: missing})

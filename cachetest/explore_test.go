@@ -62,6 +62,8 @@ type program struct {
 	ticks int
 	// withoutLeases says that the store has none; all callers are in one process.
 	withoutLeases bool
+	// near says that each process has a strict near cache in front of the store; warm, that they have all keys.
+	near, warm bool
 	// depth is the number of switches up to which all schedules are tried, if it is
 	// more than that of the flags.
 	depth int
@@ -119,6 +121,7 @@ type world struct {
 	scopes  []map[string]*readthrough.CachedScope // of each process, by the first letter of a key, or ""
 	caches  []*readthrough.Cache
 	shared  *server
+	nears   *nears       // nil: there are none
 	running atomic.Int64 // callers
 }
 
@@ -127,6 +130,9 @@ func newWorld(t *testing.T, p *program, f flaws) *world {
 	w := &world{program: p, gate: newGate(), h: cachetest.NewHistory(cachetest.Options{})}
 	w.source = cachetest.NewSource(w.h)
 	w.shared = newServer(f)
+	if p.near {
+		w.nears = newNears(w.gate, f)
+	}
 	scope := p.scope
 	if scope.TTL == 0 {
 		scope.TTL = time.Hour
@@ -135,7 +141,10 @@ func newWorld(t *testing.T, p *program, f flaws) *world {
 	for process := range 2 {
 		c := &client{server: w.shared, process: process, gate: w.gate}
 		var store provider.CacheProvider = c
-		if p.withoutLeases {
+		switch {
+		case p.near:
+			store = w.nears.join(t, process)
+		case p.withoutLeases:
 			store = leaseless{c}
 		}
 		cache, err := readthrough.New(store, readthrough.Options{
@@ -535,7 +544,11 @@ func (e *explorer) run() error {
 	}
 	e.steps(w)
 	w.gate.openUp()
-	time.Sleep(time.Minute) // for retries
+	if e.program.near {
+		time.Sleep(10 * time.Second) // for retries, and no more: heartbeats are many
+	} else {
+		time.Sleep(time.Minute)
+	}
 	for p := range w.scopes {
 		if e.program.withoutLeases && p > 0 {
 			break
@@ -546,7 +559,7 @@ func (e *explorer) run() error {
 		})
 	}
 	var left error
-	if e.program.losses == 0 && e.flaws == (flaws{}) {
+	if e.program.losses == 0 && e.flaws == (flaws{}) && !e.program.near {
 		synctest.Wait() // for refreshes
 		left = w.shared.idle()
 	}
@@ -565,10 +578,29 @@ func (e *explorer) run() error {
 
 // prepare stores what the program finds.
 func (e *explorer) prepare(w *world) {
-	if e.program.aged == 0 {
+	if e.program.aged == 0 && !e.program.near {
 		return
 	}
 	w.gate.openUp()
+	if e.program.near {
+		time.Sleep(settled)
+	}
+	rounds := 1
+	if e.program.warm {
+		rounds = 3 // load it, find it, and have it
+	}
+	for range rounds {
+		if e.program.aged > 0 || e.program.warm {
+			e.readAll(w)
+		}
+	}
+	time.Sleep(e.program.aged)
+	synctest.Wait()
+	w.gate.shut()
+}
+
+// readAll reads what each caller will use.
+func (e *explorer) readAll(w *world) {
 	for _, c := range e.program.callers {
 		for _, o := range c.ops {
 			for _, key := range o.keys {
@@ -576,9 +608,6 @@ func (e *explorer) prepare(w *world) {
 			}
 		}
 	}
-	time.Sleep(e.program.aged)
-	synctest.Wait()
-	w.gate.shut()
 }
 
 // steps lets one step after the other pass until nothing is left to do.
@@ -703,8 +732,11 @@ func newExplorer(t *testing.T, p *program, f flaws) *explorer {
 	}
 	t.Logf("seed: -explore.seed=%d", seed)
 	e := &explorer{outer: t, program: p, flaws: f, rng: rand.New(rand.NewPCG(seed, 0)), depth: max(*exploreDepth, p.depth), most: *exploreRuns}
-	if p.all {
+	switch {
+	case p.all:
 		e.depth = unlimited
+	case p.near: // many steps have no caller, so there are many schedules without a switch
+		e.depth = max(0, *exploreDepth-1)
 	}
 	return e
 }
@@ -732,7 +764,7 @@ func programs() []program {
 	// so it looks again: it may find what is about to be removed.
 	another := caller{0, []operation{{kind: opRead, keys: []string{"a"}}, {kind: opWrite, keys: []string{"a"}}, {kind: opRead, keys: []string{"a"}}}}
 	prefixed := caller{1, []operation{{kind: opWrite, keys: []string{"x:a"}, prefix: "x:"}}}
-	return slices.Concat(nestedPrograms(), []program{
+	return slices.Concat(nestedPrograms(), nearPrograms(), []program{
 		{name: "a reader and a writer elsewhere", all: true, callers: []caller{reader(0, "a"), does(1, opWrite, "a")}},
 		{name: "a reader and a writer", all: true, callers: []caller{reader(0, "a"), does(0, opWrite, "a")}},
 		{name: "two readers and a writer elsewhere", callers: []caller{reader(0, "a"), reader(0, "a"), does(1, opWrite, "a")}},
@@ -862,6 +894,7 @@ func TestExploreConvicts(t *testing.T) {
 		scope: readthrough.ScopeOptions{TTL: time.Millisecond, StaleWhileRevalidate: time.Hour}, aged: time.Minute,
 		callers: []caller{reader(0, "a"), does(1, opWrite, "a"), reader(1, "a")},
 	}
+	warm := program{near: true, warm: true, callers: []caller{reader(0, "a"), does(1, opWrite, "a")}}
 	hold := program{callers: []caller{reader(0, "a"), does(1, opMutate, "a"), reader(0, "a")}, losses: 1, lossy: "Delete"}
 	tests := []struct {
 		name    string // with the hole of PROTOCOL.md part 4 where it is one
@@ -881,6 +914,8 @@ func TestExploreConvicts(t *testing.T) {
 		{"a deletion ends the hold of another", flaws{deletionEndsHolds: true}, program{
 			callers: []caller{does(1, opMutate, "a"), does(0, opWrite, "b"), reader(0, "a", "a")}, losses: 1, lossy: "Delete",
 		}},
+		{"a near cache that is not strict", flaws{nearIsBounded: true}, warm},
+		{"an acknowledgement of what was not dropped", flaws{nearDropsNothing: true}, warm},
 		{"a deletion by prefix ends the hold of another", flaws{prefixEndsHolds: true}, program{
 			callers: []caller{does(1, opMutate, "x:a"), {0, []operation{{kind: opWrite, keys: []string{"x:b"}, prefix: "x:"}}}, reader(0, "x:a", "x:a")}, losses: 1, lossy: "Delete",
 		}},

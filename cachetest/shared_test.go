@@ -46,6 +46,8 @@ type flaws struct {
 	ignoresHolds       bool // leases are granted under a hold
 	deletionEndsHolds  bool // a deletion ends the holds of others
 	prefixEndsHolds    bool // a deletion by prefix does
+	nearIsBounded      bool // invalidations do not wait for near caches
+	nearDropsNothing   bool // near caches acknowledge what they have not dropped
 }
 
 func newServer(f flaws) *server {

@@ -23,12 +23,13 @@ import (
 // requests counts the requests of p by their names, without those of the membership.
 func (p *process) requests() *atomic.Int64 {
 	var n atomic.Int64
-	p.far.On(neartest.Sent, func(op string) {
+	p.far.On(neartest.Sent, func(_ context.Context, op string) error {
 		switch op {
 		case "beat", "ack", "roll", "remove":
 		default:
 			n.Add(1)
 		}
+		return nil
 	})
 	return &n
 }

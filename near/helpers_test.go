@@ -169,11 +169,12 @@ type gate struct {
 func (p *process) hold(when neartest.When, op string) *gate {
 	g := &gate{make(chan struct{}), make(chan struct{})}
 	var once atomic.Bool
-	p.far.On(when, func(is string) {
+	p.far.On(when, func(_ context.Context, is string) error {
 		if is == op && once.CompareAndSwap(false, true) {
 			close(g.arrived)
 			<-g.opened
 		}
+		return nil
 	})
 	return g
 }

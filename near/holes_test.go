@@ -286,10 +286,11 @@ func TestHoleN6Paused(t *testing.T) {
 			}
 			return []membership.Message{m}
 		})
-		b.far.On(neartest.Sent, func(op string) {
+		b.far.On(neartest.Sent, func(_ context.Context, op string) error {
 			if op == "beat" || op == "ack" {
 				<-stopped
 			}
+			return nil
 		})
 		a.write("k")
 		pass(options)
@@ -545,11 +546,12 @@ func TestHoleN14Acknowledgements(t *testing.T) {
 		all := fleet(t, server, 5, near.Options{Strict: true})
 		var acks atomic.Int64
 		for _, p := range all {
-			p.far.On(neartest.Sent, func(op string) {
+			p.far.On(neartest.Sent, func(_ context.Context, op string) error {
 				if op == "ack" {
 					acks.Add(1)
 					time.Sleep(10 * time.Millisecond)
 				}
+				return nil
 			})
 		}
 		var done sync.WaitGroup

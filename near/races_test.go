@@ -1,6 +1,7 @@
 package near_test
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -137,15 +138,17 @@ func TestHoleN8RenewedMeanwhile(t *testing.T) {
 			return []membership.Message{m}
 		}))
 		renewed := false
-		c.far.On(neartest.Executed, func(op string) {
+		c.far.On(neartest.Executed, func(_ context.Context, op string) error {
 			if op == "beat" {
 				renewed = true
 			}
+			return nil
 		})
-		c.far.On(neartest.Sent, func(op string) {
+		c.far.On(neartest.Sent, func(_ context.Context, op string) error {
 			if op == "ack" || renewed {
 				c.far.CutData.Store(true)
 			}
+			return nil
 		})
 		a.write("other")
 		server.OnMessage(c.to(func(membership.Message) []membership.Message { return nil }))
@@ -207,10 +210,11 @@ func TestHoleN5EpochByMessage(t *testing.T) {
 		all := fleet(t, server, 2, options)
 		a, b := all[0], all[1]
 		warm(all, "k")
-		b.far.On(neartest.Sent, func(op string) {
+		b.far.On(neartest.Sent, func(_ context.Context, op string) error {
 			if op == "beat" {
 				b.far.CutData.Store(true)
 			}
+			return nil
 		})
 		server.NewEpoch()
 		var done sync.WaitGroup
@@ -259,13 +263,14 @@ func TestHoleN7ProbeIsNoLease(t *testing.T) {
 		server := neartest.NewServer()
 		far := neartest.NewStore(t.Context(), server, lease)
 		beats, opened := 0, make(chan struct{})
-		far.On(neartest.Sent, func(op string) {
+		far.On(neartest.Sent, func(_ context.Context, op string) error {
 			if op != "beat" {
-				return
+				return nil
 			}
 			if beats++; beats == 2 {
 				<-opened
 			}
+			return nil
 		})
 		b, err := near.New(far, near.Options{Strict: true})
 		require.NoError(t, err)

@@ -64,10 +64,11 @@ func (r *random) key() string { return fmt.Sprint("k:", r.n(randomKeys)) }
 
 func (r *random) run() {
 	for _, p := range r.all {
-		slow := func(string) {
+		slow := func(context.Context, string) error {
 			if d := r.n(40); d < 10 {
 				time.Sleep(time.Duration(d) * time.Millisecond / 2)
 			}
+			return nil
 		}
 		p.far.On(neartest.Sent, slow)
 		p.far.On(neartest.Executed, slow)

@@ -111,6 +111,9 @@ type Telemetry struct {
 
 	loads, invalidations, requests, staleAges metric.Float64Histogram
 	errors                                    metric.Int64Counter
+
+	sets  made[set, metric.MeasurementOption]
+	kinds made[kind, beginning]
 }
 
 // New returns a Telemetry. The error is that of the meter provider, if it refuses an instrument.
@@ -164,28 +167,22 @@ type loading struct {
 
 func (t *Telemetry) loadStart(ctx context.Context, e readthrough.Event) context.Context {
 	began := time.Now()
-	options := []trace.SpanStartOption{
-		trace.WithTimestamp(began),
-		trace.WithAttributes(t.with(scope(e.Scope), attribute.Int("readthrough.keys", e.Count), refresh(e.Refresh))...),
-	}
+	b := t.beginning(kind{verb: "load", scope: e.Scope, keys: e.Count, load: true, refresh: e.Refresh})
+	options := []trace.SpanStartOption{trace.WithTimestamp(began), b.attributes}
 	if e.Refresh {
 		options = append(options, trace.WithNewRoot())
 		if from := trace.SpanContextFromContext(ctx); from.IsValid() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: from}))
 		}
 	}
-	ctx, span := t.tracer.Start(ctx, "load "+e.Scope, options...)
+	ctx, span := t.tracer.Start(ctx, b.name, options...)
 	return context.WithValue(ctx, loadKey{}, &loading{span, began})
 }
 
 // loadEnd is told after the values were stored, so the end of the load is reckoned from its
 // beginning.
 func (t *Telemetry) loadEnd(ctx context.Context, e readthrough.Event) {
-	attributes := t.with(scope(e.Scope), refresh(e.Refresh))
-	if e.Err != nil {
-		attributes = append(attributes, errorType(e.Err))
-	}
-	t.loads.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(attributes...))
+	t.loads.Record(ctx, e.Duration.Seconds(), t.set(set{scope: e.Scope, load: true, refresh: e.Refresh, failure: failure(e.Err)}))
 	if l, ok := ctx.Value(loadKey{}).(*loading); ok {
 		end(l.span, l.began.Add(e.Duration), e.Err)
 	}
@@ -195,14 +192,12 @@ func (t *Telemetry) loadEnd(ctx context.Context, e readthrough.Event) {
 // in both cases. If the value was found in the store instead, there is no such span, and the link is to the
 // read that began it.
 func (t *Telemetry) waited(ctx context.Context, e readthrough.Event) {
-	options := []trace.SpanStartOption{
-		trace.WithTimestamp(e.Began),
-		trace.WithAttributes(t.with(scope(e.Scope), attribute.Int("readthrough.keys", e.Count))...),
-	}
+	b := t.beginning(kind{verb: "wait", scope: e.Scope, keys: e.Count})
+	options := []trace.SpanStartOption{trace.WithTimestamp(e.Began), b.attributes}
 	if of := trace.SpanContextFromContext(e.Load); of.IsValid() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: of}))
 	}
-	_, span := t.tracer.Start(ctx, "wait "+e.Scope, options...)
+	_, span := t.tracer.Start(ctx, b.name, options...)
 	end(span, e.Began.Add(e.Duration), nil)
 }
 
@@ -210,8 +205,8 @@ func (t *Telemetry) waited(ctx context.Context, e readthrough.Event) {
 type mutateKey struct{}
 
 func (t *Telemetry) mutateStart(ctx context.Context, e readthrough.Event) context.Context {
-	ctx, span := t.tracer.Start(ctx, "mutate "+e.Scope, trace.WithTimestamp(e.Began),
-		trace.WithAttributes(t.with(scope(e.Scope), attribute.Int("readthrough.targets", e.Count))...))
+	b := t.beginning(kind{verb: "mutate", scope: e.Scope, targets: e.Count})
+	ctx, span := t.tracer.Start(ctx, b.name, trace.WithTimestamp(e.Began), b.attributes)
 	return context.WithValue(ctx, mutateKey{}, span)
 }
 
@@ -223,69 +218,59 @@ func (*Telemetry) mutateEnd(ctx context.Context, e readthrough.Event) {
 
 // asked is told when the work around the request is over, so its span lies in the past.
 func (t *Telemetry) asked(ctx context.Context, e readthrough.Event) {
-	attributes := t.with(scope(e.Scope), attribute.String("readthrough.operation", e.Op))
-	if e.Err != nil {
-		attributes = append(attributes, errorType(e.Err))
-	}
-	t.requests.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(attributes...))
-	_, span := t.tracer.Start(ctx, e.Op+" "+e.Scope, trace.WithTimestamp(e.Began),
-		trace.WithAttributes(t.with(scope(e.Scope), attribute.String("readthrough.operation", e.Op), attribute.Int("readthrough.keys", e.Count))...))
+	t.requests.Record(ctx, e.Duration.Seconds(), t.set(set{scope: e.Scope, operation: e.Op, failure: failure(e.Err)}))
+	b := t.beginning(kind{verb: e.Op, operation: true, scope: e.Scope, keys: e.Count})
+	_, span := t.tracer.Start(ctx, b.name, trace.WithTimestamp(e.Began), b.attributes)
 	end(span, e.Began.Add(e.Duration), e.Err)
 }
 
 func (t *Telemetry) sampledStale(ctx context.Context, e readthrough.Event) {
-	t.staleAges.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(t.with(scope(e.Scope))...))
+	t.staleAges.Record(ctx, e.Duration.Seconds(), t.set(set{scope: e.Scope}))
 }
 
 // invalidate is told when an invalidation is over, so its span begins in the past.
 func (t *Telemetry) invalidate(ctx context.Context, e readthrough.Event) {
-	attributes := t.with(scope(e.Scope))
-	if e.Err != nil {
-		attributes = append(attributes, errorType(e.Err))
-	}
-	t.invalidations.Record(ctx, e.Duration.Seconds(), metric.WithAttributes(attributes...))
+	t.invalidations.Record(ctx, e.Duration.Seconds(), t.set(set{scope: e.Scope, failure: failure(e.Err)}))
 	now := time.Now()
-	_, span := t.tracer.Start(ctx, "invalidate "+e.Scope, trace.WithTimestamp(now.Add(-e.Duration)),
-		trace.WithAttributes(t.with(scope(e.Scope), attribute.Int("readthrough.targets", e.Count))...))
+	b := t.beginning(kind{verb: "invalidate", scope: e.Scope, targets: e.Count})
+	_, span := t.tracer.Start(ctx, b.name, trace.WithTimestamp(now.Add(-e.Duration)), b.attributes)
 	end(span, now, e.Err)
 }
 
 func (t *Telemetry) failed(ctx context.Context, err *readthrough.OpError) {
-	t.errors.Add(ctx, 1, metric.WithAttributes(t.with(scope(err.Scope), attribute.String("readthrough.operation", err.Op), errorType(err.Err))...))
+	t.errors.Add(ctx, 1, t.set(set{scope: err.Scope, operation: err.Op, failure: failure(err.Err)}))
 }
 
 // end ends a span. The text of an error is not recorded: it may name keys.
 func end(span trace.Span, at time.Time, err error) {
+	if !span.IsRecording() { // most are not: what follows would be made for nothing
+		span.End()
+		return
+	}
 	if err != nil {
-		kind := errorType(err)
-		span.SetAttributes(kind)
-		span.SetStatus(codes.Error, kind.Value.AsString())
+		kind := failure(err)
+		span.SetAttributes(errorType(kind))
+		span.SetStatus(codes.Error, kind)
 	}
 	span.End(trace.WithTimestamp(at))
 }
 
-// with returns attributes with those of all metrics and spans.
-func (t *Telemetry) with(attributes ...attribute.KeyValue) []attribute.KeyValue {
-	return append(attributes, t.common...)
-}
-
-func scope(name string) attribute.KeyValue { return attribute.String("readthrough.scope", name) }
-
-func refresh(is bool) attribute.KeyValue { return attribute.Bool("readthrough.refresh", is) }
-
-// errorType returns one of a few kinds of errors: an attribute must not have the text of an error.
-func errorType(err error) attribute.KeyValue {
-	kind := "_OTHER" // the convention's word for what has no name
+// failure returns one of a few kinds of errors: an attribute must not have the text of an error. nil is "".
+func failure(err error) string {
+	if err == nil {
+		return ""
+	}
 	var panicked *readthrough.PanicError
 	switch {
 	case errors.Is(err, readthrough.ErrInvalidationPending):
-		kind = "pending"
+		return "pending"
 	case errors.Is(err, readthrough.ErrLoadTimeout), errors.Is(err, context.DeadlineExceeded):
-		kind = "timeout"
+		return "timeout"
 	case errors.Is(err, context.Canceled), errors.Is(err, readthrough.ErrClosed):
-		kind = "canceled"
+		return "canceled"
 	case errors.As(err, &panicked), errors.Is(err, readthrough.ErrGoexit):
-		kind = "panic"
+		return "panic"
+	default:
+		return "_OTHER" // the convention's word for what has no name
 	}
-	return attribute.String("error.type", kind)
 }

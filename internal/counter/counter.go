@@ -43,44 +43,48 @@ type cell struct {
 // every Add to a counter with cells, and rarely written.
 var slots [1 << slotBits]atomic.Uint32 //nolint:gochecknoglobals // affects speed only
 
-// Add adds n.
-func (c *Counter) Add(n int64) {
+// Add adds n. It returns what the line has counted on which it counts, which costs nothing. Of a counter on which only
+// one goroutine counts, that is the sum.
+func (c *Counter) Add(n int64) int64 {
 	all := c.cells.Load()
 	if all == nil {
-		c.addFirst(n)
-		return
+		return c.addFirst(n)
 	}
 	var local byte
 	const golden = 0x9e3779b97f4a7c15 // spreads the address over the upper bits
 	stack := uint64(uintptr(unsafe.Pointer(&local))) >> 11
 	slot := &slots[stack*golden>>(64-slotBits)]
 	cell := &all[slot.Load()%cells].n
-	if old := cell.Load(); !cell.CompareAndSwap(old, old+n) {
-		move(all, slot, n)
+	old := cell.Load()
+	if !cell.CompareAndSwap(old, old+n) {
+		return move(all, slot, n)
 	}
+	return old + n
 }
 
 // addFirst adds n to a counter without cells.
-func (c *Counter) addFirst(n int64) {
-	if old := c.first.Load(); !c.first.CompareAndSwap(old, old+n) {
-		c.meet(n)
+func (c *Counter) addFirst(n int64) int64 {
+	old := c.first.Load()
+	if !c.first.CompareAndSwap(old, old+n) {
+		return c.meet(n)
 	}
+	return old + n
 }
 
 // meet adds n to a counter without cells, when goroutines have met on it. If they meet often, it makes
 // cells.
-func (c *Counter) meet(n int64) {
-	c.first.Add(n)
+func (c *Counter) meet(n int64) int64 {
 	if c.met.Add(1) == tolerated {
 		c.cells.Store(new([cells]cell))
 	}
+	return c.first.Add(n)
 }
 
 // move adds n to a random cell, which becomes the cell of slot.
-func move(all *[cells]cell, slot *atomic.Uint32, n int64) {
+func move(all *[cells]cell, slot *atomic.Uint32, n int64) int64 {
 	i := rand.Uint32N(cells)
 	slot.Store(i)
-	all[i].n.Add(n)
+	return all[i].n.Add(n)
 }
 
 // Load returns the sum. While other goroutines add, the result is a value that the

@@ -268,8 +268,13 @@ func cacheMutants() []mutant {
 		},
 		{
 			"the user is told after the call has landed", "G8", "call.go",
-			"\tc.scope.flights.land(c)\n\tc.scope.tellAll(c.loadCtx, nil, c.notices)\n", "\tc.scope.tellAll(c.loadCtx, nil, c.notices)\n\tc.scope.flights.land(c)\n",
+			"\tc.scope.flights.land(c)\n\tc.scope.tellLast(c.loadCtx, c.notices)\n", "\tc.scope.tellLast(c.loadCtx, c.notices)\n\tc.scope.flights.land(c)\n",
 			"TestObserverUsesTheCache",
+		},
+		{
+			"what a function that has ended its goroutine has left is told", "G8", "keyspace.go",
+			"\t\t\ts.tellLast(ctx, notices[told:])\n", "",
+			"TestFailureOfTheObserverIsReported",
 		},
 		{
 			"the load function gets the context of LoadStart", "G7", "call.go",

@@ -4,14 +4,7 @@ package mutants
 // the cache that are interleavings, by their names, and some that no other test
 // guards.
 func exploredMutants() []mutant {
-	var mutants []mutant
-	for _, m := range append(cacheMutants(), servingMutants()...) {
-		if program := programs[m.name]; program != "" {
-			m.test = "TestExplore/" + program
-			mutants = append(mutants, m)
-		}
-	}
-	return append(mutants,
+	return append(inPrograms(append(cacheMutants(), servingMutants()...)),
 		mutant{
 			"what a refused fill has not stored is not for later readers", "G1", "lease.go",
 			"\t\tcase err == nil:\n\t\t\tremoved++", "\t\tcase err == nil:\n\t\t\tconfirmed = append(confirmed, f)",
@@ -35,6 +28,17 @@ func exploredMutants() []mutant {
 	)
 }
 
+// inPrograms returns those of all that the explorer finds, with the programs in which it does.
+func inPrograms(all []mutant) (mutants []mutant) {
+	for _, m := range all {
+		if program := programs[m.name]; program != "" {
+			m.test = "TestExplore/" + program
+			mutants = append(mutants, m)
+		}
+	}
+	return mutants
+}
+
 // programs are those of the explorer in which it misses a mechanism.
 var programs = map[string]string{
 	"results have a bound": "two_readers_and_a_writer_elsewhere",
@@ -52,4 +56,12 @@ var programs = map[string]string{
 	"invalidations end epochs":                                                               "without_leases",
 	"a failed load releases its lease":                                                       "a_reader_and_a_writer_elsewhere",
 	"a hold is placed before the write":                                                      "a_hold,_with_losses",
+
+	"what a message has overtaken is not put into the memory": "near_caches,_a_reader",
+	"the position is taken before the request is sent":        "near_caches,_what_another_process_has_stored",
+	"a prefix moves the fence of all keys":                    "near_caches,_a_prefix_of_what_nobody_has",
+	"a message drops keys":                                    "near_caches,_readers_of_what_both_have",
+	"a strict member is waited for":                           "near_caches,_readers_of_what_both_have",
+	"an acknowledgement of an older number does not count":    "near_caches,_two_writers",
+	"a process drops by itself what it removes":               "near_caches,_a_writer_whose_process_has_it",
 }

@@ -61,6 +61,8 @@ var suites = []suite{
 	{name: "redisprovider", mutated: "redisprovider", tests: "redisprovider", servers: true, mutants: redisMutants},
 	{name: "inspect", mutated: "inspect", tests: "inspect", mutants: pageMutants},
 	{name: "explorer", mutated: ".", tests: "cachetest", explores: true, args: []string{"-explore.seed=1", "-explore.depth=2", "-explore.runs=5000"}, mutants: exploredMutants},
+	{name: "near explored", mutated: "near", tests: "cachetest", explores: true, args: []string{"-explore.seed=1", "-explore.runs=5000"}, mutants: func() []mutant { return inPrograms(nearMutants()) }},
+	{name: "membership explored", mutated: "internal/membership", tests: "cachetest", explores: true, args: []string{"-explore.seed=1", "-explore.runs=5000"}, mutants: func() []mutant { return inPrograms(membershipMutants()) }},
 }
 
 // guardsFlag is for internal/soak. In CI the same tests pass in their own packages, in the same run.

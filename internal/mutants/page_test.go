@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func declaredTests(t *testing.T, dir string) map[string]bool {
 func TestAnchors(t *testing.T) {
 	noticeChanges(t)
 	explored := map[string]bool{}
-	for _, m := range exploredMutants() {
+	for _, m := range slices.Concat(exploredMutants(), inPrograms(nearMutants()), inPrograms(membershipMutants())) {
 		explored[m.name] = true
 	}
 	for name := range programs {

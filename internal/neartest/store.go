@@ -31,7 +31,7 @@ type Store struct {
 	mu sync.Mutex // guards following
 
 	// on has the functions of On.
-	on map[When]func(op string)
+	on map[When]Request
 }
 
 // When is a moment of a request.
@@ -44,12 +44,16 @@ const (
 	Executed
 )
 
+// Request is called at a moment of a request, with its context and the name of the method in lower case, such as "get".
+// Its error is that of the request, which is lost if it was only sent, and has lost its answer if it was executed.
+type Request func(ctx context.Context, op string) error
+
 // NewStore returns the end of another process. lease is that of its members; zero means the default.
 func NewStore(ctx context.Context, server *Server, lease time.Duration) *Store {
 	if lease == 0 {
 		lease = membership.DefaultLease
 	}
-	s := &Store{server: server, on: make(map[When]func(string))}
+	s := &Store{server: server, on: make(map[When]Request)}
 	s.channel = membership.NewChannel(ctx, membership.Server{
 		Beat: func(ctx context.Context, b membership.Beat) error {
 			return s.request(ctx, "beat", func() { s.server.beat(b) })
@@ -66,21 +70,21 @@ func NewStore(ctx context.Context, server *Server, lease time.Duration) *Store {
 	return s
 }
 
-// On calls f at a moment of every request, with the name of the method in lower case, such as "get". nil
-// ends that. f may block: that is a slow network.
-func (s *Store) On(when When, f func(op string)) {
+// On calls f at a moment of every request. nil ends that. f may block: that is a slow network.
+func (s *Store) On(when When, f Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.on[when] = f
 }
 
-func (s *Store) at(when When, op string) {
+func (s *Store) at(ctx context.Context, when When, op string) error {
 	s.mu.Lock()
 	f := s.on[when]
 	s.mu.Unlock()
-	if f != nil {
-		f(op)
+	if f == nil {
+		return nil
 	}
+	return f(ctx, op)
 }
 
 // request executes a request on the server.
@@ -91,12 +95,16 @@ func (s *Store) request(ctx context.Context, op string, execute func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.at(Sent, op)
+	if err := s.at(ctx, Sent, op); err != nil {
+		return err
+	}
 	if s.CutData.Load() {
 		return ErrCut
 	}
 	execute()
-	s.at(Executed, op)
+	if err := s.at(ctx, Executed, op); err != nil {
+		return err
+	}
 	if s.CutData.Load() {
 		return ErrCut // the answer is lost
 	}

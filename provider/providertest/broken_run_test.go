@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/internal/race"
 	"github.com/readthrough/readthrough/provider"
 )
@@ -116,6 +117,7 @@ func TestEveryCaseCatchesSomething(t *testing.T) {
 // TestUnbrokenStorePasses makes sure that it is the replaced methods that break a
 // broken store. What the cases do where time is exact, the references show.
 func TestUnbrokenStorePasses(t *testing.T) {
+	proofs.Unraced(t, "-run ^TestUnbrokenStorePasses$ ./provider/providertest")
 	for _, encoding := range []bool{false, true} {
 		b := breakage{encoding: encoding, apply: func(*broken) {}}
 		for name, c := range allCases(t) {

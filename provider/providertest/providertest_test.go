@@ -3,6 +3,7 @@ package providertest
 import (
 	"testing"
 
+	"github.com/readthrough/readthrough/internal/proofs"
 	"github.com/readthrough/readthrough/provider"
 )
 
@@ -16,6 +17,7 @@ func references() map[string]func(*testing.T) provider.CacheProvider {
 }
 
 func TestReferencesPassInABubble(t *testing.T) {
+	proofs.Unraced(t, "-run ^TestReferencesPassInABubble$ ./provider/providertest") // those in real time are raced
 	for name, newProvider := range references() {
 		t.Run(name, func(t *testing.T) { RunSynctest(t, newProvider) })
 	}
