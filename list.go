@@ -15,6 +15,7 @@ type List[F, T any] struct {
 	prefix  string
 	load    func(ctx context.Context, filter F) (T, error)
 	options []CallOption
+	clone   func(T) T // nil: readers share the results
 }
 
 // NewList returns the list whose keys consist of prefix and a stable JSON encoding of the filter, as
@@ -42,9 +43,21 @@ func NewList[F, T any](s *CachedScope, prefix string, load func(ctx context.Cont
 	return &List[F, T]{scope: s, prefix: prefix, load: load, options: slices.Clone(options)}, nil
 }
 
+// Cloned returns the same list, whose results are copies by clone, which each reader may change and sort. A hit then
+// costs a copy. clone returns a copy as deep as readers change results; nil means that readers share them, as they do
+// without Cloned. Example: slices.Clone[[]User].
+func (l *List[F, T]) Cloned(clone func(result T) T) *List[F, T] {
+	if !l.isMade() {
+		return l
+	}
+	cloned := *l
+	cloned.clone = clone
+	return &cloned
+}
+
 // Get returns the result of the query for filter, as [Wrap] does. A filter without a key, such as one
 // with a NaN, is an error that matches [ErrBadKey], and nothing is loaded. All readers share the result:
-// do not change it, and do not sort it.
+// do not change it, and do not sort it, unless the list is [List.Cloned].
 func (l *List[F, T]) Get(ctx context.Context, filter F) (T, error) {
 	return l.read(ctx, filter, Wrap[T])
 }
@@ -61,7 +74,11 @@ func (l *List[F, T]) Peek(ctx context.Context, filter F) (value T, ok bool, err 
 	if err != nil {
 		return value, false, err
 	}
-	return Peek[T](ctx, l.scope, key)
+	value, ok, err = Peek[T](ctx, l.scope, key)
+	if ok && l.clone != nil {
+		value = l.clone(value)
+	}
+	return value, ok, err
 }
 
 // read reads by how, which is Wrap or Refresh.
@@ -70,7 +87,11 @@ func (l *List[F, T]) read(ctx context.Context, filter F, how func(context.Contex
 	if err != nil {
 		return none, err
 	}
-	return how(ctx, l.scope, key, func(ctx context.Context) (T, error) { return l.load(ctx, filter) }, l.options...)
+	result, err := how(ctx, l.scope, key, func(ctx context.Context) (T, error) { return l.load(ctx, filter) }, l.options...)
+	if err == nil && l.clone != nil {
+		result = l.clone(result)
+	}
+	return result, err
 }
 
 // Invalidate removes the results for all filters, after a change of the source that may be in any of them:

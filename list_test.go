@@ -3,6 +3,7 @@ package readthrough_test
 import (
 	"context"
 	"math"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -66,4 +67,29 @@ func TestList(t *testing.T) {
 	assert.ErrorContains(t, err, "not made by NewList")
 	assert.ErrorContains(t, none.Invalidate(ctx), "not made by NewList")
 	assert.Nil(t, none.Scope())
+}
+
+// TestListCloned: whoever sorts what it got sorts nobody else's.
+func TestListCloned(t *testing.T) {
+	var loads int
+	shared, err := readthrough.NewList(newScope(t), "list:", func(context.Context, string) ([]int, error) { loads++; return []int{3, 1, 2}, nil })
+	require.NoError(t, err)
+	lists := shared.Cloned(slices.Clone[[]int])
+	peek := func(ctx context.Context, filter string) ([]int, error) {
+		result, ok, err := lists.Peek(ctx, filter)
+		assert.True(t, ok)
+		return result, err
+	}
+	for _, read := range []func(context.Context, string) ([]int, error){lists.Get, lists.Get, peek, peek, lists.Refresh, lists.Get, shared.Get} {
+		result, err := read(t.Context(), "all")
+		require.NoError(t, err)
+		require.Equal(t, []int{3, 1, 2}, result)
+		slices.Sort(result)
+	}
+	assert.Equal(t, 2, loads, "loads: one for both lists, and Refresh")
+	result, err := shared.Cloned(nil).Get(t.Context(), "all")
+	want(t, "the first of a shared result, which is sorted by now", result[0], err, 1)
+
+	_, err = (*readthrough.List[int, int])(nil).Cloned(func(n int) int { return n }).Get(t.Context(), 1)
+	assert.ErrorContains(t, err, "not made by NewList")
 }

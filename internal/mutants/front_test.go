@@ -24,6 +24,11 @@ func frontMutants() []mutant {
 			"TestFamilyClones",
 		},
 		{
+			"readers of a list that is Cloned share no result", "G8", "list.go",
+			"if err == nil && l.clone != nil {", "if false {",
+			"TestListCloned",
+		},
+		{
 			"keys that the store has not removed are pending, in every scope", "G5", "shares.go",
 			"if r.failed.Keys = left(p.targets.Keys, confirmed); len(r.failed.Keys) > 0 {", "if len(left(p.targets.Keys, confirmed)) > 0 {",
 			"TestInvalidateSeveralScopesPending",
