@@ -284,7 +284,7 @@ func (s *keyspace) hit(ctx context.Context, key string, near bool) (sampled bool
 	if s.observer.Hit != nil {
 		s.tell(ctx, s.observer.Hit, Event{Key: key, Count: 1})
 	}
-	return s.samples(n)
+	return s.sampling.picks(n)
 }
 
 // servedStale counts n keys whose stale values were served. err is why, if a load has failed or is

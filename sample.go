@@ -27,16 +27,6 @@ import (
 //
 // The read itself is not changed, and does not wait. No load of a sample is stored, joined, or counted.
 
-// samples reports whether the nth hit of a counter is one that is sampled. It is on the path of every hit.
-//
-// The multiples of the golden ratio are spread evenly over the whole numbers of 64 bits (Knuth, The Art of Computer
-// Programming 3, 6.4), whatever step n has. So one in so many of them is small, and a loop over keys, of whatever length, has
-// all of its keys sampled. A random number costs four times as much.
-func (s *keyspace) samples(n int64) bool {
-	const golden = 0x9e3779b97f4a7c15
-	return s.sampling != nil && uint64(n)*golden <= s.sampling.below
-}
-
 // sampleOne samples a read of key, whose load function is load.
 func sampleOne[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error)) {
 	if !s.maySample(ctx, key) {

@@ -34,7 +34,7 @@ func (b *sampler) done() {
 
 // sampleStats are the counters of samples. A scope that has none has no memory for them.
 type sampleStats struct {
-	// below is the bound of samples: see keyspace.samples.
+	// below is the bound of samples: see picks.
 	below   uint64
 	sampled atomic.Int64
 	stale   atomic.Int64
@@ -54,6 +54,16 @@ func newSampleStats(oneIn int) *sampleStats {
 		return nil
 	}
 	return &sampleStats{below: math.MaxUint64 / uint64(oneIn)}
+}
+
+// picks reports whether the nth hit of a counter is one that is sampled. It is on the path of every hit.
+//
+// The multiples of the golden ratio are spread evenly over the whole numbers of 64 bits (Knuth, The Art of Computer
+// Programming 3, 6.4), whatever step n has. So one in so many of them is small, and a loop over keys, of whatever length,
+// has all of its keys sampled. A random number costs four times as much.
+func (s *sampleStats) picks(n int64) bool {
+	const golden = 0x9e3779b97f4a7c15
+	return s != nil && uint64(n)*golden <= s.below
 }
 
 // found counts a value that was found stale.

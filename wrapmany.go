@@ -250,7 +250,7 @@ func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	s.stats.misses.Add(int64(missing))
 	if hits > 0 {
 		s.tell(ctx, s.observer.Hit, Event{Count: hits})
-		if s.samples(far + near) {
+		if s.sampling.picks(far + near) {
 			sampleSome(ctx, s, r.ids, r.keys, r.loadMany)
 		}
 	}

@@ -9,11 +9,11 @@ import (
 // TestSamplesAreSpread: one hit in so many is sampled, whatever step the counter has, and of a loop every key.
 func TestSamplesAreSpread(t *testing.T) {
 	const oneIn, loops = 100, 1000
-	s := &keyspace{sampling: newSampleStats(oneIn)}
+	s := newSampleStats(oneIn)
 	for _, step := range []int64{1, 2, 3, 10, 64, 100, 1000} {
 		sampled := 0
 		for i := range int64(oneIn * loops) {
-			if s.samples((i + 1) * step) {
+			if s.picks((i + 1) * step) {
 				sampled++
 			}
 		}
@@ -22,7 +22,7 @@ func TestSamplesAreSpread(t *testing.T) {
 	for _, keys := range []int64{2, 3, 7, 10, 100, 128} {
 		of := make(map[int64]int)
 		for i := range keys * oneIn * loops / 10 {
-			if s.samples(i + 1) {
+			if s.picks(i + 1) {
 				of[i%keys]++
 			}
 		}
