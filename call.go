@@ -31,7 +31,8 @@ func (s *keyspace) start(c *call, l loader) {
 // waits for it, but readers may wait for the places.
 func (c *call) run() {
 	backend.GrowStack(len(c.flights))
-	defer c.land()
+	defer c.tell()
+	defer c.scope.flights.land(c)
 	defer c.settle()
 	defer c.end()
 	ctx, s := c.ctx, c.scope
@@ -52,7 +53,7 @@ func (c *call) run() {
 	c.returned = true
 }
 
-// A call is finished in three steps, however its goroutine has ended (G8): end, settle and land. Each is
+// A call is finished in four steps, however its goroutine has ended (G8): end, settle, land and tell. Each is
 // deferred on its own, because runtime.Goexit runs nothing else, and because a step may itself be ended:
 // the store, the codec, and the values and errors of the user may call Goexit there, too.
 
@@ -80,11 +81,8 @@ func (c *call) settle() {
 	}
 }
 
-// land lands the call, and then tells the user what has happened. flights.land argues the order.
-func (c *call) land() {
-	c.scope.flights.land(c)
-	c.scope.tellLast(c.loadCtx, c.notices)
-}
+// tell tells the user what has happened. flights.land argues the order.
+func (c *call) tell() { c.scope.tellLast(c.loadCtx, c.notices) }
 
 // fail makes err the outcome of all flights that have none. A call that has loaded a part keeps it, and so
 // does one whose fill was cut off.

@@ -179,3 +179,33 @@ func TestStoreThatIsLeftBehindHasItsOwnLists(t *testing.T) {
 		}
 	})
 }
+
+// TestGoexitOfTheObserverDuringAPut ends neither the put nor the goroutine of its caller.
+func TestGoexitOfTheObserverDuringAPut(t *testing.T) {
+	for does, f := range map[string]func(){"panic": func() { panic("bad") }, "Goexit": runtime.Goexit} {
+		bubble(t, does, func(t *testing.T) {
+			var all reports
+			s := newScope(t, all.collect(), with(func(o *readthrough.Options, _ *readthrough.ScopeOptions) {
+				o.Observer.Store = func(_ context.Context, e readthrough.Event) {
+					if e.Op == "set" {
+						f()
+					}
+				}
+			}))
+			returned := make(chan int, 1)
+			go func() {
+				value, err := readthrough.Put(t.Context(), s, "k", func(context.Context) (int, error) { return 1, nil })
+				assert.NoError(t, err)
+				returned <- value
+			}()
+			synctest.Wait()
+			require.Len(t, returned, 1, "the put has not returned")
+			value, ok, err := readthrough.Peek[int](t.Context(), s, "k")
+			assert.True(t, ok, "what was put is stored")
+			want(t, "Peek", value, err, 1)
+			_, ops := all.all()
+			assert.Equal(t, []string{"observe test k"}, ops)
+			wantIdle(t, s)
+		})
+	}
+}

@@ -358,9 +358,9 @@ func (s *keyspace) tellObserver(ctx context.Context, over <-chan struct{}, notic
 	}
 }
 
-// tellLast is tellAll for a goroutine that has nothing to do after it. It tells the user there, which spares another
-// goroutine for each load: on a machine that is idle, to start one wakes a processor. If a function panics or ends the
-// goroutine, another one tells the rest.
+// tellLast is tellAll at the end of a goroutine of the cache. It tells the user in that goroutine, and so spares another
+// one for each load: on a machine that is idle, to start one wakes a processor. If a function panics or ends the
+// goroutine, a new one tells the rest.
 func (s *keyspace) tellLast(ctx context.Context, notices []notice) {
 	if len(notices) == 0 {
 		return

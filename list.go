@@ -43,9 +43,9 @@ func NewList[F, T any](s *CachedScope, prefix string, load func(ctx context.Cont
 	return &List[F, T]{scope: s, prefix: prefix, load: load, options: slices.Clone(options)}, nil
 }
 
-// Cloned returns the same list, whose results are copies by clone, which each reader may change and sort. A hit then
-// costs a copy. clone returns a copy as deep as readers change results; nil means that readers share them, as they do
-// without Cloned. Example: slices.Clone[[]User].
+// Cloned returns a list with the same entries. Its results are copies that clone makes. Each reader may change and sort
+// its copy, and each hit costs a copy. clone must copy as deep as readers change what they get; nil means that readers
+// share the results. Example: slices.Clone[[]User].
 func (l *List[F, T]) Cloned(clone func(result T) T) *List[F, T] {
 	if !l.isMade() {
 		return l

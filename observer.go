@@ -12,7 +12,7 @@ import (
 // The functions must be safe for concurrent use, and should not block: the work of which they are told
 // waits for them. They may use the cache, and close it. A panic or a [runtime.Goexit] of one of them is
 // reported to [Options.OnError] and goes no further. Hit, Miss, Join, Waited, Stale and those of Mutate are called in the
-// goroutine of the reader, which a Goexit ends; the others in goroutines of their own.
+// goroutine of the reader, which a Goexit ends; the others in goroutines of the cache.
 //
 // What happens in a load is told after its readers were woken, so it may arrive after they have
 // returned. LoadStart is told before. There is no order between events of different goroutines. While

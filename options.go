@@ -314,13 +314,13 @@ type ScopeOptions struct {
 	// more. Zero means that the source does not lag; negative is an error. Example: 2 * time.Second.
 	ReplicaLag time.Duration
 
-	// SampleOneIn is how many hits one sample comes on: what is stored under the key of the hit is then
+	// SampleOneIn says that one in so many hits is sampled: what is stored under the key of the hit is then
 	// compared with the source, in the background, by one more load. A difference that is still there after
 	// Options.SampleRecheck, with the same entry, means that a change was not invalidated: it counts in
 	// [Stats.SampledStale], and is told to OnError. Options.SampleRate bounds what that costs the source. It
 	// is for scopes whose changes are invalidated: where only the TTL ends a value, all that has changed is
-	// found. The TTL must be longer than SampleRecheck. A bulk read counts as one hit and samples one of its
-	// keys, by its load function for that id alone. Reads inside of load functions and of transactions are
+	// found. The TTL must be longer than SampleRecheck. For this, a bulk read is one hit, of one of the
+	// keys that it has found, and its load function is called for that id alone. Reads inside of load functions and of transactions are
 	// not sampled. Zero means none; negative is an error. Example: 1000.
 	SampleOneIn int
 

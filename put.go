@@ -144,7 +144,8 @@ func (p *put) drop() {
 	}
 	defer func() {
 		p.call = nil
-		c.land()
+		c.scope.flights.land(c)
+		c.scope.tellAll(c.loadCtx, nil, c.notices) // apart: the goroutine is that of the user
 	}()
 	c.renewal.stop()
 	c.settle()

@@ -45,9 +45,14 @@ func sampleID[ID, T any](ctx context.Context, s *keyspace, key string, id ID, lo
 	sampleOne(ctx, s, key, func(ctx context.Context) (T, error) { return load(ctx, id) })
 }
 
-// sampleSome samples one key of a bulk read.
-func sampleSome[ID comparable, T any](ctx context.Context, s *keyspace, ids []ID, keys []string, load func(context.Context, []ID) (map[ID]T, error)) {
-	n := rand.IntN(len(keys))
+// sampleSome samples one of the hits of a bulk read. missing are the others, in the order of the keys.
+func sampleSome[ID comparable, T any](ctx context.Context, s *keyspace, ids []ID, keys []string, missing []item, load func(context.Context, []ID) (map[ID]T, error)) {
+	n := rand.IntN(len(keys) - len(missing))
+	for i := range missing {
+		if missing[i].index <= n {
+			n++
+		}
+	}
 	sampleID(ctx, s, keys[n], ids[n], func(ctx context.Context, id ID) (value T, err error) {
 		values, err := load(ctx, []ID{id})
 		value, ok := values[id]

@@ -2,6 +2,8 @@ package readthrough_test
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/readthrough/readthrough"
+	"github.com/readthrough/readthrough/provider"
 )
 
 // sampleRig is a cache that samples, with a source.
@@ -385,4 +388,95 @@ func TestSamplingOptions(t *testing.T) {
 	read := func() { _, _ = family.Get(t.Context(), 7) }
 	read()
 	assert.Zero(t, testing.AllocsPerRun(1000, read), "allocations of a hit")
+}
+
+// TestOneInSoManyHitsIsSampled, however they are read, and no miss.
+func TestOneInSoManyHitsIsSampled(t *testing.T) {
+	const oneIn, reads = 10, 2000
+	id := func(id string) string { return id }
+	load := func(_ context.Context, id string) (string, error) { return id, nil }
+	loadMany := func(_ context.Context, ids []string) (map[string]string, error) {
+		found := make(map[string]string)
+		for _, id := range ids {
+			found[id] = id
+		}
+		return found, nil
+	}
+	one := func(context.Context) (string, error) { return "k", nil }
+	for name, make := range map[string]func(*testing.T, *readthrough.CachedScope) func(ctx context.Context) error{
+		"Wrap": func(_ *testing.T, s *readthrough.CachedScope) func(context.Context) error {
+			return func(ctx context.Context) error { _, err := readthrough.Wrap(ctx, s, "k", one); return err }
+		},
+		"WrapResult": func(_ *testing.T, s *readthrough.CachedScope) func(context.Context) error {
+			return func(ctx context.Context) error { _, err := readthrough.WrapResult(ctx, s, "k", one); return err }
+		},
+		"Memoize": func(_ *testing.T, s *readthrough.CachedScope) func(context.Context) error {
+			get := readthrough.Memoize(s, id, load)
+			return func(ctx context.Context) error { _, err := get(ctx, "k"); return err }
+		},
+		"Family.Get": func(t *testing.T, s *readthrough.CachedScope) func(context.Context) error {
+			t.Helper()
+			family := newFamily(t, s, readthrough.Loads[string, string]{One: load})
+			return func(ctx context.Context) error { _, err := family.Get(ctx, "k"); return err }
+		},
+		"WrapMany": func(_ *testing.T, s *readthrough.CachedScope) func(context.Context) error {
+			ids := []string{"a", "b", "c"}
+			return func(ctx context.Context) error { _, err := readthrough.WrapMany(ctx, s, ids, id, loadMany); return err }
+		},
+		"an absence": func(_ *testing.T, s *readthrough.CachedScope) func(context.Context) error {
+			return func(ctx context.Context) error {
+				_, err := readthrough.Wrap(ctx, s, "k", func(context.Context) (string, error) { return "", readthrough.ErrNotFound })
+				if errors.Is(err, readthrough.ErrNotFound) {
+					return nil
+				}
+				return err
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachStore(t, func(t *testing.T, store provider.CacheProvider) {
+				s := newScope(t, on(store), with(func(o *readthrough.Options, so *readthrough.ScopeOptions) {
+					o.SampleRate, o.SampleLoads = 1_000_000, reads
+					so.TTL, so.NegativeTTL, so.SampleOneIn = time.Hour, time.Hour, oneIn
+				}))
+				read := make(t, s)
+				for range reads {
+					require.NoError(t, read(t.Context()))
+					time.Sleep(time.Millisecond)
+				}
+				assert.InDelta(t, reads/oneIn, s.Stats().Sampled, reads/oneIn/2)
+			})
+		})
+	}
+}
+
+// TestSamplesOfABulkReadAreOfHits: what was missing was loaded a moment ago.
+func TestSamplesOfABulkReadAreOfHits(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		sampled := make(map[int]int)
+		var next int
+		s := newScope(t, with(func(o *readthrough.Options, so *readthrough.ScopeOptions) {
+			o.SampleRate, o.SampleEqual = 1_000_000, func(_ string, cached, _ any) bool { sampled[cached.(int)]++; return true }
+			so.TTL, so.SampleOneIn = time.Hour, 1
+		}))
+		read := func(ids ...int) {
+			_, err := readthrough.WrapMany(t.Context(), s, ids, strconv.Itoa, func(_ context.Context, ids []int) (map[int]int, error) {
+				found := make(map[int]int)
+				for _, id := range ids {
+					found[id] = id
+				}
+				return found, nil
+			})
+			require.NoError(t, err)
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+		}
+		read(3, 5)
+		for next = 100; next < 2100; next += 4 {
+			read(next, next+1, 3, next+2, 5, next+3)
+		}
+		assert.Len(t, sampled, 2, "keys that were sampled: %v", sampled)
+		assert.InDelta(t, 250, sampled[3], 100)
+		assert.InDelta(t, 250, sampled[5], 100)
+	})
 }

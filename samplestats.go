@@ -2,6 +2,8 @@ package readthrough
 
 import (
 	"math"
+	"math/bits"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +36,9 @@ func (b *sampler) done() {
 
 // sampleStats are the counters of samples. A scope that has none has no memory for them.
 type sampleStats struct {
-	// below is the bound of samples: see picks.
-	below   uint64
+	// A hit is sampled if the mix of its number and the seed is not above below: see picks.
+	seed, below uint64
+
 	sampled atomic.Int64
 	stale   atomic.Int64
 	ageSum  atomic.Int64
@@ -53,17 +56,19 @@ func newSampleStats(oneIn int) *sampleStats {
 	if oneIn == 0 {
 		return nil
 	}
-	return &sampleStats{below: math.MaxUint64 / uint64(oneIn)}
+	return &sampleStats{seed: rand.Uint64(), below: math.MaxUint64 / uint64(oneIn)} //nolint:gosec // unpredictable is not needed
 }
 
-// picks reports whether the nth hit of a counter is one that is sampled. It is on the path of every hit.
-//
-// The multiples of the golden ratio are spread evenly over the whole numbers of 64 bits (Knuth, The Art of Computer
-// Programming 3, 6.4), whatever step n has. So one in so many of them is small, and a loop over keys, of whatever length,
-// has all of its keys sampled. A random number costs four times as much.
+// picks reports whether the nth hit of a counter is one that is sampled. It is on the path of every hit, so it mixes n with
+// one multiplication: a random number costs several times as much. The seed makes the choice another one in each scope and
+// process. Without it, no scope would sample its first hits.
 func (s *sampleStats) picks(n int64) bool {
+	if s == nil {
+		return false
+	}
 	const golden = 0x9e3779b97f4a7c15
-	return s != nil && uint64(n)*golden <= s.below
+	high, low := bits.Mul64(uint64(n)^s.seed, uint64(n)^golden) // as wyrand does
+	return high^low <= s.below
 }
 
 // found counts a value that was found stale.

@@ -251,7 +251,7 @@ func (r *bulk[ID, T]) count(ctx context.Context, missing int) {
 	if hits > 0 {
 		s.tell(ctx, s.observer.Hit, Event{Count: hits})
 		if s.sampling.picks(far + near) {
-			sampleSome(ctx, s, r.ids, r.keys, r.loadMany)
+			sampleSome(ctx, s, r.ids, r.keys, r.items, r.loadMany)
 		}
 	}
 	if missing > 0 {

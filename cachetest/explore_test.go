@@ -62,7 +62,8 @@ type program struct {
 	ticks int
 	// withoutLeases says that the store has none; all callers are in one process.
 	withoutLeases bool
-	// near says that each process has a strict near cache in front of the store; warm, that they have all keys.
+	// near says that each process has a strict near cache in front of the store; warm, that they have the keys which their
+	// process uses.
 	near, warm bool
 	// depth is the number of switches up to which all schedules are tried, if it is
 	// more than that of the flags.
@@ -131,6 +132,7 @@ func newWorld(t *testing.T, p *program, f flaws) *world {
 	w.source = cachetest.NewSource(w.h)
 	w.shared = newServer(f)
 	if p.near {
+		require.Zero(t, p.evictions, "near programs have no evictions")
 		w.nears = newNears(w.gate, f)
 	}
 	scope := p.scope
@@ -559,7 +561,7 @@ func (e *explorer) run() error {
 		})
 	}
 	var left error
-	if e.program.losses == 0 && e.flaws == (flaws{}) && !e.program.near {
+	if e.program.losses == 0 && e.flaws == (flaws{}) && !e.program.near { // leases of near programs are looked for elsewhere
 		synctest.Wait() // for refreshes
 		left = w.shared.idle()
 	}
@@ -593,6 +595,9 @@ func (e *explorer) prepare(w *world) {
 		if e.program.aged > 0 || e.program.warm {
 			e.readAll(w)
 		}
+	}
+	if e.program.warm {
+		w.nears.wantAll(e.t, e.program)
 	}
 	time.Sleep(e.program.aged)
 	synctest.Wait()
@@ -735,7 +740,7 @@ func newExplorer(t *testing.T, p *program, f flaws) *explorer {
 	switch {
 	case p.all:
 		e.depth = unlimited
-	case p.near: // many steps have no caller, so there are many schedules without a switch
+	case p.near: // many steps are of the near caches themselves, so there are many schedules without a switch
 		e.depth = max(0, *exploreDepth-1)
 	}
 	return e

@@ -28,6 +28,7 @@ type nears struct {
 
 	mu     sync.Mutex // guards following
 	stores []*neartest.Store
+	memory []*near.Store
 	lost   map[string]int // answers, by their requests
 }
 
@@ -48,7 +49,23 @@ func (n *nears) join(t *testing.T, process int) provider.CacheProvider {
 	n.mu.Unlock()
 	store, err := near.New(far, near.Options{Strict: !n.flaws.nearIsBounded})
 	require.NoError(t, err)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.memory = append(n.memory, store)
 	return store
+}
+
+// wantAll checks that each near cache has what its process uses.
+func (n *nears) wantAll(t *testing.T, p *program) {
+	t.Helper()
+	for _, c := range p.callers {
+		for _, o := range c.ops {
+			for _, key := range o.keys {
+				_, is := n.memory[c.process].GetValue(provider.Key{Scope: "s", Name: key})
+				require.Equal(t, provider.Present, is, "%s in the near cache of %s", key, process(c.process))
+			}
+		}
+	}
 }
 
 // passes reports whether a request does not wait.

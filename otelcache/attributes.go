@@ -21,7 +21,7 @@ func (t *Telemetry) set(s set) metric.MeasurementOption {
 	if option, ok := t.sets.get(s); ok {
 		return option
 	}
-	attributes := t.with(scope(s.scope))
+	attributes := []attribute.KeyValue{scope(s.scope)}
 	if s.operation != "" {
 		attributes = append(attributes, operation(s.operation))
 	}
@@ -31,7 +31,7 @@ func (t *Telemetry) set(s set) metric.MeasurementOption {
 	if s.failure != "" {
 		attributes = append(attributes, errorType(s.failure))
 	}
-	option := metric.WithAttributeSet(attribute.NewSet(attributes...))
+	option := metric.WithAttributeSet(attribute.NewSet(t.with(attributes...)...))
 	t.sets.put(s, option)
 	return option
 }
@@ -42,8 +42,15 @@ type kind struct {
 	operation     bool   // the verb is an operation of the store
 	scope         string
 	load, refresh bool // only a load says whether it is a refresh
-	keys, targets int  // one of the two
+	counted       string
+	n             int // of what is counted
 }
+
+// What spans count.
+const (
+	ofKeys    = "readthrough.keys"
+	ofTargets = "readthrough.targets"
+)
 
 // beginning is what a span begins with.
 type beginning struct {
@@ -57,26 +64,21 @@ func (t *Telemetry) beginning(k kind) beginning {
 	if b, ok := t.kinds.get(k); ok {
 		return b
 	}
-	attributes := t.with(scope(k.scope))
+	attributes := []attribute.KeyValue{scope(k.scope), attribute.Int(k.counted, k.n)}
 	if k.operation {
 		attributes = append(attributes, operation(k.verb))
 	}
 	if k.load {
 		attributes = append(attributes, refresh(k.refresh))
 	}
-	if k.targets != 0 {
-		attributes = append(attributes, attribute.Int("readthrough.targets", k.targets))
-	} else {
-		attributes = append(attributes, attribute.Int("readthrough.keys", k.keys))
-	}
-	b := beginning{k.verb + " " + k.scope, trace.WithAttributes(attributes...)}
-	if k.keys+k.targets == 1 {
+	b := beginning{k.verb + " " + k.scope, trace.WithAttributes(t.with(attributes...)...)}
+	if k.n == 1 {
 		t.kinds.put(k, b)
 	}
 	return b
 }
 
-// with returns attributes with those of all metrics and spans.
+// with returns attributes with those of all metrics and spans, which come last: of two with one key, that one counts.
 func (t *Telemetry) with(attributes ...attribute.KeyValue) []attribute.KeyValue {
 	return append(attributes, t.common...)
 }
@@ -90,6 +92,9 @@ func operation(name string) attribute.KeyValue {
 func refresh(is bool) attribute.KeyValue { return attribute.Bool("readthrough.refresh", is) }
 
 func errorType(failure string) attribute.KeyValue { return attribute.String("error.type", failure) }
+
+// mostMade bounds what is kept: a service may have a scope for each tenant. The rest is made each time.
+const mostMade = 10_000
 
 // made is what was made once for each of a few keys. The zero value is empty.
 type made[K comparable, V any] struct {
@@ -110,5 +115,7 @@ func (m *made[K, V]) put(key K, v V) {
 	if m.of == nil {
 		m.of = make(map[K]V)
 	}
-	m.of[key] = v
+	if len(m.of) < mostMade {
+		m.of[key] = v
+	}
 }

@@ -72,6 +72,7 @@ package otelcache
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -126,7 +127,7 @@ func New(options Options) (*Telemetry, error) {
 	if tracers == nil {
 		tracers = otel.GetTracerProvider()
 	}
-	t := &Telemetry{meter: meters.Meter(scopeName), tracer: tracers.Tracer(scopeName), common: options.Attributes}
+	t := &Telemetry{meter: meters.Meter(scopeName), tracer: tracers.Tracer(scopeName), common: slices.Clone(options.Attributes)}
 	// Most loads are queries: from a millisecond to ten seconds.
 	bounds := metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 	var errs [5]error
@@ -167,7 +168,7 @@ type loading struct {
 
 func (t *Telemetry) loadStart(ctx context.Context, e readthrough.Event) context.Context {
 	began := time.Now()
-	b := t.beginning(kind{verb: "load", scope: e.Scope, keys: e.Count, load: true, refresh: e.Refresh})
+	b := t.beginning(kind{verb: "load", scope: e.Scope, counted: ofKeys, n: e.Count, load: true, refresh: e.Refresh})
 	options := []trace.SpanStartOption{trace.WithTimestamp(began), b.attributes}
 	if e.Refresh {
 		options = append(options, trace.WithNewRoot())
@@ -192,7 +193,7 @@ func (t *Telemetry) loadEnd(ctx context.Context, e readthrough.Event) {
 // in both cases. If the value was found in the store instead, there is no such span, and the link is to the
 // read that began it.
 func (t *Telemetry) waited(ctx context.Context, e readthrough.Event) {
-	b := t.beginning(kind{verb: "wait", scope: e.Scope, keys: e.Count})
+	b := t.beginning(kind{verb: "wait", scope: e.Scope, counted: ofKeys, n: e.Count})
 	options := []trace.SpanStartOption{trace.WithTimestamp(e.Began), b.attributes}
 	if of := trace.SpanContextFromContext(e.Load); of.IsValid() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: of}))
@@ -205,7 +206,7 @@ func (t *Telemetry) waited(ctx context.Context, e readthrough.Event) {
 type mutateKey struct{}
 
 func (t *Telemetry) mutateStart(ctx context.Context, e readthrough.Event) context.Context {
-	b := t.beginning(kind{verb: "mutate", scope: e.Scope, targets: e.Count})
+	b := t.beginning(kind{verb: "mutate", scope: e.Scope, counted: ofTargets, n: e.Count})
 	ctx, span := t.tracer.Start(ctx, b.name, trace.WithTimestamp(e.Began), b.attributes)
 	return context.WithValue(ctx, mutateKey{}, span)
 }
@@ -219,7 +220,7 @@ func (*Telemetry) mutateEnd(ctx context.Context, e readthrough.Event) {
 // asked is told when the work around the request is over, so its span lies in the past.
 func (t *Telemetry) asked(ctx context.Context, e readthrough.Event) {
 	t.requests.Record(ctx, e.Duration.Seconds(), t.set(set{scope: e.Scope, operation: e.Op, failure: failure(e.Err)}))
-	b := t.beginning(kind{verb: e.Op, operation: true, scope: e.Scope, keys: e.Count})
+	b := t.beginning(kind{verb: e.Op, operation: true, scope: e.Scope, counted: ofKeys, n: e.Count})
 	_, span := t.tracer.Start(ctx, b.name, trace.WithTimestamp(e.Began), b.attributes)
 	end(span, e.Began.Add(e.Duration), e.Err)
 }
@@ -232,7 +233,7 @@ func (t *Telemetry) sampledStale(ctx context.Context, e readthrough.Event) {
 func (t *Telemetry) invalidate(ctx context.Context, e readthrough.Event) {
 	t.invalidations.Record(ctx, e.Duration.Seconds(), t.set(set{scope: e.Scope, failure: failure(e.Err)}))
 	now := time.Now()
-	b := t.beginning(kind{verb: "invalidate", scope: e.Scope, targets: e.Count})
+	b := t.beginning(kind{verb: "invalidate", scope: e.Scope, counted: ofTargets, n: e.Count})
 	_, span := t.tracer.Start(ctx, b.name, trace.WithTimestamp(now.Add(-e.Duration)), b.attributes)
 	end(span, now, e.Err)
 }

@@ -48,13 +48,21 @@ func TestSpansOfAMutation(t *testing.T) {
 		assert.False(t, span.EndTime.After(mutation.EndTime), name)
 	}
 
+	later, err := readthrough.Mutate(ctx, r.scope, readthrough.Mutation[int]{
+		Write:      func(context.Context) (int, error) { return 2, nil },
+		Invalidate: func(int) readthrough.Targets { return r.scope.Of("secret") },
+	})
+	require.NoError(t, err)
+	assert.Equal(t, 2, later)
+	assert.Contains(t, r.named("mutate users", 2)[1].Attributes, attribute.Int("readthrough.targets", 0), "they are known after the write")
+
 	require.ErrorIs(t, mutate(errAway), errAway)
-	failed := r.named("mutate users", 2)[1]
+	failed := r.named("mutate users", 3)[2]
 	assert.Equal(t, codes.Error, failed.Status.Code)
 	assert.Contains(t, failed.Attributes, attribute.String("error.type", "_OTHER"))
 	r.store.away.Store(true)
 	require.NoError(t, mutate(nil), "a pending invalidation fails no mutation")
-	refused := r.named("delete users", 3)[2]
+	refused := r.named("delete users", 4)[3]
 	assert.Equal(t, codes.Error, refused.Status.Code)
 	r.wantNoSecrets()
 	for _, e := range r.collect()["readthrough.store.request.duration"].(metricdata.Histogram[float64]).DataPoints {

@@ -27,6 +27,10 @@ import (
 // patience bounds what takes milliseconds; a loaded machine needs longer.
 var patience = proofs.Patience()
 
+// storePatience is patience as an option of stores and caches. It is shorter than the timeouts of the clients, which would
+// otherwise decide.
+const storePatience = 20 * time.Second
+
 // holeScope is the scope of all of these tests.
 const holeScope = "s"
 

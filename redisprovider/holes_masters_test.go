@@ -18,9 +18,9 @@ import (
 // withReplicas makes a process bind what it stores to its master, and not use a master
 // without a replica.
 func withReplicas(o *procOptions) {
-	o.store = redisprovider.Options{FenceByServer: true, WaitReplicas: 1, WaitTimeout: patience}
+	o.store = redisprovider.Options{FenceByServer: true, WaitReplicas: 1, WaitTimeout: storePatience}
 	o.cache.BreakerCooldown = time.Millisecond
-	o.cache.ProviderTimeout = patience
+	o.cache.ProviderTimeout = storePatience
 }
 
 // at makes the client of a process go to one server, whoever is master.

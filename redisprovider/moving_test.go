@@ -215,7 +215,7 @@ func TestWaitWhileASlotMoves(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.Options{Replicas: 1})
 	client := newClusterClient(t, c)
-	p := newProvider(t, client, redisprovider.Options{Buckets: 4, WaitReplicas: 1, WaitTimeout: patience})
+	p := newProvider(t, client, redisprovider.Options{Buckets: 4, WaitReplicas: 1, WaitTimeout: storePatience})
 	hasty := newProvider(t, client, redisprovider.Options{Buckets: 4, WaitReplicas: 1, WaitTimeout: time.Millisecond})
 	keys := inBucket(p, "s", 7)
 	others := numbered("s", 8)

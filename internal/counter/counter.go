@@ -43,8 +43,8 @@ type cell struct {
 // every Add to a counter with cells, and rarely written.
 var slots [1 << slotBits]atomic.Uint32 //nolint:gochecknoglobals // affects speed only
 
-// Add adds n. It returns what the line has counted on which it counts, which costs nothing. Of a counter on which only
-// one goroutine counts, that is the sum.
+// Add adds n. It returns the count of one line. If only one goroutine ever counts, that is the sum. The result costs
+// nothing.
 func (c *Counter) Add(n int64) int64 {
 	all := c.cells.Load()
 	if all == nil {

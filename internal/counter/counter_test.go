@@ -11,6 +11,10 @@ import (
 
 func TestCounter(t *testing.T) {
 	var c counter.Counter
+	for n := range int64(10) {
+		require.Equal(t, 2*n+2, c.Add(2), "what one goroutine has counted")
+	}
+	require.Equal(t, int64(0), c.Add(-20))
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {

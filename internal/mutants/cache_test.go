@@ -268,13 +268,18 @@ func cacheMutants() []mutant {
 		},
 		{
 			"the user is told after the call has landed", "G8", "call.go",
-			"\tc.scope.flights.land(c)\n\tc.scope.tellLast(c.loadCtx, c.notices)\n", "\tc.scope.tellLast(c.loadCtx, c.notices)\n\tc.scope.flights.land(c)\n",
+			"\tdefer c.tell()\n\tdefer c.scope.flights.land(c)\n", "\tdefer c.scope.flights.land(c)\n\tdefer c.tell()\n",
 			"TestObserverUsesTheCache",
 		},
 		{
 			"what a function that has ended its goroutine has left is told", "G8", "keyspace.go",
 			"\t\t\ts.tellLast(ctx, notices[told:])\n", "",
 			"TestFailureOfTheObserverIsReported",
+		},
+		{
+			"a put tells the user apart", "G8", "put.go",
+			"c.scope.tellAll(c.loadCtx, nil, c.notices)", "c.tell()",
+			"TestGoexitOfTheObserverDuringAPut",
 		},
 		{
 			"the load function gets the context of LoadStart", "G7", "call.go",

@@ -29,6 +29,11 @@ func frontMutants() []mutant {
 			"TestListCloned",
 		},
 		{
+			"readers of a list that is Cloned share nothing that they peek at", "G8", "list.go",
+			"if ok && l.clone != nil {", "if false {",
+			"TestListCloned",
+		},
+		{
 			"keys that the store has not removed are pending, in every scope", "G5", "shares.go",
 			"if r.failed.Keys = left(p.targets.Keys, confirmed); len(r.failed.Keys) > 0 {", "if len(left(p.targets.Keys, confirmed)) > 0 {",
 			"TestInvalidateSeveralScopesPending",

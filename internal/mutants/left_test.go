@@ -200,7 +200,7 @@ func leftMutants() []mutant {
 		},
 		{
 			"readers wake, though the end of the load was ended", "G8", "call.go",
-			"\tdefer c.land()\n\tdefer c.settle()\n\tdefer c.end()\n", "\tdefer func() {\n\t\tc.end()\n\t\tc.settle()\n\t\tc.land()\n\t}()\n",
+			"\tdefer c.scope.flights.land(c)\n\tdefer c.settle()\n\tdefer c.end()\n", "\tdefer func() {\n\t\tc.end()\n\t\tc.settle()\n\t\tc.scope.flights.land(c)\n\t}()\n",
 			"TestGoexitAtTheEndOfALoad",
 		},
 		{

@@ -39,6 +39,26 @@ func sightMutants() []mutant {
 			"TestSamplesFindNothingWhereThereIsNothing",
 		},
 		{
+			"which hits are sampled depends on the scope", "G9", "samplestats.go",
+			"uint64(n)^s.seed", "uint64(n)",
+			"TestSamplesAreSpread",
+		},
+		{
+			"each hit has a number of its own for the samples", "–", "keyspace.go",
+			"return s.sampling.picks(n)", "return s.sampling.picks(n - n + 1)",
+			"TestOneInSoManyHitsIsSampled",
+		},
+		{
+			"each bulk read has a number of its own for the samples", "–", "wrapmany.go",
+			"if s.sampling.picks(far + near) {", "if s.sampling.picks(far - far + near - near + 1) {",
+			"TestOneInSoManyHitsIsSampled",
+		},
+		{
+			"a bulk read samples no key that it has missed", "–", "sample.go",
+			"if missing[i].index <= n {", "if missing[i].index < 0 {",
+			"TestSamplesOfABulkReadAreOfHits",
+		},
+		{
 			"samples are bounded in number", "G9", "samplestats.go",
 			"if b.running >= o.SampleLoads || now.Before(b.next) {", "if now.Before(b.next) {",
 			"TestSamplesAreBounded",

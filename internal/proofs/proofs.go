@@ -26,7 +26,7 @@ const MutantVariable = "READTHROUGH_MUTANT"
 // mechanism it often never comes, and a test that fails because of that does so soon.
 func Patience() time.Duration {
 	if os.Getenv(MutantVariable) != "" { //nolint:forbidigo // how TestMutants says which run this is
-		return 5 * time.Second
+		return 10 * time.Second
 	}
 	return 2 * time.Minute
 }
@@ -46,7 +46,7 @@ func Require(tb testing.TB, what, arguments string) {
 }
 
 // Unraced skips the test in a program with the race detector. It takes minutes with it, and is about an order of events that
-// the test itself decides, or about other processes. What runs there beside each other, other tests run, too. .ci/run runs
+// the test itself decides, or about other processes. Other tests run the same code under the detector. .ci/run runs
 // it without the detector: go test with arguments.
 func Unraced(tb testing.TB, arguments string) {
 	tb.Helper()

@@ -28,7 +28,7 @@ func TestReferencesPassInRealTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	for _, name := range []string{"reference", "encoding"} {
+	for _, name := range []string{"reference", "encoding", "plain"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // what takes time is waiting
 			Run(t, references()[name])
