@@ -18,6 +18,9 @@ import (
 //   - A part that fails ends the call. The items after it fail with the same error, and are not sent.
 //   - A part that its deadline cut off does not end the call at once: the next part is smaller. After
 //     lateParts of them, the call ends.
+//   - Smaller parts take slowParts deadlines together, two seconds by default. Then the call ends: a reader
+//     without a deadline would wait a minute for what its load brings in a moment. Removals go on, because
+//     nothing else does what they do.
 //   - All parts together take no more of the caller's time than one request would.
 //
 // How many items a part has is remembered for the next call. So a store that cannot answer for many
@@ -28,6 +31,7 @@ const (
 	lateParts   = 3    // parts that the deadline may cut off before the call ends
 	shrinkBy    = 16   // how much smaller a part is after one that was cut off
 	quickPart   = 4    // a part that took less than this fraction of its deadline may grow
+	slowParts   = 40   // for how many deadlines a call goes on with smaller parts
 
 	mostBytes     = 4 << 20  // encoded values of a part that stores, unless one value has more
 	leastByteRate = 10 << 20 // bytes a second: a slower store counts as one that does not answer
@@ -121,6 +125,7 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 	var errs []error
 	over, late := halfTime(ctx), 0
 	var took time.Duration // of the part before
+	var slow time.Duration // of all smaller parts
 	for sent < n {
 		limit := timeout
 		if sent > 0 && !over.IsZero() {
@@ -129,7 +134,10 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 				return sent, ErrNoTime
 			}
 		}
-		first := sent
+		first, smaller := sent, !p.stops && p.next() < p.most
+		if smaller && slow >= slowParts*timeout {
+			return sent, join(append(errs, errLate))
+		}
 		sent = min(n, first+p.next())
 		if cut != nil {
 			var size int
@@ -140,6 +148,9 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 		began := time.Now()
 		err := request(first, sent, limit)
 		took = time.Since(began)
+		if smaller {
+			slow += took
+		}
 		cutOff := isTimeout(err) || took >= bound
 		if err == nil || cutOff {
 			p.adapt(sent-first, took, bound, cutOff)

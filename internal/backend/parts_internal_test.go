@@ -294,6 +294,45 @@ func TestPartsThatAreCutOffGetSmaller(t *testing.T) {
 	}
 }
 
+// TestSlowStoreHoldsUpNoBulkCall: a store that can only answer small parts in time is asked for two seconds, and brings
+// something in each call. For 20,000 items it would take 40.
+func TestSlowStoreHoldsUpNoBulkCall(t *testing.T) {
+	for name, call := range bulkCalls() {
+		t.Run(name, func(t *testing.T) {
+			slow(t, func() *slowStore { return &slowStore{perItem: 2 * time.Millisecond, whole: true} }, func(t *testing.T, b *Backend, s *slowStore) {
+				for range 3 {
+					began := time.Now()
+					good, errs := call(t.Context(), b, manyKeys)
+					assert.Greater(t, good, 500, "answered")
+					assert.Len(t, errs, manyKeys-good)
+					for _, err := range errs {
+						require.ErrorIs(t, err, context.DeadlineExceeded)
+					}
+					assert.LessOrEqual(t, time.Since(began), (slowParts+2)*slowTimeout, "took, with %d requests", len(s.sizes))
+					assert.False(t, b.Open(), "the breaker is open")
+				}
+			})
+		})
+	}
+}
+
+// TestSlowStoreRemovesAll: nothing else does what a removal does, so it goes on.
+func TestSlowStoreRemovesAll(t *testing.T) {
+	slow(t, func() *slowStore { return &slowStore{perItem: 2 * time.Millisecond} }, func(t *testing.T, b *Backend, _ *slowStore) {
+		keys := keysOf(manyKeys)
+		for range 5 { // until the size fits
+			began := time.Now()
+			removed, err := b.Delete(t.Context(), keys, true)
+			if err == nil {
+				assert.Greater(t, time.Since(began), slowParts*slowTimeout, "took")
+				assert.NotContains(t, removed, false)
+				return
+			}
+		}
+		t.Error("nothing was removed at last")
+	})
+}
+
 // TestStoreThatHangsEndsABulkCall: a store that answers nothing costs a bulk call three deadlines, and
 // the next one a single deadline, however many items it has.
 func TestStoreThatHangsEndsABulkCall(t *testing.T) {

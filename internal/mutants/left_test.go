@@ -488,6 +488,16 @@ func breakerMutants() []mutant {
 			"TestStoreThatHangsEndsABulkCall",
 		},
 		{
+			"a store that is slow ends a bulk call", "G4", "parts.go",
+			"if smaller && slow >= slowParts*timeout {", "if false {",
+			"TestSlowStoreHoldsUpNoBulkCall",
+		},
+		{
+			"a removal goes on, however slow the store is", "G5", "parts.go",
+			"!p.stops && p.next() < p.most", "p.next() < p.most",
+			"TestSlowStoreRemovesAll",
+		},
+		{
 			"a part that fails ends a bulk call", "G4", "parts.go",
 			"case err != nil && !Answered(err):", "case err != nil && false:",
 			"TestPartThatFailsEndsABulkCall",
