@@ -127,12 +127,9 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 	var took time.Duration // of the part before
 	var slow time.Duration // of all smaller parts
 	for sent < n {
-		limit := timeout
-		if sent > 0 && !over.IsZero() {
-			// A part that the caller's deadline cuts off would count as a failure of the store.
-			if limit = min(timeout, time.Until(over)); limit < min(timeout, max(2*took, timeout/conclusivePart)) {
-				return sent, ErrNoTime
-			}
+		limit, enough := partTime(sent, over, timeout, took)
+		if !enough {
+			return sent, ErrNoTime
 		}
 		first, smaller := sent, !p.stops && p.next() < p.most
 		if smaller && slow >= slowParts*timeout {
@@ -168,6 +165,16 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 		}
 	}
 	return sent, join(errs)
+}
+
+// partTime returns how long the next part may take, after one that took so long. It returns false if the caller has too
+// little time for it: a part that the caller's deadline cuts off would count as a failure of the store.
+func partTime(sent int, over time.Time, timeout, took time.Duration) (limit time.Duration, enough bool) {
+	if sent == 0 || over.IsZero() {
+		return timeout, true
+	}
+	limit = min(timeout, time.Until(over))
+	return limit, limit >= min(timeout, max(2*took, timeout/conclusivePart))
 }
 
 // orLate returns the error of what is not sent after a part that was cut off and returned err.
