@@ -148,13 +148,17 @@ func (s *step) open(t *testing.T, db *database, server *neartest.Server) provide
 		return store
 	}
 	far := neartest.NewStore(t.Context(), server, 0)
-	far.On(neartest.Sent, func(op string) {
+	far.On(neartest.Sent, func(_ context.Context, op string) error {
 		if op != "beat" && op != "ack" {
 			db.requests[db.at()/bin].Add(1)
 		}
 		time.Sleep(roundTrip / 2)
+		return nil
 	})
-	far.On(neartest.Executed, func(string) { time.Sleep(roundTrip / 2) })
+	far.On(neartest.Executed, func(context.Context, string) error {
+		time.Sleep(roundTrip / 2)
+		return nil
+	})
 	if s.store == inRedis {
 		return far
 	}
