@@ -143,6 +143,7 @@ func TestSamplesFindNothingWhereThereIsNothing(t *testing.T) {
 			r.readFor(500 * time.Millisecond)
 			r.store.fail(faultError, "delete")
 			r.set([]string{"1", "2"}[n%2])
+			r.readFor(500 * time.Millisecond) // samples that see the difference
 			require.ErrorIs(r.t, r.sampled.Invalidate(r.t.Context(), "k"), readthrough.ErrInvalidationPending)
 			r.readFor(2 * time.Second)
 			r.store.fail(faultNone, "delete")
