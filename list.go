@@ -75,10 +75,7 @@ func (l *List[F, T]) Peek(ctx context.Context, filter F) (value T, ok bool, err 
 		return value, false, err
 	}
 	value, ok, err = Peek[T](ctx, l.scope, key)
-	if ok && l.clone != nil {
-		value = l.clone(value)
-	}
-	return value, ok, err
+	return l.given(value, ok), ok, err
 }
 
 // read reads by how, which is Wrap or Refresh.
@@ -88,10 +85,15 @@ func (l *List[F, T]) read(ctx context.Context, filter F, how func(context.Contex
 		return none, err
 	}
 	result, err := how(ctx, l.scope, key, func(ctx context.Context) (T, error) { return l.load(ctx, filter) }, l.options...)
-	if err == nil && l.clone != nil {
-		result = l.clone(result)
+	return l.given(result, err == nil), err
+}
+
+// given returns what a reader gets of a result, if there is one.
+func (l *List[F, T]) given(result T, ok bool) T {
+	if !ok || l.clone == nil {
+		return result
 	}
-	return result, err
+	return l.clone(result)
 }
 
 // Invalidate removes the results for all filters, after a change of the source that may be in any of them:

@@ -319,9 +319,9 @@ type ScopeOptions struct {
 	// Options.SampleRecheck, with the same entry, means that a change was not invalidated: it counts in
 	// [Stats.SampledStale], and is told to OnError. Options.SampleRate bounds what that costs the source. It
 	// is for scopes whose changes are invalidated: where only the TTL ends a value, all that has changed is
-	// found. The TTL must be longer than SampleRecheck. For this, a bulk read is one hit, of one of the
-	// keys that it has found, and its load function is called for that id alone. Reads inside of load functions and of transactions are
-	// not sampled. Zero means none; negative is an error. Example: 1000.
+	// found. The TTL must be longer than SampleRecheck. A bulk read is one hit here: one of the keys that it
+	// has found is sampled, and its load function is called for that id alone. Reads inside of load functions
+	// and of transactions are not sampled. Zero means none; negative is an error. Example: 1000.
 	SampleOneIn int
 
 	// NotFound is the error by which the load functions of the scope say that the source has

@@ -27,7 +27,7 @@ import (
 //
 // The read itself is not changed, and does not wait. No load of a sample is stored, joined, or counted.
 
-// sampleOne samples a read of key, whose load function is load.
+// sampleOne samples a hit of key, whose load function is load.
 func sampleOne[T any](ctx context.Context, s *keyspace, key string, load func(context.Context) (T, error)) {
 	if !s.maySample(ctx, key) {
 		return

@@ -404,7 +404,7 @@ func TestOneInSoManyHitsIsSampled(t *testing.T) {
 		return found, nil
 	}
 	one := func(context.Context) (string, error) { return "k", nil }
-	for name, make := range map[string]func(*testing.T, *readthrough.CachedScope) func(ctx context.Context) error{
+	for name, reader := range map[string]func(*testing.T, *readthrough.CachedScope) func(ctx context.Context) error{
 		"Wrap": func(_ *testing.T, s *readthrough.CachedScope) func(context.Context) error {
 			return func(ctx context.Context) error { _, err := readthrough.Wrap(ctx, s, "k", one); return err }
 		},
@@ -440,7 +440,7 @@ func TestOneInSoManyHitsIsSampled(t *testing.T) {
 					o.SampleRate, o.SampleLoads = 1_000_000, reads
 					so.TTL, so.NegativeTTL, so.SampleOneIn = time.Hour, time.Hour, oneIn
 				}))
-				read := make(t, s)
+				read := reader(t, s)
 				for range reads {
 					require.NoError(t, read(t.Context()))
 					time.Sleep(time.Millisecond)
@@ -455,7 +455,6 @@ func TestOneInSoManyHitsIsSampled(t *testing.T) {
 func TestSamplesOfABulkReadAreOfHits(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		sampled := make(map[int]int)
-		var next int
 		s := newScope(t, with(func(o *readthrough.Options, so *readthrough.ScopeOptions) {
 			o.SampleRate, o.SampleEqual = 1_000_000, func(_ string, cached, _ any) bool { sampled[cached.(int)]++; return true }
 			so.TTL, so.SampleOneIn = time.Hour, 1
@@ -473,7 +472,7 @@ func TestSamplesOfABulkReadAreOfHits(t *testing.T) {
 			synctest.Wait()
 		}
 		read(3, 5)
-		for next = 100; next < 2100; next += 4 {
+		for next := 100; next < 2100; next += 4 {
 			read(next, next+1, 3, next+2, 5, next+3)
 		}
 		assert.Len(t, sampled, 2, "keys that were sampled: %v", sampled)

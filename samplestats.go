@@ -36,8 +36,8 @@ func (b *sampler) done() {
 
 // sampleStats are the counters of samples. A scope that has none has no memory for them.
 type sampleStats struct {
-	// A hit is sampled if the mix of its number and the seed is not above below: see picks.
-	seed, below uint64
+	// A hit is sampled if the mix of its number and the seed is at most limit: see picks.
+	seed, limit uint64
 
 	sampled atomic.Int64
 	stale   atomic.Int64
@@ -56,19 +56,19 @@ func newSampleStats(oneIn int) *sampleStats {
 	if oneIn == 0 {
 		return nil
 	}
-	return &sampleStats{seed: rand.Uint64(), below: math.MaxUint64 / uint64(oneIn)} //nolint:gosec // unpredictable is not needed
+	return &sampleStats{seed: rand.Uint64(), limit: math.MaxUint64 / uint64(oneIn)} //nolint:gosec // unpredictable is not needed
 }
 
 // picks reports whether the nth hit of a counter is one that is sampled. It is on the path of every hit, so it mixes n with
-// one multiplication: a random number costs several times as much. The seed makes the choice another one in each scope and
-// process. Without it, no scope would sample its first hits.
+// one multiplication: a random number costs several times as much. Each scope of
+// each process has a seed of its own. Without one, no scope would sample its first hits.
 func (s *sampleStats) picks(n int64) bool {
 	if s == nil {
 		return false
 	}
 	const golden = 0x9e3779b97f4a7c15
 	high, low := bits.Mul64(uint64(n)^s.seed, uint64(n)^golden) // as wyrand does
-	return high^low <= s.below
+	return high^low <= s.limit
 }
 
 // found counts a value that was found stale.

@@ -546,11 +546,11 @@ func (e *explorer) run() error {
 	}
 	e.steps(w)
 	w.gate.openUp()
+	retries := time.Minute
 	if e.program.near {
-		time.Sleep(10 * time.Second) // for retries, and no more: heartbeats are many
-	} else {
-		time.Sleep(time.Minute)
+		retries = 10 * time.Second // each second has many heartbeats
 	}
+	time.Sleep(retries)
 	for p := range w.scopes {
 		if e.program.withoutLeases && p > 0 {
 			break
@@ -561,7 +561,7 @@ func (e *explorer) run() error {
 		})
 	}
 	var left error
-	if e.program.losses == 0 && e.flaws == (flaws{}) && !e.program.near { // leases of near programs are looked for elsewhere
+	if e.program.losses == 0 && e.flaws == (flaws{}) && !e.program.near { // neartest.Server does not list its leases
 		synctest.Wait() // for refreshes
 		left = w.shared.idle()
 	}

@@ -44,14 +44,11 @@ func (n *nears) join(t *testing.T, process int) provider.CacheProvider {
 	far := neartest.NewStore(t.Context(), n.server, membership.DefaultLease)
 	far.On(neartest.Sent, func(ctx context.Context, op string) error { return n.request(ctx, process, op) })
 	far.On(neartest.Executed, func(ctx context.Context, op string) error { return n.reply(ctx, process, op) })
-	n.mu.Lock()
-	n.stores = append(n.stores, far)
-	n.mu.Unlock()
 	store, err := near.New(far, near.Options{Strict: !n.flaws.nearIsBounded})
 	require.NoError(t, err)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.memory = append(n.memory, store)
+	n.stores, n.memory = append(n.stores, far), append(n.memory, store)
 	return store
 }
 

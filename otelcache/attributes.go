@@ -41,9 +41,9 @@ type kind struct {
 	verb          string // of its name
 	operation     bool   // the verb is an operation of the store
 	scope         string
-	load, refresh bool // only a load says whether it is a refresh
-	counted       string
-	n             int // of what is counted
+	load, refresh bool   // only a load says whether it is a refresh
+	counted       string // ofKeys or ofTargets
+	n             int    // how many of them
 }
 
 // What spans count.

@@ -316,7 +316,7 @@ func TestDeadlines(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			began := time.Now()
 			assert.Error(t, f(ctx), "%s, deadline %s: no error from a server that hangs", call, name)
-			assert.LessOrEqual(t, time.Since(began), time.Minute, "%s, deadline %s: the time it took", call, name)
+			assert.LessOrEqual(t, time.Since(began), 20*time.Second, "%s, deadline %s: the time it took", call, name)
 			cancel()
 		}
 		s.Resume()

@@ -131,15 +131,16 @@ func (b *Backend) inSizedParts(ctx context.Context, n int, timeout time.Duration
 		if !enough {
 			return sent, ErrNoTime
 		}
-		first, smaller := sent, !p.stops && p.next() < p.most
+		first, size := sent, p.next()
+		smaller := !p.stops && size < p.most
 		if smaller && slow >= slowParts*timeout {
-			return sent, join(append(errs, errLate))
+			return sent, errLate
 		}
-		sent = min(n, first+p.next())
+		sent = min(n, first+size)
 		if cut != nil {
-			var size int
-			sent, size = cut(first, sent)
-			limit += timeFor(size)
+			var bytes int
+			sent, bytes = cut(first, sent)
+			limit += timeFor(bytes)
 		}
 		bound, _ := Bound(ctx, limit+b.late.allowance())
 		began := time.Now()

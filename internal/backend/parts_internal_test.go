@@ -316,6 +316,29 @@ func TestSlowStoreHoldsUpNoBulkCall(t *testing.T) {
 	}
 }
 
+// TestWhatASlowStoreIsNotAsked fails because the store is slow. That a value of an earlier part was too large says nothing
+// about it.
+func TestWhatASlowStoreIsNotAsked(t *testing.T) {
+	slow(t, func() *slowStore { return &slowStore{} }, func(t *testing.T, b *Backend, _ *slowStore) {
+		requests := 0
+		sent, err := b.inParts(t.Context(), manyKeys, slowTimeout, &pace{most: mostAsked}, func(int, int, time.Duration) error {
+			switch requests++; requests {
+			case 1:
+				return fmt.Errorf("one of them: %w", provider.ErrTooLarge)
+			case 2:
+				time.Sleep(slowTimeout)
+				return context.DeadlineExceeded
+			default:
+				time.Sleep(slowTimeout / 2)
+				return nil
+			}
+		})
+		assert.Less(t, sent, manyKeys)
+		assert.ErrorIs(t, err, errLate)
+		assert.NotErrorIs(t, err, provider.ErrTooLarge)
+	})
+}
+
 // TestSlowStoreRemovesAll: nothing else does what a removal does, so it goes on.
 func TestSlowStoreRemovesAll(t *testing.T) {
 	slow(t, func() *slowStore { return &slowStore{perItem: 2 * time.Millisecond} }, func(t *testing.T, b *Backend, _ *slowStore) {

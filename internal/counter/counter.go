@@ -74,10 +74,11 @@ func (c *Counter) addFirst(n int64) int64 {
 // meet adds n to a counter without cells, when goroutines have met on it. If they meet often, it makes
 // cells.
 func (c *Counter) meet(n int64) int64 {
+	sum := c.first.Add(n)
 	if c.met.Add(1) == tolerated {
 		c.cells.Store(new([cells]cell))
 	}
-	return c.first.Add(n)
+	return sum
 }
 
 // move adds n to a random cell, which becomes the cell of slot.

@@ -493,8 +493,13 @@ func breakerMutants() []mutant {
 			"TestSlowStoreHoldsUpNoBulkCall",
 		},
 		{
+			"what is not sent fails by itself, and not by what others were refused for", "G4", "parts.go",
+			"return sent, errLate\n\t\t}", "return sent, join(append(errs, errLate))\n\t\t}",
+			"TestWhatASlowStoreIsNotAsked",
+		},
+		{
 			"a removal goes on, however slow the store is", "G5", "parts.go",
-			"!p.stops && p.next() < p.most", "p.next() < p.most",
+			"!p.stops && size < p.most", "size < p.most",
 			"TestSlowStoreRemovesAll",
 		},
 		{
@@ -519,7 +524,7 @@ func breakerMutants() []mutant {
 		},
 		{
 			"a large value gets more time", "G4", "parts.go",
-			"limit += timeFor(size)", "_ = size",
+			"limit += timeFor(bytes)", "_ = bytes",
 			"TestLargeValueGetsMoreTime",
 		},
 		{
